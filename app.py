@@ -1,0 +1,5 @@
+"""The list of pages, nothing else."""
+
+from interference import ui
+
+ui.run()

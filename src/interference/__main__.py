@@ -1,0 +1,251 @@
+"""The command line: the same functions and tables as the pages."""
+
+import json
+import os
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from interference.errors import UserError, nearest
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+demo = typer.Typer(help="The built-in suite: ten languages, tiny models, and how they are made.", no_args_is_help=True)
+app.add_typer(demo, name="demo")
+
+Format = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print the table.")]
+SuiteOption = Annotated[
+    Path | None, typer.Option("--suite", help="suite.yaml or folder of checkpoints; the built-in suite unless given.")
+]
+CorpusOption = Annotated[Path | None, typer.Option("--corpus", help="Parallel text (TSV) instead of the suite's own.")]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda or cuda:N; CUDA where there is one unless given.")
+]
+
+
+def print_table(frame: Any, form: str) -> None:
+    """One table on standard output: nothing else ever goes there."""
+    if form == "json":
+        print(
+            json.dumps(
+                json.loads(frame.to_json(orient="records", double_precision=15, force_ascii=False)),
+                indent=1,
+                ensure_ascii=False,
+            )
+        )
+    elif form == "csv":
+        print(frame.to_csv(index=False), end="")
+    else:
+        print(frame.to_string(index=False, na_rep="", float_format=lambda x: f"{x:.3f}"))
+
+
+def note(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+@app.command("app")
+def run_app(
+    suite: SuiteOption = None,
+    corpus: CorpusOption = None,
+    device: DeviceOption = None,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8501,
+) -> None:
+    """Open the dashboard in the browser."""
+    for path in (suite, corpus):
+        if path is not None and not path.exists():
+            raise UserError(f"{path} does not exist.")
+    settings = {
+        "SUITE": suite and suite.resolve(),
+        "CORPUS": corpus and corpus.resolve(),
+        "DEVICE": device,
+        "FOLDER": Path.cwd(),
+    }
+    os.environ |= {f"INTERFERENCE_{name}": str(value) for name, value in settings.items() if value}
+    packaged, checkout = Path(__file__).parent / "app", Path(__file__).parents[2]
+    folder = packaged if (packaged / "app.py").is_file() else checkout
+    os.chdir(folder)  # streamlit takes its settings from the folder it starts in
+    headless = "false" if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin") else "true"
+    options = [f"--server.port={port}", f"--server.headless={headless}"]
+    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", "app.py", *options])
+
+
+@app.command()
+def suite(
+    path: Annotated[Path | None, typer.Argument(help="The suite; the built-in one unless given.")] = None,
+    form: Format = "table",
+) -> None:
+    """List a suite's checkpoints and what of them can be merged."""
+    from interference.suite import open_suite
+    from interference.views import suite_table
+
+    opened = open_suite(path)
+    print_table(suite_table(opened), form)
+    if opened.corpus:
+        halves = opened.corpus.halves
+        note(
+            f"corpus {opened.corpus.name}: {len(halves['test'])} test and {len(halves['dev'])} dev sentences in {', '.join(opened.corpus.languages)}"
+        )
+
+
+@app.command()
+def losses(
+    suite: SuiteOption = None,
+    checkpoint: Annotated[
+        list[str] | None, typer.Option("--checkpoint", help="A checkpoint's name or folder; may be repeated.")
+    ] = None,
+    recipe: Annotated[
+        list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
+    ] = None,
+    corpus: CorpusOption = None,
+    sentences: Annotated[
+        int | None, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")
+    ] = None,
+    device: DeviceOption = None,
+    form: Format = "table",
+) -> None:
+    """Bits of every language under checkpoints and merges, with cost and recovery."""
+    from interference.evaluate import Evaluator, Request
+    from interference.progress import progress_bar
+    from interference.recipe import read_recipe
+    from interference.weights import pick_device
+
+    recipes = [(path.stem, read_recipe(path)) for path in recipe or []]
+    names = [*(checkpoint or []), *(n for _, r in recipes for n in r.needed)]
+    opened = _suite_for(suite, corpus, names)
+    chosen: list[tuple[str, Any]] = [*recipes, *((name, name) for name in checkpoint or [])]
+    if not chosen:
+        chosen = [(name, name) for name in opened.names]
+    evaluator = Evaluator(opened, _store(opened), pick_device(device))
+    request = Request(tuple(chosen), evaluator.corpus.languages, sentences)
+    with progress_bar("losses") as bar:
+        table = evaluator.table(request, progress=bar)
+    print_table(table.frame, form)
+    note(*table.notes, *(f"{name}: {r.label()}" for name, r in recipes))
+
+
+@app.command()
+def merge(
+    recipe: Annotated[Path, typer.Argument(help="A recipe in mergekit's YAML.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write; it must not exist.")],
+    suite: SuiteOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Write a merge as a checkpoint folder that transformers loads."""
+    from interference.export import write_merge
+    from interference.recipe import read_recipe
+    from interference.weights import pick_device
+
+    parsed = read_recipe(recipe)
+    opened = _suite_for(suite, None, list(parsed.needed))
+    write_merge(parsed, opened, out, pick_device(device))
+    note(f"wrote {out}: {parsed.label()}")
+
+
+@app.command()
+def methods(form: Format = "table") -> None:
+    """List the merge methods with what they need and their parameters."""
+    from interference.views import method_table
+
+    print_table(method_table(), form)
+
+
+@demo.command("path")
+def demo_path() -> None:
+    """Print the folder of the built-in suite."""
+    from interference.suite import built_in
+
+    print(built_in())
+
+
+@demo.command("train")
+def demo_train(
+    out: Annotated[Path, typer.Option("--out", help="Where to; what is finished there is kept.")],
+    jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time, one core each.")] = os.cpu_count() or 1,
+) -> None:
+    """Train the built-in suite from nothing: deterministic, and resumed where it was interrupted."""
+    from interference.demo.train import runs, train_suite
+    from interference.progress import progress_bar
+
+    total = sum(run.steps for run in runs())
+    with progress_bar("training") as bar:
+        train_suite(out, jobs, lambda steps: bar(sum(steps.values()) / total))
+    note(f"wrote {out}/suite.yaml")
+
+
+@demo.command("text")
+def demo_text(
+    language: Annotated[str, typer.Option(help="One of the ten languages.")],
+    sentences: Annotated[int, typer.Option(min=1)] = 10,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Print sentences of the training text of one language."""
+    from interference.demo.forms import LANGUAGES
+    from interference.demo.text import training_text
+
+    if language not in LANGUAGES:
+        raise UserError(f"The built-in suite has no language '{language}': {nearest(language, LANGUAGES)}")
+    for text in islice(training_text(language, seed), sentences):
+        print(text)
+
+
+@demo.command("entropy")
+def demo_entropy(form: Format = "table") -> None:
+    """Print the generator's own entropy on the held-out sentences: the perfect model's bits per sentence."""
+    import pandas as pd
+
+    from interference.demo.forms import LANGUAGES
+    from interference.demo.text import held_out, held_out_mass, text_bits
+
+    sentences = [sentence for document in held_out() for sentence in document]
+    rows = [
+        {"language": lang, "sentences": len(sentences), "bits_per_sentence": sum(text_bits(lang, s) for s in sentences) / len(sentences),
+         "held_out_probability": held_out_mass(lang)} for lang in LANGUAGES
+    ]  # fmt: skip
+    print_table(pd.DataFrame(rows), form)
+
+
+@demo.command("results")
+def demo_results(
+    out: Annotated[Path, typer.Option("--out", help="The file to write (.npz).")],
+    suite: SuiteOption = None,
+) -> None:
+    """Compute the bits of every checkpoint of a suite on every sentence of its corpus, as they ship with the built-in suite."""
+    from interference.progress import progress_bar
+    from interference.results import write_results
+    from interference.suite import open_suite
+
+    with progress_bar("results") as bar:
+        write_results(open_suite(suite), out, bar)
+
+
+def _suite_for(suite: Path | None, corpus: Path | None, names: list[str]) -> Any:
+    """The suite asked for with the folders that were named; folders alone make a suite of their own."""
+    from interference.suite import open_suite, suite_of_paths, with_paths
+
+    if suite is None and names and all(Path(name).expanduser().is_dir() for name in names):
+        built_in_corpus = None if corpus else open_suite().corpus
+        return suite_of_paths(names, corpus, built_in_corpus)
+    return with_paths(open_suite(suite, corpus), names)
+
+
+def _store(suite: Any) -> Any:
+    from interference.results import shipped_results
+    from interference.store import Store
+
+    return Store(shipped=shipped_results(suite))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; a user's mistake is one message on standard error and exit code 2."""
+    try:
+        app(arguments)
+    except UserError as error:
+        note(f"interference: {error}")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Parallel text: one row per meaning, one column per language, rows grouped into documents."""
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from interference.errors import UserError
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Parallel sentences.
+
+    `sentences[language]` and `documents` run over the same rows. `entropy` holds, where the text comes from a known
+    generator, the bits per sentence that a perfect model of it needs, row by row.
+    """
+
+    name: str
+    sentences: dict[str, tuple[str, ...]]
+    documents: tuple[str, ...]
+    has_documents: bool
+    entropy: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return tuple(self.sentences)
+
+    @cached_property
+    def halves(self) -> dict[str, np.ndarray]:
+        """Row numbers of the `test` and `dev` halves: every other document, in order of appearance.
+
+        Without documents all rows are test and dev is empty, for there is nothing to split by.
+        """
+        order = {name: i for i, name in enumerate(dict.fromkeys(self.documents))}
+        parity = np.array([order[name] % 2 if self.has_documents and len(order) > 1 else 0 for name in self.documents])
+        return {"test": np.flatnonzero(parity == 0), "dev": np.flatnonzero(parity == 1)}
+
+    def rows(self, count: int | None, half: str = "test") -> np.ndarray:
+        """A fixed subset of `count` rows of one half spread evenly over its documents; all of them when None.
+
+        Documents are taken in turn, one row of each at a time, rows evenly spaced inside a document; a smaller
+        subset is contained in a larger one's documents wherever possible.
+        """
+        rows = self.halves[half]
+        if count is None or count >= len(rows):
+            return rows
+        if count < 1:
+            raise UserError(f"{count} sentences asked for; give 1 to {len(rows)}, the size of the {half} half.")
+        names = list(dict.fromkeys(self.documents[row] for row in rows))
+        members = {name: [row for row in rows if self.documents[row] == name] for name in names}
+        return np.array(sorted(_spread(list(members.values()), count)))
+
+    def text(self, language: str, rows: Sequence[int] | np.ndarray) -> list[str]:
+        return [self.sentences[language][row] for row in rows]
+
+    def digest(self, language: str) -> str:
+        """SHA-256 of the exact text of one language."""
+        return hashlib.sha256("\n".join(self.sentences[language]).encode()).hexdigest()
+
+
+def _spread(documents: list[list[int]], count: int) -> list[int]:
+    """Quotas as equal as the documents' sizes allow, then evenly spaced rows inside each document."""
+    quotas = [0] * len(documents)
+    while count:
+        open_documents = [i for i, rows in enumerate(documents) if quotas[i] < len(rows)]
+        step = max(1, len(open_documents) // count)
+        for i in open_documents[::step][:count]:
+            quotas[i] += 1
+            count -= 1
+    return [rows[int((k + 0.5) * len(rows) / q)] for rows, q in zip(documents, quotas, strict=True) for k in range(q)]
+
+
+def read_corpus(path: Path) -> Corpus:
+    """Read a tab-separated corpus: a header of language codes and optionally `document`, one row per meaning.
+
+    Raises UserError that lists every bad row at once.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(
+            f"Corpus {path} does not exist. Give a tab-separated file with language codes as its header."
+        ) from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise UserError(f"Corpus {path} can't be read as UTF-8 text: {error}.") from None
+    lines = text.removeprefix("\ufeff").split("\n")
+    rows = list(csv.reader((line.removesuffix("\r") for line in lines), delimiter="\t", quoting=csv.QUOTE_NONE))
+    if rows and not rows[-1]:
+        rows.pop()
+    if len(rows) < 2:
+        raise UserError(
+            f"Corpus {path} has {max(len(rows) - 1, 0)} rows of text; expected a header line and at least one row."
+        )
+    header, body = rows[0], rows[1:]
+    _check(path, header, body)
+    columns = {name: tuple(row[i] for row in body) for i, name in enumerate(header)}
+    named = columns.pop("document", None)
+    return Corpus(path.stem, columns, named or tuple(str(i) for i in range(len(body))), named is not None)
+
+
+def _check(path: Path, header: list[str], body: list[list[str]]) -> None:
+    wrong = [f"column {i + 1} of the header is empty" for i, name in enumerate(header) if not name.strip()]
+    wrong += [f"the header has '{name}' twice" for name in sorted({n for n in header if header.count(n) > 1})]
+    if not set(header) - {"document"}:
+        wrong.append("the header names no language")
+    for number, row in enumerate(body, start=2):
+        if not any(cell.strip() for cell in row):
+            wrong.append(f"line {number} is empty")
+        elif len(row) != len(header):
+            wrong.append(f"line {number} has {len(row)} cells, the header has {len(header)}")
+        else:
+            wrong += [
+                f"line {number} has no text for '{h}'" for h, cell in zip(header, row, strict=True) if not cell.strip()
+            ]
+    if wrong:
+        shown = "; ".join(wrong[:8]) + (f"; and {len(wrong) - 8} more" if len(wrong) > 8 else "")
+        raise UserError(
+            f"Corpus {path} is not a table of parallel text: {shown}. Expected one tab-separated cell for every column "
+            "in every row. Fill the cells or take the rows out."
+        )

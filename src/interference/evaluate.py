@@ -1,0 +1,190 @@
+"""Losses of checkpoints and merges of one suite on one device, remembered in the store."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from interference.checkpoint import Checkpoint, build
+from interference.corpus import Corpus
+from interference.errors import UserError, nearest
+from interference.losses import CONVENTION, TokenizedText, sentence_bits, tokenize, unigram_bits
+from interference.merge import merge_into
+from interference.recipe import Recipe
+from interference.store import Store, digest
+from interference.suite import Suite
+from interference.tables import LossTable, Subject, loss_table
+from interference.weights import Weights
+
+UNIGRAM = "unigram"
+Model = str | Recipe
+Check = Callable[[], None]
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which models to score, on which languages, on how many sentences of each (None: all of the test half)."""
+
+    models: tuple[tuple[str, Model], ...]
+    languages: tuple[str, ...]
+    sentences: int | None = None
+
+
+class Evaluator:
+    """Owns the weights and one model per merging group; not thread-safe, so only the engine's worker calls it."""
+
+    def __init__(self, suite: Suite, store: Store, device: torch.device):
+        if suite.corpus is None:
+            raise UserError(
+                f"The suite {suite.name} has no corpus to measure losses on. Give one: a table of parallel text."
+            )
+        self.suite, self.corpus, self.device = suite, suite.corpus, device
+        self._store = store
+        self._weights: dict[tuple[str, ...], Weights] = {}
+        self._models: dict[tuple[str, ...], torch.nn.Module] = {}
+        self._texts: dict[tuple[str, str], TokenizedText] = {}
+
+    def table(
+        self, request: Request, check: Check = lambda: None, progress: Progress = lambda share: None
+    ) -> LossTable:
+        """The loss table of a request, one row per model and language, models in the order given."""
+        self.check_languages(request.languages)
+        rows = self.corpus.rows(request.sentences)
+        subjects = [Subject(name, _parents(model)) for name, model in request.models]
+        wanted: dict[str, Model] = dict(self._companions(request)) | dict(request.models)
+        bits, done = {}, 0
+        for name, model in wanted.items():
+            for language in request.languages:
+                check()
+                bits[name, language] = self.bits(model, language, rows, check)
+                done += 1
+                progress(done / (len(wanted) * len(request.languages)))
+        references = {language: self.suite.reference(language) for language in request.languages}
+        init = self.suite.init.name if self.suite.init else None
+        return loss_table(
+            subjects, bits, self.corpus, rows, references, init, request.languages, has_roles=any(c.role != "other" for c in self.suite.checkpoints)
+        )  # fmt: skip
+
+    def check_languages(self, languages: Iterable[str]) -> None:
+        for language in languages:
+            if language not in self.corpus.languages:
+                raise UserError(
+                    f"The corpus {self.corpus.name} has no language '{language}': {nearest(language, self.corpus.languages)}"
+                )
+
+    def _companions(self, request: Request) -> Iterable[tuple[str, Model]]:
+        """What the models are compared with: references, init, and the parents where a language has no reference."""
+        references = [self.suite.reference(language) for language in request.languages]
+        names = [name for name in references if name]
+        if self.suite.init:
+            names.append(self.suite.init.name)
+        if None in references:
+            names += [parent for _, model in request.models for parent in _parents(model)]
+        return [(name, name) for name in dict.fromkeys(names)]
+
+    def bits(self, model: Model, language: str, rows: np.ndarray, check: Check = lambda: None) -> np.ndarray:
+        """Bits of the given rows of one language, float64; what the store has not seen is computed and kept there."""
+        self.check_languages([language])
+        key = self._key(model, language)
+        known = self._store.read(key, len(self.corpus.documents))
+        missing = rows[np.isnan(known[rows])]
+        if len(missing):
+            known[missing] = self._compute(model, language, missing, check)
+            if not np.isfinite(known[missing]).all():
+                raise UserError(f"{_name(model)} gives losses that are not finite on {language}; its weights overflow.")
+            self._store.write(key, known)
+        return known[rows]
+
+    def _key(self, model: Model, language: str) -> str:
+        return bits_key(model_digest(self.suite, model), self.corpus, language, self.device.type)
+
+    def _compute(self, model: Model, language: str, rows: np.ndarray, check: Check) -> np.ndarray:
+        if model == UNIGRAM:
+            return self._unigram(language, rows)
+        try:
+            network = self._put(model)
+            limit = getattr(network.config, "max_position_embeddings", None)
+            text = self._text(self.suite[_parents(model)[0]], language)
+            return sentence_bits(network, _select(text, rows), limit=limit, check=check)
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            raise UserError(
+                f"{self.device} ran out of memory while scoring {_name(model)} on {language}. Use --device cpu, fewer models or a smaller suite."
+            ) from None
+
+    def _unigram(self, language: str, rows: np.ndarray) -> np.ndarray:
+        """Token frequencies of the language's dev half, add-one smoothed over the vocabulary."""
+        dev = self.corpus.halves["dev"]
+        if not len(dev):
+            raise UserError(
+                "A unigram model is fitted on the dev half, and a corpus without documents has none. Add a document column."
+            )
+        first = self.suite.checkpoints[0]
+        text = self._text(first, language)
+        return unigram_bits([text.ids[row] for row in dev], _select(text, rows), first.config.vocab_size)
+
+    def _put(self, model: Model) -> torch.nn.Module:
+        """The network holding a checkpoint's or a merge's weights; they stay until the next call."""
+        names = _parents(model) if isinstance(model, str) else model.needed
+        group = self._group(names)
+        weights, network = self.weights(group), self._network(group)
+        parameters = dict(network.named_parameters())
+        if isinstance(model, Recipe):
+            merge_into(model, weights, parameters)
+        else:
+            with torch.no_grad():
+                for name, parameter in parameters.items():
+                    parameter.copy_(weights.read(name, [model])[0])
+        return network
+
+    def _group(self, names: Sequence[str]) -> tuple[str, ...]:
+        self.suite.mergeable(names)
+        return next(group for group in self.suite.groups if names[0] in group)
+
+    def weights(self, group: tuple[str, ...]) -> Weights:
+        """The resident weights of one merging group."""
+        if group not in self._weights:
+            self._weights[group] = Weights([self.suite[name] for name in group], self.device)
+        return self._weights[group]
+
+    def _network(self, group: tuple[str, ...]) -> torch.nn.Module:
+        if group not in self._models:
+            self._models[group] = build(self.suite[group[0]].config, self.device)
+        return self._models[group]
+
+    def _text(self, checkpoint: Checkpoint, language: str) -> TokenizedText:
+        key = (checkpoint.digest_of_tokenizer, language)
+        if key not in self._texts:
+            self._texts[key] = tokenize(checkpoint.tokenizer, self.corpus.sentences[language])
+        return self._texts[key]
+
+
+def _parents(model: Model) -> tuple[str, ...]:
+    return model.models if isinstance(model, Recipe) else (model,)
+
+
+def _name(model: Model) -> str:
+    return model if isinstance(model, str) else f"the {model.method} merge"
+
+
+def _select(text: TokenizedText, rows: np.ndarray) -> TokenizedText:
+    return TokenizedText(
+        tuple(text.ids[row] for row in rows), text.prefix, text.prefix_name, tuple(text.unknown[row] for row in rows),
+        tuple(text.lossless[row] for row in rows), text.unknown_id,
+    )  # fmt: skip
+
+
+def model_digest(suite: Suite, model: Model) -> str:
+    """What a model's losses depend on: the contents of its files, and of a recipe its parents' and its own."""
+    if model == UNIGRAM:
+        return digest(UNIGRAM, suite.checkpoints[0].digest)
+    if isinstance(model, str):
+        return suite[model].digest
+    return digest(model.digest(), [suite[name].digest for name in model.needed])
+
+
+def bits_key(model: str, corpus: Corpus, language: str, device_type: str) -> str:
+    """The store's key for the bits of one model (by digest) on one language of a corpus."""
+    return digest(CONVENTION, model, corpus.digest(language), list(corpus.documents), device_type)

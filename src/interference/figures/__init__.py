@@ -1,0 +1,1 @@
+"""Figures: a table in, a Plotly figure out. No torch, no streamlit."""

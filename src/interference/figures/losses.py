@@ -1,0 +1,135 @@
+"""Figures of loss tables."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from interference.languages import language_name
+
+# Okabe and Ito's colours, told apart by colour-blind readers and on light and dark ground.
+BLUE, ORANGE, GREEN, RED, PINK, SKY, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#888888"
+MEASURES = {
+    "loss": "value", "cost against the reference": "cost_value", "recovery": "recovery",
+}  # fmt: skip
+
+
+def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
+    """Models × languages. `frame` comes from `LossTable.in_unit`; `measure` is a key of MEASURES."""
+    column = MEASURES[measure]
+    grid = frame.pivot(index="model", columns="language", values=column)
+    grid = grid.loc[list(dict.fromkeys(frame["model"])), list(dict.fromkeys(frame["language"]))]
+    values = grid.to_numpy(dtype=np.float32)
+    title = {"loss": unit, "cost against the reference": f"extra {unit}", "recovery": "recovery"}[measure]
+    scale = (
+        {"colorscale": "Cividis_r"}
+        if measure == "loss"
+        else {"colorscale": "PuOr_r" if measure != "recovery" else "PuOr", "zmid": 0}
+    )
+    if measure == "recovery":
+        scale |= {"zmin": -1, "zmax": 1}
+    low, high = _sides(frame, measure)
+    custom = np.dstack([_grid(frame, grid, side) for side in (low, high)]) if low else None
+    interval = "<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}" if low else ""
+    figure = go.Figure(
+        go.Heatmap(
+            z=values, x=[language_name(c) for c in grid.columns], y=list(grid.index), customdata=custom,
+            text=[[_short(v) for v in row] for row in values], texttemplate="%{text}", colorbar={"title": {"text": title, "side": "right"}, "thickness": 12},
+            hovertemplate="%{y} on %{x}<br>%{z:.3f} " + title + interval + "<extra></extra>", hoverongaps=False, **scale,
+        )
+    )  # fmt: skip
+    figure.update_layout(
+        height=90 + 24 * len(grid), margin={"l": 10, "r": 10, "t": 10, "b": 10}, xaxis={"side": "top", "title": "language of the text"},
+        yaxis={"autorange": "reversed", "title": "checkpoint"},
+    )  # fmt: skip
+    return figure
+
+
+def _sides(frame: pd.DataFrame, measure: str) -> tuple[str, str] | tuple[None, None]:
+    if measure == "recovery":
+        return None, None
+    stem = "cost_{}_value" if measure != "loss" else "{}"
+    return stem.format("low"), stem.format("high")
+
+
+def _grid(frame: pd.DataFrame, like: pd.DataFrame, column: str) -> np.ndarray:
+    return (
+        frame.pivot(index="model", columns="language", values=column)
+        .loc[like.index, like.columns]
+        .to_numpy(dtype=np.float32)
+    )
+
+
+def _short(value: float) -> str:
+    if not np.isfinite(value):
+        return ""
+    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+MARKS = {  # role in the merge figure: (name in the legend, colour, symbol, size)
+    "merge": ("the merge", BLUE, "circle", 13),
+    "reference": ("reference", GREEN, "diamond", 10),
+    "best parent": ("best parent", ORANGE, "triangle-left", 10),
+    "untrained": ("untrained", GREY, "line-ns-open", 14),
+    "perfect model": ("perfect model", PINK, "line-ns-open", 14),
+    "rescaled": ("merge, rescaled", SKY, "circle-open", 12),
+    "unigram": ("unigram model", RED, "x-thin-open", 9),
+}
+
+
+def merge_figure(frame: pd.DataFrame, unit: str) -> go.Figure:
+    """One line per language: bits on the left, the merge's paired cost on the right.
+
+    `frame` has language, role (a key of MARKS), value, low, high, and for the role merge cost_value and its sides.
+    """
+    languages = list(dict.fromkeys(frame["language"]))
+    labels = {code: language_name(code) for code in languages}
+    figure = make_subplots(cols=2, shared_yaxes=True, column_widths=[0.64, 0.36], horizontal_spacing=0.03)
+    for role, (name, color, symbol, size) in MARKS.items():
+        rows = frame[frame["role"] == role]
+        if len(rows):
+            figure.add_trace(_dots(rows, labels, name, color, symbol, size, unit), row=1, col=1)
+    merge = frame[(frame["role"] == "merge") & frame["cost_value"].notna()]
+    if len(merge):
+        figure.add_trace(_costs(merge, labels, unit), row=1, col=2)
+    figure.add_vline(x=0, line={"color": GREEN, "dash": "dot", "width": 1}, row=1, col=2)
+    figure.update_yaxes(autorange="reversed", categoryorder="array", categoryarray=list(labels.values()), showgrid=True)
+    figure.update_xaxes(title=f"{unit} (lower is better)", rangemode="tozero", row=1, col=1)
+    figure.update_xaxes(title=f"cost: extra {unit}", row=1, col=2)
+    figure.update_layout(
+        height=110 + 34 * len(languages), margin={"l": 10, "r": 10, "t": 10, "b": 10}, hovermode="closest",
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+    )  # fmt: skip
+    return figure
+
+
+def _dots(rows: pd.DataFrame, labels: dict, name: str, color: str, symbol: str, size: int, unit: str) -> go.Scatter:
+    error = {
+        "type": "data",
+        "array": rows["high"] - rows["value"],
+        "arrayminus": rows["value"] - rows["low"],
+        "color": color,
+        "thickness": 1.5,
+    }
+    return go.Scatter(
+        x=rows["value"], y=rows["language"].map(labels), name=name, mode="markers", customdata=rows[["low", "high", "model"]].to_numpy(),
+        marker={"color": color, "symbol": symbol, "size": size, "line": {"width": 2, "color": color}},
+        error_x=error if rows["low"].notna().any() else None,
+        hovertemplate="%{y}<br>" + name + " (%{customdata[2]})<br>%{x:.3f} " + unit + "<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}<extra></extra>",
+    )  # fmt: skip
+
+
+def _costs(rows: pd.DataFrame, labels: dict, unit: str) -> go.Bar:
+    error = {
+        "type": "data",
+        "array": rows["cost_high_value"] - rows["cost_value"],
+        "arrayminus": rows["cost_value"] - rows["cost_low_value"],
+        "color": GREY,
+    }
+    return go.Bar(
+        x=rows["cost_value"], y=rows["language"].map(labels), orientation="h", marker={"color": BLUE, "opacity": 0.75}, error_x=error, showlegend=False,
+        text=[f"{v:+.1f}" if abs(v) >= 10 else f"{v:+.2f}" for v in rows["cost_value"]], textposition="inside", insidetextanchor="start",
+        customdata=rows[["cost_low_value", "cost_high_value", "reference", "recovery"]].to_numpy(),
+        hovertemplate="%{y}<br>%{x:+.3f} " + unit + " against %{customdata[2]}<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}"
+        "<br>recovery %{customdata[3]:.2f}<extra></extra>",
+    )  # fmt: skip

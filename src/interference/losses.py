@@ -1,0 +1,159 @@
+"""Bits a model needs for a text, sentence by sentence.
+
+The convention: exactly one prefix token (BOS, else CLS, else EOS), no other special tokens, every token of the
+sentence scored including the first, the end not scored; log-softmax in float32, sums in float64.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from interference.errors import UserError
+
+CONVENTION = "prefix BOS|CLS|EOS, first token scored, end not scored, float32 log-softmax, float64 sums, v1"
+_BATCH_TOKENS = 8192
+_LOGIT_ELEMENTS = 1 << 25  # logits held at once, in elements: 128 MiB of float32
+
+
+@dataclass(frozen=True)
+class TokenizedText:
+    """Token ids of sentences without special tokens, the prefix id before each, and what tokenising lost.
+
+    `unknown` counts UNK tokens by sentence; `lossless` says whether decoding gives the text back.
+    """
+
+    ids: tuple[tuple[int, ...], ...]
+    prefix: int
+    prefix_name: str
+    unknown: tuple[int, ...]
+    lossless: tuple[bool, ...]
+    unknown_id: int | None
+
+
+def prefix_token(tokenizer: object) -> tuple[int, str]:
+    """The id put before every sentence and its kind: BOS, else CLS, else EOS. Raises UserError where there is none."""
+    for kind in ("bos", "cls", "eos"):
+        if (token := getattr(tokenizer, f"{kind}_token_id", None)) is not None:
+            return int(token), kind.upper()
+    raise UserError(
+        "The tokenizer has no BOS, CLS or EOS token to put before a sentence, so its first token can't be scored."
+    )
+
+
+def tokenize(tokenizer: object, sentences: Sequence[str]) -> TokenizedText:
+    """Token ids of each sentence exactly as given."""
+    prefix, kind = prefix_token(tokenizer)
+    encoded = tokenizer(list(sentences), add_special_tokens=False)["input_ids"] if sentences else []  # type: ignore[operator]
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    decoded = [tokenizer.decode(ids, clean_up_tokenization_spaces=False) for ids in encoded]  # type: ignore[attr-defined]
+    return TokenizedText(
+        tuple(map(tuple, encoded)),
+        prefix,
+        kind,
+        tuple(0 if unknown is None else list(ids).count(unknown) for ids in encoded),
+        tuple(d == s for d, s in zip(decoded, sentences, strict=True)),
+        unknown,
+    )
+
+
+def windows(length: int, limit: int) -> Iterator[tuple[int, int, int]]:
+    """How a sentence of `length` tokens is read by a model of `limit` positions, each token scored once.
+
+    Yields (first input, first scored, end) as positions in prefix + tokens: inputs are [first input, end - 1), and
+    their predictions from `first scored` to `end` count. Later windows keep as much left context as fits.
+    """
+    start = 0
+    while start < length:
+        end = min(start + limit, length)
+        yield max(0, end - limit), start + 1, end + 1
+        start = end
+
+
+@torch.inference_mode()
+def sentence_bits(
+    model: nn.Module,
+    text: TokenizedText,
+    *,
+    limit: int | None = None,
+    batch_tokens: int = _BATCH_TOKENS,
+    check: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """Bits of each sentence, float64 `[sentence]`: the sum of -log2 of its tokens' probabilities.
+
+    Sentences longer than `limit` positions are read in rolling windows, each token scored once. An UNK token costs
+    log2 of the vocabulary, for its probability says nothing about the text. `check` is called between batches and
+    may raise to stop.
+    """
+    device = next(model.parameters()).device
+    pieces = [
+        (row, (text.prefix, *ids)[first:end], scored - first)
+        for row, ids in enumerate(text.ids)
+        for first, scored, end in windows(len(ids), limit or max(len(ids), 1))
+    ]
+    pieces.sort(key=lambda piece: len(piece[1]))
+    totals = torch.zeros(len(text.ids), dtype=torch.float64)
+    for batch in _batches(pieces, batch_tokens):
+        check()
+        rows, sequences, starts = zip(*batch, strict=True)
+        totals.index_add_(0, torch.tensor(rows), _batch_bits(model, sequences, starts, text.unknown_id, device))
+    return totals.numpy()
+
+
+def _batches(pieces: list, batch_tokens: int) -> Iterator[list]:
+    batch: list = []
+    for piece in pieces:
+        if batch and (len(batch) + 1) * len(piece[1]) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(piece)
+    if batch:
+        yield batch
+
+
+def _batch_bits(
+    model: nn.Module,
+    sequences: Sequence[tuple[int, ...]],
+    starts: Sequence[int],
+    unknown: int | None,
+    device: torch.device,
+) -> Float[Tensor, " row"]:
+    """Bits of the tokens of each sequence from its start on; padding is on the right, where no scored token sees it."""
+    lengths = torch.tensor([len(s) for s in sequences])
+    width = int(lengths.max())
+    ids = torch.tensor([[*s, *[0] * (width - len(s))] for s in sequences])
+    position = torch.arange(1, width)
+    scored = (position >= torch.tensor(starts)[:, None]) & (position < lengths[:, None])
+    nats = _token_nats(model, ids.to(device), scored.to(device))
+    if unknown is not None:
+        vocabulary = model.get_output_embeddings().weight.shape[0]  # type: ignore[operator]
+        nats = torch.where(ids[:, 1:][scored] == unknown, math.log(vocabulary), nats)
+    bits = torch.zeros(scored.shape, dtype=torch.float64)
+    bits[scored] = nats / math.log(2)
+    return bits.sum(dim=1)
+
+
+def _token_nats(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tensor) -> Float[Tensor, " token"]:
+    """-ln p of the scored tokens in row order, float64 on the CPU."""
+    vocabulary = model.config.vocab_size  # type: ignore[union-attr]
+    rows = max(1, _LOGIT_ELEMENTS // (ids.shape[1] * vocabulary))
+    found = []
+    for start in range(0, len(ids), rows):
+        part, mask = ids[start : start + rows], scored[start : start + rows]
+        logits = model(input_ids=part[:, :-1], use_cache=False).logits[mask].float()
+        picked = part[:, 1:][mask]
+        nats = logits.logsumexp(dim=-1) - logits.gather(1, picked[:, None])[:, 0]
+        found.append(nats.double().cpu())
+    return torch.cat(found)
+
+
+def unigram_bits(fit: Sequence[Sequence[int]], text: TokenizedText, vocabulary: int) -> np.ndarray:
+    """Bits of each sentence under token frequencies counted on `fit`, every token of the vocabulary counted once more."""
+    counts = np.ones(vocabulary)
+    np.add.at(counts, np.concatenate([np.asarray(ids, dtype=np.int64) for ids in fit]), 1)
+    cost = -np.log2(counts / counts.sum())
+    return np.array([cost[list(ids)].sum() if ids else 0.0 for ids in text.ids])

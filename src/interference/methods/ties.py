@@ -1,0 +1,72 @@
+"""TIES: trim each task vector, elect a sign per weight, merge those that agree."""
+
+from typing import Annotated
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from interference.registry import Knob, Switch, merge_method
+
+
+@merge_method(label="TIES (mergekit: trimmed per tensor, weighted vote)", source="arXiv:2306.01708")
+def ties(
+    deltas: Float[Tensor, "model *shape"],
+    weights: Float[Tensor, " model"],
+    density: Annotated[
+        Tensor | float, Knob(0, 1, 0.01, "share of each task vector kept, largest first", per_model=True)
+    ] = 1.0,
+    normalize: Annotated[bool, Switch("divide by the summed weights of those that agree")] = True,
+    lambda_: Annotated[float | Tensor, Knob(0, 2, 0.01, "scale of the merged difference from the base")] = 1.0,
+) -> Float[Tensor, "*shape"]:
+    """Keep the largest differences of each parent, elect one sign per weight, average the parents that agree.
+
+    mergekit's variant: the paper trims over the whole model where this trims per tensor, and votes before
+    weighting where this lets the coefficients vote; a tied vote goes to plus. Arithmetic is in float32.
+    """
+    kept = torch.stack([trim(delta, share) for delta, share in zip(deltas, per_model(density, deltas), strict=True)])
+    return combine(kept, weights, elect(kept, weights), normalize) * lambda_
+
+
+def trim(delta: Float[Tensor, "*shape"], density: float) -> Float[Tensor, "*shape"]:
+    """The delta with all but its max(1, int(density · size)) entries of largest magnitude set to zero."""
+    if density >= 1:
+        return delta
+    mask = torch.zeros_like(delta).flatten()
+    if density > 0:
+        count = max(1, int(density * delta.numel()))
+        mask[torch.argsort(delta.abs().flatten(), descending=True)[:count]] = 1
+    return delta * mask.reshape(delta.shape)
+
+
+def elect(deltas: Float[Tensor, "model *shape"], weights: Float[Tensor, " model"]) -> Bool[Tensor, "model *shape"]:
+    """Which weighted entries carry the sign of their sum over the models, zero sums counting as positive."""
+    votes = deltas * _column(weights, deltas)
+    majority = torch.where(votes.sum(dim=0) >= 0, 1.0, -1.0)
+    return votes.sign() == majority
+
+
+def combine(
+    deltas: Float[Tensor, "model *shape"],
+    weights: Float[Tensor, " model"],
+    agree: Bool[Tensor, "model *shape"] | None,
+    normalize: bool,
+) -> Float[Tensor, "*shape"]:
+    """Weighted sum over the models, of the agreeing entries only if given; normalised by the weights summed alike."""
+    column = _column(weights, deltas)
+    if agree is None:
+        total, divisor = (deltas * column).sum(dim=0), column.sum(dim=0)
+        divisor = torch.where(divisor.abs() < 1e-8, 1, divisor)
+    else:
+        total, divisor = (deltas * column * agree).sum(dim=0), (column * agree).sum(dim=0)
+        divisor = torch.where(divisor == 0, 1, divisor)
+    return total / divisor if normalize else total
+
+
+def per_model(value: Tensor | float, deltas: Float[Tensor, "model *shape"]) -> list[float]:
+    """One number for each model: the value's own, or the same for all."""
+    return torch.as_tensor(value, dtype=torch.float64).expand(len(deltas)).tolist()
+
+
+def _column(weights: Float[Tensor, " model"], like: Float[Tensor, "model *shape"]) -> Tensor:
+    return weights.reshape(-1, *[1] * (like.ndim - 1))

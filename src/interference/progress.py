@@ -1,0 +1,31 @@
+"""Progress bars on standard error."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator["Bar"]:
+    """A bar that moves from 0 to 1 on standard error; silent where that is no terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        yield Bar(bar, bar.add_task(title, total=1.0))
+
+
+class Bar:
+    """One line of progress."""
+
+    def __init__(self, progress: Progress, task: object):
+        self._progress, self._task = progress, task
+
+    def __call__(self, share: float) -> None:
+        self._progress.update(self._task, completed=share)  # type: ignore[arg-type]

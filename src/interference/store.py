@@ -1,0 +1,69 @@
+"""Results on disk, by digest of what made them: one SQLite file, safe to share between processes."""
+
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from interference.errors import UserError
+
+
+def default_folder() -> Path:
+    """Where results are kept: $INTERFERENCE_CACHE, else `interference` in the user's cache folder."""
+    given = os.environ.get("INTERFERENCE_CACHE")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "interference"
+
+
+def digest(*parts: object) -> str:
+    """SHA-256 of what made a result."""
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
+
+
+class Store:
+    """Bits of sentences by key. An array runs over a whole corpus; what was never scored is NaN.
+
+    `shipped` are arrays that came with the package, read only, looked at first.
+    """
+
+    def __init__(self, folder: Path | None = None, shipped: dict[str, np.ndarray] | None = None):
+        self._file = (folder or default_folder()) / "results.sqlite"
+        self._shipped = shipped or {}
+        self._lock = threading.Lock()
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self._file, check_same_thread=False, timeout=30)
+            with self._connection:
+                self._connection.execute("pragma journal_mode=wal")
+                self._connection.execute("create table if not exists bits (key text primary key, value blob not null)")
+        except (OSError, sqlite3.Error) as error:
+            raise UserError(
+                f"Results can't be kept in {self._file}: {error}. Free some space or name another folder in INTERFERENCE_CACHE."
+            ) from None
+
+    def read(self, key: str, length: int) -> np.ndarray:
+        """Bits of all sentences of one text, float64 `[sentence]`, NaN where unknown."""
+        if key in self._shipped:
+            return self._shipped[key].astype(np.float64)
+        with self._lock:
+            row = self._connection.execute("select value from bits where key = ?", (key,)).fetchone()
+        found = np.frombuffer(row[0]) if row else np.empty(0)
+        return found.copy() if len(found) == length else np.full(length, np.nan)
+
+    def write(self, key: str, bits: np.ndarray) -> None:
+        """Keep an array, all at once or not at all. A full disk is reported as UserError; results so far stay."""
+        try:
+            with self._lock, self._connection:
+                self._connection.execute(
+                    "insert or replace into bits values (?, ?)", (key, bits.astype(np.float64).tobytes())
+                )
+        except sqlite3.Error as error:
+            raise UserError(
+                f"Results can't be kept in {self._file}: {error}. Free some space or name another folder in INTERFERENCE_CACHE."
+            ) from None
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,232 @@
+"""Suites: named checkpoints with their roles, their corpus, and what of them can be merged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from interference.checkpoint import Checkpoint
+from interference.corpus import Corpus, read_corpus
+from interference.errors import UserError, nearest
+
+ROLES = ("mono", "mixed", "branch", "init", "other")
+_SUITE_KEYS = ("name", "corpus", "entropy", "reference", "checkpoints")
+_CHECKPOINT_KEYS = ("name", "role", "language", "parent", "step", "revision", "path")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A set of checkpoints and what is known of them. `references` maps a language to a checkpoint's name."""
+
+    name: str
+    path: Path | None
+    checkpoints: tuple[Checkpoint, ...]
+    corpus: Corpus | None = None
+    references: dict[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Checkpoint:
+        for checkpoint in self.checkpoints:
+            if checkpoint.name == name:
+                return checkpoint
+        raise UserError(f"The suite {self.name} has no checkpoint '{name}': {nearest(name, self.names)}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.checkpoints)
+
+    def with_role(self, role: str) -> tuple[Checkpoint, ...]:
+        return tuple(c for c in self.checkpoints if c.role == role)
+
+    @cached_property
+    def init(self) -> Checkpoint | None:
+        """The untrained checkpoint, if there is exactly one."""
+        found = self.with_role("init")
+        return found[0] if len(found) == 1 else None
+
+    def reference(self, language: str) -> str | None:
+        """The checkpoint a language's costs are counted from, if the suite settles it: its own say, else the only mono.
+
+        None means the best parent of each merge; for a suite without roles it means that there are no costs.
+        """
+        if language in self.references:
+            return self.references[language]
+        monos = [c.name for c in self.with_role("mono") if c.language == language]
+        return monos[0] if len(monos) == 1 else None
+
+    @cached_property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Names of checkpoints that can be merged with each other: same architecture, parameter names, shapes, token ids."""
+        found: dict[tuple, list[str]] = {}
+        for c in self.checkpoints:
+            found.setdefault(_merge_key(c), []).append(c.name)
+        return tuple(tuple(names) for names in found.values())
+
+    def mergeable(self, names: Sequence[str]) -> None:
+        """Raise UserError with the reasons unless all of these can be merged by parameter name."""
+        first, *others = (self[name] for name in names)
+        reasons = [f"{why}" for other in others if (why := difference(first, other))]
+        if reasons:
+            raise UserError(f"These checkpoints can't be merged by parameter name: {' '.join(reasons)}")
+
+
+def _merge_key(c: Checkpoint) -> tuple:
+    return (c.architecture, tuple(c.shapes.items()), c.vocabulary_digest)
+
+
+def difference(first: Checkpoint, other: Checkpoint) -> str:
+    """Why two checkpoints can't be merged by parameter name, in one sentence; '' if they can."""
+    if first.architecture != other.architecture:
+        return f"{first.name} is a {first.architecture}, {other.name} a {other.architecture}."
+    only = set(first.shapes) ^ set(other.shapes)
+    if only:
+        name = sorted(only)[0]
+        return f"Only {first.name if name in first.shapes else other.name} has {name} ({len(only)} parameters differ)."
+    for name, shape in first.shapes.items():
+        if other.shapes[name] != shape:
+            return f"{name} is {list(shape)} in {first.name} and {list(other.shapes[name])} in {other.name}."
+    if first.vocabulary_digest != other.vocabulary_digest:
+        return (
+            f"{first.name} and {other.name} map tokens to different ids, so a row of one embedding is another token "
+            "in the other: these checkpoints have different tokenizers."
+        )
+    return ""
+
+
+def built_in() -> Path:
+    """The folder of the suite that ships with the package."""
+    return Path(str(files("interference"))) / "demo" / "suite"
+
+
+def open_suite(path: Path | None = None, corpus: Path | None = None) -> Suite:
+    """Open a suite.yaml, a folder that holds one, a folder of checkpoint folders, or one checkpoint folder.
+
+    Without a path the built-in suite. A corpus given here replaces the suite's own. Raises one UserError that lists
+    everything that can't be read.
+    """
+    path = built_in() if path is None else Path(path).expanduser()
+    if not path.exists():
+        raise UserError(f"Suite {path} does not exist. Give a suite.yaml, or a folder of checkpoint folders.")
+    file = path / "suite.yaml" if path.is_dir() else path
+    suite = _from_yaml(file.resolve()) if file.is_file() else _from_folder(path.resolve())
+    text = read_corpus(corpus) if corpus else suite.corpus
+    opened = Suite(suite.name, suite.path, suite.checkpoints, text, suite.references)
+    check_readable(opened.checkpoints)
+    return opened
+
+
+def suite_of_paths(paths: Sequence[str], corpus: Path | None = None, default: Corpus | None = None) -> Suite:
+    """A suite of role `other` made of checkpoint folders, each named by its path: for recipes of paths alone."""
+    checkpoints = tuple(Checkpoint(p, Path(p).expanduser().resolve()) for p in dict.fromkeys(paths))
+    check_readable(checkpoints)
+    return Suite("paths", None, checkpoints, read_corpus(corpus) if corpus else default)
+
+
+def with_paths(suite: Suite, names: Sequence[str]) -> Suite:
+    """The suite and, as checkpoints of role `other`, those of the names that are folders rather than names of it."""
+    extra = [name for name in dict.fromkeys(names) if name not in suite.names and Path(name).expanduser().is_dir()]
+    added = tuple(Checkpoint(name, Path(name).expanduser().resolve()) for name in extra)
+    check_readable(added)
+    return Suite(suite.name, suite.path, (*suite.checkpoints, *added), suite.corpus, suite.references)
+
+
+def check_readable(checkpoints: Sequence[Checkpoint]) -> None:
+    """Raise one UserError that lists every checkpoint that can't be read."""
+    wrong = []
+    for checkpoint in checkpoints:
+        try:
+            _merge_key(checkpoint)
+        except UserError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise UserError(
+            "\n".join(wrong) if len(wrong) == 1 else f"{len(wrong)} checkpoints can't be read:\n- " + "\n- ".join(wrong)
+        )
+
+
+def _from_folder(folder: Path) -> Suite:
+    if not folder.is_dir():
+        raise UserError(f"{folder} is neither a suite.yaml nor a folder.")
+    if (folder / "config.json").is_file():
+        return Suite(folder.name, folder, (Checkpoint(folder.name, folder),))
+    found = sorted(p.parent for p in folder.glob("*/config.json"))
+    if not found:
+        raise UserError(
+            f"{folder} holds no suite.yaml, and no folder in it holds a config.json. Point at a folder of checkpoint folders."
+        )
+    return Suite(folder.name, folder, tuple(Checkpoint(p.name, p) for p in found))
+
+
+def _from_yaml(file: Path) -> Suite:
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    if (
+        not isinstance(document, dict)
+        or not isinstance(document.get("checkpoints"), list)
+        or not document["checkpoints"]
+    ):
+        raise UserError(
+            f"{file} needs a list 'checkpoints' of entries {{name: ..., role: ..., language: ..., path: ...}}."
+        )
+    wrong = [f"unknown key '{k}': {nearest(str(k), _SUITE_KEYS)}" for k in document if k not in _SUITE_KEYS]
+    for entry in document["checkpoints"]:
+        wrong += _entry_problems(entry, file.parent)
+    names = [entry.get("name") for entry in document["checkpoints"] if isinstance(entry, dict)]
+    wrong += [f"two checkpoints are named '{name}'" for name in sorted({str(n) for n in names if names.count(n) > 1})]
+    for language, name in (document.get("reference") or {}).items():
+        if name not in names:
+            wrong.append(
+                f"the reference of {language} is '{name}', which is no checkpoint: {nearest(str(name), map(str, names))}"
+            )
+    if wrong:
+        raise UserError(f"{file} can't be used:\n- " + "\n- ".join(wrong))
+    checkpoints = tuple(_entry(entry, file.parent) for entry in document["checkpoints"])
+    corpus = read_corpus(file.parent / document["corpus"]) if document.get("corpus") else None
+    if corpus and document.get("entropy"):
+        corpus = with_entropy(corpus, file.parent / document["entropy"])
+    return Suite(
+        str(document.get("name", file.parent.name)), file, checkpoints, corpus, document.get("reference") or {}
+    )
+
+
+def _entry_problems(entry: Any, folder: Path) -> list[str]:
+    if not isinstance(entry, dict) or not entry.get("path"):
+        return [f"{entry!r} has no 'path'"]
+    name = entry.get("name") or Path(entry["path"]).name
+    wrong = [
+        f"{name}: unknown key '{k}': {nearest(str(k), _CHECKPOINT_KEYS)}" for k in entry if k not in _CHECKPOINT_KEYS
+    ]
+    if entry.get("role", "other") not in ROLES:
+        wrong.append(f"{name}: unknown role '{entry['role']}': {nearest(str(entry['role']), ROLES)}")
+    if entry.get("role") in ("mono", "branch") and not entry.get("language"):
+        wrong.append(f"{name}: a {entry['role']} needs its 'language'")
+    if not (folder / Path(entry["path"]).expanduser()).is_dir():
+        wrong.append(f"{name}: {folder / Path(entry['path']).expanduser()} is not a folder")
+    return wrong
+
+
+def _entry(entry: dict, folder: Path) -> Checkpoint:
+    path = (folder / Path(entry["path"]).expanduser()).resolve()
+    name = str(entry.get("name") or path.name)
+    return Checkpoint(
+        name, path, entry.get("role", "other"), entry.get("language"), entry.get("parent"), entry.get("step")
+    )
+
+
+def with_entropy(corpus: Corpus, file: Path) -> Corpus:
+    """The corpus with, from a table like its own, the bits that a perfect model of its generator needs per sentence."""
+    table = read_corpus(file)
+    if table.languages != corpus.languages or len(table.documents) != len(corpus.documents):
+        raise UserError(
+            f"{file} has other columns or rows than the corpus {corpus.name}; expected one number per sentence."
+        )
+    try:
+        entropy = {language: tuple(map(float, cells)) for language, cells in table.sentences.items()}
+    except ValueError as error:
+        raise UserError(f"{file}: {error}; expected bits per sentence as decimal numbers.") from None
+    return Corpus(corpus.name, corpus.sentences, corpus.documents, corpus.has_documents, entropy)

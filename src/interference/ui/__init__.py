@@ -1,0 +1,25 @@
+"""The dashboard's shell and widgets: the only part of the package that imports streamlit.
+
+Nothing heavy is imported at the top: the page's frame is drawn before torch and transformers are loaded.
+"""
+
+from interference.ui.merge import choose_controls, choose_recipe, compute_merge, draw_merge, introduce_merge
+from interference.ui.shell import Bench, ensure_shell, open_bench, run, user_errors
+from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
+
+__all__ = [
+    "Bench",
+    "choose_controls",
+    "choose_measure",
+    "choose_recipe",
+    "compute_merge",
+    "compute_suite",
+    "draw_checkpoints",
+    "draw_losses",
+    "draw_merge",
+    "ensure_shell",
+    "introduce_merge",
+    "open_bench",
+    "run",
+    "user_errors",
+]

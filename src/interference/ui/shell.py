@@ -1,0 +1,203 @@
+"""The frame around every page: menu, sidebar, the engine, and how a page computes."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from interference.errors import UserError
+from interference.languages import language_name
+
+if TYPE_CHECKING:
+    from interference.corpus import Corpus
+    from interference.engine import Engine, Job
+    from interference.evaluate import Request
+    from interference.suite import Suite
+    from interference.tables import LossTable
+
+UNITS = ("bits per sentence", "bits per byte", "bits per English byte")
+EXPORT = {"toImageButtonOptions": {"format": "svg", "scale": 2}, "displaylogo": False}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the sidebar has settled: an open suite and where and how to measure."""
+
+    suite: "Suite"
+    key: tuple[str, str, str]
+    languages: tuple[str, ...]
+    unit: str
+
+    @property
+    def corpus(self) -> "Corpus":
+        """The corpus losses are measured on; a bench is not opened without one."""
+        assert self.suite.corpus is not None
+        return self.suite.corpus
+
+
+def build_pages() -> list[Any]:
+    """The pages in the order of the menu; the merge comes first."""
+    folder = Path(os.environ.get("INTERFERENCE_PAGES", "pages"))
+    return [
+        st.Page(folder / "merge.py", title="Merge", icon=":material/merge:", default=True),
+        st.Page(folder / "suite.py", title="Suite", icon=":material/grid_on:", url_path="suite"),
+    ]
+
+
+def run() -> None:
+    """What app.py does: the frame around every page."""
+    st.set_page_config(
+        page_title="Interference", page_icon=":material/merge:", layout="wide", initial_sidebar_state="auto"
+    )
+    st.html(
+        "<style>.stMainBlockContainer{padding-top:3rem;padding-bottom:2rem} [data-testid=stSidebarHeader]{height:2.5rem}</style>"
+    )
+    page = st.navigation(build_pages())
+    st.session_state["_shell"] = True
+    page.run()
+
+
+def ensure_shell() -> None:
+    """First line of every page: a deep link to a fresh server runs the page without app.py; go around through it."""
+    if "_shell" not in st.session_state:
+        st.navigation(build_pages())
+        st.rerun()
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Show a user's mistake as a message where it was made; the page goes on."""
+    try:
+        yield
+    except UserError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+@st.cache_resource(show_spinner=False)
+def _engine() -> "Engine":
+    """The one engine of the process, after the heavy imports."""
+    import gc
+
+    import plotly.graph_objects
+    import torch
+    import transformers  # noqa: F401
+
+    from interference.engine import Engine
+
+    plotly.graph_objects.Figure()  # loads the validators
+    torch.set_num_threads(max(1, os.cpu_count() or 1))
+    gc.collect()
+    gc.freeze()  # the collector runs after every rerun, and would walk all of torch each time
+    return Engine()
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _evaluator(suite: str, corpus: str, device: str) -> Any:
+    """One evaluator for each suite, corpus and device; made and used on the engine's thread alone."""
+    from interference.evaluate import Evaluator
+    from interference.results import shipped_results
+    from interference.store import Store
+    from interference.suite import open_suite
+    from interference.weights import pick_device
+
+    def make(job: "Job") -> Any:
+        opened = open_suite(_path(suite), _path(corpus))
+        return Evaluator(opened, Store(shipped=shipped_results(opened)), pick_device(device or None))
+
+    return _engine().run("process", f"open {suite} {corpus} {device}", make)
+
+
+def _path(text: str) -> Path | None:
+    """A path as typed: relative to where the command was started."""
+    return Path(os.environ.get("INTERFERENCE_FOLDER", "."), Path(text).expanduser()) if text else None
+
+
+def open_bench() -> Bench:
+    """The sidebar, and the suite it names. Stops the page with a message if that can't be opened."""
+    with st.sidebar:
+        suite = st.text_input(
+            "Suite", os.environ.get("INTERFERENCE_SUITE", ""), placeholder="built-in: ten languages", key="suite", bind="query-params",
+            help="A suite.yaml, or a folder of checkpoint folders. Empty is the built-in suite.",
+        )  # fmt: skip
+        corpus = st.text_input(
+            "Corpus", os.environ.get("INTERFERENCE_CORPUS", ""), placeholder="the suite's own", key="corpus", bind="query-params",
+            help="Parallel text: a tab-separated file with language codes in its first row, optionally a column `document`.",
+        )  # fmt: skip
+        device = _choose_device()
+    key = (suite.strip(), corpus.strip(), device)
+    place = st.empty()
+    try:
+        with place.container(), st.spinner("Loading torch and opening the suite…"):
+            evaluator = _evaluator(*key)
+    except UserError as error:
+        place.error(str(error), icon=":material/error:")
+        st.stop()
+    place.empty()
+    with st.sidebar:
+        languages = _choose_languages(evaluator.corpus.languages)
+        known = [u for u in UNITS if u != UNITS[2] or "eng" in evaluator.corpus.languages]
+        unit = st.selectbox(
+            "Unit", known, key="unit", bind="query-params",
+            help="Bits per sentence are fair across languages (the same meaning), bits per byte across tokenizers.",
+        )  # fmt: skip
+        st.caption(
+            f"**{evaluator.suite.name}** · {len(evaluator.suite.checkpoints)} checkpoints · corpus {evaluator.corpus.name} · {evaluator.device}"
+        )
+    return Bench(evaluator.suite, key, languages, unit)
+
+
+def _choose_device() -> str:
+    given = os.environ.get("INTERFERENCE_DEVICE", "")
+    options = list(dict.fromkeys([given, "", "cpu", "cuda"])) if given else ["", "cpu", "cuda"]
+    return st.selectbox(
+        "Device", options, format_func=lambda d: d or "automatic", key="device", bind="query-params",
+        help="Where merges and losses are computed: automatic is CUDA where there is one, else the CPU.",
+    )  # fmt: skip
+
+
+def _choose_languages(known: tuple[str, ...]) -> tuple[str, ...]:
+    chosen = st.multiselect(
+        "Languages", known, placeholder="all", format_func=language_name, key="languages", bind="query-params",
+        help="Languages of the corpus to show; empty is all of them.",
+    )  # fmt: skip
+    return tuple(code for code in known if code in chosen) or known
+
+
+def compute(bench: Bench, slot: str, request: "Request", title: str) -> "LossTable":
+    """Run a request on the engine, newest of this session and slot wins, with a progress bar while it runs."""
+    evaluator, engine = _evaluator(*bench.key), _engine()
+    owner = _session()
+
+    def work(job: "Job") -> "LossTable":
+        return evaluator.table(request, check=job.check, progress=lambda share: setattr(job, "progress", share))
+
+    job = engine.submit(owner, slot, work)
+    place, started = st.empty(), time.monotonic()
+    while not job.future.done():
+        if time.monotonic() - started > 0.3:
+            place.progress(job.progress, text=f"{title} ({engine.depth()} waiting)" if engine.depth() else title)
+        time.sleep(0.02)
+    place.empty()
+    return job.future.result()
+
+
+@st.cache_resource(scope="session", show_spinner=False, on_release=lambda owner: _engine().cancel(owner))
+def _session() -> str:
+    """This session's name in the engine's queue; its requests are dropped when the session ends."""
+    import uuid
+
+    return uuid.uuid4().hex
+
+
+def draw_table(result: "LossTable", name: str) -> None:
+    """A loss table as it is, with a download."""
+    with st.expander("Table"):
+        st.dataframe(result.frame, hide_index=True, key=f"{name}_table")
+    csv = result.frame.to_csv(index=False)
+    st.download_button("Table as CSV", csv, f"{name}.csv", "text/csv", on_click="ignore", icon=":material/download:", key=f"{name}_csv",
+                       help="Every number of this page with its interval and its reference.")  # fmt: skip

@@ -1,0 +1,73 @@
+"""Widgets of the Suite page."""
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from interference.ui.shell import EXPORT, Bench, compute, draw_table
+
+if TYPE_CHECKING:
+    from interference.tables import LossTable
+
+READINGS = {
+    "loss": "Lower is better. A model that knows its language stands out as a pale cell in a dark row.",
+    "cost against the reference": "Zero is as good as the language's reference, positive is that many bits worse, sentence by sentence.",
+    "recovery": "1 is as good as the language's reference, 0 as bad as the untrained model, below 0 worse than untrained.",
+}
+
+
+def draw_checkpoints(bench: Bench) -> None:
+    """The checkpoints with role, language, size and step, and what fits together."""
+    from interference.views import suite_table
+
+    frame = suite_table(bench.suite)
+    groups = bench.suite.groups
+    with st.expander(
+        f"{len(frame)} checkpoints, {_mergeable_sentence(groups)}", expanded=len(groups) > 1 or not bench.suite.corpus
+    ):
+        st.dataframe(
+            frame, hide_index=True, key="checkpoints", height="content" if len(frame) < 8 else 300,
+            column_config={"parameters": st.column_config.NumberColumn(format="localized"), "bytes": st.column_config.NumberColumn("size", format="bytes"),
+                           "why_not": st.column_config.TextColumn("why not with group 1", width="large")},
+        )  # fmt: skip
+
+
+def _mergeable_sentence(groups: tuple[tuple[str, ...], ...]) -> str:
+    if len(groups) == 1:
+        return "all of which can be merged with each other"
+    return f"in {len(groups)} groups that can't be merged with each other"
+
+
+def choose_measure() -> str:
+    """Loss, cost or recovery."""
+    options = list(READINGS)
+    return st.segmented_control("Measure", options, default=options[0], key="measure", required=True, bind="query-params",
+                                help="What the cells of the heat map show.")  # fmt: skip
+
+
+def compute_suite(bench: Bench) -> "LossTable":
+    """Every checkpoint on every language chosen, on all of the test half."""
+    from interference.evaluate import Request
+
+    return compute(
+        bench, "suite", Request(tuple((n, n) for n in bench.suite.names), bench.languages), "Scoring the checkpoints"
+    )
+
+
+def draw_losses(bench: Bench, result: "LossTable", measure: str) -> None:
+    """Heat map, its reading, and the table with a download."""
+    from interference.figures.losses import heat_map
+    from interference.views import english_bytes
+
+    frame = result.in_unit(bench.unit, english_bytes(bench.corpus, bench.corpus.rows(None)))
+    if measure != "loss" and frame[{"recovery": "recovery"}.get(measure, "cost")].isna().all():
+        st.info(f"No {measure}. " + " ".join(result.notes[1:]))
+        return
+    st.plotly_chart(
+        heat_map(frame, measure, bench.unit),
+        config=EXPORT,
+        key="losses_heat_map",
+        alt=f"Heat map of {measure}, models by languages",
+    )
+    st.caption(f"{READINGS[measure]} {' '.join(result.notes)}")
+    draw_table(result, "losses")

@@ -1,0 +1,130 @@
+"""Tables that describe a suite and the methods: what pages and the command line list."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from interference.corpus import Corpus
+from interference.evaluate import UNIGRAM, Request
+from interference.recipe import Recipe
+from interference.registry import Argument, Knob, methods
+from interference.suite import Suite, difference
+from interference.tables import LossTable
+
+MERGE = "merge"
+CONTROLS = {MERGE: "merge", "merge, rescaled": "rescaled", UNIGRAM: "unigram"}
+
+
+def suite_table(suite: Suite) -> pd.DataFrame:
+    """One row per checkpoint. `group` numbers sets that can be merged; `why_not` says what parts one from group 1."""
+    groups = {name: number for number, names in enumerate(suite.groups, start=1) for name in names}
+    first = suite[suite.groups[0][0]]
+    return pd.DataFrame(
+        [
+            {
+                "name": c.name, "role": c.role, "language": c.language, "parent": c.parent, "step": c.step,
+                "architecture": c.architecture, "parameters": c.parameters, "bytes": c.bytes, "dtype": c.dtype,
+                "group": groups[c.name], "why_not": difference(first, c) if groups[c.name] > 1 else "",
+            }
+            for c in suite.checkpoints
+        ]
+    ).astype({"step": "Int64"})  # fmt: skip
+
+
+def method_table() -> pd.DataFrame:
+    """One row per merge method."""
+    return pd.DataFrame(
+        [
+            {
+                "method": m.name, "label": m.label, "base": "required" if m.needs_base else "none",
+                "models": str(m.parents[0]) if m.parents[0] == m.parents[1] else f"{m.parents[0]} or more",
+                "parameters": ", ".join((["weight per model"] if m.weighted else []) + [_describe(a) for a in m.arguments]),
+                "source": m.source, "what it does": m.caption,
+            }
+            for m in methods().values()
+        ]
+    )  # fmt: skip
+
+
+def _describe(argument: Argument) -> str:
+    control = argument.control
+    kind = f"{control.low:g} to {control.high:g}" if isinstance(control, Knob) else "true or false"
+    per_model = " per model" if isinstance(control, Knob) and control.per_model else ""
+    return f"{argument.name}{per_model} ({kind}, default {str(argument.default).lower()})"
+
+
+def merge_view(table: LossTable, recipe: Recipe, suite: Suite, rows: np.ndarray, unit: str) -> pd.DataFrame:
+    """The rows of a merge's figure: `table` in a unit with a column `role`, one row for each role and language.
+
+    Roles: merge, rescaled, unigram, reference, best parent, untrained, perfect model; what the table lacks is left out.
+    """
+    corpus = suite.corpus
+    assert corpus is not None  # an evaluator made the table, and it refuses suites without one
+    frame = table.in_unit(unit, english_bytes(corpus, rows))
+    parts = [frame[frame["model"] == name].assign(role=role) for name, role in CONTROLS.items()]
+    for language, group in frame.groupby("language", sort=False):
+        named = {"reference": suite.reference(str(language)), "untrained": suite.init and suite.init.name}
+        parts += [group[group["model"] == name].assign(role=role) for role, name in named.items() if name]
+        parents = group[group["model"].isin(recipe.models)]
+        parts.append(parents.loc[[parents["value"].idxmin()]].assign(role="best parent") if len(parents) else parents)
+        if language in corpus.entropy:
+            merge = group[group["model"] == MERGE]
+            bits = float(np.mean([corpus.entropy[str(language)][row] for row in rows]))
+            scale = merge["value"] / merge["bits_per_sentence"]
+            parts.append(
+                merge.assign(role="perfect model", model="the generator", value=bits * scale, low=np.nan, high=np.nan)
+            )
+    return pd.concat(parts, ignore_index=True)
+
+
+def english_bytes(corpus: Corpus, rows: np.ndarray) -> float | None:
+    """Bytes of the rows in English, None where the corpus has none."""
+    return sum(len(t.encode()) for t in corpus.text("eng", rows)) if "eng" in corpus.languages else None
+
+
+def merge_request(
+    recipe: Recipe, suite: Suite, languages: Sequence[str], sentences: int | None, controls: Sequence[str] = ()
+) -> Request:
+    """What a merge's figure needs: the merge, the controls asked for, its parents, the references and init."""
+    models: list[tuple[str, str | Recipe]] = [(MERGE, recipe)]
+    if "rescaled" in controls:
+        models.append(("merge, rescaled", replace(recipe, post=("rescale",))))
+    if UNIGRAM in controls:
+        models.append((UNIGRAM, UNIGRAM))
+    companions = [
+        *recipe.models,
+        *(suite.reference(language) for language in languages),
+        suite.init and suite.init.name,
+    ]
+    models += [(name, name) for name in dict.fromkeys(filter(None, companions))]
+    return Request(tuple(models), tuple(languages), sentences)
+
+
+def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
+    """What a merge's figure shows, in one sentence: means over its languages, and how many are back at untrained."""
+    means = frame.groupby("role")["value"].mean()
+    merge = frame[frame["role"] == "merge"].set_index("language")
+    parts = [f"**The merge needs {_amount(means['merge'])} {unit}**"]
+    named = {
+        "reference": "the references",
+        "best parent": "the best parents",
+        "untrained": "an untrained model",
+        "perfect model": "a perfect model",
+    }
+    parts += [
+        f"{text} {_amount(means[role])}"
+        for role, text in named.items()
+        if role in means and not (role == "best parent" and "reference" in means)
+    ]
+    sentence = ", ".join(parts) + f" (mean of {len(merge)} language{'s' if len(merge) > 1 else ''})."
+    untrained = frame[frame["role"] == "untrained"].set_index("language")["value"]
+    if len(untrained):
+        near = [code for code in merge.index if merge["value"][code] > 0.9 * untrained[code]]
+        sentence += f" It is no better than 10 % below untrained in {len(near)} of {len(merge)}."
+    return sentence
+
+
+def _amount(bits: float) -> str:
+    return f"{bits:.0f}" if bits >= 100 else f"{bits:.1f}" if bits >= 10 else f"{bits:.2f}"

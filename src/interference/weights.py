@@ -1,0 +1,85 @@
+"""The weights of checkpoints on a device: one resident stack for each parameter name."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interference.checkpoint import Checkpoint
+from interference.errors import UserError
+
+
+def pick_device(name: str | None = None) -> torch.device:
+    """The device asked for, else CUDA where there is one, else the CPU. Raises UserError for one that can't be used."""
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError:
+        raise UserError(f"'{name}' is no device; use cpu, cuda or cuda:N.") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"'{name}' is not supported; use cpu, cuda or cuda:N.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"'{name}' is not on this machine, which has {torch.cuda.device_count()} CUDA devices; use --device cpu."
+        )
+    return device
+
+
+class Weights:
+    """Parameters of checkpoints that can be merged with each other, held once on a device in their stored dtype.
+
+    Each parameter is one tensor `[model, *shape]`; a checkpoint's row is read from disk when it is first asked for.
+    """
+
+    def __init__(self, checkpoints: Sequence[Checkpoint], device: torch.device):
+        self.device = device
+        self.names = tuple(c.name for c in checkpoints)
+        self.shapes = checkpoints[0].shapes
+        self._checkpoints = {c.name: c for c in checkpoints}
+        self._loaded: set[str] = set()
+        dtypes = {getattr(torch, part) for c in checkpoints for part in c.dtype.split("+")}
+        self.dtype = _promote(dtypes)
+        self._check_room()
+        self._stacks = {
+            name: torch.empty((len(self.names), *shape), dtype=self.dtype, device=device)
+            for name, shape in self.shapes.items()
+        }
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.names) * self.dtype.itemsize * sum(torch.Size(s).numel() for s in self.shapes.values())
+
+    def load(self, names: Sequence[str]) -> None:
+        """Read the named checkpoints from disk unless they are here already. Raises UserError on a broken file."""
+        for name in names:
+            if name not in self._loaded:
+                row = self.names.index(name)
+                for parameter, tensor in self._checkpoints[name].tensors():
+                    self._stacks[parameter][row].copy_(tensor)
+                self._loaded.add(name)
+
+    def read(self, parameter: str, names: Sequence[str]) -> Float[Tensor, "model *shape"]:
+        """One parameter of the named checkpoints in that order, in the stored dtype; a view where they stand in a row."""
+        self.load(names)
+        rows = [self.names.index(name) for name in names]
+        stack = self._stacks[parameter]
+        if rows == list(range(rows[0], rows[0] + len(rows))):
+            return stack[rows[0] : rows[0] + len(rows)]
+        return stack[torch.tensor(rows, device=self.device)]
+
+    def _check_room(self) -> None:
+        if self.device.type != "cuda":
+            return
+        free, total = torch.cuda.mem_get_info(self.device)
+        if self.nbytes > free:
+            raise UserError(
+                f"{len(self.names)} checkpoints of the suite need {self.nbytes / 2**30:.1f} GiB on {self.device}, which has "
+                f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free. Use --device cpu or a suite of fewer checkpoints."
+            )
+
+
+def _promote(dtypes: set[torch.dtype]) -> torch.dtype:
+    promoted, *others = dtypes
+    for dtype in others:
+        promoted = torch.promote_types(promoted, dtype)
+    return promoted

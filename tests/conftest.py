@@ -1,0 +1,105 @@
+"""Tiny real models, seeded, in a temporary folder; no test sees the user's own store."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+ENGLISH = (
+    "The dog sleeps.",
+    "A cat eats an apple.",
+    "My friend sees the red house.",
+    "Two birds sing.",
+    "Who is there?",
+    "The book is old.",
+)
+GERMAN = (
+    "Der Hund schläft.",
+    "Eine Katze isst einen Apfel.",
+    "Mein Freund sieht das rote Haus.",
+    "Zwei Vögel singen.",
+    "Wer ist da?",
+    "Das Buch ist alt.",
+)
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path, monkeypatch):
+    """Point every cache and store at the test's own folder."""
+    monkeypatch.setenv("INTERFERENCE_CACHE", str(tmp_path / "store"))
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer of 259 tokens with BOS, EOS and PAD."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: i for i, token in enumerate(["<s>", "</s>", "<pad>", *alphabet])}
+    fast = Tokenizer(models.BPE(vocabulary, []))
+    fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    fast.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=fast, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
+
+
+def llama(seed: int, **changes) -> LlamaForCausalLM:
+    """A tiny tied Llama with weights of the given seed."""
+    torch.manual_seed(seed)
+    settings = {
+        "vocab_size": 259, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "intermediate_size": 48, "max_position_embeddings": 64, "tie_word_embeddings": True, "initializer_range": 0.2,
+        "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2,
+    }  # fmt: skip
+    return LlamaForCausalLM(LlamaConfig(**(settings | changes), dtype="float32")).eval()
+
+
+def gpt2(seed: int) -> GPT2LMHeadModel:
+    """A tiny GPT-2 with weights of the given seed."""
+    torch.manual_seed(seed)
+    return GPT2LMHeadModel(
+        GPT2Config(vocab_size=259, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=0, eos_token_id=1)
+    ).eval()
+
+
+def write_checkpoint(model, tokenizer, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def write_corpus(path: Path, documents: int = 4) -> Path:
+    """A parallel corpus of six sentences in `documents` documents each; document k repeats them k times joined."""
+    rows = ["document\teng\tdeu"]
+    for number in range(documents):
+        rows += [f"d{number}\t{e} {number}\t{d} {number}" for e, d in zip(ENGLISH, GERMAN, strict=True)]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def suite_folder(tmp_path_factory, tokenizer) -> Path:
+    """A random suite: init, two monos, mixed, two branches near mixed, and a corpus."""
+    folder = tmp_path_factory.mktemp("suite")
+    write_corpus(folder / "corpus.tsv")
+    mixed = llama(3)
+    models = {"init": llama(0), "mono-eng": llama(1), "mono-deu": llama(2), "mixed": mixed}
+    for seed, language in ((4, "eng"), (5, "deu")):
+        branch = llama(3)
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            for parameter in branch.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.02)
+        models[f"branch-{language}"] = branch
+    entries = []
+    for name, model in models.items():
+        write_checkpoint(model, tokenizer, folder / name)
+        role, _, language = name.partition("-")
+        entries.append(
+            f"  - {{name: {name}, role: {role}, path: ./{name}{f', language: {language}' if language else ''}}}"
+        )
+    (folder / "suite.yaml").write_text("name: tiny\ncorpus: corpus.tsv\ncheckpoints:\n" + "\n".join(entries) + "\n")
+    return folder
