@@ -13,16 +13,16 @@ ui.introduce_merge(bench)
 
 @st.fragment
 def merge_panel() -> None:
-    left, right = st.columns([10, 17], gap="medium")
+    setup = ui.choose_setup(bench)
+    left, right = st.columns([2, 3], gap="medium")
     with left, ui.user_errors():
-        recipe = ui.choose_recipe(bench)
+        recipe = ui.choose_recipe(setup)
     with right, ui.user_errors():
         if recipe is None:
-            st.info("Choose at least one parent and give it a weight.")
+            st.info(setup.missing, icon=":material/tune:")
             return
-        controls, sentences = ui.choose_controls(bench)
-        result = ui.compute_merge(bench, recipe, controls, sentences)
-        ui.draw_merge(bench, recipe, result, sentences)
+        result = ui.compute_merge(bench, recipe, setup)
+        ui.draw_merge(bench, recipe, result, setup)
 
 
 merge_panel()

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -68,8 +69,16 @@ def run_app(
     folder = packaged if (packaged / "app.py").is_file() else checkout
     os.chdir(folder)  # streamlit takes its settings from the folder it starts in
     headless = "false" if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin") else "true"
+    threading.Thread(target=_preload, daemon=True).start()
+    from streamlit.web import cli
+
     options = [f"--server.port={port}", f"--server.headless={headless}"]
-    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", "app.py", *options])
+    sys.exit(cli.main(["run", "app.py", *options], standalone_mode=False))
+
+
+def _preload() -> None:
+    """Start on the slow imports while the server and the browser start."""
+    import interference.evaluate  # noqa: F401
 
 
 @app.command()

@@ -1,6 +1,5 @@
 """Parallel text: one row per meaning, one column per language, rows grouped into documents."""
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -68,10 +67,10 @@ def _spread(documents: list[list[int]], count: int) -> list[int]:
     quotas = [0] * len(documents)
     while count:
         open_documents = [i for i, rows in enumerate(documents) if quotas[i] < len(rows)]
-        step = max(1, len(open_documents) // count)
-        for i in open_documents[::step][:count]:
-            quotas[i] += 1
-            count -= 1
+        taken = min(count, len(open_documents))
+        for k in range(taken):
+            quotas[open_documents[int((k + 0.5) * len(open_documents) / taken)]] += 1
+        count -= taken
     return [rows[int((k + 0.5) * len(rows) / q)] for rows, q in zip(documents, quotas, strict=True) for k in range(q)]
 
 
@@ -88,10 +87,7 @@ def read_corpus(path: Path) -> Corpus:
         ) from None
     except (UnicodeDecodeError, OSError) as error:
         raise UserError(f"Corpus {path} can't be read as UTF-8 text: {error}.") from None
-    lines = text.removeprefix("\ufeff").split("\n")
-    rows = list(csv.reader((line.removesuffix("\r") for line in lines), delimiter="\t", quoting=csv.QUOTE_NONE))
-    if rows and not rows[-1]:
-        rows.pop()
+    rows = [line.split("\t") for line in text.removeprefix("\ufeff").removesuffix("\n").split("\n")] if text else []
     if len(rows) < 2:
         raise UserError(
             f"Corpus {path} has {max(len(rows) - 1, 0)} rows of text; expected a header line and at least one row."

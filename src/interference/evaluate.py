@@ -1,5 +1,6 @@
 """Losses of checkpoints and merges of one suite on one device, remembered in the store."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from interference.tables import LossTable, Subject, loss_table
 from interference.weights import Weights
 
 UNIGRAM = "unigram"
+_TABLES = 256  # loss tables kept in memory
 Model = str | Recipe
 Check = Callable[[], None]
 Progress = Callable[[float], None]
@@ -44,12 +46,21 @@ class Evaluator:
         self._store = store
         self._weights: dict[tuple[str, ...], Weights] = {}
         self._models: dict[tuple[str, ...], torch.nn.Module] = {}
+        self._tables: OrderedDict[Request, LossTable] = OrderedDict()
         self._texts: dict[tuple[str, str], TokenizedText] = {}
 
     def table(
         self, request: Request, check: Check = lambda: None, progress: Progress = lambda share: None
     ) -> LossTable:
         """The loss table of a request, one row per model and language, models in the order given."""
+        if request not in self._tables:
+            self._tables[request] = self._measure(request, check, progress)
+            if len(self._tables) > _TABLES:
+                self._tables.popitem(last=False)
+        self._tables.move_to_end(request)
+        return self._tables[request]
+
+    def _measure(self, request: Request, check: Check, progress: Progress) -> LossTable:
         self.check_languages(request.languages)
         rows = self.corpus.rows(request.sentences)
         subjects = [Subject(name, _parents(model)) for name, model in request.models]

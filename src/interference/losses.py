@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from interference.errors import UserError
 
 CONVENTION = "prefix BOS|CLS|EOS, first token scored, end not scored, float32 log-softmax, float64 sums, v1"
-_BATCH_TOKENS = 8192
+_BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}  # positions in a batch: little padding on a CPU, full kernels on a GPU
 _LOGIT_ELEMENTS = 1 << 25  # logits held at once, in elements: 128 MiB of float32
 
 
@@ -80,7 +80,7 @@ def sentence_bits(
     text: TokenizedText,
     *,
     limit: int | None = None,
-    batch_tokens: int = _BATCH_TOKENS,
+    batch_tokens: int | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """Bits of each sentence, float64 `[sentence]`: the sum of -log2 of its tokens' probabilities.
@@ -97,7 +97,7 @@ def sentence_bits(
     ]
     pieces.sort(key=lambda piece: len(piece[1]))
     totals = torch.zeros(len(text.ids), dtype=torch.float64)
-    for batch in _batches(pieces, batch_tokens):
+    for batch in _batches(pieces, batch_tokens or _BATCH_TOKENS[device.type]):
         check()
         rows, sequences, starts = zip(*batch, strict=True)
         totals.index_add_(0, torch.tensor(rows), _batch_bits(model, sequences, starts, text.unknown_id, device))

@@ -1,11 +1,13 @@
-"""Means of sentences with intervals clustered by document."""
+"""Means with intervals clustered by document, paired tests, and the Mantel test."""
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, permutation_test, sem, ttest_rel
 
 RESAMPLES = 1999
 LEVEL = 0.95
@@ -45,3 +47,55 @@ def _interval(sums: np.ndarray, counts: np.ndarray, method: str) -> tuple[np.nda
             n_resamples=RESAMPLES, confidence_level=LEVEL, method=method, rng=np.random.default_rng(0),
         ).confidence_interval  # fmt: skip
     return np.asarray(found.low), np.asarray(found.high)
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Two models on the same sentences: mean difference, its standard error, Student's t and p, and the exact or
+    resampled p of the sign-flip test."""
+
+    difference: float
+    standard_error: float
+    t: float
+    p: float
+    sign_flip_p: float
+
+
+def paired_test(a: Float[np.ndarray, " item"], b: Float[np.ndarray, " item"]) -> PairedTest:
+    """Test that b - a has mean zero, item by item. Give document means where sentences of a document belong together.
+
+    The sign-flip test is exact up to 13 items and uses 9,999 random flips above. Raises ValueError below two items.
+    """
+    if len(a) != len(b) or len(a) < 2:
+        raise ValueError(f"paired tests need two or more pairs, not {len(a)} and {len(b)} values")
+    difference = b - a
+    t = ttest_rel(b, a)
+    flips = permutation_test(
+        (difference,),
+        lambda x, axis=-1: x.mean(axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=9999,
+        rng=np.random.default_rng(0),
+    )
+    return PairedTest(float(difference.mean()), float(sem(difference)), float(t.statistic), float(t.pvalue), float(flips.pvalue))
+
+
+def mantel(x: Float[np.ndarray, "item item"], y: Float[np.ndarray, "item item"]) -> tuple[float, float]:
+    """Pearson correlation of two symmetric distance matrices over pairs of items, and its two-sided p.
+
+    The null relabels the items of y, not the pairs: exact up to 7 items, 9,999 random relabellings with add-one above.
+    """
+    upper = np.triu_indices(len(x), k=1)
+    fixed = x[upper]
+
+    def correlation(order: np.ndarray) -> float:
+        return float(np.corrcoef(fixed, y[np.ix_(order, order)][upper])[0, 1])
+
+    own = correlation(np.arange(len(x)))
+    if len(x) <= 7:
+        null = [correlation(np.array(order)) for order in permutations(range(len(x)))]
+        return own, float(np.mean(np.abs(null) >= abs(own) - 1e-12))
+    rng = np.random.default_rng(0)
+    null = [correlation(rng.permutation(len(x))) for _ in range(9999)]
+    return own, float((np.sum(np.abs(null) >= abs(own) - 1e-12) + 1) / 10000)

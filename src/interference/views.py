@@ -69,14 +69,23 @@ def merge_view(table: LossTable, recipe: Recipe, suite: Suite, rows: np.ndarray,
         parts += [group[group["model"] == name].assign(role=role) for role, name in named.items() if name]
         parents = group[group["model"].isin(recipe.models)]
         parts.append(parents.loc[[parents["value"].idxmin()]].assign(role="best parent") if len(parents) else parents)
-        if language in corpus.entropy:
-            merge = group[group["model"] == MERGE]
-            bits = float(np.mean([corpus.entropy[str(language)][row] for row in rows]))
-            scale = merge["value"] / merge["bits_per_sentence"]
-            parts.append(
-                merge.assign(role="perfect model", model="the generator", value=bits * scale, low=np.nan, high=np.nan)
-            )
+    parts.append(perfect_model(frame, corpus, rows).assign(role="perfect model"))
     return pd.concat(parts, ignore_index=True)
+
+
+def suite_view(table: LossTable, corpus: Corpus, rows: np.ndarray, unit: str) -> pd.DataFrame:
+    """The rows of the Suite page's heat map: `table` in a unit, the perfect model first."""
+    frame = table.in_unit(unit, english_bytes(corpus, rows))
+    return pd.concat([perfect_model(frame, corpus, rows), frame], ignore_index=True)
+
+
+def perfect_model(frame: pd.DataFrame, corpus: Corpus, rows: np.ndarray) -> pd.DataFrame:
+    """What the generator of the text needs by language, in the unit of `frame`; no rows where the text has no generator."""
+    cells = frame.drop_duplicates("language")
+    cells = cells[cells["language"].isin(list(corpus.entropy))]
+    bits = [float(np.mean([corpus.entropy[language][row] for row in rows])) for language in cells["language"]]
+    empty = dict.fromkeys(["low", "high", "cost_value", "cost_low_value", "cost_high_value", "recovery"], np.nan)
+    return cells.assign(model="perfect model", value=bits * (cells["value"] / cells["bits_per_sentence"]), **empty)
 
 
 def english_bytes(corpus: Corpus, rows: np.ndarray) -> float | None:

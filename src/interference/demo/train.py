@@ -30,6 +30,7 @@ BATCH = 64  # sentences in a step
 BUCKET = 16  # steps whose sentences are sorted by length together
 STEPS, BRANCH_STEPS = 1400, 120
 PEAK_RATE, BRANCH_RATE, WARMUP = 6e-3, 5e-4, 50
+KEEP_EVERY = 200  # steps between the states that an interrupted run goes on from
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,6 @@ class Run:
     parent: str | None = None
     steps: int = STEPS
     rate: float = PEAK_RATE
-    text_seed: str = ""
 
 
 def runs() -> list[Run]:
@@ -110,7 +110,7 @@ def learning_rate(run: Run, step: int) -> float:
 def train(run: Run, out: Path, report: Callable[[int], None] = lambda step: None) -> Path:
     """Train one checkpoint into `out/<name>` and return that folder; a finished one is left as it is.
 
-    State is kept every 200 steps beside it and taken up again after an interruption.
+    State is kept every KEEP_EVERY steps beside it and taken up again after an interruption.
     """
     folder, state_file = out / run.name, out / f".{run.name}.state"
     if (folder / "config.json").is_file():
@@ -137,7 +137,7 @@ def train(run: Run, out: Path, report: Callable[[int], None] = lambda step: None
     for step, ids in enumerate(batches(run, tokenizer, start), start=start):
         _step(model, optimizer, ids, learning_rate(run, step), tokenizer.pad_token_id)
         report(step + 1)
-        if (step + 1) % 200 == 0 and step + 1 < run.steps:
+        if (step + 1) % KEEP_EVERY == 0 and step + 1 < run.steps:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
             torch.save(state, state_file.with_suffix(".part"))
             state_file.with_suffix(".part").replace(state_file)

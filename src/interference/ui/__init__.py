@@ -3,15 +3,15 @@
 Nothing heavy is imported at the top: the page's frame is drawn before torch and transformers are loaded.
 """
 
-from interference.ui.merge import choose_controls, choose_recipe, compute_merge, draw_merge, introduce_merge
+from interference.ui.merge import choose_recipe, choose_setup, compute_merge, draw_merge, introduce_merge
 from interference.ui.shell import Bench, ensure_shell, open_bench, run, user_errors
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
 
 __all__ = [
     "Bench",
-    "choose_controls",
     "choose_measure",
     "choose_recipe",
+    "choose_setup",
     "compute_merge",
     "compute_suite",
     "draw_checkpoints",

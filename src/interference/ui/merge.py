@@ -1,5 +1,6 @@
 """Widgets of the Merge page."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 SENTENCES = 150
 FAVOURED = 0.55
-CONTROLS = {"rescaled": "merge rescaled to its parents' norm", "unigram": "unigram model"}
+CONTROLS = {"rescaled": "rescaled merge", "unigram": "unigram model"}
 
 
 def introduce_merge(bench: Bench) -> None:
@@ -28,51 +29,130 @@ def introduce_merge(bench: Bench) -> None:
         st.markdown("Merge checkpoints of this suite and see what each language pays.")
 
 
-def choose_recipe(bench: Bench) -> "Recipe | None":
-    """Method, base, parents, a slider for each, and the method's own knobs. None while nothing can be merged."""
-    from interference.recipe import Recipe
+@dataclass(frozen=True)
+class Setup:
+    """The row above the sliders: what is merged, how, and what is drawn beside it."""
+
+    method: "Method"
+    parents: tuple[str, ...]
+    base: str | None
+    controls: tuple[str, ...]
+    sentences: int
+
+    @property
+    def complete(self) -> bool:
+        least, most = self.method.parents
+        return least <= len(self.parents) <= most
+
+    @property
+    def missing(self) -> str:
+        """What the user has still to do before there is a merge."""
+        if self.complete:
+            return "Give at least one parent a coefficient other than zero."
+        least, most = self.method.parents
+        wanted = f"exactly {least}" if least == most else f"at least {least}"
+        return f"{self.method.label} merges {wanted} parents, {len(self.parents)} chosen: choose them under Parents."
+
+
+def choose_setup(bench: Bench) -> Setup:
+    """Method, parents, base, controls and number of sentences, in one row."""
     from interference.registry import methods
 
     known = methods()
-    name = st.selectbox(
-        "Method", list(known), index=list(known).index("linear"), format_func=lambda n: known[n].label, key="method", bind="query-params",
-        help="How the parents' weights become one model.",
-    )  # fmt: skip
-    method = known[name]
-    st.caption(method.caption)
-    parents = _choose_parents(bench, method)
-    base = _choose_base(bench, parents) if method.needs_base else None
-    if not method.parents[0] <= len(parents) <= method.parents[1]:
-        return None
-    weights = _choose_weights(method, parents) if method.weighted else ()
-    knobs = tuple((argument.name, _choose_value(method, argument)) for argument in method.arguments)
-    if method.weighted and not any(weights):
-        return None
-    return Recipe(name, parents, weights, knobs, base)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox(
+            "Method",
+            list(known),
+            index=list(known).index("linear"),
+            format_func=lambda n: known[n].label,
+            key="method",
+            bind="query-params",
+            width=330,
+            help="\n".join(f"- **{m.label}**: {m.caption}" for m in known.values()),
+        )
+        method = known[name]
+        parents = _choose_parents(bench, method)
+        base = _choose_base(bench) if method.needs_base else None
+        controls = st.pills(
+            "Controls",
+            list(CONTROLS),
+            selection_mode="multi",
+            format_func=CONTROLS.get,
+            key="controls",
+            bind="query-params",
+            help="What shrinking norms or word counts alone would give: the merge with every tensor rescaled to its "
+            "parents' mean norm, and a unigram model of each language.",
+        )
+        most = len(bench.corpus.rows(None))
+        sentences = st.number_input(
+            "Sentences per language",
+            1,
+            most,
+            min(SENTENCES, most),
+            50,
+            key="sentences",
+            bind="query-params",
+            width=170,
+            help=f"A fixed subset of the {most} test sentences, spread over all documents.",
+        )
+    return Setup(method, parents, base, tuple(controls), int(sentences))
 
 
 def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
     monos = tuple(c.name for c in bench.suite.with_role("mono"))
     default = monos if len(monos) > 1 else next((g for g in bench.suite.groups if len(g) > 1), bench.suite.names)
     most = min(method.parents[1], 20)
-    chosen = st.multiselect(
-        "Parents", bench.suite.names, default[:most], max_selections=most, key=f"parents{most if most < 20 else ''}", bind="query-params",
-        help=f"Checkpoints to merge, {'exactly two' if most == 2 else 'up to 20'}.",
-    )  # fmt: skip
-    return tuple(chosen)
+    key = "parents" if most == 20 else f"parents{most}"
+    chosen = st.session_state.get(key, default[:most])
+    with st.popover(f"Parents ({len(chosen)})", help="Checkpoints to merge.", width=130):
+        picked = st.multiselect(
+            "Parents",
+            bench.suite.names,
+            default[:most],
+            max_selections=most,
+            key=key,
+            bind="query-params",
+            help="Exactly two; the merge starts at the first." if most == 2 else "Up to 20 checkpoints.",
+        )
+        for role, names in _families(bench, most).items():
+            st.button(f"All {role}", key=f"{key} {role}", on_click=_set, args=({key: list(names)},))
+    return tuple(picked)
 
 
-def _choose_base(bench: Bench, parents: tuple[str, ...]) -> str:
+def _families(bench: Bench, most: int) -> dict[str, tuple[str, ...]]:
+    """Sets of checkpoints worth merging at a click: those of one role."""
+    roles = {role: tuple(c.name for c in bench.suite.with_role(role)) for role in ("mono", "branch", "other")}
+    return {f"{role} checkpoints": names for role, names in roles.items() if 2 <= len(names) <= most}
+
+
+def _choose_base(bench: Bench) -> str:
     from interference.recipe import BASES
 
-    options = [
-        *(c.name for c in sorted(bench.suite.checkpoints, key=lambda c: c.role not in ("init", "mixed"))),
-        *BASES,
-    ]
+    first = sorted(bench.suite.checkpoints, key=lambda c: c.role not in ("init", "mixed"))
     return st.selectbox(
-        "Base", options, format_func=lambda b: BASES.get(b, b), key="base", bind="query-params",
-        help="Task vectors are differences from this. Monolingual models share no base, so any choice here is a choice.",
-    )  # fmt: skip
+        "Base",
+        [*(c.name for c in first), *BASES],
+        format_func=lambda b: BASES.get(b, b),
+        key="base",
+        bind="query-params",
+        width=170,
+        help="Task vectors are differences from this. Monolingual models share no base, so the choice is yours.",
+    )
+
+
+def choose_recipe(setup: Setup) -> "Recipe | None":
+    """A slider for each parent and the method's own knobs. None while nothing can be merged."""
+    from interference.recipe import Recipe
+
+    if not setup.complete:
+        return None
+    method = setup.method
+    weights = _choose_weights(method, setup.parents) if method.weighted else ()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        knobs = tuple((argument.name, _choose_value(method, argument)) for argument in method.arguments)
+    if method.weighted and not any(weights):
+        return None
+    return Recipe(method.name, setup.parents, weights, knobs, setup.base)
 
 
 def _choose_weights(method: "Method", parents: tuple[str, ...]) -> tuple[float, ...]:
@@ -84,79 +164,65 @@ def _choose_weights(method: "Method", parents: tuple[str, ...]) -> tuple[float, 
     _choose_preset(parents, keys, equal)
     columns = st.columns(2, gap="small")
     for number, parent in enumerate(parents):
-        columns[number * 2 // len(parents)].slider(
-            parent, low, high, step=0.01, key=keys[parent], help=f"Coefficient of {parent}."
-        )
+        column = columns[number * 2 // len(parents)] if len(parents) > 1 else columns[0]
+        column.slider(parent, low, high, step=0.01, key=keys[parent])
     return tuple(round(float(st.session_state[key]), 4) for key in keys.values())
 
 
 def _choose_preset(parents: tuple[str, ...], keys: dict[str, str], equal: dict[str, float]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        one = st.selectbox(
-            "One parent", parents, key="one parent", width=170, help="The parent that the buttons beside are about."
-        )
         rest = round((1 - FAVOURED) / max(len(parents) - 1, 1), 2)
-        presets: list[tuple[str, dict[str, float], str]] = [
-            ("Equal", equal, "The same coefficient for every parent."),
-            ("Only", {p: float(p == one) for p in parents}, f"All of {one}, nothing of the others."),
-            (
-                "Favour",
-                {p: FAVOURED if p == one else rest for p in parents},
-                f"{FAVOURED} of {one}, {rest} of each other.",
-            ),
-        ]
-        for label, values, caption in presets:
-            st.button(label, key=f"preset {label}", help=caption, on_click=_set_weights, args=(keys, values))
+        caption = "The same coefficient for every parent."
+        _preset_button("Equal", keys, equal, caption)
+        one = st.selectbox(
+            "One parent",
+            parents,
+            key="one parent",
+            width=150,
+            label_visibility="collapsed",
+            help="For Only and Favour.",
+        )
+        _preset_button("Only", keys, {p: float(p == one) for p in parents}, f"All of {one}, nothing of the others.")
+        favour = {p: FAVOURED if p == one else rest for p in parents}
+        _preset_button("Favour", keys, favour, f"{FAVOURED} of {one}, {rest} of each other.")
 
 
-def _set_weights(keys: dict[str, str], values: dict[str, float]) -> None:
-    for parent, key in keys.items():
-        st.session_state[key] = values[parent]
+def _preset_button(label: str, keys: dict[str, str], values: dict[str, float], caption: str) -> None:
+    st.button(
+        label, key=f"preset {label}", help=caption, on_click=_set, args=({keys[p]: v for p, v in values.items()},)
+    )
+
+
+def _set(values: dict[str, Any]) -> None:
+    for key, value in values.items():
+        st.session_state[key] = value
 
 
 def _choose_value(method: "Method", argument: "Argument") -> Any:
     from interference.registry import Knob
 
     control, key = argument.control, f"{method.name} {argument.name}"
+    caption = control.caption.capitalize() + "."
     if not isinstance(control, Knob):
-        return st.toggle(argument.name, bool(argument.default), key=key, help=control.caption.capitalize() + ".")
-    value = st.slider(
-        argument.name,
-        float(control.low),
-        float(control.high),
-        float(argument.default),
-        float(control.step),
-        key=key,
-        help=control.caption.capitalize() + ".",
-    )
-    return round(value, 4)
+        return st.toggle(argument.name, bool(argument.default), key=key, help=caption)
+    low, high, default, step = (float(x) for x in (control.low, control.high, argument.default, control.step))
+    return round(st.slider(argument.name, low, high, default, step, key=key, help=caption, width=220), 4)
 
 
-def choose_controls(bench: Bench) -> tuple[tuple[str, ...], int]:
-    """Controls to draw beside the merge, and how many sentences of each language to score."""
-    most = len(bench.corpus.rows(None))
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.pills("Controls", list(CONTROLS), selection_mode="multi", format_func=CONTROLS.get, key="controls", bind="query-params",
-                          help="What shrinking norms or word counts alone would give.")  # fmt: skip
-        sentences = st.number_input("Sentences per language", 1, most, min(SENTENCES, most), 50, key="sentences", bind="query-params", width=180,
-                                    help=f"A fixed subset of the {most} test sentences, spread over all documents.")  # fmt: skip
-    return tuple(chosen), int(sentences)
-
-
-def compute_merge(bench: Bench, recipe: "Recipe", controls: tuple[str, ...], sentences: int) -> "LossTable":
+def compute_merge(bench: Bench, recipe: "Recipe", setup: Setup) -> "LossTable":
     """Losses of the merge, its controls, its parents and its references."""
     from interference.views import merge_request
 
-    request = merge_request(recipe, bench.suite, bench.languages, sentences, controls)
+    request = merge_request(recipe, bench.suite, bench.languages, setup.sentences, setup.controls)
     return compute(bench, "merge", request, "Merging and scoring")
 
 
-def draw_merge(bench: Bench, recipe: "Recipe", result: "LossTable", sentences: int) -> None:
+def draw_merge(bench: Bench, recipe: "Recipe", result: "LossTable", setup: Setup) -> None:
     """What is seen in one sentence, the figure with its reading, and what can be taken away."""
     from interference.figures.losses import merge_figure
     from interference.views import merge_sentence, merge_view
 
-    rows = bench.corpus.rows(sentences)
+    rows = bench.corpus.rows(setup.sentences)
     frame = merge_view(result, recipe, bench.suite, rows, bench.unit)
     st.markdown(merge_sentence(frame, bench.unit))
     st.plotly_chart(

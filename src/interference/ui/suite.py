@@ -57,10 +57,11 @@ def compute_suite(bench: Bench) -> "LossTable":
 def draw_losses(bench: Bench, result: "LossTable", measure: str) -> None:
     """Heat map, its reading, and the table with a download."""
     from interference.figures.losses import heat_map
-    from interference.views import english_bytes
+    from interference.views import suite_view
 
-    frame = result.in_unit(bench.unit, english_bytes(bench.corpus, bench.corpus.rows(None)))
-    if measure != "loss" and frame[{"recovery": "recovery"}.get(measure, "cost")].isna().all():
+    rows = bench.corpus.rows(None)
+    frame = suite_view(result, bench.corpus, rows, bench.unit)
+    if measure != "loss" and result.frame[{"recovery": "recovery"}.get(measure, "cost")].isna().all():
         st.info(f"No {measure}. " + " ".join(result.notes[1:]))
         return
     st.plotly_chart(

@@ -1,0 +1,53 @@
+"""Merges and losses on CUDA are those of the CPU, within bounds stated here."""
+
+import numpy as np
+import pytest
+import torch
+from interference.evaluate import Evaluator
+from interference.merge import merge
+from interference.recipe import Recipe
+from interference.store import Store
+from interference.suite import open_suite
+from interference.weights import Weights
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine"),
+]
+
+MODELS = tuple(f"mono-{code}" for code in ("eng", "nld", "deu"))
+RECIPES = {
+    "linear": Recipe("linear", MODELS, (0.5, 0.3, 0.2)),
+    "slerp": Recipe("slerp", MODELS[:2], knobs=(("t", 0.3),)),
+    "task_arithmetic": Recipe("task_arithmetic", MODELS, (0.5, 0.3, 0.2), base="mixed"),
+    "ties": Recipe("ties", MODELS, (0.5, 0.3, 0.2), (("density", 0.4),), "init"),
+    "dare_ties": Recipe("dare_ties", MODELS, (0.5, 0.3, 0.2), (("density", 0.4),), "@mean"),
+    "rescaled": Recipe("linear", MODELS, (0.5, 0.3, 0.2), post=("rescale",)),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_merged_weights_equal(name):
+    """In float32, weights differ by at most 1e-6; equal magnitudes at TIES' threshold may be kept differently."""
+    suite, recipe = open_suite(), Recipe(**{**vars(RECIPES[name]), "out_dtype": "float32"})
+    found = {}
+    for device in ("cpu", "cuda"):
+        weights = Weights([suite[n] for n in recipe.needed], torch.device(device))
+        found[device] = {k: v.cpu() for k, v in merge(recipe, weights).items()}
+    apart = [(found["cpu"][k] - found["cuda"][k]).abs() > 1e-6 for k in found["cpu"]]
+    share = sum(int(a.sum()) for a in apart) / sum(a.numel() for a in apart)
+    assert share <= (2e-3 if name == "ties" else 0)
+
+
+@pytest.mark.parametrize("name", ["mono-eng", "init", *RECIPES])
+def test_losses_equal(name):
+    """Bits of a sentence differ by less than 0.01; those of ten languages together by less than one in 10,000."""
+    suite, model = open_suite(), RECIPES.get(name, name)
+    rows = suite.corpus.rows(20)
+    bits = {}
+    for device in ("cpu", "cuda"):
+        evaluator = Evaluator(suite, Store(), torch.device(device))
+        bits[device] = np.stack([evaluator.bits(model, language, rows) for language in suite.corpus.languages])
+    bound = 1.0 if name == "ties" else 0.01
+    assert np.abs(bits["cpu"] - bits["cuda"]).max() < bound
+    assert abs(bits["cpu"].sum() / bits["cuda"].sum() - 1) < (1e-3 if name == "ties" else 1e-4)

@@ -1,0 +1,149 @@
+"""The store: what was never scored stays NaN, writers do not hurt each other, and a disk that fails is one message."""
+
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from interference.errors import UserError
+from interference.store import Store, default_folder, digest
+
+WRITER = """
+import sys, numpy as np
+from pathlib import Path
+from interference.store import Store
+store, name = Store(Path(sys.argv[1])), sys.argv[2]
+for number in range(100):
+    store.write(f"{name}-{number}", np.full(500, float(number)))
+    store.write("both", np.full(500, float(ord(name))))
+"""
+
+
+def test_what_is_written_is_read_back_to_the_last_bit(tmp_path):
+    bits = np.random.default_rng(0).normal(size=50) * np.pi
+    Store(tmp_path).write("k", bits)
+    np.testing.assert_array_equal(Store(tmp_path).read("k", 50), bits)
+
+
+def test_unknown_key_is_all_holes(tmp_path):
+    found = Store(tmp_path).read("never", 7)
+    assert found.shape == (7,)
+    assert np.isnan(found).all()
+
+
+def test_holes_stay_holes(tmp_path):
+    """A sentence that was not scored is NaN, never 0 and never another sentence's bits."""
+    bits = np.array([1.5, np.nan, 0.0, np.nan])
+    store = Store(tmp_path)
+    store.write("k", bits)
+    np.testing.assert_array_equal(store.read("k", 4), bits)
+
+
+def test_array_of_another_length_is_not_used(tmp_path):
+    store = Store(tmp_path)
+    store.write("k", np.ones(3))
+    assert np.isnan(store.read("k", 4)).all()
+
+
+def test_what_is_read_may_be_changed_without_changing_the_store(tmp_path):
+    store = Store(tmp_path, {"shipped": np.ones(2, np.float32)})
+    store.write("k", np.ones(2))
+    for key in ("k", "shipped"):
+        store.read(key, 2)[:] = 9
+        np.testing.assert_array_equal(store.read(key, 2), [1, 1])
+
+
+def test_shipped_arrays_come_first_in_float64(tmp_path):
+    store = Store(tmp_path, {"k": np.array([1.5], np.float32)})
+    assert store.read("k", 1).dtype == np.float64
+    assert store.read("k", 1)[0] == 1.5
+
+
+def test_folder_comes_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("INTERFERENCE_CACHE", str(tmp_path / "given"))
+    Store().write("k", np.ones(1))
+    assert (tmp_path / "given" / "results.sqlite").is_file()
+    monkeypatch.delenv("INTERFERENCE_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_folder() == tmp_path / "interference"
+
+
+def test_two_processes_write_at_once_and_lose_nothing(tmp_path):
+    """200 keys of two writers are all there, and a key that both write holds one writer's array whole."""
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    writers = [subprocess.Popen([*command, name], stderr=subprocess.PIPE, text=True) for name in "ab"]
+    assert [(w.communicate()[1], w.returncode) for w in writers] == [("", 0)] * 2
+    store = Store(tmp_path)
+    for name in "ab":
+        for number in range(100):
+            np.testing.assert_array_equal(store.read(f"{name}-{number}", 500), np.full(500, float(number)))
+    assert set(store.read("both", 500)) in ({float(ord("a"))}, {float(ord("b"))})
+
+
+def test_threads_share_one_store(tmp_path):
+    store, failures = Store(tmp_path), []
+
+    def work(number: int) -> None:
+        try:
+            for step in range(30):
+                store.write(f"{number}", np.full(20, float(step)))
+                assert len(set(store.read(f"{number}", 20))) == 1
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert not failures
+    assert [store.read(f"{number}", 20)[0] for number in range(4)] == [29] * 4
+
+
+@pytest.mark.parametrize("kind", ["a file where the folder should be", "no database", "a folder in its place"])
+def test_place_that_cannot_hold_results_is_one_message(kind, tmp_path):
+    """The message names the file and the way out."""
+    folder = tmp_path / "store"
+    if kind == "a file where the folder should be":
+        folder.write_text("here")
+    else:
+        folder.mkdir()
+        file = folder / "results.sqlite"
+        file.write_bytes(b"not a database" * 100) if kind == "no database" else file.mkdir()
+    with pytest.raises(UserError) as error:
+        Store(folder)
+    assert str(folder / "results.sqlite") in str(error.value)
+    assert "INTERFERENCE_CACHE" in str(error.value)
+
+
+def test_full_disk_is_one_message_and_earlier_results_stay(tmp_path):
+    """SQLite's own limit of pages stands in for the disk: the same error, raised at the same place."""
+    store = Store(tmp_path)
+    store.write("kept", np.ones(4))
+    store._connection.execute("pragma max_page_count = 4")
+    with pytest.raises(UserError, match="full") as error:
+        store.write("large", np.zeros(100_000))
+    assert str(tmp_path / "results.sqlite") in str(error.value)
+    np.testing.assert_array_equal(store.read("kept", 4), np.ones(4))
+    assert np.isnan(store.read("large", 100_000)).all()
+
+
+def test_store_that_breaks_while_open_is_a_message_when_read(tmp_path):
+    """The table is gone under an open store: reading says so as writing does, without a database's own exception."""
+    store = Store(tmp_path)
+    with sqlite3.connect(tmp_path / "results.sqlite") as other:
+        other.execute("drop table bits")
+    with pytest.raises(UserError, match="results.sqlite"):
+        store.read("k", 1)
+    with pytest.raises(UserError, match="results.sqlite"):
+        store.write("k", np.ones(1))
+
+
+def test_digest_tells_parts_apart():
+    """Order, grouping and type of the parts are part of it; equal parts give equal digests in every process."""
+    different = [digest("a", "b"), digest("b", "a"), digest("ab"), digest(["a", "b"]), digest("a", "b", None), digest(1)]
+    assert len({*different, digest("1")}) == 7
+    code = "from interference.store import digest; print(digest('a', ['b', 1.5], None))"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert other == digest("a", ["b", 1.5], None)
