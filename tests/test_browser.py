@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 pytestmark = pytest.mark.browser
 
@@ -31,7 +31,9 @@ def browser_path() -> str:
     names = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")
     found = os.environ.get("INTERFERENCE_BROWSER") or next(filter(None, map(shutil.which, names)), None)
     if not found:
-        pytest.fail("No Chrome or Chromium found. Run `make test`, which installs one, or set INTERFERENCE_BROWSER to its path.")
+        pytest.fail(
+            "No Chrome or Chromium found. Run `make test`, which installs one, or set INTERFERENCE_BROWSER to its path."
+        )
     return found
 
 
@@ -52,7 +54,10 @@ def served(folder: Path, *options: str) -> Iterator[str]:
     folder.mkdir(exist_ok=True)
     environment = os.environ | {"INTERFERENCE_CACHE": str(folder / "store")}
     command = [sys.executable, "-m", "interference", "app", "--port", str(port), *options]
-    with (folder / "log").open("w") as log, subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log) as server:
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log) as server,
+    ):
         try:
             _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
             yield f"http://127.0.0.1:{port}"
@@ -73,7 +78,9 @@ def _wait_for(address: str, server: subprocess.Popen) -> None:
 
 
 @contextmanager
-def opened(browser: Browser, address: str, width: int = 1440, height: int = 900, scheme: str = "light") -> Iterator[Page]:
+def opened(
+    browser: Browser, address: str, width: int = 1440, height: int = 900, scheme: str = "light"
+) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     page = context.new_page()
     page.goto(address)
@@ -92,8 +99,8 @@ def wait_for_figure(page: Page) -> None:
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
-def merge_sentence(page: Page) -> str:
-    return page.get_by_text(re.compile("^The merge needs")).inner_text()
+def merge_sentence(page: Page) -> Locator:
+    return page.locator("p", has_text=re.compile("^The merge needs"))
 
 
 def test_first_visit(browser, tmp_path):
@@ -109,7 +116,9 @@ def test_first_visit(browser, tmp_path):
             expect(sliders).to_have_count(10)
             boxes = [sliders.nth(i).bounding_box() for i in range(10)]
             assert all(0 <= box["y"] and box["y"] + box["height"] <= 900 for box in boxes), "ten sliders need scrolling"
-            assert "10 of 10" in merge_sentence(page), "the equal merge of the monos should be at the untrained level"
+            assert "10 of 10" in merge_sentence(page).inner_text(), (
+                "the equal merge of the monos should be at the untrained level"
+            )
             shoot(page, "merge")
         for name, width, scheme in (("dark", 1440, "dark"), ("narrow", 800, "light"), ("phone", 390, "dark")):
             with opened(browser, address, width, 900, scheme) as page:
@@ -123,7 +132,7 @@ def test_moving_a_slider(browser, tmp_path):
     """Released at another value, the slider redraws the losses; Only gives the favoured language its expert back."""
     with served(tmp_path) as address, opened(browser, address) as page:
         wait_for_figure(page)
-        before = merge_sentence(page)
+        before = merge_sentence(page).inner_text()
         handle = page.get_by_role("slider", name="mono-deu")
         box = page.get_by_test_id("stSlider").filter(has_text="mono-deu").bounding_box()
         thumb = handle.locator("xpath=..").bounding_box()
@@ -131,10 +140,10 @@ def test_moving_a_slider(browser, tmp_path):
         page.mouse.down()
         page.mouse.move(box["x"] + box["width"] * 0.9, thumb["y"] + thumb["height"] / 2, steps=8)
         page.mouse.up()
-        expect(page.get_by_text(re.compile("^The merge needs"))).not_to_have_text(before, timeout=WAIT)
+        expect(merge_sentence(page)).not_to_have_text(before, timeout=WAIT)
         shoot(page, "slider_moved")
         page.get_by_role("button", name="Only").click()
-        expect(page.get_by_text(re.compile("^The merge needs"))).to_contain_text("9 of 10", timeout=WAIT)
+        expect(merge_sentence(page)).to_contain_text("9 of 10", timeout=WAIT)
         shoot(page, "only_english")
 
 

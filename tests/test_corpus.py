@@ -36,7 +36,10 @@ BAD = {
     "a column without a name": ("eng\t\na\tb\n", ["column 2 of the header is empty"]),
     "documents and no language": ("document\nd\n", ["the header names no language"]),
     "not UTF-8": (b"eng\n\xff\xfe\n", ["can't be read as UTF-8"]),
-    "several faults": ("eng\tdeu\na\n\nb\t\n", ["line 2 has 1 cells", "line 3 is empty", "line 4 has no text for 'deu'"]),
+    "several faults": (
+        "eng\tdeu\na\n\nb\t\n",
+        ["line 2 has 1 cells", "line 3 is empty", "line 4 has no text for 'deu'"],
+    ),
 }
 
 
@@ -70,7 +73,9 @@ def test_text_is_kept_to_the_byte(tmp_path):
     assert corpus.digest("eng") == hashlib.sha256("\n".join(cells).encode()).hexdigest()
 
 
-@pytest.mark.parametrize("text", ["eng\tdeu\na\tb\n", "eng\tdeu\na\tb", "eng\tdeu\r\na\tb\r\n", "\ufeffeng\tdeu\na\tb\n"])
+@pytest.mark.parametrize(
+    "text", ["eng\tdeu\na\tb\n", "eng\tdeu\na\tb", "eng\tdeu\r\na\tb\r\n", "\ufeffeng\tdeu\na\tb\n"]
+)
 def test_line_ends_and_byte_order_mark_are_not_text(text, tmp_path):
     corpus = read_corpus(written(tmp_path, text))
     assert corpus.sentences == {"eng": ("a",), "deu": ("b",)}

@@ -44,7 +44,21 @@ def test_every_concept_has_a_form_of_its_own_in_every_language():
     adverbials = [_clause("sleep", dog, tense="past", adverbial=a) for a in meaning.ADVERBIALS_ANY]
     counts = [_clause("sleep", meaning.Phrase("dog", "count", True, n)) for n in meaning.COUNTS]
     determiners = [_clause("sleep", meaning.Phrase("dog", d, p)) for d, p in meaning.DETERMINERS if d in ("this", "my")]
-    for family in (nouns, things, places, verbs, animate, thing, given, motion, predicates, adjectives, adverbials, counts, determiners):
+    for family in (
+        nouns,
+        things,
+        places,
+        verbs,
+        animate,
+        thing,
+        given,
+        motion,
+        predicates,
+        adjectives,
+        adverbials,
+        counts,
+        determiners,
+    ):
         for language in LANGUAGES:
             texts = [render(language, sentence) for sentence in family]
             assert len(set(texts)) == len(texts), (language, [t for t, n in Counter(texts).items() if n > 1])
@@ -135,7 +149,11 @@ def test_shipped_text_is_what_the_grammar_says():
 @pytest.fixture
 def tiny_training(tmp_path, monkeypatch):
     """Training shrunk to a few seconds."""
-    monkeypatch.setattr(train, "CONFIG", train.CONFIG | {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "vocab_size": 300})
+    monkeypatch.setattr(
+        train,
+        "CONFIG",
+        train.CONFIG | {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "vocab_size": 300},
+    )
     monkeypatch.setattr(train, "BATCH", 4)
     monkeypatch.setattr(train, "KEEP_EVERY", 3)
     train.train_tokenizer(20).save_pretrained(tmp_path / "tokenizer")

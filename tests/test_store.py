@@ -142,7 +142,14 @@ def test_store_that_breaks_while_open_is_a_message_when_read(tmp_path):
 
 def test_digest_tells_parts_apart():
     """Order, grouping and type of the parts are part of it; equal parts give equal digests in every process."""
-    different = [digest("a", "b"), digest("b", "a"), digest("ab"), digest(["a", "b"]), digest("a", "b", None), digest(1)]
+    different = [
+        digest("a", "b"),
+        digest("b", "a"),
+        digest("ab"),
+        digest(["a", "b"]),
+        digest("a", "b", None),
+        digest(1),
+    ]
     assert len({*different, digest("1")}) == 7
     code = "from interference.store import digest; print(digest('a', ['b', 1.5], None))"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()

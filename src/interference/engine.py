@@ -84,7 +84,8 @@ class Engine:
     def _drop(self, owner: str, slot: str) -> None:
         if queued := self._queues.get(owner, OrderedDict()).pop(slot, None):
             queued.stopped = True
-            queued.future.set_exception(Superseded(f"{owner}/{slot} was superseded"))
+            if queued.future.set_running_or_notify_cancel():  # False: its asker has cancelled it already
+                queued.future.set_exception(Superseded(f"{owner}/{slot} was superseded"))
         running = self._running
         if running and (running.owner, running.slot) == (owner, slot):
             running.stopped = True
@@ -104,14 +105,19 @@ class Engine:
 
     def _work(self) -> None:
         while job := self._next():
-            try:
-                job.check()
-                result = job.function(job)
-                job.check()
-            except BaseException as error:  # the worker must outlive whatever a job raises
-                job.future.set_exception(error)
-            else:
-                job.progress = 1.0
-                job.future.set_result(result)
+            if job.future.set_running_or_notify_cancel():  # False: its asker has cancelled it, and it takes no result
+                _run(job)
             with self._condition:
                 self._running = None
+
+
+def _run(job: Job) -> None:
+    try:
+        job.check()
+        result = job.function(job)
+        job.check()
+    except BaseException as error:  # the worker must outlive whatever a job raises
+        job.future.set_exception(error)
+    else:
+        job.progress = 1.0
+        job.future.set_result(result)

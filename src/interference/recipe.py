@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ POST_STEPS = {"rescale": "every tensor rescaled to its parents' mean norm"}
 MEAN, ZERO = "@mean", "@zero"
 BASES = {MEAN: "the mean of the parents", ZERO: "zero"}
 DTYPES = ("float32", "float16", "bfloat16")
+_LARGEST = 3.4e38  # about the largest float32; merging beyond it gives infinity
 _TOP_KEYS = ("merge_method", "models", "base_model", "parameters", "dtype", "out_dtype")
 _REFUSED = {
     "slices": "layer slices", "modules": "multi-part architectures", "tokenizer": "another tokenizer",
@@ -111,7 +113,7 @@ def _validate(recipe: Recipe) -> None:
         raise UserError(f"{recipe.method} takes no weights, the recipe gives {len(recipe.weights)}.")
     for model, weight in zip(recipe.models, recipe.weights, strict=bool(recipe.weights)):
         if not _is_number(weight):
-            raise UserError(f"The weight of {model} is {weight!r}; expected a finite number.")
+            raise UserError(f"The weight of {model} is {_shown(weight)}; expected a finite number.")
     if method.needs_base and not recipe.base:
         raise UserError(
             f"{recipe.method} works on differences from a base and the recipe has none. Monolingual models share no "
@@ -131,7 +133,7 @@ def _validate_settings(recipe: Recipe) -> None:
             raise UserError(f"Unknown post-step '{step}': {nearest(step, POST_STEPS)}")
     for dtype in (recipe.dtype, recipe.out_dtype):
         if dtype is not None and dtype not in DTYPES:
-            raise UserError(f"Unknown dtype '{dtype}': {nearest(dtype, DTYPES)}")
+            raise UserError(f"Unknown dtype {_shown(dtype)}: {nearest(str(dtype)[:40], DTYPES)}")
     if recipe.weights and recipe.settings().get("normalize") and abs(math.fsum(recipe.weights)) < 1e-6:
         raise UserError(
             f"The weights sum to {math.fsum(recipe.weights):.3g} and {recipe.method} divides by such sums. "
@@ -148,15 +150,23 @@ def _validate_value(recipe: Recipe, argument: Argument, value: Any) -> None:
         raise UserError(f"{recipe.method}: '{name}' has {len(value)} values for {len(recipe.models)} models.")
     for one in values:
         if isinstance(control, Knob) and not _is_number(one):
-            raise UserError(f"{recipe.method}: '{name}' is {one!r}; expected a finite number.")
+            raise UserError(f"{recipe.method}: '{name}' is {_shown(one)}; expected a finite number.")
         if not isinstance(control, Knob) and not isinstance(one, bool):
-            raise UserError(f"{recipe.method}: '{name}' is {one!r}; expected true or false.")
+            raise UserError(f"{recipe.method}: '{name}' is {_shown(one)}; expected true or false.")
         if name == "density" and not 0 <= one <= 1:
             raise UserError(f"{recipe.method}: density is {one}; expected 0 to 1.")
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+
+
+def _shown(value: object) -> str:
+    """A value as messages show it: short, whatever a file holds."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python prints no whole number of over 4300 digits
+        return f"a {type(value).__name__} too long to print"
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -175,9 +185,32 @@ def read_recipe(path: Path) -> Recipe:
 
 def parse_recipe(text: str, beside: Path | None = None) -> Recipe:
     """The recipe in mergekit's YAML schema. Raises UserError on any key that would otherwise be ignored."""
+    document = _document(text)
+    name, post, seed = _method_name(document)
+    method, base = methods()[name], document.get("base_model")
+    if not isinstance(base, str | None) or base == "":
+        raise UserError(f"'base_model' is {_shown(base)}; expected a name.")
+    if base and name == "linear":
+        raise UserError(
+            "linear has no base: mergekit would merge base_model as one more model. Name it under models instead."
+        )
+    shared = document.get("parameters") or {}
+    _known_keys(shared, (*_weight(method), *(a.name for a in method.arguments)), "parameters")
+    models, per_model = _models(document, name, base, beside)
+    weights = per_model.pop("weight", ())
+    if "weight" in shared and not weights:
+        weights = (shared["weight"],) * len(models)
+    knobs = {k: v for k, v in shared.items() if k != "weight"} | per_model
+    return Recipe(
+        name, models, tuple(weights), tuple(knobs.items()), _resolve(base, beside) if method.needs_base else None,
+        post, document.get("dtype"), document.get("out_dtype"), seed,
+    )  # fmt: skip
+
+
+def _document(text: str) -> dict:
     try:
         document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except Exception as error:  # PyYAML raises many kinds on malformed values; all mean the same to the user
         raise UserError(f"This is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
         raise UserError("A recipe is a mapping with the keys merge_method and models.")
@@ -187,30 +220,21 @@ def parse_recipe(text: str, beside: Path | None = None) -> Recipe:
                 f"'{key}' asks for {_REFUSED[key]}, which merging by parameter name can't honour. Take the key out."
             )
     _known_keys(document, _TOP_KEYS, "recipe")
-    name, *extras = str(_required(document, "merge_method")).split("+")
-    seed = [extra.removeprefix("seed=") for extra in extras if extra.startswith("seed=")]
-    if any(not s.isdecimal() for s in seed):
-        raise UserError(f"The seed in merge_method is '{seed[0]}'; expected a whole number.")
+    return document
+
+
+def _method_name(document: dict) -> tuple[str, tuple[str, ...], int]:
+    """Method, post-steps and seed from `merge_method`, as in 'ties+rescale+seed=7'."""
+    asked = _required(document, "merge_method")
+    if not isinstance(asked, str):
+        raise UserError(f"'merge_method' is {_shown(asked)}; expected a name.")
+    name, *extras = asked.split("+")
+    seeds = [extra.removeprefix("seed=") for extra in extras if extra.startswith("seed=")]
+    if len(seeds) > 1 or any(not s.isdecimal() or len(s) > 18 for s in seeds):
+        raise UserError(f"The seed in merge_method is '{', '.join(seeds)[:40]}'; expected one whole number.")
     if name not in methods():
         raise UserError(f"Unknown merge method '{name}': {nearest(name, methods())}")
-    base = document.get("base_model")
-    models, per_model = _models(document, name, base, beside)
-    weights = per_model.pop("weight", ())
-    shared = document.get("parameters") or {}
-    _known_keys(shared, ("weight", *(a.name for a in methods()[name].arguments)), "parameters")
-    if "weight" in shared and not weights:
-        weights = (shared["weight"],) * len(models)
-    knobs = {k: v for k, v in shared.items() if k != "weight"} | per_model
-    takes_base = methods()[name].needs_base
-    if base and name == "linear":
-        raise UserError(
-            "linear has no base: mergekit would merge base_model as one more model. Name it under models instead."
-        )
-    return Recipe(
-        name, models, tuple(weights), tuple(knobs.items()), _resolve(base, beside) if takes_base and base else None,
-        tuple(e for e in extras if not e.startswith("seed=")), document.get("dtype"), document.get("out_dtype"),
-        int(seed[0]) if seed else 0,
-    )  # fmt: skip
+    return name, tuple(e for e in extras if not e.startswith("seed=")), int(seeds[0]) if seeds else 0
 
 
 def _models(document: dict, name: str, base: str | None, beside: Path | None) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -222,11 +246,13 @@ def _models(document: dict, name: str, base: str | None, beside: Path | None) ->
     own_knobs = {a.name: a.default for a in method.arguments if isinstance(a.control, Knob) and a.control.per_model}
     parsed: list[tuple[str, Mapping]] = []
     for entry in entries:
-        if not isinstance(entry, dict) or not isinstance(entry.get("model"), str):
-            raise UserError(f"{entry!r} under models names no model; expected {{model: NAME, parameters: {{...}}}}.")
+        if not isinstance(entry, dict) or not isinstance(entry.get("model"), str) or not entry["model"]:
+            raise UserError(
+                f"{_shown(entry)} under models names no model; expected {{model: NAME, parameters: {{...}}}}."
+            )
         _known_keys(entry, ("model", "parameters"), f"the entry of {entry['model']}")
         own = entry.get("parameters") or {}
-        _known_keys(own, ("weight", *own_knobs), f"the parameters of {entry['model']}")
+        _known_keys(own, (*_weight(method), *own_knobs), f"the parameters of {entry['model']}")
         if not (entry["model"] == base and method.needs_base):
             parsed.append((entry["model"], own))
     names = tuple(_resolve(model, beside) for model, _ in parsed)
@@ -242,6 +268,10 @@ def _models(document: dict, name: str, base: str | None, beside: Path | None) ->
     return names, per_model
 
 
+def _weight(method: Method) -> tuple[str, ...]:
+    return ("weight",) if method.weighted else ()
+
+
 def _slerp_order(names: tuple[str, ...], base: str | None) -> tuple[str, ...]:
     """slerp starts at the base, which must be one of the two models (mergekit lets it be left out of the list)."""
     if base is None:
@@ -250,17 +280,21 @@ def _slerp_order(names: tuple[str, ...], base: str | None) -> tuple[str, ...]:
 
 
 def _resolve(model: str | None, beside: Path | None) -> Any:
-    if model is None or beside is None or model in BASES or not (beside / model).is_dir():
+    if model is None or beside is None or model in BASES:
         return model
-    return str((beside / model).resolve())
+    try:
+        return str((beside / model).resolve()) if (beside / model).is_dir() else model
+    except OSError:  # a name too long to be a path is a name
+        return model
 
 
 def _known_keys(mapping: object, known: tuple[str, ...], where: str) -> None:
     if not isinstance(mapping, dict):
-        raise UserError(f"The {where} is {mapping!r}; expected a mapping.")
+        raise UserError(f"The {where} is {_shown(mapping)}; expected a mapping.")
     for key in mapping:
         if key not in known:
-            raise UserError(f"Unknown key '{key}' in {where}: {nearest(str(key), known)}")
+            close = nearest(key, known) if isinstance(key, str) else nearest("", known)
+            raise UserError(f"Unknown key {_shown(key)} in {where}: {close}")
 
 
 def _required(document: dict, key: str) -> Any:

@@ -5,6 +5,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -36,20 +37,38 @@ class Store:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self._file, check_same_thread=False, timeout=30)
-            with self._connection:
+            self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            raise self._failure("kept in", error) from None
+
+    def _prepare(self) -> None:
+        """Make the table. SQLite does not wait for its lock while the journal's mode changes, so that is tried again."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
                 self._connection.execute("pragma journal_mode=wal")
                 self._connection.execute("create table if not exists bits (key text primary key, value blob not null)")
-        except (OSError, sqlite3.Error) as error:
-            raise UserError(
-                f"Results can't be kept in {self._file}: {error}. Free some space or name another folder in INTERFERENCE_CACHE."
-            ) from None
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
+    def _failure(self, verb: str, error: Exception) -> UserError:
+        return UserError(
+            f"Results can't be {verb} {self._file}: {error}. Free some space, delete a broken file, or name another "
+            "folder in INTERFERENCE_CACHE."
+        )
 
     def read(self, key: str, length: int) -> np.ndarray:
         """Bits of all sentences of one text, float64 `[sentence]`, NaN where unknown."""
         if key in self._shipped:
             return self._shipped[key].astype(np.float64)
-        with self._lock:
-            row = self._connection.execute("select value from bits where key = ?", (key,)).fetchone()
+        try:
+            with self._lock:
+                row = self._connection.execute("select value from bits where key = ?", (key,)).fetchone()
+        except sqlite3.Error as error:
+            raise self._failure("read from", error) from None
         found = np.frombuffer(row[0]) if row else np.empty(0)
         return found.copy() if len(found) == length else np.full(length, np.nan)
 
@@ -61,9 +80,7 @@ class Store:
                     "insert or replace into bits values (?, ?)", (key, bits.astype(np.float64).tobytes())
                 )
         except sqlite3.Error as error:
-            raise UserError(
-                f"Results can't be kept in {self._file}: {error}. Free some space or name another folder in INTERFERENCE_CACHE."
-            ) from None
+            raise self._failure("kept in", error) from None
 
     def close(self) -> None:
         self._connection.close()

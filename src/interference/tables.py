@@ -62,6 +62,8 @@ def _scale(frame: pd.DataFrame, unit: str, english_bytes: float | None) -> pd.Se
         return pd.Series(1.0, frame.index)
     if unit == "bits per byte":
         return frame["sentences"] / frame["bytes"]
+    if unit not in UNITS:
+        raise ValueError(f"unknown unit '{unit}'; known: {', '.join(UNITS)}")
     if english_bytes is None:
         raise ValueError("bits per English byte need an English column in the corpus")
     return frame["sentences"] / english_bytes

@@ -131,7 +131,7 @@ def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
     untrained = frame[frame["role"] == "untrained"].set_index("language")["value"]
     if len(untrained):
         near = [code for code in merge.index if merge["value"][code] > 0.9 * untrained[code]]
-        sentence += f" It is no better than 10 % below untrained in {len(near)} of {len(merge)}."
+        sentence += f" Back at the untrained level (less than 10 % below it, or above) in {len(near)} of {len(merge)}."
     return sentence
 
 

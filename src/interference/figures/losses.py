@@ -68,8 +68,8 @@ def _short(value: float) -> str:
 
 MARKS = {  # role in the merge figure: (name in the legend, colour, symbol, size)
     "merge": ("the merge", BLUE, "circle", 13),
-    "reference": ("reference", GREEN, "diamond", 10),
-    "best parent": ("best parent", ORANGE, "triangle-left", 10),
+    "reference": ("reference", GREEN, "diamond-open", 14),
+    "best parent": ("best parent", ORANGE, "circle", 6),
     "untrained": ("untrained", GREY, "line-ns-open", 14),
     "perfect model": ("perfect model", PINK, "line-ns-open", 14),
     "rescaled": ("merge, rescaled", SKY, "circle-open", 12),
@@ -98,7 +98,7 @@ def merge_figure(frame: pd.DataFrame, unit: str) -> go.Figure:
     figure.update_xaxes(title=f"cost: extra {unit}", row=1, col=2)
     figure.update_layout(
         height=110 + 34 * len(languages), margin={"l": 10, "r": 10, "t": 10, "b": 10}, hovermode="closest",
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "entrywidth": 112, "entrywidthmode": "pixels"},
     )  # fmt: skip
     return figure
 

@@ -22,11 +22,10 @@ def introduce_merge(bench: Bench) -> None:
     monos = bench.suite.with_role("mono")
     if len(monos) > 1:
         st.markdown(
-            f"The equal average of {len(monos)} models that each learned one language alone: compare the merge with "
-            "its parents, with an untrained model and, where the suite has them, with branches of one parent."
+            f"{len(monos)} models learned one language each, separately. What is left of each language when they are merged?"
         )
     else:
-        st.markdown("Merge checkpoints of this suite and see what each language pays.")
+        st.markdown("What is left of each language when checkpoints of this suite are merged?")
 
 
 @dataclass(frozen=True)

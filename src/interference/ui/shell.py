@@ -145,9 +145,8 @@ def open_bench() -> Bench:
             "Unit", known, key="unit", bind="query-params",
             help="Bits per sentence are fair across languages (the same meaning), bits per byte across tokenizers.",
         )  # fmt: skip
-        st.caption(
-            f"**{evaluator.suite.name}** · {len(evaluator.suite.checkpoints)} checkpoints · corpus {evaluator.corpus.name} · {evaluator.device}"
-        )
+        sizes = f"{len(evaluator.suite.checkpoints)} checkpoints, {len(evaluator.corpus.rows(None))} test sentences"
+        st.caption(f"**{evaluator.suite.name}**: {sizes}, on {evaluator.device}")
     return Bench(evaluator.suite, key, languages, unit)
 
 

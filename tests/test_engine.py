@@ -1,0 +1,334 @@
+"""The engine: the newest request of a slot wins, owners take turns, nothing kills the worker, numbers are their own."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from interference.engine import Engine, Job, Superseded
+from interference.errors import UserError
+from interference.evaluate import Evaluator, Request
+from interference.merge import merge
+from interference.recipe import Recipe
+from interference.store import Store
+from interference.suite import open_suite
+from interference.weights import Weights
+
+WAIT = 30  # seconds after which a test that hangs fails
+
+
+@pytest.fixture
+def engine():
+    engine = Engine("under test")
+    yield engine
+    engine.close()
+
+
+class Gate:
+    """A job that says when it runs and runs on until it is let go, or is stopped at its check."""
+
+    def __init__(self):
+        self.running, self.open = threading.Event(), threading.Event()
+
+    def __call__(self, job: Job) -> str:
+        self.running.set()
+        while not self.open.wait(0.005):
+            job.check()
+        return "through"
+
+
+@pytest.fixture
+def gate(engine):
+    """A job that holds the worker, so that what is submitted meanwhile waits."""
+    gate = Gate()
+    job = engine.submit("holder", "gate", gate)
+    assert gate.running.wait(WAIT)
+    yield gate
+    gate.open.set()
+    assert job.future.exception(WAIT) is None or job.stopped
+
+
+def noting(record: list, name: str) -> Callable[[Job], str]:
+    def function(job: Job) -> str:
+        record.append(name)
+        return name
+
+    return function
+
+
+def test_result_comes_back_and_progress_ends_at_one(engine):
+    job = engine.submit("a", "s", lambda job: 6 * 7)
+    assert job.future.result(WAIT) == 42
+    assert job.progress == 1.0
+    assert engine.run("a", "s", lambda job: "waited for") == "waited for"
+
+
+def test_all_jobs_run_on_the_one_worker_thread(engine):
+    """Whoever asks, from whatever thread."""
+    found = []
+
+    def ask(owner: str) -> None:
+        found.append(engine.run(owner, "s", lambda job: threading.current_thread()))
+
+    threads = [threading.Thread(target=ask, args=(owner,)) for owner in "abcd"]
+    [t.start() for t in threads]
+    [t.join(WAIT) for t in threads]
+    assert len(found) == 4
+    assert {t.name for t in found} == {"under test"}
+
+
+def test_newest_of_a_slot_wins_and_older_ones_never_run(engine, gate):
+    """Of ten positions of a slider that came in while the worker was busy only the last is computed."""
+    ran: list = []
+    jobs = [engine.submit("a", "slider", noting(ran, str(n))) for n in range(10)]
+    assert engine.depth() == 1
+    gate.open.set()
+    assert jobs[-1].future.result(WAIT) == "9"
+    assert ran == ["9"]
+    assert all(isinstance(job.future.exception(WAIT), Superseded) for job in jobs[:-1])
+
+
+def test_other_slots_and_other_owners_are_not_superseded(engine, gate):
+    ran: list = []
+    names = [("a", "one"), ("a", "two"), ("b", "one")]
+    jobs = [engine.submit(owner, slot, noting(ran, owner + slot)) for owner, slot in names]
+    gate.open.set()
+    assert [job.future.result(WAIT) for job in jobs] == ["aone", "atwo", "bone"]
+
+
+def test_running_job_is_stopped_at_its_check_by_a_newer_one(engine, gate):
+    newer = engine.submit("holder", "gate", lambda job: "newer")
+    assert newer.future.result(WAIT) == "newer"
+    assert not gate.open.is_set()
+
+
+def test_running_job_is_not_stopped_by_another_slot(engine):
+    gate = Gate()
+    job = engine.submit("a", "one", gate)
+    assert gate.running.wait(WAIT)
+    engine.submit("a", "two", lambda job: None)
+    engine.submit("b", "one", lambda job: None)
+    assert not job.stopped
+    gate.open.set()
+    assert job.future.result(WAIT) == "through"
+
+
+def test_result_that_came_after_a_newer_request_is_not_given_out(engine):
+    """A job that never checks is let run to its end, and its result is still Superseded."""
+    running, open_ = threading.Event(), threading.Event()
+
+    def deaf(job: Job) -> str:
+        running.set()
+        assert open_.wait(WAIT)
+        return "stale"
+
+    old = engine.submit("a", "s", deaf)
+    assert running.wait(WAIT)
+    new = engine.submit("a", "s", lambda job: "new")
+    open_.set()
+    assert isinstance(old.future.exception(WAIT), Superseded)
+    assert new.future.result(WAIT) == "new"
+
+
+def test_owners_take_turns(engine, gate):
+    """Five requests of one session and one each of two others: the others are not behind all five."""
+    ran: list = []
+    jobs = [engine.submit("a", f"s{n}", noting(ran, "a")) for n in range(5)]
+    jobs += [engine.submit(owner, "s", noting(ran, owner)) for owner in "bc"]
+    gate.open.set()
+    [job.future.result(WAIT) for job in jobs]
+    assert ran == ["a", "b", "c", "a", "a", "a", "a"]
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), UserError("no"), MemoryError("no"), KeyboardInterrupt("no"), SystemExit(1)]
+)
+def test_error_reaches_its_asker_and_the_worker_lives_on(engine, error):
+    def fail(job: Job) -> None:
+        raise error
+
+    assert engine.submit("a", "s", fail).future.exception(WAIT) is error
+    assert engine.run("b", "s", lambda job: "alive") == "alive"
+
+
+def test_future_cancelled_by_its_asker_does_not_kill_the_worker(engine, gate):
+    """Both of a waiting and of a running job: a cancelled future takes no result."""
+    waiting = engine.submit("a", "s", lambda job: "never asked for")
+    waiting.future.cancel()
+    gate.open.set()
+    assert engine.submit("b", "s", lambda job: "alive").future.result(WAIT) == "alive"
+    second = Gate()
+    running = engine.submit("a", "s", second)
+    assert second.running.wait(WAIT)
+    running.future.cancel()
+    second.open.set()
+    assert engine.submit("b", "s", lambda job: "alive").future.result(WAIT) == "alive"
+
+
+def test_cancelled_waiting_future_may_be_superseded(engine, gate):
+    """A newer request of the slot finds an older one that its asker has already cancelled."""
+    engine.submit("a", "s", lambda job: "old").future.cancel()
+    new = engine.submit("a", "s", lambda job: "new")
+    gate.open.set()
+    assert new.future.result(WAIT) == "new"
+
+
+def test_superseded_is_a_cancellation():
+    """So that whoever waits may treat both alike."""
+    assert issubclass(Superseded, CancelledError)
+
+
+def test_cancel_drops_an_owners_waiting_and_running_jobs(engine, gate):
+    waiting = [engine.submit("holder", f"s{n}", lambda job: n) for n in range(3)]
+    other = engine.submit("b", "s", lambda job: "other")
+    engine.cancel("holder")
+    assert all(isinstance(job.future.exception(WAIT), Superseded) for job in waiting)
+    assert other.future.result(WAIT) == "other"
+    assert not gate.open.is_set()
+
+
+def test_cancel_of_one_slot_leaves_the_others(engine, gate):
+    ran: list = []
+    jobs = [engine.submit("a", slot, noting(ran, slot)) for slot in ("one", "two")]
+    engine.cancel("a", "one")
+    engine.cancel("a", "never submitted")
+    engine.cancel("nobody")
+    gate.open.set()
+    assert jobs[1].future.result(WAIT) == "two"
+    assert ran == ["two"]
+    assert isinstance(jobs[0].future.exception(WAIT), Superseded)
+
+
+def test_depth_counts_what_waits(engine, gate):
+    assert engine.depth() == 0
+    engine.submit("a", "one", lambda job: None)
+    last = engine.submit("b", "one", lambda job: None)
+    assert engine.depth() == 2
+    gate.open.set()
+    last.future.result(WAIT)
+    assert engine.depth() == 0
+
+
+def test_close_stops_the_running_job_drops_the_others_and_ends_the_thread():
+    engine, gate = Engine("closing"), Gate()
+    running = engine.submit("a", "s", gate)
+    assert gate.running.wait(WAIT)
+    waiting = engine.submit("b", "s", lambda job: None)
+    engine.close()
+    for job in (running, waiting):
+        assert isinstance(job.future.exception(WAIT), Superseded)
+    assert "closing" not in {t.name for t in threading.enumerate()}
+    with pytest.raises(RuntimeError, match="closed"):
+        engine.submit("a", "s", lambda job: None)
+    engine.close()
+
+
+def test_idle_engine_closes_at_once():
+    engine = Engine("idle")
+    engine.close()
+    assert "idle" not in {t.name for t in threading.enumerate()}
+
+
+def test_many_threads_each_get_their_own_results(engine):
+    """Four owners with three slots each, all at once, each sees exactly what it asked for."""
+    wrong: list = []
+
+    def ask(owner: int) -> None:
+        for n in range(50):
+            wanted = (owner, n)
+            if engine.run(str(owner), str(n % 3), lambda job, wanted=wanted: wanted) != wanted:
+                wrong.append(wanted)
+
+    threads = [threading.Thread(target=ask, args=(owner,)) for owner in range(4)]
+    [t.start() for t in threads]
+    [t.join(WAIT) for t in threads]
+    assert not wrong
+    assert not any(t.is_alive() for t in threads)
+
+
+# With real models
+
+RECIPES = {
+    "equal": Recipe("linear", ("mono-eng", "mono-deu"), (1.0, 1.0)),
+    "favour": Recipe("linear", ("mono-eng", "mono-deu"), (0.9, 0.1)),
+    "branches": Recipe("task_arithmetic", ("branch-eng", "branch-deu"), (1.0, 1.0), base="mixed"),
+    "rescaled": Recipe("linear", ("mono-eng", "mono-deu", "init"), (1.0, 2.0, 3.0), post=("rescale",)),
+}
+
+
+def asked(name: str) -> Request:
+    return Request(((name, RECIPES[name]),), ("eng", "deu"), 5)
+
+
+def test_threads_with_different_recipes_get_the_librarys_own_numbers(engine, suite_folder, tmp_path):
+    """Four sessions share the engine, its weights and its one output buffer; each table is the one computed alone."""
+    suite, found = open_suite(suite_folder), {}
+    shared = Evaluator(suite, Store(tmp_path / "shared"), torch.device("cpu"))
+
+    def session(name: str) -> None:
+        found[name] = engine.run(name, "merge", lambda job: shared.table(asked(name), job.check)).frame
+
+    threads = [threading.Thread(target=session, args=(name,)) for name in RECIPES]
+    [t.start() for t in threads]
+    [t.join(WAIT) for t in threads]
+    assert set(found) == set(RECIPES)
+    for name in RECIPES:
+        alone = Evaluator(suite, Store(tmp_path / name), torch.device("cpu"))
+        pd.testing.assert_frame_equal(found[name], alone.table(asked(name)).frame)
+    assert len({round(frame["bits"].sum(), 3) for frame in found.values()}) == len(RECIPES)
+
+
+def test_bits_of_a_merge_are_those_of_transformers_on_the_merged_weights(suite_folder, tmp_path):
+    """The second derivation, with the library's merge in a fresh model and one plain call by sentence."""
+    suite = open_suite(suite_folder)
+    recipe, rows = RECIPES["favour"], suite.corpus.rows(3)
+    weights = Weights([suite[name] for name in recipe.models], torch.device("cpu"))
+    model = suite_model(suite)
+    model.load_state_dict(merge(recipe, weights), strict=False)
+    model.tie_weights()
+    expected = []
+    for text in suite.corpus.text("deu", rows):
+        ids = torch.tensor([[0, *suite["init"].tokenizer(text, add_special_tokens=False)["input_ids"]]])
+        with torch.no_grad():
+            mean = model(input_ids=ids, labels=ids).loss
+        expected.append(float(mean) * (ids.shape[1] - 1) / np.log(2))
+    found = Evaluator(suite, Store(tmp_path), torch.device("cpu")).bits(recipe, "deu", rows)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def suite_model(suite) -> torch.nn.Module:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(suite["init"].path, dtype=torch.float32).eval()
+
+
+def test_superseded_merge_leaves_no_wrong_numbers_behind(engine, suite_folder, tmp_path):
+    """A merge stopped half-way keeps only whole results; asked again it gives the same table as if never stopped."""
+    suite = open_suite(suite_folder)
+    shared = Evaluator(suite, Store(tmp_path / "shared"), torch.device("cpu"))
+    calls = []
+
+    def stopped(job: Job) -> None:
+        def check() -> None:
+            calls.append(1)
+            if len(calls) == 4:
+                engine.submit("a", "merge", lambda job: None)
+            job.check()
+
+        shared.table(asked("equal"), check)
+
+    assert isinstance(engine.submit("a", "merge", stopped).future.exception(WAIT), Superseded)
+    again = engine.run("a", "again", lambda job: shared.table(asked("equal"), job.check))
+    alone = Evaluator(suite, Store(tmp_path / "alone"), torch.device("cpu")).table(asked("equal"))
+    pd.testing.assert_frame_equal(again.frame, alone.frame)
+
+
+def test_engine_needs_no_page_and_no_torch():
+    code = "import sys, interference.engine; print([m for m in ('streamlit', 'torch') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,413 @@
+"""Recipes: mergekit's YAML in and out, what is refused and how the message helps."""
+
+import dataclasses
+import math
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from interference.errors import UserError
+from interference.recipe import DTYPES, Recipe, parse_recipe, read_recipe
+from interference.registry import Knob, methods
+
+FUZZ = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=300,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+FIVE = {
+    "linear": Recipe("linear", ("a", "b", "c"), (0.5, 0.3, 0.2), (("normalize", False),)),
+    "slerp": Recipe("slerp", ("a", "b"), knobs=(("t", 0.3),), dtype="float32", out_dtype="bfloat16"),
+    "task_arithmetic": Recipe("task_arithmetic", ("a", "b"), (0.5, -0.3), (("lambda", 0.7),), "init"),
+    "ties": Recipe("ties", ("a", "b"), (0.5, 0.3), (("density", (0.2, 0.4)), ("normalize", False)), "init"),
+    "dare_ties": Recipe("dare_ties", ("a", "b"), (0.5, 0.3), (("density", 0.4), ("rescale", False)), "init", seed=0),
+}
+
+
+def recipe_text(**changes) -> str:
+    """The YAML of a valid TIES recipe with some top-level keys changed; None takes a key out."""
+    document = {
+        "merge_method": "ties",
+        "base_model": "init",
+        "models": [
+            {"model": "a", "parameters": {"weight": 0.5}},
+            {"model": "b", "parameters": {"weight": 0.3}},
+        ],
+        "parameters": {"density": 0.4},
+    } | changes
+    return yaml.safe_dump({k: v for k, v in document.items() if v is not None})
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(UserError) as caught:
+        parse_recipe(text)
+    return str(caught.value)
+
+
+# --- in and out -------------------------------------------------------------------------------------------------
+
+
+def test_the_examples_cover_every_method():
+    assert set(FIVE) == set(methods())
+
+
+@pytest.mark.parametrize("name", FIVE)
+def test_yaml_round_trip(name):
+    """A recipe read back from its own YAML is equal to it and has its digest."""
+    back = parse_recipe(FIVE[name].to_yaml())
+    assert back == FIVE[name]
+    assert hash(back) == hash(FIVE[name])
+    assert back.digest() == FIVE[name].digest()
+
+
+def values(control, count: int):
+    if not isinstance(control, Knob):
+        return st.booleans()
+    one = st.floats(control.low, control.high)
+    return st.one_of(one, st.tuples(*[one] * count)) if control.per_model else one
+
+
+@st.composite
+def recipes(draw) -> Recipe:
+    """Any recipe whose base is none of its models (mergekit takes the base out of the models)."""
+    method = methods()[draw(st.sampled_from(sorted(methods())))]
+    count = draw(st.integers(method.parents[0], min(method.parents[1], 4)))
+    names = st.text(min_size=1, max_size=12).filter(lambda s: s not in ("@mean", "@zero") and s.isprintable())
+    models = tuple(draw(st.lists(names, min_size=count, max_size=count, unique=True)))
+    weights = tuple(draw(st.floats(0.01, 5)) for _ in models) if method.weighted else ()
+    knobs = tuple((a.name, draw(values(a.control, count))) for a in method.arguments if draw(st.booleans()))
+    bases = st.one_of(st.sampled_from(["@mean", "@zero"]), names.filter(lambda s: s not in models))
+    dtypes = st.sampled_from([None, *DTYPES])
+    return Recipe(
+        method.name, models, weights, knobs, draw(bases) if method.needs_base else None,
+        draw(st.sampled_from([(), ("rescale",)])), draw(dtypes), draw(dtypes), draw(st.integers(0, 10**9)),
+    )  # fmt: skip
+
+
+@given(recipe=recipes())
+@FUZZ
+def test_any_recipe_survives_its_yaml(recipe):
+    """Odd model names, every knob, per-model knobs, bases, post-steps, dtypes and seeds all come back."""
+    assert parse_recipe(recipe.to_yaml()) == recipe
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", FIVE)
+def test_mergekit_reads_what_is_written(name):
+    """mergekit's own parser takes the YAML, finds the method and knows every parameter in it."""
+    try:
+        from mergekit import merge_methods
+        from mergekit.config import MergeConfiguration
+    except ImportError:
+        pytest.fail("mergekit is missing. Install the extra: pip install '.[parity]'")
+    document = yaml.safe_load(FIVE[name].to_yaml())
+    parsed = MergeConfiguration.model_validate(document)
+    known = {p.name for p in merge_methods.get(parsed.merge_method).spec.parameters}
+    used = set(document.get("parameters", {})).union(*(m.get("parameters", {}) for m in document["models"]))
+    assert used
+    assert used <= known
+    assert [str(m.model) for m in parsed.models] == list(FIVE[name].models)
+
+
+def test_equal_recipes_have_equal_digests_whatever_the_order_of_knobs():
+    knobs = (("density", 0.4), ("lambda", 0.7))
+    one, other = (Recipe("ties", ("a",), (1.0,), order, "init") for order in (knobs, knobs[::-1]))
+    assert one == other
+    assert one.digest() == other.digest()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"models": ("b", "a")}, {"weights": (0.3, 0.5)}, {"knobs": (("density", 0.5),)}, {"base": "@mean"},
+        {"post": ("rescale",)}, {"dtype": "float32"}, {"out_dtype": "float32"}, {"seed": 1}, {"method": "dare_ties"},
+    ],
+)  # fmt: skip
+def test_every_part_of_a_recipe_is_in_its_digest_and_its_yaml(change):
+    recipe = Recipe("ties", ("a", "b"), (0.5, 0.3), (("density", 0.4),), "init")
+    changed = dataclasses.replace(recipe, **change)
+    assert changed.digest() != recipe.digest()
+    assert changed.to_yaml() != recipe.to_yaml()
+
+
+def test_post_steps_and_seed_stand_in_the_method_name():
+    """Where mergekit fails on them, never in a key that it would ignore."""
+    recipe = Recipe("dare_ties", ("a",), (1.0,), base="init", post=("rescale",), seed=7)
+    assert yaml.safe_load(recipe.to_yaml())["merge_method"] == "dare_ties+rescale+seed=7"
+    assert parse_recipe(recipe.to_yaml()) == recipe
+
+
+# --- parameters -------------------------------------------------------------------------------------------------
+
+
+def test_a_models_own_parameters_win_over_the_shared_ones():
+    models = [{"model": "a", "parameters": {"weight": 0.5, "density": 0.1}}, {"model": "b"}]
+    recipe = parse_recipe(recipe_text(models=models, parameters={"weight": 0.2, "density": 0.9, "lambda": 0.7}))
+    assert recipe.weights == (0.5, 0.2)
+    assert recipe.settings() == {"density": (0.1, 0.9), "lambda": 0.7, "normalize": True}
+
+
+def test_a_model_without_a_density_has_the_default_where_none_is_shared():
+    models = [{"model": "a", "parameters": {"weight": 1, "density": 0.1}}, {"model": "b", "parameters": {"weight": 1}}]
+    assert parse_recipe(recipe_text(models=models, parameters=None)).settings()["density"] == (0.1, 1.0)
+
+
+def test_a_shared_weight_is_every_models():
+    recipe = parse_recipe(recipe_text(models=[{"model": "a"}, {"model": "b"}], parameters={"weight": 0.5}))
+    assert recipe.weights == (0.5, 0.5)
+
+
+def test_a_missing_weight_is_refused_by_the_models_name():
+    models = [{"model": "a", "parameters": {"weight": 0.5}}, {"model": "bee"}]
+    assert "bee has no weight" in refusal(recipe_text(models=models))
+    assert "2 models, 0 weights" in refusal(recipe_text(models=[{"model": "a"}, {"model": "b"}]))
+
+
+# --- bases ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [n for n in sorted(methods()) if methods()[n].needs_base])
+def test_methods_on_differences_need_a_base(name):
+    message = refusal(recipe_text(merge_method=name, base_model=None, parameters=None))
+    assert "@mean" in message
+    assert "@zero" in message
+
+
+@pytest.mark.parametrize(("base", "words"), [("@mean", "mean of the parents"), ("@zero", "zero"), ("init", "init")])
+def test_the_label_shows_the_base(base, words):
+    recipe = parse_recipe(recipe_text(base_model=base))
+    assert recipe.base == base
+    assert f"base: {words}" in recipe.label() or f"base: the {words}" in recipe.label()
+    assert recipe.needed == (("a", "b", "init") if base == "init" else ("a", "b"))
+
+
+def test_a_base_listed_under_models_is_no_parent():
+    """As in mergekit, whose examples list the base without parameters."""
+    models = [{"model": "init"}, {"model": "a", "parameters": {"weight": 1}}]
+    recipe = parse_recipe(recipe_text(models=models))
+    assert recipe.models == ("a",)
+    assert recipe.base == "init"
+
+
+def test_linear_refuses_a_base_that_mergekit_would_merge():
+    assert "under models" in refusal(recipe_text(merge_method="linear", parameters=None))
+
+
+def slerp_text(models, base) -> str:
+    entries = [{"model": m} for m in models]
+    return recipe_text(merge_method="slerp", models=entries, base_model=base, parameters={"t": 0.3})
+
+
+def test_slerp_starts_at_base_model():
+    """Whichever place it has in the list, or none."""
+    for models in (["a", "b"], ["b", "a"], ["b"]):
+        recipe = parse_recipe(slerp_text(models, "a"))
+        assert recipe.models == ("a", "b")
+        assert recipe.base is None
+    assert "base_model" in refusal(slerp_text(["a", "b"], None))
+    assert "exactly 2" in refusal(slerp_text(["a", "b"], "c"))
+    assert "exactly 2" in refusal(slerp_text(["a"], "a"))
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (recipe_text(paramters={"density": 0.4}), ["paramters", "parameters"]),
+        (recipe_text(merge_method="tise"), ["tise", "'ties'"]),
+        (recipe_text(merge_method=None, merge_metod="ties"), ["merge_method", "merge_metod"]),
+        (recipe_text(models=None, model=[]), ["Unknown key 'model'", "models"]),
+        (recipe_text(parameters={"densty": 0.4}), ["densty", "density"]),
+        (recipe_text(models=[{"model": "a", "parameters": {"wieght": 1}}]), ["wieght", "weight", "a"]),
+        (recipe_text(models=[{"model": "a", "params": {"weight": 1}}]), ["params", "parameters", "a"]),
+        (recipe_text(models=[{"model": "a", "parameters": {"weight": 1, "lambda": 2}}]), ["lambda", "a"]),
+        (recipe_text(merge_method="ties+rescal"), ["rescal", "rescale"]),
+        (recipe_text(merge_method="ties+seed=x"), ["x", "whole number"]),
+        (recipe_text(merge_method="ties+seed=1+seed=2"), ["seed"]),
+        (recipe_text(dtype="float8"), ["float8", "float32"]),
+        (recipe_text(out_dtype=16), ["16", "float32"]),
+        (recipe_text(merge_method="slerp", base_model="a", parameters={"t": 0.3}), ["'weight'", "parameters of a"]),
+    ],
+)
+def test_unknown_words_name_the_nearest_known_one(text, words):
+    message = refusal(text)
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize("key", ["slices", "modules", "tokenizer", "tokenizer_source", "chat_template"])
+def test_keys_of_mergekit_that_cannot_be_honoured_are_refused_with_the_reason(key):
+    message = refusal(recipe_text(**{key: "base"}))
+    assert f"'{key}'" in message
+    assert "asks for" in message
+
+
+@pytest.mark.parametrize(
+    "weight", [math.nan, math.inf, -math.inf, True, "1", None, [0, 1], {"filter": "x"}, 1e300, 10**400]
+)
+def test_a_weight_is_a_finite_number(weight):
+    """NaN, infinities (float32's too), booleans, text and mergekit's gradients and filters are refused by name."""
+    models = [{"model": "bee", "parameters": {"weight": weight}}, {"model": "b", "parameters": {"weight": 1}}]
+    assert "bee" in refusal(recipe_text(models=models))
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        ("ties", {"density": 1.2}), ("ties", {"density": -0.1}), ("ties", {"density": math.nan}),
+        ("ties", {"density": [0.1, 0.2]}), ("ties", {"normalize": 1}), ("ties", {"normalize": "yes please"}),
+        ("ties", {"lambda": True}), ("ties", {"lambda": math.inf}), ("linear", {"density": 0.5}),
+        ("dare_ties", {"rescale": 0.5}), ("task_arithmetic", {"density": 0.5}),
+    ],
+)  # fmt: skip
+def test_parameters_out_of_range_or_of_another_kind_are_refused_by_name(method, parameters):
+    base = None if method == "linear" else "init"
+    message = refusal(recipe_text(merge_method=method, base_model=base, parameters=parameters))
+    assert next(iter(parameters)) in message
+
+
+@pytest.mark.parametrize("weights", [(0.5, -0.5), (0.0, 0.0), (1e-8, 0.0), (1 / 3, 2 / 3, -1.0)])
+@pytest.mark.parametrize("method", ["linear", "ties"])
+def test_weights_summing_to_zero_are_refused_only_where_they_are_divided_by(method, weights):
+    parts = {"base": "init"} if method == "ties" else {}
+    models = ("a", "b", "c")[: len(weights)]
+    with pytest.raises(UserError, match="normalize off"):
+        Recipe(method, models, weights, **parts)
+    Recipe(method, models, weights, (("normalize", False),), **parts)
+    Recipe("task_arithmetic", models, weights, base="init")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"weights": (1.0,)}, {"weights": ()}, {"models": ()}, {"weights": (1.0, 1.0, 1.0)}, {"method": "nothing"},
+        {"knobs": (("density", (0.1, 0.2, 0.3)),)}, {"knobs": (("lambda", (0.1, 0.2)),)}, {"post": ("nothing",)},
+    ],
+)  # fmt: skip
+def test_recipes_made_in_python_are_checked_alike(parts):
+    with pytest.raises(UserError):
+        Recipe(**({"method": "ties", "models": ("a", "b"), "weights": (1.0, 1.0), "base": "init"} | parts))
+
+
+def test_slerp_takes_no_weights():
+    with pytest.raises(UserError, match="no weights"):
+        Recipe("slerp", ("a", "b"), (0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "ties", "5", "null", "- merge_method: ties", "a: b: c", "\x00", "{", "&a [*a]"]
+)
+def test_what_is_no_mapping_is_refused(text):
+    assert refusal(text)
+
+
+@pytest.mark.parametrize(
+    "models", [None, [], {}, "a", 5, [None], ["a"], [{"model": 5}], [{"model": ["a"]}], [{"weight": 1}], [[]]]
+)
+def test_models_is_a_list_of_named_entries(models):
+    assert "model" in refusal(recipe_text(models=models))
+
+
+# --- files ------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "latin.yaml").write_bytes(b"\xff\xfe\xe9")
+    (tmp_path / "bad.yaml").write_text("merge_method: [")
+    for path in (tmp_path / "missing.yaml", tmp_path, tmp_path / "latin.yaml", tmp_path / "bad.yaml"):
+        with pytest.raises(UserError, match=str(path)):
+            read_recipe(path)
+
+
+def test_models_beside_the_file_are_taken_from_there(tmp_path):
+    """A relative path that exists beside the recipe; any other name stays a name."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "init").mkdir()
+    (tmp_path / "recipe.yaml").write_text(recipe_text())
+    recipe = read_recipe(tmp_path / "recipe.yaml")
+    assert recipe.models == (str(tmp_path / "a"), "b")
+    assert recipe.base == str(tmp_path / "init")
+
+
+# --- nothing but UserError --------------------------------------------------------------------------------------
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.binary(max_size=4), st.dates(),
+    st.sampled_from(["ties", "linear", "slerp", "dare_ties+seed=3", "@mean", "a", "b", "init", "float32", "x" * 300]),
+    st.just(10**400),
+)  # fmt: skip
+KEYS = st.text(max_size=6) | st.integers()
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=6,
+)
+WEIGHT = ANYTHING | st.floats(0, 1)
+ENTRY = st.fixed_dictionaries({}, optional={
+    "model": st.sampled_from(["a", "b", "init"]) | ANYTHING,
+    "parameters": ANYTHING | st.fixed_dictionaries({}, optional={"weight": WEIGHT, "density": ANYTHING}),
+})  # fmt: skip
+DOCUMENT = st.fixed_dictionaries({}, optional={
+    "merge_method": st.sampled_from([*sorted(methods()), "ties+rescale", "ties+seed=3"]) | ANYTHING,
+    "models": st.lists(ENTRY | ANYTHING, max_size=3) | ANYTHING,
+    "base_model": st.sampled_from(["init", "a", "@mean"]) | ANYTHING,
+    "parameters": ANYTHING | st.fixed_dictionaries({}, optional={
+        "weight": WEIGHT, "density": ANYTHING, "lambda": ANYTHING, "normalize": ANYTHING, "t": ANYTHING,
+    }),
+    "dtype": st.sampled_from(DTYPES) | ANYTHING,
+    "out_dtype": st.sampled_from(DTYPES) | ANYTHING,
+})  # fmt: skip
+
+
+def survives(text: str, beside=None) -> None:
+    """Parsing gives a hashable recipe that its YAML gives back, or a UserError with a message of bounded length."""
+    try:
+        recipe = parse_recipe(text, beside)
+    except UserError as error:
+        message = str(error)
+    else:
+        message = recipe.label()
+        hash(recipe)
+        assert parse_recipe(recipe.to_yaml(), beside) == recipe
+    assert 0 < len(message) < 5000
+
+
+@given(document=DOCUMENT)
+@FUZZ
+def test_any_document_gives_a_recipe_or_a_user_error(document, tmp_path):
+    text = yaml.safe_dump(document)
+    survives(text)
+    survives(text, tmp_path)
+
+
+@given(
+    changes=st.dictionaries(st.sampled_from(sorted(yaml.safe_load(recipe_text()))), ANYTHING, min_size=1, max_size=2)
+)
+@FUZZ
+def test_one_weird_value_in_a_good_recipe_gives_a_recipe_or_a_user_error(changes, tmp_path):
+    survives(yaml.safe_dump(yaml.safe_load(recipe_text()) | changes), tmp_path)
+
+
+@given(text=st.text(alphabet=st.sampled_from("ab:-[]{}&*!?|>'\"%@`#, \n\t0123_."), max_size=40))
+@example("a: 2020-13-45")
+@example("a: 0x_")
+@example("a: " + "9" * 5000)
+@example("a: !!int b")
+@example("a: !!bool b")
+@example("a: !!timestamp b")
+@example("!!python/object/apply:os.system [exit]")
+@example("? [a]\n: b")
+@example("[" * 3000)
+@example("merge_method: ties+seed=" + "9" * 5000)
+@example("merge_method: ties+seed=²")
+@example("a: &a [*a, *a]\nmodels: *a")
+@FUZZ
+def test_any_text_gives_a_user_error(text):
+    with pytest.raises(UserError):
+        parse_recipe(text)
