@@ -3,14 +3,14 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import torch
 from interference.evaluate import Evaluator, Request
 from interference.recipe import read_recipe
 from interference.results import shipped_results
 from interference.store import Store
 from interference.suite import built_in, open_suite
-from interference.tables import LossTable
-from interference.views import method_table
+from interference.views import method_table, perfect_model
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ("monos", "monos-rescaled", "monos-ties", "monos-dare", "eng-deu", "siblings", "eng-twin", "branches")
@@ -29,14 +29,16 @@ def finding() -> str:
     frame = table.frame[
         [own.get(m, lang) == lang for m, lang in zip(table.frame.model, table.frame.language, strict=True)]
     ]
-    return _markdown(LossTable(frame.replace({"model": dict.fromkeys(own, "each language's mono")})))
+    perfect = perfect_model(table.in_unit("bits per sentence"), evaluator.corpus, evaluator.corpus.rows(SENTENCES))
+    perfect = perfect.assign(bits_per_sentence=perfect["value"])[list(frame.columns)]
+    return _markdown(pd.concat([frame.replace({"model": dict.fromkeys(own, "each language's mono")}), perfect]))
 
 
 def losses() -> str:
     """Bits per sentence of every checkpoint on all of the test half."""
     suite = open_suite()
     evaluator = Evaluator(suite, Store(shipped=shipped_results(suite)), torch.device("cpu"))
-    return _markdown(evaluator.table(Request(tuple((n, n) for n in suite.names), evaluator.corpus.languages)))
+    return _markdown(evaluator.table(Request(tuple((n, n) for n in suite.names), evaluator.corpus.languages)).frame)
 
 
 def methods() -> str:
@@ -47,9 +49,9 @@ def methods() -> str:
     return "\n".join(["| method | label | base | parameters | source |", "|---|---|---|---|---|", *rows])
 
 
-def _markdown(table: LossTable) -> str:
-    grid = table.frame.pivot(index="model", columns="language", values="bits_per_sentence")
-    grid = grid.loc[list(dict.fromkeys(table.frame["model"])), list(dict.fromkeys(table.frame["language"]))]
+def _markdown(frame: pd.DataFrame) -> str:
+    grid = frame.pivot(index="model", columns="language", values="bits_per_sentence")
+    grid = grid.loc[list(dict.fromkeys(frame["model"])), list(dict.fromkeys(frame["language"]))]
     grid["mean"] = grid.mean(axis=1)
     lines = [f"| bits per sentence | {' | '.join(grid.columns)} |", "|---|" + "--:|" * len(grid.columns)]
     return "\n".join(

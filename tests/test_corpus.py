@@ -1,4 +1,4 @@
-"""The corpus: every kind of bad table is refused by line, halves split by document, subsets spread over all documents."""
+"""The corpus: bad tables are refused by line, halves split by document, subsets spread over all documents."""
 
 import hashlib
 from pathlib import Path

@@ -103,7 +103,7 @@ def test_zero_logits_cost_log2_of_the_vocabulary_each_token(vocabulary):
 
 
 def test_toy_model_on_aab():
-    """8 for the first byte, 1 for its repetition, 8.994353 for another: every convention but ours gives other numbers."""
+    """8 for the first byte, 1 for its repetition, 8.994353 for another: other conventions give other numbers."""
     bits = sentence_bits(repeater(), byte_text("aab"))
     assert bits[0] == pytest.approx(17.994353, abs=1e-6)
     per_byte = one_language(bits, ("aab",)).frame["bits_per_byte"][0]
@@ -116,7 +116,7 @@ def test_toy_model_on_aab():
 
 
 def test_bits_per_byte_are_a_ratio_of_sums_and_never_a_mean_of_ratios():
-    """Three sentences with known costs: micro 1.243703, macro 1.987713; perplexity 17.8967, mean of perplexities 71.7313."""
+    """Three sentences with known costs: micro 1.243703, macro 1.987713; perplexity 17.8967, mean perplexity 71.7313."""
     nats, sizes, tokens = np.array([10.0, 100, 40]), np.array([4, 120, 50]), np.array([2, 40, 10])
     row = one_language(nats / math.log(2), tuple("x" * size for size in sizes)).frame.iloc[0]
     assert row["bits_per_byte"] == pytest.approx(1.243703, abs=1e-6)
@@ -126,7 +126,7 @@ def test_bits_per_byte_are_a_ratio_of_sums_and_never_a_mean_of_ratios():
 
 
 def test_bits_per_byte_are_log2_of_the_byte_perplexity():
-    """Published figures of one model on one text: byte perplexity, bits per byte and word perplexity belong together."""
+    """Published figures of one model on one text: byte and word perplexity and bits per byte belong together."""
     per_byte = 0.5864857250704371
     row = one_language(np.array([per_byte * 1000]), ("x" * 1000,)).frame.iloc[0]
     byte_perplexity = math.exp(row["bits"] * math.log(2) / row["bytes"])

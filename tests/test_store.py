@@ -83,6 +83,25 @@ def test_two_processes_write_at_once_and_lose_nothing(tmp_path):
     assert set(store.read("both", 500)) in ({float(ord("a"))}, {float(ord("b"))})
 
 
+def test_new_store_may_be_opened_by_many_at_once(tmp_path):
+    """Eight openers of the same new file, five times over: none finds it locked."""
+    failures = []
+    for attempt in range(5):
+        together = threading.Barrier(8)
+
+        def work(folder=tmp_path / str(attempt), together=together) -> None:
+            together.wait()
+            try:
+                Store(folder).write("k", np.ones(1))
+            except UserError as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+    assert not failures
+
+
 def test_threads_share_one_store(tmp_path):
     store, failures = Store(tmp_path), []
 
@@ -134,9 +153,9 @@ def test_store_that_breaks_while_open_is_a_message_when_read(tmp_path):
     store = Store(tmp_path)
     with sqlite3.connect(tmp_path / "results.sqlite") as other:
         other.execute("drop table bits")
-    with pytest.raises(UserError, match="results.sqlite"):
+    with pytest.raises(UserError, match=r"results\.sqlite"):
         store.read("k", 1)
-    with pytest.raises(UserError, match="results.sqlite"):
+    with pytest.raises(UserError, match=r"results\.sqlite"):
         store.write("k", np.ones(1))
 
 

@@ -244,7 +244,8 @@ def test_bits_per_english_byte_need_english():
 def test_units_leave_the_table_as_it_is():
     table = made()
     before = table.frame.copy()
-    table.in_unit("bits per byte").loc[:, "bits"] = 0
+    changed = table.in_unit("bits per byte")
+    changed.loc[:, "bits"] = 0
     pd.testing.assert_frame_equal(table.frame, before)
 
 

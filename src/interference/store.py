@@ -42,7 +42,7 @@ class Store:
             raise self._failure("kept in", error) from None
 
     def _prepare(self) -> None:
-        """Make the table. SQLite does not wait for its lock while the journal's mode changes, so that is tried again."""
+        """Make the table. SQLite does not wait for its lock while the journal's mode changes, so try again."""
         deadline = time.monotonic() + 30
         while True:
             try:

@@ -1,0 +1,342 @@
+"""The loop that merges: two paths to one number, dtypes, bases, post-steps, buffers."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import llama, write_checkpoint
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from interference import merge as merging
+from interference.checkpoint import build
+from interference.merge import merge, merge_into, merge_tensor, output_dtype
+from interference.recipe import Recipe
+from interference.registry import methods
+from interference.suite import open_suite, suite_of_paths
+from interference.weights import Weights
+
+CPU = torch.device("cpu")
+MONOS = ("mono-eng", "mono-deu", "mixed")
+RECIPES = {
+    "linear": Recipe("linear", MONOS, (0.5, 0.3, 0.2)),
+    "slerp": Recipe("slerp", MONOS[:2], knobs=(("t", 0.3),)),
+    "task_arithmetic": Recipe("task_arithmetic", MONOS, (0.5, 0.3, -0.2), base="init"),
+    "ties": Recipe("ties", MONOS, (0.5, 0.3, 0.2), (("density", (0.2, 0.5, 0.9)),), "init"),
+    "dare_ties": Recipe("dare_ties", MONOS, (0.5, 0.3, 0.2), (("density", 0.4),), "init"),
+    "rescaled": Recipe("linear", MONOS, (0.5, 0.3, 0.2), post=("rescale",)),
+}
+
+
+@pytest.fixture(scope="module")
+def weights(suite_folder) -> Weights:
+    """Six float32 checkpoints, resident."""
+    return Weights(open_suite(suite_folder).checkpoints, CPU)
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory, tokenizer) -> Path:
+    """The same four models stored as bfloat16 (two), float16 and float32."""
+    folder = tmp_path_factory.mktemp("halves")
+    for seed, name in enumerate(("bfloat16", "bfloat16-too", "float16", "float32")):
+        model = llama(seed).to(getattr(torch, name.removesuffix("-too")))
+        write_checkpoint(model, tokenizer, folder / name)
+    return folder
+
+
+def halves_of(folder: Path, *names: str) -> Weights:
+    return Weights([open_suite(folder)[name] for name in names], CPU)
+
+
+def reference(recipe: Recipe, weights: Weights) -> dict[str, torch.Tensor]:
+    """Every parameter by the method's own function, in float32."""
+    coefficients = torch.tensor(recipe.weights, dtype=torch.float32)
+    return {name: merge_tensor(recipe, weights, name, coefficients) for name in weights.shapes}
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+# --- two paths --------------------------------------------------------------------------------------------------
+
+
+@given(row=st.lists(st.floats(-1, 2), min_size=3, max_size=3), normalize=st.booleans())
+@example(row=[1.0, -0.999, 0.0], normalize=True)
+@example(row=[1.0, 0.0, 0.0], normalize=True)
+@settings(
+    deadline=None, derandomize=True, database=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+)
+def test_fast_linear_path_agrees_with_the_reference(weights, row, normalize):
+    """Within 1e-6 of the largest parent's magnitude, times the summed sizes of the effective weights above one."""
+    if normalize and abs(sum(row)) < 1e-3:
+        return
+    recipe = Recipe("linear", MONOS, tuple(row), (("normalize", normalize),))
+    effective = sum(map(abs, row)) / (abs(sum(row)) if normalize else 1)
+    fast, slow = merge(recipe, weights), reference(recipe, weights)
+    for name in weights.shapes:
+        bound = 1e-6 * max(effective, 1) * float(weights.read(name, MONOS).abs().max())
+        assert float((fast[name] - slow[name]).abs().max()) <= bound
+
+
+def test_fast_linear_path_in_bfloat16_is_one_rounding_from_the_reference(halves, monkeypatch):
+    """The sum is taken in float32 and rounded once, also across the borders of its pieces; never summed in bfloat16."""
+    stored = halves_of(halves, "bfloat16", "bfloat16-too")
+    recipe = Recipe("linear", stored.names, (0.3, 0.7))
+    slow = reference(recipe, stored)
+    for chunk in (merging._CHUNK, 1000):
+        monkeypatch.setattr(merging, "_CHUNK", chunk)
+        fast = merge(recipe, stored)
+        for name, exact in slow.items():
+            assert fast[name].dtype == torch.bfloat16
+            largest = float(stored.read(name, stored.names).abs().max())
+            rounding = exact.abs() * 2**-8 + 1e-6 * largest
+            assert bool(((fast[name].float() - exact).abs() <= rounding).all())
+            assert float((fast[name] != exact.to(torch.bfloat16)).float().mean()) < 1e-3
+
+
+@pytest.mark.parametrize("name", [n for n in RECIPES if n != "linear"])
+def test_other_merges_are_the_reference_path(name, weights):
+    assert same(merge(RECIPES[name], weights), reference(RECIPES[name], weights))
+
+
+def test_the_recipes_here_cover_every_method():
+    assert {recipe.method for recipe in RECIPES.values()} == set(methods())
+
+
+# --- dtypes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "dtype", "out_dtype", "expected"),
+    [
+        (("bfloat16", "bfloat16-too"), None, None, torch.bfloat16),
+        (("float32", "bfloat16"), None, None, torch.float32),
+        (("float16", "bfloat16"), None, None, torch.float32),
+        (("bfloat16", "bfloat16-too"), "float32", None, torch.float32),
+        (("bfloat16", "bfloat16-too"), "float32", "float16", torch.float16),
+        (("float32", "bfloat16"), None, "bfloat16", torch.bfloat16),
+    ],
+)
+@pytest.mark.parametrize("method", ["linear", "task_arithmetic"])
+def test_output_dtype(halves, method, names, dtype, out_dtype, expected):
+    """`out_dtype`, else `dtype`, else what the merged checkpoints' dtypes promote to; whoever else is resident."""
+    base = {"base": names[0]} if method == "task_arithmetic" else {}
+    recipe = Recipe(method, names, (0.3, 0.7), dtype=dtype, out_dtype=out_dtype, **base)
+    for resident in (names, ("bfloat16", "bfloat16-too", "float16", "float32")):
+        merged = merge(recipe, halves_of(halves, *resident))
+        assert {tensor.dtype for tensor in merged.values()} == {expected}
+
+
+def test_a_wider_checkpoint_that_is_not_merged_changes_nothing(halves):
+    recipe = Recipe("linear", ("bfloat16", "bfloat16-too"), (0.3, 0.7))
+    alone = merge(recipe, halves_of(halves, "bfloat16", "bfloat16-too"))
+    assert same(alone, merge(recipe, halves_of(halves, "float32", "bfloat16", "bfloat16-too")))
+
+
+def test_inputs_are_cast_to_dtype_before_the_arithmetic(halves):
+    """As mergekit does: a float32 parent merged with `dtype: bfloat16` is the rounded parent."""
+    stored = halves_of(halves, "float32", "bfloat16")
+    merged = merge(Recipe("linear", ("float32",), (1.0,), dtype="bfloat16", out_dtype="float32"), stored)
+    for name, tensor in merged.items():
+        parent = stored.read(name, ["float32"])[0]
+        assert torch.equal(tensor, parent.bfloat16().float())
+    assert not torch.equal(merged["model.embed_tokens.weight"], stored.read("model.embed_tokens.weight", ["float32"])[0])
+
+
+def test_mixed_dtypes_merge_as_their_float32_values(halves):
+    """float16 + bfloat16 parents: against the same average of the float32 values."""
+    stored = halves_of(halves, "float16", "bfloat16")
+    merged = merge(Recipe("linear", stored.names, (0.5, 0.5)), stored)
+    for name, tensor in merged.items():
+        first, second = (dict(open_suite(halves)[n].tensors())[name].float() for n in stored.names)
+        torch.testing.assert_close(tensor, (first + second) / 2)
+
+
+# --- bases ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["ties", "dare_ties", "task_arithmetic"])
+def test_mean_and_zero_bases_are_what_they_say(weights, method, tmp_path, tokenizer):
+    """The same numbers as with checkpoints that hold the parents' mean and zeros."""
+    for base in ("@mean", "@zero"):
+        model = build(open_suite(weights._checkpoints["init"].path)["init"].config, CPU)
+        for name, parameter in model.named_parameters():
+            mean = weights.read(name, MONOS).mean(dim=0)
+            parameter.data.copy_(mean if base == "@mean" else torch.zeros_like(mean))
+        write_checkpoint(model, tokenizer, tmp_path / base)
+    knobs = () if method == "task_arithmetic" else (("density", 0.4),)
+    stored = Weights(
+        [*weights._checkpoints.values(), *suite_of_paths([str(tmp_path / b) for b in ("@mean", "@zero")]).checkpoints], CPU
+    )
+    merged = {}
+    for base in ("@mean", "@zero"):
+        ours = Recipe(method, MONOS, (0.5, 0.3, 0.4), knobs, base)
+        merged[base] = merge(ours, weights)
+        assert same(merged[base], merge(dataclasses.replace(ours, base=str(tmp_path / base)), stored))
+    assert not same(merged["@mean"], merged["@zero"])
+
+
+def test_from_zero_task_arithmetic_is_the_plain_sum(weights):
+    merged = merge(Recipe("task_arithmetic", MONOS, (0.5, 0.3, 0.4), base="@zero"), weights)
+    summed = merge(Recipe("linear", MONOS, (0.5, 0.3, 0.4), (("normalize", False),)), weights)
+    for name in merged:
+        torch.testing.assert_close(merged[name], summed[name])
+
+
+def test_from_the_mean_equal_differences_cancel(weights):
+    """Task arithmetic with equal weights gives the mean whatever lambda is; TIES does not."""
+    mean = merge(Recipe("linear", MONOS, (1.0, 1.0, 1.0)), weights)
+    merged = merge(Recipe("task_arithmetic", MONOS, (0.4, 0.4, 0.4), (("lambda", 1.7),), "@mean"), weights)
+    ties = merge(Recipe("ties", MONOS, (0.4, 0.4, 0.4), base="@mean"), weights)
+    for name in mean:
+        torch.testing.assert_close(merged[name], mean[name])
+    assert not torch.allclose(ties["model.embed_tokens.weight"], mean["model.embed_tokens.weight"], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["task_arithmetic", "ties", "dare_ties"])
+def test_lambda_zero_gives_the_base(name, weights):
+    merged = merge(dataclasses.replace(RECIPES[name], knobs=(("lambda", 0.0),)), weights)
+    for parameter, tensor in merged.items():
+        assert torch.equal(tensor, weights.read(parameter, ["init"])[0])
+
+
+# --- random numbers ---------------------------------------------------------------------------------------------
+
+
+def test_random_masks_follow_the_seed_and_the_parent_alone(weights):
+    """The same seed repeats a merge, another changes it; the order of parents and torch's own generator do not."""
+    recipe = RECIPES["dare_ties"]
+    first = merge(recipe, weights)
+    torch.manual_seed(99)
+    assert same(first, merge(recipe, weights))
+    assert not same(first, merge(dataclasses.replace(recipe, seed=1), weights))
+    turned = merge(dataclasses.replace(recipe, models=recipe.models[::-1], weights=recipe.weights[::-1]), weights)
+    for name in first:
+        torch.testing.assert_close(turned[name], first[name])
+
+
+def test_random_masks_differ_between_parents_and_parameters(weights):
+    parents = torch.zeros(3, 32, 48)
+    one, other = (merging._uniforms(RECIPES["dare_ties"], name, parents) for name in ("one", "other"))
+    assert not torch.equal(one[0], one[1])
+    assert not torch.equal(one[0], other[0])
+    assert bool(((one >= 0) & (one < 1)).all())
+
+
+# --- post-steps -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["linear", "slerp", "task_arithmetic", "ties", "dare_ties"])
+def test_rescaling_restores_the_parents_mean_norm_and_keeps_the_direction(name, weights):
+    plain = merge(RECIPES[name], weights)
+    rescaled = merge(dataclasses.replace(RECIPES[name], post=("rescale",)), weights)
+    for parameter, tensor in rescaled.items():
+        target = weights.read(parameter, RECIPES[name].models).flatten(1).norm(dim=1).mean()
+        torch.testing.assert_close(tensor.norm(), target)
+        cosine = torch.nn.functional.cosine_similarity(tensor.flatten(), plain[parameter].flatten(), dim=0)
+        assert float(cosine) > 1 - 1e-5
+    embedding = "model.embed_tokens.weight"
+    assert not torch.allclose(rescaled[embedding].norm(), plain[embedding].norm(), rtol=0.01)
+
+
+def test_a_merge_of_norm_zero_stays_zero_when_rescaled(weights):
+    zero = Recipe("task_arithmetic", MONOS, (0.0, 0.0, 0.0), base="@zero", post=("rescale",))
+    assert not any(tensor.any() for tensor in merge(zero, weights).values())
+
+
+# --- buffers ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_merging_into_views_of_one_buffer_equals_merging(name, weights):
+    """And writes into nothing else: the numbers between the views stay."""
+    gap, total = 3, sum(torch.Size(s).numel() + 3 for s in weights.shapes.values())
+    flat, views, start = torch.full((total,), 7.0), {}, 0
+    for parameter, shape in weights.shapes.items():
+        views[parameter] = flat[start : start + torch.Size(shape).numel()].view(shape)
+        start += torch.Size(shape).numel() + gap
+    merge_into(RECIPES[name], weights, views)
+    assert same(views, merge(RECIPES[name], weights))
+    assert int((flat == 7.0).sum()) >= gap * len(views)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_merging_into_a_network_equals_merging(name, weights, suite_folder):
+    """Into the parameters of a model that runs, in place: the same storage, the tied head with it."""
+    network = build(open_suite(suite_folder)["init"].config, CPU)
+    parameters = dict(network.named_parameters())
+    storage = {k: v.data_ptr() for k, v in parameters.items()}
+    merge_into(RECIPES[name], weights, parameters)
+    assert same({k: v.detach() for k, v in network.named_parameters()}, merge(RECIPES[name], weights))
+    assert {k: v.data_ptr() for k, v in network.named_parameters()} == storage
+    assert torch.equal(network.lm_head.weight, parameters["model.embed_tokens.weight"])
+
+
+@pytest.mark.parametrize("method", ["linear", "task_arithmetic"])
+def test_a_wider_buffer_holds_the_rounded_merge(halves, method):
+    """Losses are those of the merge in its output dtype, so a float32 network gets bfloat16's numbers."""
+    stored = halves_of(halves, "bfloat16", "bfloat16-too")
+    base = {"base": "@zero"} if method == "task_arithmetic" else {}
+    recipe = Recipe(method, stored.names, (0.3, 0.7), **base)
+    wide = {name: torch.empty(shape) for name, shape in stored.shapes.items()}
+    merge_into(recipe, stored, wide)
+    assert same(wide, {k: v.float() for k, v in merge(recipe, stored).items()})
+
+
+def test_the_resident_weights_are_never_written_to(weights):
+    weights.load(weights.names)
+    before = {name: stack.clone() for name, stack in weights._stacks.items()}
+    for recipe in RECIPES.values():
+        merged = merge(recipe, weights)
+        for tensor in merged.values():
+            tensor.add_(1)
+    single = merge(Recipe("linear", ("mixed",), (1.0,)), weights)
+    for tensor in single.values():
+        tensor.add_(1)
+    assert same(before, weights._stacks)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+def test_neighbouring_rows_are_views_and_others_copies_in_the_order_asked(weights):
+    """init, mono-eng, mono-deu, mixed, ... stand in this order."""
+    name = "model.embed_tokens.weight"
+    stack = weights._stacks[name]
+    near, far = weights.read(name, ["mono-eng", "mono-deu"]), weights.read(name, ["mono-deu", "mono-eng"])
+    assert near.data_ptr() == stack[1].data_ptr()
+    assert far.untyped_storage().data_ptr() != stack.untyped_storage().data_ptr()
+    assert torch.equal(far, near.flip(0))
+    twice = weights.read(name, ["mixed", "mixed"])
+    assert torch.equal(twice[0], twice[1])
+    assert torch.equal(twice[0], stack[3])
+
+
+def test_rows_are_the_checkpoints_numbers(weights, suite_folder):
+    """Against transformers' own reading of each folder."""
+    from transformers import AutoModelForCausalLM
+
+    for checkpoint in weights.names:
+        loaded = AutoModelForCausalLM.from_pretrained(suite_folder / checkpoint, dtype=torch.float32)
+        for name, parameter in loaded.named_parameters():
+            assert torch.equal(weights.read(name, [checkpoint])[0], parameter)
+
+
+@pytest.mark.parametrize("name", ["linear", "task_arithmetic", "ties"])
+def test_parents_in_any_order_give_one_merge(name, weights):
+    """Whether their rows are a view or a copy."""
+    recipe = RECIPES[name]
+    order = [2, 0, 1]
+    knobs = (("density", (0.9, 0.2, 0.5)),) if name == "ties" else ()
+    turned = dataclasses.replace(
+        recipe, models=tuple(MONOS[i] for i in order), weights=tuple(recipe.weights[i] for i in order), knobs=knobs
+    )
+    first, second = merge(recipe, weights), merge(turned, weights)
+    for parameter in first:
+        torch.testing.assert_close(first[parameter], second[parameter])
+
+
+def test_output_dtype_of_float32_checkpoints_is_float32(weights):
+    assert {output_dtype(recipe, weights) for recipe in RECIPES.values()} == {torch.float32}
