@@ -3,11 +3,14 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import interference
+from interference.statistics import clustered_means
 
 ROOT = Path(__file__).parents[1]
 SOURCE = Path(interference.__file__).parent
@@ -122,11 +125,24 @@ def test_imports_are_absolute(file):
 def test_guards_of_the_source_can_fail():
     bad = ast.parse(
         "from __future__ import annotations\nfrom . import x\n"
-        "def f(a):\n    import torch.nn\n    async def g(): ...\nclass C:\n    def __init__(self): ...\n    def m(self): ...\n"
+        "def f(a):\n    import torch.nn\n    async def g(): ...\n"
+        "class C:\n    def __init__(self): ...\n    def m(self): ...\n"
     )
     assert imports(bad) == {"__future__", ".", "torch"}
     assert sorted(unannotated(bad)) == ["f", "g", "m"]
     assert unannotated(ast.parse("def f() -> None: ...")) == []
+
+
+def test_shapes_and_types_are_checked_while_tests_run():
+    """In every module but those that pyproject.toml gives its reason for; a wrong shape raises."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    option = next(o for o in settings["addopts"] if o.startswith("--jaxtyping-packages="))
+    named = set(option.partition("=")[2].split(",")) - {"typechecker.check"}
+    tops = {".".join(m.split(".")[:2]) for m in MODULES if m != "interference"}
+    assert tops - named == {"interference.__main__", "interference.demo", "interference.recipe"}
+    assert named <= tops
+    with pytest.raises(TypeError, match="Type-check error"):
+        clustered_means(np.zeros(3), ["a", "b", "c"])
 
 
 def test_work_is_not_done_at_import():

@@ -65,9 +65,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 @given(row=st.lists(st.floats(-1, 2), min_size=3, max_size=3), normalize=st.booleans())
 @example(row=[1.0, -0.999, 0.0], normalize=True)
 @example(row=[1.0, 0.0, 0.0], normalize=True)
-@settings(
-    deadline=None, derandomize=True, database=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(deadline=None, derandomize=True, database=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_fast_linear_path_agrees_with_the_reference(weights, row, normalize):
     """Within 1e-6 of the largest parent's magnitude, times the summed sizes of the effective weights above one."""
     if normalize and abs(sum(row)) < 1e-3:
@@ -93,7 +91,11 @@ def test_fast_linear_path_in_bfloat16_is_one_rounding_from_the_reference(halves,
             largest = float(stored.read(name, stored.names).abs().max())
             rounding = exact.abs() * 2**-8 + 1e-6 * largest
             assert bool(((fast[name].float() - exact).abs() <= rounding).all())
-            assert float((fast[name] != exact.to(torch.bfloat16)).float().mean()) < 1e-3
+        embedding = "model.embed_tokens.weight"
+        rounded = slow[embedding].to(torch.bfloat16)
+        first, second = stored.read(embedding, stored.names)
+        assert float((fast[embedding] != rounded).float().mean()) < 5e-3
+        assert float((first * 0.3 + second * 0.7 != rounded).float().mean()) > 0.1
 
 
 @pytest.mark.parametrize("name", [n for n in RECIPES if n != "linear"])
@@ -142,7 +144,9 @@ def test_inputs_are_cast_to_dtype_before_the_arithmetic(halves):
     for name, tensor in merged.items():
         parent = stored.read(name, ["float32"])[0]
         assert torch.equal(tensor, parent.bfloat16().float())
-    assert not torch.equal(merged["model.embed_tokens.weight"], stored.read("model.embed_tokens.weight", ["float32"])[0])
+    assert not torch.equal(
+        merged["model.embed_tokens.weight"], stored.read("model.embed_tokens.weight", ["float32"])[0]
+    )
 
 
 def test_mixed_dtypes_merge_as_their_float32_values(halves):
@@ -168,7 +172,8 @@ def test_mean_and_zero_bases_are_what_they_say(weights, method, tmp_path, tokeni
         write_checkpoint(model, tokenizer, tmp_path / base)
     knobs = () if method == "task_arithmetic" else (("density", 0.4),)
     stored = Weights(
-        [*weights._checkpoints.values(), *suite_of_paths([str(tmp_path / b) for b in ("@mean", "@zero")]).checkpoints], CPU
+        [*weights._checkpoints.values(), *suite_of_paths([str(tmp_path / b) for b in ("@mean", "@zero")]).checkpoints],
+        CPU,
     )
     merged = {}
     for base in ("@mean", "@zero"):
@@ -237,8 +242,9 @@ def test_rescaling_restores_the_parents_mean_norm_and_keeps_the_direction(name, 
         torch.testing.assert_close(tensor.norm(), target)
         cosine = torch.nn.functional.cosine_similarity(tensor.flatten(), plain[parameter].flatten(), dim=0)
         assert float(cosine) > 1 - 1e-5
-    embedding = "model.embed_tokens.weight"
-    assert not torch.allclose(rescaled[embedding].norm(), plain[embedding].norm(), rtol=0.01)
+    if name != "slerp":  # which keeps norms by itself
+        embedding = "model.embed_tokens.weight"
+        assert not torch.allclose(rescaled[embedding].norm(), plain[embedding].norm(), rtol=0.01)
 
 
 def test_a_merge_of_norm_zero_stays_zero_when_rescaled(weights):

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -39,7 +40,8 @@ def print_table(frame: Any, form: str) -> None:
     elif form == "csv":
         print(frame.to_csv(index=False), end="")
     else:
-        print(frame.to_string(index=False, na_rep="", float_format=lambda x: f"{x:.3f}"))
+        empty = {name: "" for name in frame.columns if frame[name].dtype == object}  # pandas would print None there
+        print(frame.fillna(empty).to_string(index=False, na_rep="", float_format=lambda x: f"{x:.3f}"))
 
 
 def note(*lines: str) -> None:
@@ -121,18 +123,20 @@ def losses(
     from interference.recipe import read_recipe
     from interference.weights import pick_device
 
-    recipes = [(path.stem, read_recipe(path)) for path in recipe or []]
-    names = [*(checkpoint or []), *(n for _, r in recipes for n in r.needed)]
-    opened = _suite_for(suite, corpus, names)
-    chosen: list[tuple[str, Any]] = [*recipes, *((name, name) for name in checkpoint or [])]
-    if not chosen:
-        chosen = [(name, name) for name in opened.names]
-    evaluator = Evaluator(opened, _store(opened), pick_device(device))
-    request = Request(tuple(chosen), evaluator.corpus.languages, sentences)
+    target = pick_device(device)
+    recipes = [read_recipe(path) for path in recipe or []]
+    opened = _suite_for(suite, corpus, [*(checkpoint or []), *(n for r in recipes for n in r.needed)])
+    recipes = [_by_name(r, opened) for r in recipes]
+    names = checkpoint or ([] if recipes else list(opened.names))
+    evaluator = Evaluator(opened, _store(opened), target)
+    # A recipe's file may be called like a checkpoint or like another recipe's: inside, it goes by its number.
+    models = (*((f"recipe {n}\0", r) for n, r in enumerate(recipes)), *((name, name) for name in names))
+    request = Request(models, evaluator.corpus.languages, sentences)
     with progress_bar("losses") as bar:
         table = evaluator.table(request, progress=bar)
-    print_table(table.frame, form)
-    note(*table.notes, *(f"{name}: {r.label()}" for name, r in recipes))
+    shown = [path.stem for path in recipe or []] + names
+    print_table(table.frame.assign(model=[name for name in shown for _ in request.languages]), form)
+    note(*table.notes, *(f"{path}: {r.label()}" for path, r in zip(recipe or [], recipes, strict=True)))
 
 
 @app.command()
@@ -147,9 +151,10 @@ def merge(
     from interference.recipe import read_recipe
     from interference.weights import pick_device
 
+    target = pick_device(device)
     parsed = read_recipe(recipe)
-    opened = _suite_for(suite, None, list(parsed.needed))
-    write_merge(parsed, opened, out, pick_device(device))
+    opened = _suite_for(suite, None, parsed.needed)
+    write_merge(_by_name(parsed, opened), opened, out, target)
     note(f"wrote {out}: {parsed.label()}")
 
 
@@ -230,14 +235,33 @@ def demo_results(
         write_results(open_suite(suite), out, bar)
 
 
-def _suite_for(suite: Path | None, corpus: Path | None, names: list[str]) -> Any:
-    """The suite asked for with the folders that were named; folders alone make a suite of their own."""
-    from interference.suite import open_suite, suite_of_paths, with_paths
+def _suite_for(suite: Path | None, corpus: Path | None, names: Sequence[str]) -> Any:
+    """The suite asked for with the folders that were named; folders alone make a suite of their own.
+
+    Those are measured on the built-in suite's text unless other text is given. A name of the built-in suite is never
+    taken for a folder of the same name; `./NAME` is one.
+    """
+    from interference.suite import built_in, open_suite, suite_of_paths, with_paths
 
     if suite is None and names and all(Path(name).expanduser().is_dir() for name in names):
-        built_in_corpus = None if corpus else open_suite().corpus
-        return suite_of_paths(names, corpus, built_in_corpus)
+        built = open_suite() if (built_in() / "suite.yaml").is_file() else None
+        if built is None or not set(names) & set(built.names):
+            return suite_of_paths(names, corpus, built and built.corpus)
     return with_paths(open_suite(suite, corpus), names)
+
+
+def _by_name(recipe: Any, suite: Any) -> Any:
+    """The recipe with the suite's names in place of their folders, so that one merge is written in one way only."""
+    from dataclasses import replace
+
+    known = {str(c.path): c.name for c in reversed(suite.checkpoints)}
+
+    def name(model: str) -> str:
+        bare = Path(model).name == model
+        return model if bare else known.get(str(Path(model).expanduser().resolve()), model)
+
+    base = recipe.base and (recipe.base if recipe.base.startswith("@") else name(recipe.base))
+    return replace(recipe, models=tuple(map(name, recipe.models)), base=base)
 
 
 def _store(suite: Any) -> Any:

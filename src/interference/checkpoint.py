@@ -4,6 +4,8 @@ import functools
 import hashlib
 import json
 import pickle
+import re
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
@@ -19,8 +21,8 @@ from interference.errors import UserError
 
 _SAFE, _BIN = "model.safetensors", "pytorch_model.bin"
 _TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
-    "tokenizer.model", "spiece.model", "vocab.txt",
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+    "merges.txt", "tokenizer.model", "spiece.model", "vocab.txt",
 )  # fmt: skip
 _FILES = (_SAFE, f"{_SAFE}.index.json", _BIN, f"{_BIN}.index.json")
 
@@ -46,20 +48,28 @@ class Checkpoint:
         file = self.path / "config.json"
         if not file.is_file():
             raise UserError(f"{self.name}: {file} does not exist; expected a Hugging Face checkpoint folder.")
+        document = _json_mapping(self.name, file)
+        own_code = [value for key, value in (document.get("auto_map") or {}).items() if key in _OWN_CODE]
+        if own_code:
+            raise UserError(
+                f"{self.name}: {file} says that its model is code in the folder (auto_map: {own_code[0]}), and code "
+                "from a checkpoint is never run here. Convert it to an architecture that transformers has, and take "
+                "auto_map out."
+            )
         try:
             return AutoConfig.from_pretrained(self.path, local_files_only=True, trust_remote_code=False)
-        except (ValueError, OSError, KeyError) as error:
-            kind = _model_type(file)
+        except Exception as error:  # an unknown model_type, values out of range, wrong types: each its own kind
             raise UserError(
-                f"{self.name}: transformers can't read {file} (model_type {kind!r}) without running code from the "
-                f"checkpoint, which this project never does: {_first_line(error)}"
+                f"{self.name}: transformers can't use {file} (model_type {document.get('model_type')!r}): "
+                f"{' '.join(str(error).split())[:300]} Expected the configuration of a model that transformers has."
             ) from None
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every parameter by its name in the model, tied ones once."""
-        expected = _parameter_shapes(self.config.to_json_string())
-        found = {name: shape for name, (shape, _) in _canonical(self, self._headers).items()}
+        expected = {name: tuple(p.shape) for name, p in self._meta.named_parameters()}
+        headers = {name: self._headers[stored] for name, stored in _canonical_names(self._meta, self._headers).items()}
+        found = {name: shape for name, (shape, _) in headers.items()}
         wrong = [f"{n} is missing" for n in expected if n not in found]
         wrong += [
             f"{n} is {list(found[n])}, config.json asks for {list(s)}"
@@ -70,18 +80,47 @@ class Checkpoint:
         if wrong:
             more = f"; and {len(wrong) - 4} more" if len(wrong) > 4 else ""
             raise UserError(
-                f"{self.name}: the weights in {self.path} do not fit its config.json: {'; '.join(wrong[:4])}{more}."
+                f"{self.name}: the weights in {self.path} do not fit its config.json: {'; '.join(wrong[:4])}{more}. "
+                "Take config and weights from the same checkpoint."
             )
+        for name, (_, dtype) in headers.items():
+            if not getattr(torch, dtype).is_floating_point:
+                raise UserError(
+                    f"{self.name}: {name} in {self.path} is stored as {dtype}; expected float32, float16 or bfloat16. "
+                    "Quantised weights can't be merged: take the checkpoint before quantisation."
+                )
         return {name: found[name] for name in expected}
 
     @cached_property
     def _headers(self) -> dict[str, tuple[tuple[int, ...], str]]:
-        return {name: (tuple(t.shape), str(t.dtype).removeprefix("torch.")) for name, t in self._raw(headers_only=True)}
+        stored = self._stored(headers_only=True)
+        return {name: (tuple(t.shape), str(t.dtype).removeprefix("torch.")) for _, name, t in stored}
+
+    @cached_property
+    def _meta(self) -> PreTrainedModel:
+        """The model without memory for its weights. Raises UserError for what is no causal language model."""
+        file = self.path / "config.json"
+        declared = (self.config.architectures or [""])[0]
+        try:
+            meta = _meta_model(self.config.to_json_string())
+        except Exception as error:  # transformers raises many kinds here; all mean the same to the user
+            kind = declared or type(self.config).__name__
+            raise UserError(
+                f"{self.name}: transformers has no causal language model for {file} ({kind}): "
+                f"{' '.join(str(error).split())[:200]}"
+            ) from None
+        # A masked language model has the same weights as the causal one of its family: its numbers would mean nothing.
+        if declared and "LM" in declared and declared != type(meta).__name__ and not _CAUSAL.search(declared):
+            raise UserError(
+                f"{self.name}: {file} declares {declared}; expected a causal language model such as "
+                f"{type(meta).__name__}. Take another checkpoint."
+            )
+        return meta
 
     @property
     def architecture(self) -> str:
         """The name of the model class, for example LlamaForCausalLM."""
-        return (self.config.architectures or [type(self.config).__name__])[0]
+        return type(self._meta).__name__
 
     @property
     def parameters(self) -> int:
@@ -91,25 +130,32 @@ class Checkpoint:
     @cached_property
     def dtype(self) -> str:
         """The stored dtype, or the several joined by '+'."""
-        return "+".join(sorted({dtype for _, dtype in _canonical(self, self._headers).values()}))
+        return "+".join(sorted({self._headers[n][1] for n in _canonical_names(self._meta, self._headers).values()}))
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
         """The weight files in the order of the index; safetensors are preferred to pickles."""
         kind = next((name for name in _FILES if (self.path / name).is_file()), None)
         if kind is None:
-            raise UserError(f"{self.name}: {self.path} has no weights; expected one of {', '.join(_FILES)}.")
+            raise UserError(
+                f"{self.name}: {self.path} has no weights; expected one of {', '.join(_FILES)}. "
+                "Download or copy them there."
+            )
         if not kind.endswith(".index.json"):
             return (self.path / kind,)
-        try:
-            names = dict.fromkeys(json.loads((self.path / kind).read_text())["weight_map"].values())
-        except (ValueError, KeyError, AttributeError):
-            raise UserError(f"{self.name}: {self.path / kind} is not an index of weight files.") from None
+        weight_map = _json_mapping(self.name, self.path / kind).get("weight_map")
+        if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+            raise UserError(
+                f"{self.name}: {self.path / kind} is not an index of weight files; expected a 'weight_map' of "
+                "parameter names to file names. Download or copy it again."
+            )
+        names = dict.fromkeys(weight_map.values())
         if outside := [name for name in names if Path(name).name != name]:
             raise UserError(f"{self.name}: {kind} names '{outside[0]}', which lies outside {self.path}.")
         if missing := [name for name in names if not (self.path / name).is_file()]:
             raise UserError(
-                f"{self.name}: {kind} names {', '.join(missing)}, missing from {self.path}. Download again."
+                f"{self.name}: {self.path / kind} names {', '.join(missing)}, missing from the folder. "
+                "Download or copy again."
             )
         return tuple(self.path / name for name in names)
 
@@ -122,7 +168,10 @@ class Checkpoint:
         try:
             return AutoTokenizer.from_pretrained(self.path, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # transformers raises many kinds here; all mean the same to the user
-            raise UserError(f"{self.name}: no tokenizer can be read from {self.path}: {_first_line(error)}") from None
+            raise UserError(
+                f"{self.name}: no tokenizer can be read from {self.path}: {_first_line(error)} "
+                "Copy the model's tokenizer files (tokenizer.json) there."
+            ) from None
 
     @cached_property
     def vocabulary_digest(self) -> str:
@@ -132,7 +181,9 @@ class Checkpoint:
             try:
                 return _vocabulary_digest(file, _digest_of(file))
             except Exception as error:  # the tokenizers library raises plain Exception
-                raise UserError(f"{self.name}: {file} is not a tokenizer: {_first_line(error)}") from None
+                raise UserError(
+                    f"{self.name}: {file} is not a tokenizer: {_first_line(error)} Download or copy it again."
+                ) from None
         return _map_digest(self.tokenizer.get_vocab())
 
     @cached_property
@@ -150,26 +201,39 @@ class Checkpoint:
     def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Every parameter under its name in the model, in its stored dtype, on the CPU, one at a time.
 
-        Raises UserError if one holds a value that is not finite.
+        Raises UserError if one holds a value that is not finite, or if a tied copy is not equal to its original.
         """
-        wanted, seen = self.shapes, set()
-        names = {stored: name for name, stored in _canonical_names(self, self._headers).items()}
-        for stored, tensor in self._raw():
-            name = names.get(stored)
-            if name in wanted and name not in seen:
-                seen.add(name)
-                if not torch.isfinite(tensor).all():
-                    bad = int((~torch.isfinite(tensor)).sum())
-                    raise UserError(f"{self.name}: {bad} of the values of {stored} in {self.path} are NaN or infinite.")
-                yield name, tensor
+        names = {stored: name for name, stored in _canonical_names(self._meta, self._headers).items()}
+        twins, held = _stored_twins(self._meta, self._headers), {}
+        for file, stored, tensor in self._stored():
+            if (stored in names or stored in twins) and not torch.isfinite(tensor).all():
+                bad = int((~torch.isfinite(tensor)).sum())
+                raise UserError(
+                    f"{self.name}: {bad} of the {tensor.numel()} values of {stored} in {file} are NaN or infinite; "
+                    "expected finite weights. Take another checkpoint of this training, or download it again."
+                )
+            if stored in twins:  # the first of the two is kept until the second comes: one tensor more in memory
+                other = held.pop(twins[stored], None)
+                if other is None:
+                    held[stored] = tensor
+                elif not torch.equal(other, tensor):
+                    raise UserError(
+                        f"{self.name}: {stored} and {twins[stored]} in {self.path} differ, but config.json ties them. "
+                        "Set tie_word_embeddings to false in config.json if the two were trained apart."
+                    )
+            if stored in names:
+                yield names[stored], tensor
 
-    def _raw(self, headers_only: bool = False) -> Iterator[tuple[str, Any]]:
+    def _stored(self, headers_only: bool = False) -> Iterator[tuple[Path, str, Any]]:
+        """Every tensor of every file with the file's path and its own name there; from safetensors headers at will."""
         for file in self.files:
             try:
-                yield from _safetensors(file, headers_only) if file.suffix == ".safetensors" else _pickle(file)
-            except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
-                if isinstance(error, UserError):
-                    raise
+                contents = _safetensors(file, headers_only) if file.suffix == ".safetensors" else _pickle(file)
+                for name, content in contents:
+                    yield file, name, content
+            except UserError as error:
+                raise UserError(f"{self.name}: {error}") from None
+            except Exception as error:  # damaged bytes make the readers raise whatever they trip over
                 size = file.stat().st_size if file.exists() else 0
                 raise UserError(
                     f"{self.name}: {file} can't be read ({size:,} bytes; truncated or not a weight file?): "
@@ -202,48 +266,65 @@ def _safetensors(file: Path, headers_only: bool) -> Iterator[tuple[str, Any]]:
 
 
 def _pickle(file: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    with file.open("rb") as handle:
+        zipped = handle.read(2) == b"PK"  # files of before 2020 are not, and can't be mapped into memory
     try:
-        loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        with warnings.catch_warnings(action="ignore"):
+            loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError:
         raise UserError(
-            f"{file} holds more than tensors, and loading it could run code, so it was not loaded. "
-            "Convert it to safetensors where you trust it."
+            f"{file} holds more than tensors, and loading it could run code, so it was not loaded; expected a state "
+            "dict. Convert it to safetensors where you trust it."
         ) from None
     if not isinstance(loaded, dict) or not all(isinstance(v, torch.Tensor) for v in loaded.values()):
-        raise UserError(f"{file} is not a mapping of names to tensors; expected the state dict of a model.")
-    yield from loaded.items()
-
-
-def _canonical_names(checkpoint: Checkpoint, stored: Iterable[str]) -> dict[str, str]:
-    """Parameter name in the model -> name in the file. Buffers and tied copies are left out."""
-    parameters, ignored, prefix = _names(checkpoint.config.to_json_string())
-    known, names = {*parameters, *ignored}, {}
-    for name in stored:
-        # GPT-2 checkpoints are often stored without the prefix of the language-model class.
-        model_name = f"{prefix}.{name}" if name not in known and f"{prefix}.{name}" in known else name
-        if model_name not in ignored and not name.endswith(_OLD_BUFFERS):
-            names[model_name] = name
-    return names
+        raise UserError(
+            f"{file} is not a mapping of names to tensors; expected the state dict of a model. Save that alone."
+        )
+    for name in list(loaded):
+        yield name, loaded.pop(name).detach()
 
 
 # Buffers that earlier versions of transformers stored and today's models no longer have.
 _OLD_BUFFERS = (".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias")
+_OWN_CODE = ("AutoConfig", "AutoModel", "AutoModelForCausalLM")
+_CAUSAL = re.compile("CausalLM|LMHead", re.IGNORECASE)
 
 
-def _canonical(checkpoint: Checkpoint, stored: dict) -> dict:
-    return {name: stored[file_name] for name, file_name in _canonical_names(checkpoint, stored).items()}
+def _canonical_names(meta: PreTrainedModel, stored: Iterable[str]) -> dict[str, str]:
+    """Parameter name in the model -> name in the file. Buffers are left out, and tied copies of what is stored."""
+    parameters, twins = _names(meta)
+    buffers = {name for name, _ in meta.named_buffers()}
+    names, copies = {}, {}
+    for name, stored_name in _in_model(meta, stored).items():
+        if name in twins:
+            copies[twins[name]] = stored_name
+        elif name in parameters or not (name in buffers or name.endswith(_OLD_BUFFERS)):
+            names[name] = stored_name
+    return copies | names
 
 
-def _parameter_shapes(config_json: str) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(p.shape) for name, p in _meta_model(config_json).named_parameters()}
+def _stored_twins(meta: PreTrainedModel, stored: Iterable[str]) -> dict[str, str]:
+    """Names in the file of tied tensors that are both stored, each to the other."""
+    in_model = _in_model(meta, stored)
+    both = [(in_model[a], in_model[b]) for a, b in _names(meta)[1].items() if a in in_model and b in in_model]
+    return dict(both) | {b: a for a, b in both}
 
 
-def _names(config_json: str) -> tuple[set[str], set[str], str]:
-    """Parameter names of the model, names of its tied copies and buffers, and the prefix of its body."""
-    meta = _meta_model(config_json)
-    parameters = {name for name, _ in meta.named_parameters()}
-    tied = {name for name, _ in meta.named_parameters(remove_duplicate=False)} - parameters
-    return parameters, tied | {name for name, _ in meta.named_buffers()}, meta.base_model_prefix
+def _in_model(meta: PreTrainedModel, stored: Iterable[str]) -> dict[str, str]:
+    """Name in the model -> name in the file: the language-model class puts a prefix before its body's names.
+
+    GPT-2 checkpoints are often stored without it.
+    """
+    parameters, twins = _names(meta)
+    known, prefix = {*parameters, *twins, *(name for name, _ in meta.named_buffers())}, meta.base_model_prefix
+    return {f"{prefix}.{n}" if n not in known and f"{prefix}.{n}" in known else n: n for n in stored}
+
+
+def _names(meta: PreTrainedModel) -> tuple[set[str], dict[str, str]]:
+    """Parameter names of the model, tied ones once; and each tied copy's name to that of its original."""
+    originals = {id(parameter): name for name, parameter in meta.named_parameters()}
+    every = meta.named_parameters(remove_duplicate=False)
+    return set(originals.values()), {n: originals[id(p)] for n, p in every if originals[id(p)] != n}
 
 
 @functools.lru_cache(maxsize=16)
@@ -279,11 +360,15 @@ def _file_digest(file: Path, size: int, modified_ns: int) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _model_type(file: Path) -> object:
+def _json_mapping(name: str, file: Path) -> dict[str, Any]:
+    """The mapping in a checkpoint's JSON file."""
     try:
-        return json.loads(file.read_text()).get("model_type")
-    except (ValueError, AttributeError, OSError):
-        return None
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{name}: {file} is not JSON: {_first_line(error)} Download or copy it again.") from None
+    if not isinstance(document, dict):
+        raise UserError(f"{name}: {file} holds no JSON mapping. Download or copy it again.")
+    return document
 
 
 def _first_line(error: Exception) -> str:

@@ -50,8 +50,8 @@ class Corpus:
             return rows
         if count < 1:
             raise UserError(f"{count} sentences asked for; give 1 to {len(rows)}, the size of the {half} half.")
-        names = list(dict.fromkeys(self.documents[row] for row in rows))
-        members = {name: [row for row in rows if self.documents[row] == name] for name in names}
+        names = dict.fromkeys(self.documents[row] for row in rows)
+        members = {name: [row for row in rows.tolist() if self.documents[row] == name] for name in names}
         return np.array(sorted(_spread(list(members.values()), count)))
 
     def text(self, language: str, rows: Sequence[int] | np.ndarray) -> list[str]:

@@ -45,7 +45,7 @@ class Evaluator:
         self.suite, self.corpus, self.device = suite, suite.corpus, device
         self._store = store
         self._weights: dict[tuple[str, ...], Weights] = {}
-        self._models: dict[tuple[str, ...], torch.nn.Module] = {}
+        self._models: dict[str, torch.nn.Module] = {}
         self._tables: OrderedDict[Request, LossTable] = OrderedDict()
         self._texts: dict[tuple[str, str], TokenizedText] = {}
 
@@ -115,10 +115,12 @@ class Evaluator:
         if model == UNIGRAM:
             return self._unigram(language, rows)
         try:
-            network = self._put(model)
+            network = self.put(model)
             limit = getattr(network.config, "max_position_embeddings", None)
-            text = self._text(self.suite[_parents(model)[0]], language)
-            return sentence_bits(network, _select(text, rows), limit=limit, check=check)
+            first = self.suite[_parents(model)[0]]
+            text = _select(self._text(first, language), rows)
+            _check_ids(first, text)
+            return sentence_bits(network, text, limit=limit, check=check)
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
             raise UserError(
@@ -136,11 +138,11 @@ class Evaluator:
         text = self._text(first, language)
         return unigram_bits([text.ids[row] for row in dev], _select(text, rows), first.config.vocab_size)
 
-    def _put(self, model: Model) -> torch.nn.Module:
+    def put(self, model: Model) -> torch.nn.Module:
         """The network holding a checkpoint's or a merge's weights; they stay until the next call."""
         names = _parents(model) if isinstance(model, str) else model.needed
         group = self._group(names)
-        weights, network = self.weights(group), self._network(group)
+        weights, network = self.weights(group), self._network(names[0])
         parameters = dict(network.named_parameters())
         if isinstance(model, Recipe):
             merge_into(model, weights, parameters)
@@ -160,16 +162,28 @@ class Evaluator:
             self._weights[group] = Weights([self.suite[name] for name in group], self.device)
         return self._weights[group]
 
-    def _network(self, group: tuple[str, ...]) -> torch.nn.Module:
-        if group not in self._models:
-            self._models[group] = build(self.suite[group[0]].config, self.device)
-        return self._models[group]
+    def _network(self, name: str) -> torch.nn.Module:
+        """One network for each configuration: equal shapes may still go with other frequencies or another epsilon."""
+        key = self.suite[name].config.to_json_string()
+        if key not in self._models:
+            self._models[key] = build(self.suite[name].config, self.device)
+        return self._models[key]
 
     def _text(self, checkpoint: Checkpoint, language: str) -> TokenizedText:
         key = (checkpoint.digest_of_tokenizer, language)
         if key not in self._texts:
             self._texts[key] = tokenize(checkpoint.tokenizer, self.corpus.sentences[language])
         return self._texts[key]
+
+
+def _check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:
+    """Raise UserError where a token has no row in the embedding."""
+    highest, size = max([text.prefix, *(i for ids in text.ids for i in ids)]), checkpoint.config.vocab_size
+    if highest >= size:
+        raise UserError(
+            f"{checkpoint.name}: the tokenizer in {checkpoint.path} gives token {highest}, its config.json has a vocab_size "
+            f"of {size}: the two are not of one model. Copy the tokenizer that belongs to these weights."
+        )
 
 
 def _parents(model: Model) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedModel
 
 from interference.checkpoint import build
 from interference.errors import UserError
@@ -22,13 +23,12 @@ def write_merge(recipe: Recipe, suite: Suite, out: Path, device: torch.device) -
     `recipe.yaml` and `provenance.json` say what was merged, by the digests of the parents' files. The folder appears
     complete or not at all. Raises UserError if it exists or can't be written.
     """
-    if out.exists():
+    if out.exists() or out.is_symlink():
         raise UserError(f"{out} exists already. Name another folder for --out, or remove it first.")
     suite.mergeable(recipe.needed)
     first = suite[recipe.models[0]]
-    weights = Weights([suite[name] for name in recipe.needed], device)
-    network = build(first.config, device).to(output_dtype(recipe, weights))
-    merge_into(recipe, weights, dict(network.named_parameters()))
+    first.tokenizer  # noqa: B018 - what is wrong with it is said before the work
+    network = _merged(recipe, suite, device)
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     try:
         network.save_pretrained(part)
@@ -45,6 +45,25 @@ def write_merge(recipe: Recipe, suite: Suite, out: Path, device: torch.device) -
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return out
+
+
+def _merged(recipe: Recipe, suite: Suite, device: torch.device) -> PreTrainedModel:
+    """A model with the configuration of the recipe's first and the merged weights, all of them finite."""
+    try:
+        weights = Weights([suite[name] for name in recipe.needed], device)
+        network = build(suite[recipe.models[0]].config, device).to(output_dtype(recipe, weights))
+        merge_into(recipe, weights, dict(network.named_parameters()))
+    except torch.OutOfMemoryError:
+        raise UserError(
+            f"{device} ran out of memory while merging {len(recipe.needed)} models. Use --device cpu."
+        ) from None
+    for name, parameter in network.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise UserError(
+                f"The merge has values of {name} that are too large for {parameter.dtype}. Expected finite weights: use "
+                "smaller weights in the recipe, or out_dtype: float32."
+            )
+    return network
 
 
 def provenance(recipe: Recipe, suite: Suite) -> dict:

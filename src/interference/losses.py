@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from interference.errors import UserError
 
 CONVENTION = "prefix BOS|CLS|EOS, first token scored, end not scored, float32 log-softmax, float64 sums, v1"
-_BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}  # positions in a batch: little padding on a CPU, full kernels on a GPU
+_BATCH_TOKENS = {"cpu": 512, "cuda": 32768}  # positions in a batch: little padding on a CPU, full kernels on a GPU
 _LOGIT_ELEMENTS = 1 << 25  # logits held at once, in elements: 128 MiB of float32
 
 

@@ -53,9 +53,9 @@ def merge_tensor(
 
 
 def output_dtype(recipe: Recipe, weights: Weights) -> torch.dtype:
-    """What the merge is rounded to: `out_dtype`, else `dtype`, else the parents' own."""
+    """What the merge is rounded to: `out_dtype`, else `dtype`, else what its checkpoints' own dtypes promote to."""
     name = recipe.out_dtype or recipe.dtype
-    return getattr(torch, name) if name else weights.dtype
+    return getattr(torch, name) if name else weights.dtype_of(recipe.needed)
 
 
 def _is_plain_sum(recipe: Recipe) -> bool:
@@ -72,7 +72,11 @@ def _weighted_sum(
     out: Tensor,
     dtype: torch.dtype,
 ) -> None:
-    """The linear merge as one pass over the stack. Within 1e-6 of the largest parent's magnitude of the reference path."""
+    """The linear merge as one pass over the stack.
+
+    Within 1e-6 of the reference path, relative to the largest parent's magnitude times the summed magnitudes of the
+    effective weights where these exceed one.
+    """
     row = weights / weights.sum() if normalize else weights
     parents, flat = stack.reshape(len(row), -1), out.view(-1)
     if dtype == out.dtype == parents.dtype == torch.float32:

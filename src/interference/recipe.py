@@ -107,7 +107,7 @@ def _validate(recipe: Recipe) -> None:
         raise UserError(f"{recipe.method} merges {wanted} models, the recipe names {len(recipe.models)}.")
     if method.weighted and len(recipe.weights) != len(recipe.models):
         raise UserError(
-            f"{recipe.method} needs a weight for each model: {len(recipe.models)} models, {len(recipe.weights)} weights."
+            f"{recipe.method} needs a weight per model: {len(recipe.models)} models, {len(recipe.weights)} weights."
         )
     if not method.weighted and recipe.weights:
         raise UserError(f"{recipe.method} takes no weights, the recipe gives {len(recipe.weights)}.")

@@ -32,7 +32,9 @@ class Suite:
         for checkpoint in self.checkpoints:
             if checkpoint.name == name:
                 return checkpoint
-        raise UserError(f"The suite {self.name} has no checkpoint '{name}': {nearest(name, self.names)}")
+        raise UserError(
+            f"The suite {self.name} has no checkpoint '{name}', and there is no such folder: {nearest(name, self.names)}"
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -57,6 +59,11 @@ class Suite:
         monos = [c.name for c in self.with_role("mono") if c.language == language]
         return monos[0] if len(monos) == 1 else None
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages the suite speaks of: those of its checkpoints and of its references; () if of none."""
+        return tuple(dict.fromkeys([*(c.language for c in self.checkpoints if c.language), *self.references]))
+
     @cached_property
     def groups(self) -> tuple[tuple[str, ...], ...]:
         """Names of checkpoints that can be merged with each other: same architecture, parameter names, shapes, token ids."""
@@ -68,13 +75,21 @@ class Suite:
     def mergeable(self, names: Sequence[str]) -> None:
         """Raise UserError with the reasons unless all of these can be merged by parameter name."""
         first, *others = (self[name] for name in names)
-        reasons = [f"{why}" for other in others if (why := difference(first, other))]
+        reasons = [why for other in others if (why := difference(first, other))]
         if reasons:
-            raise UserError(f"These checkpoints can't be merged by parameter name: {' '.join(reasons)}")
+            raise UserError(
+                f"These checkpoints can't be merged by parameter name: {' '.join(reasons)} "
+                "Merge checkpoints of one group; `interference suite` lists them."
+            )
 
 
 def _merge_key(c: Checkpoint) -> tuple:
-    return (c.architecture, tuple(c.shapes.items()), c.vocabulary_digest)
+    return (c.architecture, tuple(c.shapes.items()), _heads(c), c.vocabulary_digest)
+
+
+def _heads(c: Checkpoint) -> tuple[tuple[str, Any], ...]:
+    """What the shapes leave open: the same matrix is cut into heads of this number."""
+    return tuple((key, getattr(c.config, key, None)) for key in ("num_attention_heads", "num_key_value_heads"))
 
 
 def difference(first: Checkpoint, other: Checkpoint) -> str:
@@ -88,6 +103,9 @@ def difference(first: Checkpoint, other: Checkpoint) -> str:
     for name, shape in first.shapes.items():
         if other.shapes[name] != shape:
             return f"{name} is {list(shape)} in {first.name} and {list(other.shapes[name])} in {other.name}."
+    for (key, value), (_, others) in zip(_heads(first), _heads(other), strict=True):
+        if value != others:
+            return f"{key} is {value} in {first.name} and {others} in {other.name}."
     if first.vocabulary_digest != other.vocabulary_digest:
         return (
             f"{first.name} and {other.name} map tokens to different ids, so a row of one embedding is another token "
@@ -115,6 +133,12 @@ def open_suite(path: Path | None = None, corpus: Path | None = None) -> Suite:
     text = read_corpus(corpus) if corpus else suite.corpus
     opened = Suite(suite.name, suite.path, suite.checkpoints, text, suite.references)
     check_readable(opened.checkpoints)
+    if opened.languages and text and (lacking := [name for name in text.languages if name not in opened.languages]):
+        raise UserError(
+            f"Corpus {corpus or text.name} has the column '{lacking[0]}', a language that the suite {opened.name} lacks: "
+            f"{nearest(lacking[0], opened.languages)} Take the column out, or give the language a checkpoint or a "
+            "reference in suite.yaml."
+        )
     return opened
 
 
@@ -163,8 +187,8 @@ def _from_folder(folder: Path) -> Suite:
 def _from_yaml(file: Path) -> Suite:
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{file} can't be read as YAML: {' '.join(str(error).split())}") from None
     if (
         not isinstance(document, dict)
         or not isinstance(document.get("checkpoints"), list)
@@ -176,13 +200,12 @@ def _from_yaml(file: Path) -> Suite:
     wrong = [f"unknown key '{k}': {nearest(str(k), _SUITE_KEYS)}" for k in document if k not in _SUITE_KEYS]
     for entry in document["checkpoints"]:
         wrong += _entry_problems(entry, file.parent)
-    names = [entry.get("name") for entry in document["checkpoints"] if isinstance(entry, dict)]
-    wrong += [f"two checkpoints are named '{name}'" for name in sorted({str(n) for n in names if names.count(n) > 1})]
-    for language, name in (document.get("reference") or {}).items():
-        if name not in names:
-            wrong.append(
-                f"the reference of {language} is '{name}', which is no checkpoint: {nearest(str(name), map(str, names))}"
-            )
+    names = [_entry_name(entry) for entry in document["checkpoints"] if isinstance(entry, dict) and entry.get("path")]
+    wrong += [
+        f"two checkpoints are named '{name}'; give each its own 'name'"
+        for name in sorted({n for n in names if names.count(n) > 1})
+    ]
+    wrong += _text_problems(document, names)
     if wrong:
         raise UserError(f"{file} can't be used:\n- " + "\n- ".join(wrong))
     checkpoints = tuple(_entry(entry, file.parent) for entry in document["checkpoints"])
@@ -194,10 +217,27 @@ def _from_yaml(file: Path) -> Suite:
     )
 
 
+def _text_problems(document: dict, names: Sequence[str]) -> list[str]:
+    """What is wrong with the keys beside `checkpoints`."""
+    wrong = [
+        f"'{key}' is {document[key]!r}; expected the name of a file"
+        for key in ("corpus", "entropy")
+        if not isinstance(document.get(key) or "", str)
+    ]
+    references = document.get("reference") or {}
+    if not isinstance(references, dict):
+        return [*wrong, f"'reference' is {references!r}; expected {{language: checkpoint}}"]
+    return wrong + [
+        f"the reference of {language} is '{name}', which is no checkpoint: {nearest(str(name), names)}"
+        for language, name in references.items()
+        if name not in names
+    ]
+
+
 def _entry_problems(entry: Any, folder: Path) -> list[str]:
-    if not isinstance(entry, dict) or not entry.get("path"):
-        return [f"{entry!r} has no 'path'"]
-    name = entry.get("name") or Path(entry["path"]).name
+    if not isinstance(entry, dict) or not isinstance(entry.get("path"), str) or not entry["path"]:
+        return [f"{entry!r} has no 'path'; expected the folder of a checkpoint"]
+    name = _entry_name(entry)
     wrong = [
         f"{name}: unknown key '{k}': {nearest(str(k), _CHECKPOINT_KEYS)}" for k in entry if k not in _CHECKPOINT_KEYS
     ]
@@ -206,15 +246,26 @@ def _entry_problems(entry: Any, folder: Path) -> list[str]:
     if entry.get("role") in ("mono", "branch") and not entry.get("language"):
         wrong.append(f"{name}: a {entry['role']} needs its 'language'")
     if not (folder / Path(entry["path"]).expanduser()).is_dir():
-        wrong.append(f"{name}: {folder / Path(entry['path']).expanduser()} is not a folder")
+        wrong.append(
+            f"{name}: {folder / Path(entry['path']).expanduser()} is not a folder; nothing is downloaded here, "
+            "so give the path of a checkpoint on this machine"
+        )
     return wrong
+
+
+def _entry_name(entry: dict) -> str:
+    return str(entry.get("name") or Path(str(entry["path"])).name)
 
 
 def _entry(entry: dict, folder: Path) -> Checkpoint:
     path = (folder / Path(entry["path"]).expanduser()).resolve()
-    name = str(entry.get("name") or path.name)
     return Checkpoint(
-        name, path, entry.get("role", "other"), entry.get("language"), entry.get("parent"), entry.get("step")
+        _entry_name(entry),
+        path,
+        entry.get("role", "other"),
+        entry.get("language"),
+        entry.get("parent"),
+        entry.get("step"),
     )
 
 

@@ -37,8 +37,7 @@ class Weights:
         self.shapes = checkpoints[0].shapes
         self._checkpoints = {c.name: c for c in checkpoints}
         self._loaded: set[str] = set()
-        dtypes = {getattr(torch, part) for c in checkpoints for part in c.dtype.split("+")}
-        self.dtype = _promote(dtypes)
+        self.dtype = self.dtype_of(self.names)
         self._check_room()
         self._stacks = {
             name: torch.empty((len(self.names), *shape), dtype=self.dtype, device=device)
@@ -48,6 +47,10 @@ class Weights:
     @property
     def nbytes(self) -> int:
         return len(self.names) * self.dtype.itemsize * sum(torch.Size(s).numel() for s in self.shapes.values())
+
+    def dtype_of(self, names: Sequence[str]) -> torch.dtype:
+        """The dtype that the stored dtypes of the named checkpoints promote to, whatever else is resident."""
+        return _promote({getattr(torch, part) for name in names for part in self._checkpoints[name].dtype.split("+")})
 
     def load(self, names: Sequence[str]) -> None:
         """Read the named checkpoints from disk unless they are here already. Raises UserError on a broken file."""
@@ -59,7 +62,7 @@ class Weights:
                 self._loaded.add(name)
 
     def read(self, parameter: str, names: Sequence[str]) -> Float[Tensor, "model *shape"]:
-        """One parameter of the named checkpoints in that order, in the stored dtype; a view where they stand in a row."""
+        """One parameter of the named checkpoints in that order, in the stack's dtype; a view if they are neighbours."""
         self.load(names)
         rows = [self.names.index(name) for name in names]
         stack = self._stacks[parameter]

@@ -16,6 +16,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 PERSONS = (
     "man", "woman", "boy", "girl", "teacher", "doctor", "friend", "king", "queen", "farmer", "neighbor", "brother",
@@ -213,7 +214,7 @@ class Sampler:
             return Sentence(clauses, connective=self._choose(CONNECTIVES))
         return Sentence((self._clause(question, relatives=True),), question=question)
 
-    def _choose(self, weights: dict):
+    def _choose(self, weights: dict) -> Any:
         total = sum(weights.values())
         mark = self._random.random() * total
         for option, weight in weights.items():

@@ -60,7 +60,7 @@ def _grid(frame: pd.DataFrame, like: pd.DataFrame, column: str) -> np.ndarray:
     )
 
 
-def _short(value: float) -> str:
+def _short(value: float | np.floating) -> str:
     if not np.isfinite(value):
         return ""
     return f"{value:.0f}" if abs(value) >= 10 else f"{value:.2f}"

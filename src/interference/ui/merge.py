@@ -8,6 +8,8 @@ import streamlit as st
 from interference.ui.shell import EXPORT, Bench, compute, draw_table
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from interference.recipe import Recipe
     from interference.registry import Argument, Method
     from interference.tables import LossTable
@@ -208,12 +210,12 @@ def _choose_value(method: "Method", argument: "Argument") -> Any:
     return round(st.slider(argument.name, low, high, default, step, key=key, help=caption, width=220), 4)
 
 
-def compute_merge(bench: Bench, recipe: "Recipe", setup: Setup) -> "LossTable":
-    """Losses of the merge, its controls, its parents and its references."""
+def compute_merge(bench: Bench, recipe: "Recipe", setup: Setup, place: "DeltaGenerator") -> "LossTable":
+    """Losses of the merge, its controls, its parents and its references; progress shows in `place`."""
     from interference.views import merge_request
 
     request = merge_request(recipe, bench.suite, bench.languages, setup.sentences, setup.controls)
-    return compute(bench, "merge", request, "Merging and scoring")
+    return compute(bench, "merge", request, "Merging and scoring", place)
 
 
 def draw_merge(bench: Bench, recipe: "Recipe", result: "LossTable", setup: Setup) -> None:

@@ -14,6 +14,8 @@ from interference.errors import UserError
 from interference.languages import language_name
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from interference.corpus import Corpus
     from interference.engine import Engine, Job
     from interference.evaluate import Request
@@ -167,8 +169,10 @@ def _choose_languages(known: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(code for code in known if code in chosen) or known
 
 
-def compute(bench: Bench, slot: str, request: "Request", title: str) -> "LossTable":
-    """Run a request on the engine, newest of this session and slot wins, with a progress bar while it runs."""
+def compute(
+    bench: Bench, slot: str, request: "Request", title: str, place: "DeltaGenerator | None" = None
+) -> "LossTable":
+    """Run a request on the engine, newest of this session and slot wins; progress shows in `place`, which is then emptied."""
     evaluator, engine = _evaluator(*bench.key), _engine()
     owner = _session()
 
@@ -176,7 +180,7 @@ def compute(bench: Bench, slot: str, request: "Request", title: str) -> "LossTab
         return evaluator.table(request, check=job.check, progress=lambda share: setattr(job, "progress", share))
 
     job = engine.submit(owner, slot, work)
-    place, started = st.empty(), time.monotonic()
+    place, started = place or st.empty(), time.monotonic()
     while not job.future.done():
         if time.monotonic() - started > 0.3:
             place.progress(job.progress, text=f"{title} ({engine.depth()} waiting)" if engine.depth() else title)

@@ -1,0 +1,308 @@
+"""Suites: what can be opened, what of it can be merged, and why not."""
+
+import shutil
+
+import pytest
+import torch
+from conftest import gpt2, llama, write_checkpoint, write_corpus
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
+
+from interference.checkpoint import Checkpoint
+from interference.errors import UserError
+from interference.evaluate import Evaluator
+from interference.recipe import Recipe
+from interference.store import Store
+from interference.suite import Suite, built_in, open_suite, suite_of_paths, with_paths
+
+CPU = torch.device("cpu")
+
+
+def swapped(tokenizer) -> PreTrainedTokenizerFast:
+    """The same tokens with the ids of two of them exchanged."""
+    text = tokenizer.backend_tokenizer.to_str().replace('"!":3,', '"!":4,').replace('"\\"":4,', '"\\"":3,')
+    other = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(text), bos_token="<s>", eos_token="</s>", pad_token="<pad>"
+    )
+    assert other.get_vocab() != tokenizer.get_vocab()
+    assert sorted(other.get_vocab()) == sorted(tokenizer.get_vocab())
+    return other
+
+
+@pytest.fixture(scope="module")
+def mixed_folder(tmp_path_factory, tokenizer):
+    """Checkpoints that all open, and of which only `a` and `b` can be merged."""
+    folder = tmp_path_factory.mktemp("mixed")
+    models = {
+        "a": llama(1), "b": llama(2), "deep": llama(3, num_hidden_layers=3), "wide": llama(3, intermediate_size=64),
+        "large": llama(3, vocab_size=300), "heads": llama(3, num_attention_heads=8, num_key_value_heads=4),
+        "gpt": gpt2(1), "untied": llama(3, tie_word_embeddings=False),
+    }  # fmt: skip
+    for name, model in models.items():
+        write_checkpoint(model, tokenizer, folder / name)
+    write_checkpoint(llama(3), swapped(tokenizer), folder / "words")
+    return folder
+
+
+def write_suite(folder, checkpoints: str, more: str = ""):
+    file = folder / "suite.yaml"
+    file.write_text(f"{more}\ncheckpoints:\n{checkpoints}\n", encoding="utf-8")
+    return file
+
+
+def refusal(*arguments) -> str:
+    with pytest.raises(UserError) as error:
+        open_suite(*arguments)
+    return str(error.value)
+
+
+def test_a_suite_yaml_its_folder_and_its_relative_paths_are_one_suite(suite_folder, monkeypatch):
+    monkeypatch.chdir(suite_folder)
+    from pathlib import Path
+
+    opened = [open_suite(p) for p in (suite_folder, suite_folder / "suite.yaml", Path(), Path("suite.yaml"))]
+    assert len({(s.name, s.checkpoints, s.path, s.languages) for s in opened}) == 1
+    assert opened[0].names == ("init", "mono-eng", "mono-deu", "mixed", "branch-eng", "branch-deu")
+    assert opened[0]["mono-deu"].role == "mono"
+    assert opened[0].init.name == "init"
+    assert [opened[0].reference(lang) for lang in ("eng", "deu", "fra")] == ["mono-eng", "mono-deu", None]
+
+
+def test_a_folder_of_checkpoint_folders_is_a_suite_of_role_other(mixed_folder):
+    """What lies beside them and is no checkpoint is no part of it."""
+    opened = open_suite(mixed_folder)
+    assert opened.names == ("a", "b", "deep", "gpt", "heads", "large", "untied", "wide", "words")
+    assert {c.role for c in opened.checkpoints} == {"other"}
+    assert opened.corpus is opened.init is None
+    assert opened.languages == ()
+
+
+def test_one_checkpoint_folder_is_a_suite_of_one(mixed_folder):
+    opened = open_suite(mixed_folder / "gpt")
+    assert opened.names == ("gpt",)
+    assert opened["gpt"].architecture == "GPT2LMHeadModel"
+
+
+def test_roles_and_references_come_from_the_yaml(mixed_folder, tmp_path):
+    file = write_suite(
+        tmp_path,
+        f"  - {{path: {mixed_folder}/a, role: mono, language: eng, step: 7}}\n"
+        f"  - {{name: second, path: {mixed_folder}/b, role: mono, language: eng, parent: a}}",
+        "reference: {eng: second, fra: a}",
+    )
+    opened = open_suite(file)
+    assert opened.names == ("a", "second")
+    assert (opened["a"].step, opened["second"].parent) == (7, "a")
+    assert [opened.reference(lang) for lang in ("eng", "fra")] == ["second", "a"]
+    assert opened.languages == ("eng", "fra")
+
+
+# Which checkpoints can be merged
+
+
+def test_only_checkpoints_of_one_group_can_be_merged(mixed_folder):
+    opened = open_suite(mixed_folder)
+    assert {frozenset(g) for g in opened.groups} == {frozenset("ab")} | {
+        frozenset([n]) for n in ("deep", "gpt", "heads", "large", "untied", "wide", "words")
+    }
+    opened.mergeable(["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ("deep", "Only deep has model.layers.2."),
+        ("wide", "is [48, 32] in a and [64, 32] in wide"),
+        ("large", "model.embed_tokens.weight is [259, 32] in a and [300, 32] in large"),
+        ("heads", "num_attention_heads is 4 in a and 8 in heads"),
+        ("gpt", "a is a LlamaForCausalLM, gpt a GPT2LMHeadModel"),
+        ("untied", "Only untied has lm_head.weight"),
+        ("words", "different tokenizers"),
+    ],
+)
+def test_merge_across_groups_is_refused_with_the_reason(other, reason, mixed_folder, tmp_path):
+    """In either order; each of the two alone has its losses."""
+    write_corpus(tmp_path / "c.tsv")
+    opened = open_suite(mixed_folder, tmp_path / "c.tsv")
+    for names in (["a", other], [other, "a"], ["a", "b", other]):
+        with pytest.raises(UserError, match="can't be merged") as error:
+            opened.mergeable(names)
+        assert other in str(error.value)
+    with pytest.raises(UserError) as error:
+        opened.mergeable(["a", other])
+    assert reason in str(error.value)
+    evaluator = Evaluator(opened, Store(tmp_path), CPU)
+    rows = opened.corpus.rows(2)
+    assert (evaluator.bits("a", "eng", rows) > 0).all()
+    assert (evaluator.bits(other, "eng", rows) > 0).all()
+    with pytest.raises(UserError, match="can't be merged"):
+        evaluator.bits(Recipe("linear", ("a", other), (1.0, 1.0)), "eng", rows)
+
+
+def test_each_checkpoint_is_scored_with_its_own_configuration(tokenizer, tmp_path):
+    """Equal shapes may go with other rotary frequencies: each alone gives the same as in company."""
+    write_checkpoint(llama(1), tokenizer, tmp_path / "s" / "a")
+    write_checkpoint(llama(1, rms_norm_eps=0.5), tokenizer, tmp_path / "s" / "b")
+    corpus = write_corpus(tmp_path / "c.tsv")
+    together = open_suite(tmp_path / "s", corpus)
+    rows = together.corpus.rows(4)
+    bits = {}
+    for name in ("a", "b"):
+        alone = Evaluator(open_suite(tmp_path / "s" / name, corpus), Store(tmp_path / f"alone-{name}"), CPU)
+        company = Evaluator(together, Store(tmp_path / f"company-{name}"), CPU)
+        company.bits("a" if name == "b" else "b", "eng", rows)
+        bits[name] = company.bits(name, "eng", rows)
+        assert (bits[name] == alone.bits(name, "eng", rows)).all()
+    assert abs(bits["a"] - bits["b"]).max() > 0.1
+
+
+def test_tokens_beyond_the_embedding_are_refused_by_number(tokenizer, tmp_path):
+    write_checkpoint(llama(1, vocab_size=40), tokenizer, tmp_path / "small")
+    opened = open_suite(tmp_path / "small", write_corpus(tmp_path / "c.tsv"))
+    with pytest.raises(UserError, match="vocab_size of 40") as error:
+        Evaluator(opened, Store(tmp_path), CPU).bits("small", "eng", opened.corpus.rows(2))
+    assert str(tmp_path / "small") in str(error.value)
+
+
+# Folders beside the suite
+
+
+def test_paths_alone_make_a_suite(mixed_folder):
+    paths = [str(mixed_folder / "a"), str(mixed_folder / "b"), str(mixed_folder / "a")]
+    opened = suite_of_paths(paths)
+    assert opened.names == tuple(paths[:2])
+    opened.mergeable(paths)
+
+
+def test_folders_join_a_suite_and_names_stay_names(suite_folder, mixed_folder):
+    opened = open_suite(suite_folder)
+    joined = with_paths(opened, ["mixed", str(mixed_folder / "a"), "nowhere"])
+    assert joined.names == (*opened.names, str(mixed_folder / "a"))
+    with pytest.raises(UserError, match="no checkpoint 'nowhere'"):
+        joined["nowhere"]
+
+
+def test_unknown_checkpoint_names_the_nearest(suite_folder):
+    with pytest.raises(UserError, match="did you mean 'mono-eng'"):
+        open_suite(suite_folder)["mono-engl"]
+
+
+# What can't be opened
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("checkpoints: [", "can't be read as YAML"),
+        ("", "needs a list 'checkpoints'"),
+        ("checkpoints: {a: b}", "needs a list 'checkpoints'"),
+        ("checkpoints: []", "needs a list 'checkpoints'"),
+        ("chekpoints:\n- {path: A}", "needs a list 'checkpoints'"),
+        ("corpsu: x\ncheckpoints:\n- {path: A}", "unknown key 'corpsu': did you mean 'corpus'?"),
+        ("checkpoints:\n- {path: A, rol: mono}", "unknown key 'rol': did you mean 'role'?"),
+        ("checkpoints:\n- {path: A, role: momo}", "unknown role 'momo': did you mean 'mono'?"),
+        ("checkpoints:\n- {path: A, role: mono}", "a mono needs its 'language'"),
+        ("checkpoints:\n- {name: a}", "has no 'path'"),
+        ("checkpoints:\n- {path: 3}", "has no 'path'"),
+        ("checkpoints:\n- a", "'a' has no 'path'"),
+        ("checkpoints:\n- {path: ORG/MODEL}", "ORG/MODEL is not a folder; nothing is downloaded"),
+        ("checkpoints:\n- {path: A}\n- {path: B, name: a}", "two checkpoints are named 'a'"),
+        ("checkpoints:\n- {path: A}\n- {path: A}", "two checkpoints are named 'a'"),
+        ("reference: {eng: aa}\ncheckpoints:\n- {path: A}", "the reference of eng is 'aa', which is no checkpoint"),
+        ("reference: [eng]\ncheckpoints:\n- {path: A}", "'reference' is ['eng']"),
+        ("corpus: [x]\ncheckpoints:\n- {path: A}", "'corpus' is ['x']"),
+        ("corpus: nowhere.tsv\ncheckpoints:\n- {path: A}", "nowhere.tsv does not exist"),
+    ],
+)
+def test_suite_yaml_that_cannot_be_used(text, expected, mixed_folder, tmp_path):
+    file = tmp_path / "suite.yaml"
+    file.write_text(text.replace("A", str(mixed_folder / "a")).replace("B", str(mixed_folder / "b")))
+    message = refusal(tmp_path)
+    assert expected in message
+    assert str(tmp_path) in message
+
+
+def test_two_entries_without_a_name_are_two_checkpoints(mixed_folder, tmp_path):
+    file = write_suite(tmp_path, f"  - {{path: {mixed_folder}/a}}\n  - {{path: {mixed_folder}/b}}")
+    assert open_suite(file).names == ("a", "b")
+
+
+def test_everything_wrong_is_said_at_once(mixed_folder, tmp_path):
+    file = write_suite(tmp_path, "  - {path: x, rol: mono}\n  - {path: y, role: momo}", "corpsu: c.tsv")
+    message = refusal(file)
+    assert all(part in message for part in ("corpsu", "rol", "momo", "/x is not", "/y is not"))
+
+
+def test_every_checkpoint_that_cannot_be_read_is_named_at_once(mixed_folder, tmp_path):
+    for name in "abc":
+        shutil.copytree(mixed_folder / "a", tmp_path / name)
+    (tmp_path / "a" / "model.safetensors").write_bytes(b"cut")
+    (tmp_path / "c" / "config.json").write_text("{")
+    message = refusal(tmp_path)
+    assert "2 checkpoints can't be read" in message
+    assert str(tmp_path / "a" / "model.safetensors") in message
+    assert str(tmp_path / "c" / "config.json") in message
+
+
+def test_places_without_a_suite_are_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    assert "does not exist" in refusal(tmp_path / "nowhere")
+    assert "holds no suite.yaml" in refusal(tmp_path / "empty")
+    assert "can't be read as YAML" in refusal(tmp_path / "binary")
+    for name in ("nowhere", "empty", "binary"):
+        assert str(tmp_path / name) in refusal(tmp_path / name)
+
+
+def test_corpus_with_a_language_that_the_suite_lacks_is_refused(suite_folder, mixed_folder, tmp_path):
+    """A likely misspelling where the suite names its languages; a suite that names none takes any text."""
+    text = write_corpus(tmp_path / "c.tsv").read_text()
+    (tmp_path / "c.tsv").write_text(text.replace("deu", "ger", 1))
+    message = refusal(suite_folder, tmp_path / "c.tsv")
+    assert "'ger'" in message
+    assert "deu" in message
+    assert str(tmp_path / "c.tsv") in message
+    assert open_suite(mixed_folder, tmp_path / "c.tsv").corpus.languages == ("eng", "ger")
+
+
+def test_nan_is_found_when_the_weights_are_read(mixed_folder, tmp_path):
+    for name in "ab":
+        shutil.copytree(mixed_folder / name, tmp_path / "s" / name)
+    state = load_file(tmp_path / "s" / "b" / "model.safetensors")
+    state["model.norm.weight"][5] = float("nan")
+    save_file(state, tmp_path / "s" / "b" / "model.safetensors", metadata={"format": "pt"})
+    opened = open_suite(tmp_path / "s", write_corpus(tmp_path / "c.tsv"))
+    evaluator, rows = Evaluator(opened, Store(tmp_path), CPU), opened.corpus.rows(2)
+    for model in ("b", Recipe("linear", ("a", "b"), (1.0, 1.0))):
+        with pytest.raises(UserError, match="NaN") as error:
+            evaluator.bits(model, "eng", rows)
+        assert str(tmp_path / "s" / "b" / "model.safetensors") in str(error.value)
+    assert (evaluator.bits("a", "eng", rows) > 0).all(), "the good one still works in the same evaluator"
+
+
+def test_entropy_table_must_fit_the_corpus(mixed_folder, tmp_path):
+    write_corpus(tmp_path / "c.tsv")
+    lines = (tmp_path / "c.tsv").read_text().splitlines()
+    numbers = [lines[0], *(f"{line.split(chr(9))[0]}\t1.5\t2.5" for line in lines[1:])]
+    file = write_suite(tmp_path, f"  - {{path: {mixed_folder}/a}}", "corpus: c.tsv\nentropy: e.tsv")
+    (tmp_path / "e.tsv").write_text("\n".join(numbers))
+    assert open_suite(file).corpus.entropy["deu"][:2] == (2.5, 2.5)
+    (tmp_path / "e.tsv").write_text("\n".join(numbers[:-1]))
+    assert "e.tsv has other columns or rows" in refusal(file)
+    (tmp_path / "e.tsv").write_text("\n".join([*numbers[:-1], "d3\tmany\t1"]))
+    assert "'many'" in refusal(file)
+
+
+def test_the_built_in_suite_opens_whole():
+    """Ten languages, one merging group, a reference for each language."""
+    opened = open_suite()
+    assert opened.path == built_in() / "suite.yaml"
+    assert len(opened.groups) == 1
+    assert len(opened.corpus.languages) == 10
+    assert all(opened.reference(language) for language in opened.corpus.languages)
+
+
+def test_a_suite_is_made_in_python_too(mixed_folder):
+    made = Suite("mine", None, (Checkpoint("a", mixed_folder / "a"), Checkpoint("g", mixed_folder / "gpt")))
+    assert made.groups == (("a",), ("g",))
