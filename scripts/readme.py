@@ -1,10 +1,14 @@
-"""Write the computed parts of README.md and demo/README.md: `python scripts/readme.py`. A test checks that they are current."""
+"""Write the computed parts of README.md and demo/README.md: `python scripts/readme.py`.
+
+A test checks that they are current.
+"""
 
 import re
 from pathlib import Path
 
 import pandas as pd
 import torch
+
 from interference.evaluate import Evaluator, Request
 from interference.recipe import read_recipe
 from interference.results import shipped_results

@@ -1,13 +1,27 @@
 """Tiny real models, seeded, in a temporary folder; no test sees the user's own store."""
 
+import importlib.util
 import os
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# Shapes and types are checked in every module but the grammar, which draws in tight loops, and recipes, which are
+# handed whatever stood in a file and answer themselves. A machine for the GPU tests alone may lack beartype.
+CHECKED = tuple(
+    f"interference.{name}"
+    for name in (
+        "checkpoint corpus engine errors evaluate export figures languages losses merge methods progress registry "
+        "results statistics store suite tables ui views weights"
+    ).split()
+)
+if importlib.util.find_spec("beartype"):
+    jaxtyping.install_import_hook(list(CHECKED), "typechecker.check")
 
 ENGLISH = (
     "The dog sleeps.",
@@ -50,10 +64,19 @@ def llama(seed: int, **changes) -> LlamaForCausalLM:
     """A tiny tied Llama with weights of the given seed."""
     torch.manual_seed(seed)
     settings = {
-        "vocab_size": 259, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-        "intermediate_size": 48, "max_position_embeddings": 64, "tie_word_embeddings": True, "initializer_range": 0.2,
-        "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2,
-    }  # fmt: skip
+        "vocab_size": 259,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 48,
+        "max_position_embeddings": 64,
+        "tie_word_embeddings": True,
+        "initializer_range": 0.2,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+        "pad_token_id": 2,
+    }
     return LlamaForCausalLM(LlamaConfig(**(settings | changes), dtype="float32")).eval()
 
 

@@ -3,11 +3,11 @@
 import ast
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import CHECKED
 
 import interference
 from interference.statistics import clustered_means
@@ -134,10 +134,8 @@ def test_guards_of_the_source_can_fail():
 
 
 def test_shapes_and_types_are_checked_while_tests_run():
-    """In every module but those that pyproject.toml gives its reason for; a wrong shape raises."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
-    option = next(o for o in settings["addopts"] if o.startswith("--jaxtyping-packages="))
-    named = set(option.partition("=")[2].split(",")) - {"typechecker.check"}
+    """In every module but those that conftest.py gives its reason for; a wrong shape raises."""
+    named = set(CHECKED)
     tops = {".".join(m.split(".")[:2]) for m in MODULES if m != "interference"}
     assert tops - named == {"interference.__main__", "interference.demo", "interference.recipe"}
     assert named <= tops

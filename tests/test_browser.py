@@ -11,18 +11,26 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect, sync_playwright
 
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[1]
 SHOTS = ROOT / "test-results"
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+Scheme = Literal["light", "dark"]
 WAIT = 120_000  # milliseconds for a first result on a busy machine
 
 
@@ -79,13 +87,20 @@ def _wait_for(address: str, server: subprocess.Popen) -> None:
 
 @contextmanager
 def opened(
-    browser: Browser, address: str, width: int = 1440, height: int = 900, scheme: str = "light"
+    browser: Browser, address: str, width: int = 1440, height: int = 900, scheme: Scheme = "light"
 ) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     page = context.new_page()
     page.goto(address)
     yield page
     context.close()
+
+
+def box_of(element: Locator) -> FloatRect:
+    """Where an element is on the page; it must be drawn."""
+    box = element.bounding_box()
+    assert box
+    return box
 
 
 def shoot(page: Page, name: str) -> None:
@@ -114,13 +129,18 @@ def test_first_visit(browser, tmp_path):
             wait_for_figure(page)
             sliders = page.get_by_test_id("stSlider")
             expect(sliders).to_have_count(10)
-            boxes = [sliders.nth(i).bounding_box() for i in range(10)]
-            assert all(0 <= box["y"] and box["y"] + box["height"] <= 900 for box in boxes), "ten sliders need scrolling"
+            boxes = [box_of(sliders.nth(i)) for i in range(10)]
+            assert all(box["y"] >= 0 and box["y"] + box["height"] <= 900 for box in boxes), "ten sliders need scrolling"
             assert "10 of 10" in merge_sentence(page).inner_text(), (
                 "the equal merge of the monos should be at the untrained level"
             )
             shoot(page, "merge")
-        for name, width, scheme in (("dark", 1440, "dark"), ("narrow", 800, "light"), ("phone", 390, "dark")):
+        views: tuple[tuple[str, int, Scheme], ...] = (
+            ("dark", 1440, "dark"),
+            ("narrow", 800, "light"),
+            ("phone", 390, "dark"),
+        )
+        for name, width, scheme in views:
             with opened(browser, address, width, 900, scheme) as page:
                 wait_for_figure(page)
                 shoot(page, f"merge_{name}")
@@ -134,8 +154,8 @@ def test_moving_a_slider(browser, tmp_path):
         wait_for_figure(page)
         before = merge_sentence(page).inner_text()
         handle = page.get_by_role("slider", name="mono-deu")
-        box = page.get_by_test_id("stSlider").filter(has_text="mono-deu").bounding_box()
-        thumb = handle.locator("xpath=..").bounding_box()
+        box = box_of(page.get_by_test_id("stSlider").filter(has_text="mono-deu"))
+        thumb = box_of(handle.locator("xpath=.."))
         page.mouse.move(thumb["x"] + thumb["width"] / 2, thumb["y"] + thumb["height"] / 2)
         page.mouse.down()
         page.mouse.move(box["x"] + box["width"] * 0.9, thumb["y"] + thumb["height"] / 2, steps=8)
@@ -149,17 +169,20 @@ def test_moving_a_slider(browser, tmp_path):
 
 def test_own_suite(browser, tmp_path, suite_folder):
     """A path in the sidebar opens another suite; a wrong one is a message, and another session goes on."""
-    with served(tmp_path, "--suite", str(suite_folder)) as address:
-        with opened(browser, address) as page, opened(browser, f"{address}/suite") as other:
-            wait_for_figure(page)
-            expect(page.get_by_test_id("stSlider")).to_have_count(2)
-            shoot(page, "own_suite")
-            field = page.get_by_label("Suite", exact=True)
-            field.fill("/no/such/suite")
-            field.press("Enter")
-            expect(page.get_by_text("/no/such/suite does not exist")).to_be_visible(timeout=WAIT)
-            shoot(page, "wrong_suite")
-            wait_for_figure(other)
-            field.fill(str(suite_folder))
-            field.press("Enter")
-            wait_for_figure(page)
+    with (
+        served(tmp_path, "--suite", str(suite_folder)) as address,
+        opened(browser, address) as page,
+        opened(browser, f"{address}/suite") as other,
+    ):
+        wait_for_figure(page)
+        expect(page.get_by_test_id("stSlider")).to_have_count(2)
+        shoot(page, "own_suite")
+        field = page.get_by_label("Suite", exact=True)
+        field.fill("/no/such/suite")
+        field.press("Enter")
+        expect(page.get_by_text("/no/such/suite does not exist")).to_be_visible(timeout=WAIT)
+        shoot(page, "wrong_suite")
+        wait_for_figure(other)
+        field.fill(str(suite_folder))
+        field.press("Enter")
+        wait_for_figure(page)

@@ -6,23 +6,29 @@ import pickle
 import re
 import shutil
 import weakref
+from collections.abc import Callable
 
 import pytest
 import torch
 from conftest import gpt2, llama, write_checkpoint
 from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
 
 from interference.checkpoint import Checkpoint
 from interference.errors import UserError
 
-MODELS = {"llama": llama, "gpt2": gpt2, "untied llama": lambda seed: llama(seed, tie_word_embeddings=False)}
+MODELS: dict[str, Callable[[int], PreTrainedModel]] = {
+    "llama": llama,
+    "gpt2": gpt2,
+    "untied llama": lambda seed: llama(seed, tie_word_embeddings=False),
+}
 
 
 def write_shards(state: dict, folder, kind: str) -> None:
     """Two shards and their index, as large models are stored."""
     suffix, stem = ("safetensors", "model") if kind == "safetensors" else ("bin", "pytorch_model")
     names = sorted(state)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number in (1, 2):
         part = {name: state[name].contiguous() for name in names[number - 1 :: 2]}
         file = f"{stem}-{number:05}-of-00002.{suffix}"
@@ -293,7 +299,8 @@ def test_weights_that_are_not_finite_are_counted_and_named(value, layout, tokeni
 def test_reading_holds_no_more_than_a_few_tensors(layout, tokenizer, tmp_path):
     """The search for NaN goes with the reading: of ten layers never more than three tensors live at a time."""
     store(llama(1, num_hidden_layers=10), tokenizer, tmp_path / "m", layout)
-    alive, most = [], 0
+    alive: list[weakref.ref] = []
+    most = 0
     for _, tensor in Checkpoint("m", tmp_path / "m").tensors():
         alive.append(weakref.ref(tensor.untyped_storage()))
         alive.append(weakref.ref(tensor))
@@ -318,7 +325,7 @@ def test_shapes_need_no_weights(tokenizer, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_safetensors", record)
     checkpoint = Checkpoint("m", folder)
     assert checkpoint.dtype == "float32"
-    assert checkpoint.parameters == 24_864
+    assert checkpoint.parameters == 23_808
     assert asked == [True]
 
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -36,7 +37,7 @@ def cli(capsys):
         capsys.readouterr()
         try:
             main([str(a) for a in arguments])
-            code = 0
+            code: Any = 0
         except SystemExit as end:
             code = end.code or 0
         out, err = capsys.readouterr()
@@ -340,15 +341,18 @@ def test_demo_path_is_a_suite(cli):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_demo_text_is_deterministic_and_never_held_out(language, cli):
-    """Against the text that ships; a longer text begins with a shorter one, another seed is another text."""
-    code, out, err = cli("demo", "text", "--language", language, "--sentences", 300, "--seed", 7)
+    """Against the text that ships; a longer text begins with a shorter one, another seed is another text.
+
+    One free draw in 700 is a held-out sentence: of 3,000 some would be, if nothing left them out.
+    """
+    code, out, err = cli("demo", "text", "--language", language, "--sentences", 3000, "--seed", 13)
     assert (code, err) == (0, "")
     texts = out.splitlines()
     held_out = set(open_suite().corpus.sentences[language])
-    assert len(texts) == 300
+    assert len(texts) == 3000
     assert len(held_out) == 1000
     assert not held_out & set(texts)
-    assert cli("demo", "text", "--language", language, "--sentences", 20, "--seed", 7)[1].splitlines() == texts[:20]
+    assert cli("demo", "text", "--language", language, "--sentences", 20, "--seed", 13)[1].splitlines() == texts[:20]
     assert cli("demo", "text", "--language", language, "--sentences", 20, "--seed", 8)[1].splitlines() != texts[:20]
 
 

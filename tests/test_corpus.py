@@ -22,7 +22,7 @@ def corpus_of(sizes: list[int]) -> Corpus:
     return Corpus("made", {"eng": tuple(map(str, range(len(documents))))}, documents, True)
 
 
-BAD = {
+BAD: dict[str, tuple[str | bytes, list[str]]] = {
     "nothing at all": ("", ["0 rows of text", "at least one row"]),
     "a header alone": ("eng\tdeu\n", ["0 rows of text"]),
     "a missing cell": ("eng\tdeu\na\tb\nc\n", ["line 3 has 1 cells, the header has 2"]),

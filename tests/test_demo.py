@@ -3,11 +3,12 @@
 import math
 from collections import Counter
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
 import torch
+
 from interference.demo import meaning, train
 from interference.demo.forms import LANGUAGES, render
 from interference.demo.text import corpus_tables, held_out, held_out_texts, text_bits, training_text
@@ -17,13 +18,16 @@ from interference.suite import built_in
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_different_meanings_read_differently(language):
     """Two meanings share a text only where a language may leave *the* against *a* unsaid."""
-    sampler, seen = meaning.Sampler("injective"), {}
+    sampler = meaning.Sampler("injective")
+    seen: dict = {}
     for _ in range(4000):
         sentence = sampler.sentence()
         text = render(language, sentence)
         other = seen.setdefault(text, sentence)
         assert other == sentence or sentence in set(meaning.variants(other)), (text, other, sentence)
-        assert text == text.strip() and "  " not in text and text[-1] in ".?。？؟"
+        assert text == text.strip()
+        assert "  " not in text
+        assert text[-1] in ".?。？؟"
 
 
 def test_every_concept_has_a_form_of_its_own_in_every_language():
@@ -72,8 +76,10 @@ def _clause(verb: str, subject: meaning.Phrase, tense: str = "present", **parts)
 def test_sizes_of_the_lexicon():
     """At least 60 nouns, 40 verbs, 30 adjectives and 20 adverbials."""
     adjectives = {a for group in meaning.ADJECTIVES.values() for a in group}
-    assert sum(map(len, meaning.NOUNS.values())) >= 60 and sum(map(len, meaning.VERBS.values())) >= 40
-    assert len(adjectives) >= 30 and len(set(meaning.ADVERBIALS)) >= 20
+    assert sum(map(len, meaning.NOUNS.values())) >= 60
+    assert sum(map(len, meaning.VERBS.values())) >= 40
+    assert len(adjectives) >= 30
+    assert len(set(meaning.ADVERBIALS)) >= 20
     assert sorted(meaning.ANIMATES) == sorted(meaning.PERSONS + meaning.ANIMALS)
 
 
@@ -110,7 +116,7 @@ def test_documents_share_participants():
 
     documents = held_out()
     within = np.mean([overlap(d[i], d[i + 1]) for d in documents for i in range(19)])
-    across = np.mean([overlap(d[i], e[i]) for d, e in zip(documents, documents[1:], strict=False) for i in range(20)])
+    across = np.mean([overlap(d[i], e[i]) for d, e in pairwise(documents) for i in range(20)])
     assert within > 1.5 * across
 
 
@@ -140,7 +146,7 @@ def test_the_filter_of_training_text_can_fail(monkeypatch):
 
 
 def test_shipped_text_is_what_the_grammar_says():
-    """corpus.tsv and entropy.tsv are exactly what the code makes today: 50 documents of 20 sentences in ten languages."""
+    """corpus.tsv and entropy.tsv are exactly what the code makes today: 50 documents of 20 sentences, ten languages."""
     for table, file in zip(corpus_tables(), ("corpus.tsv", "entropy.tsv"), strict=True):
         assert (built_in() / file).read_text(encoding="utf-8") == "".join("\t".join(row) + "\n" for row in table)
     assert [len(d) for d in held_out()] == [20] * 50
@@ -188,7 +194,8 @@ def test_training_sees_every_sentence_between_bos_and_eos(tiny_training):
     for ids in train.batches(run, tokenizer, 0):
         for row in ids.tolist():
             body = row[: row.index(1) + 1]
-            assert body[0] == 0 and set(row[len(body) :]) <= {2}
+            assert body[0] == 0
+            assert set(row[len(body) :]) <= {2}
             assert tokenizer.decode(body[1:-1]).endswith((".", "?"))
 
 
@@ -197,7 +204,9 @@ def test_runs_are_the_suite():
     runs = {run.name: run for run in train.runs()}
     assert len(runs) == 25
     assert len({runs[f"mono-{language}"].seed for language in LANGUAGES} | {runs["init"].seed}) == 11
-    assert runs["mixed"].seed == runs["init"].seed and runs["mixed"].steps == runs["mono-eng"].steps
-    assert runs["twin-eng"].seed != runs["mono-eng"].seed and runs["twin-eng"].languages == ("eng",)
+    assert runs["mixed"].seed == runs["init"].seed
+    assert runs["mixed"].steps == runs["mono-eng"].steps
+    assert runs["twin-eng"].seed != runs["mono-eng"].seed
+    assert runs["twin-eng"].languages == ("eng",)
     assert runs["sibling-eng"].seed == runs["sibling-deu"].seed
     assert all(runs[f"branch-{language}"].parent == "mixed" for language in LANGUAGES)

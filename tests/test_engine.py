@@ -77,8 +77,10 @@ def test_all_jobs_run_on_the_one_worker_thread(engine):
         found.append(engine.run(owner, "s", lambda job: threading.current_thread()))
 
     threads = [threading.Thread(target=ask, args=(owner,)) for owner in "abcd"]
-    [t.start() for t in threads]
-    [t.join(WAIT) for t in threads]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(WAIT)
     assert len(found) == 4
     assert {t.name for t in found} == {"under test"}
 
@@ -246,8 +248,10 @@ def test_many_threads_each_get_their_own_results(engine):
                 wrong.append(wanted)
 
     threads = [threading.Thread(target=ask, args=(owner,)) for owner in range(4)]
-    [t.start() for t in threads]
-    [t.join(WAIT) for t in threads]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(WAIT)
     assert not wrong
     assert not any(t.is_alive() for t in threads)
 
@@ -275,8 +279,10 @@ def test_threads_with_different_recipes_get_the_librarys_own_numbers(engine, sui
         found[name] = engine.run(name, "merge", lambda job: shared.table(asked(name), job.check)).frame
 
     threads = [threading.Thread(target=session, args=(name,)) for name in RECIPES]
-    [t.start() for t in threads]
-    [t.join(WAIT) for t in threads]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(WAIT)
     assert set(found) == set(RECIPES)
     for name in RECIPES:
         alone = Evaluator(suite, Store(tmp_path / name), torch.device("cpu"))
@@ -291,7 +297,7 @@ def test_bits_of_a_merge_are_those_of_transformers_on_the_merged_weights(suite_f
     weights = Weights([suite[name] for name in recipe.models], torch.device("cpu"))
     model = suite_model(suite)
     model.load_state_dict(merge(recipe, weights), strict=False)
-    model.tie_weights()
+    model.tie_weights()  # type: ignore[operator]
     expected = []
     for text in suite.corpus.text("deu", rows):
         ids = torch.tensor([[0, *suite["init"].tokenizer(text, add_special_tokens=False)["input_ids"]]])

@@ -27,7 +27,8 @@ class Toy(nn.Module):
         super().__init__()
         self.config = SimpleNamespace(vocab_size=vocabulary)
         self.output = nn.Linear(1, vocabulary)
-        self.logits, self.seen = logits, []
+        self.logits = logits
+        self.seen: list = []
 
     def get_output_embeddings(self) -> nn.Linear:
         return self.output

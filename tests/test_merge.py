@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -284,7 +285,7 @@ def test_merging_into_a_network_equals_merging(name, weights, suite_folder):
 def test_a_wider_buffer_holds_the_rounded_merge(halves, method):
     """Losses are those of the merge in its output dtype, so a float32 network gets bfloat16's numbers."""
     stored = halves_of(halves, "bfloat16", "bfloat16-too")
-    base = {"base": "@zero"} if method == "task_arithmetic" else {}
+    base: dict[str, Any] = {"base": "@zero"} if method == "task_arithmetic" else {}
     recipe = Recipe(method, stored.names, (0.3, 0.7), **base)
     wide = {name: torch.empty(shape) for name, shape in stored.shapes.items()}
     merge_into(recipe, stored, wide)

@@ -148,6 +148,7 @@ def test_differentiable_in_the_parents_and_the_scalar_knobs(name):
     for edge in (torch.ones(2, 3, 4), torch.zeros(2, 3, 4)):
         leaf = edge.requires_grad_()
         call(leaf, knob.float()).sum().backward()
+        assert leaf.grad is not None
         assert torch.isfinite(leaf.grad).all()
 
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from interference.registry import methods
 from streamlit.testing.v1 import AppTest
+
+from interference.registry import methods
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(f"pages/{page.name}" for page in (ROOT / "pages").glob("*.py"))
@@ -36,8 +37,10 @@ def figures(app: AppTest) -> list[str]:
 def test_page_draws(own_suite, page):
     """Title, a figure with numbers, no error, no exception."""
     app = open_page(page)
-    assert not app.exception and not app.error
-    assert app.title[0].value and len(figures(app)) == 1
+    assert not app.exception
+    assert not app.error
+    assert app.title[0].value
+    assert len(figures(app)) == 1
 
 
 def test_a_broken_page_is_noticed(own_suite, tmp_path):
@@ -53,7 +56,8 @@ def test_moving_a_slider_changes_the_figure(own_suite):
     before = figures(app)
     slider = next(s for s in app.slider if s.label == "mono-eng")
     slider.set_value(0.9).run()
-    assert not app.exception and figures(app) != before
+    assert not app.exception
+    assert figures(app) != before
     slider.set_value(0.5).run()
     assert figures(app) == before
 
@@ -71,7 +75,9 @@ def test_presets_set_every_slider(own_suite):
 def test_every_method_draws(own_suite, method):
     """Every method with its own knobs, and its label under the figure."""
     app = open_page(method=methods()[method].label)
-    assert not app.exception and not app.error and len(figures(app)) == 1
+    assert not app.exception
+    assert not app.error
+    assert len(figures(app)) == 1
     assert app.selectbox(key="method").value == method
 
 
@@ -87,7 +93,9 @@ def test_controls_are_drawn(own_suite):
     app = open_page()
     assert "rescaled" not in figures(app)[0]
     app.get_by_key("controls").set_value(["rescaled", "unigram"]).run()
-    assert not app.exception and "rescaled" in figures(app)[0] and "unigram" in figures(app)[0]
+    assert not app.exception
+    assert "rescaled" in figures(app)[0]
+    assert "unigram" in figures(app)[0]
 
 
 def test_all_coefficients_zero_is_said(own_suite):
@@ -96,16 +104,19 @@ def test_all_coefficients_zero_is_said(own_suite):
     for slider in app.slider:
         slider.set_value(0.0)
     app.run()
-    assert not app.exception and "coefficient other than zero" in app.info[0].value
+    assert not app.exception
+    assert "coefficient other than zero" in app.info[0].value
 
 
 def test_a_suite_that_is_not_there(own_suite):
     """A wrong path is one message that names it, and the right path brings the page back."""
     app = open_page()
     app.text_input(key="suite").set_value("/no/such/suite").run()
-    assert not app.exception and "/no/such/suite does not exist" in app.error[0].value
+    assert not app.exception
+    assert "/no/such/suite does not exist" in app.error[0].value
     app.text_input(key="suite").set_value(str(own_suite)).run()
-    assert not app.error and figures(app)
+    assert not app.error
+    assert figures(app)
 
 
 def test_a_corpus_without_the_language_asked_for(own_suite, tmp_path):
@@ -113,18 +124,22 @@ def test_a_corpus_without_the_language_asked_for(own_suite, tmp_path):
     (tmp_path / "bad.tsv").write_text("eng\tdeu\nonly one cell\n")
     app = open_page()
     app.text_input(key="corpus").set_value(str(tmp_path / "bad.tsv")).run()
-    assert not app.exception and "line 2 has 1 cells, the header has 2" in app.error[0].value
+    assert not app.exception
+    assert "line 2 has 1 cells, the header has 2" in app.error[0].value
 
 
 @pytest.mark.parametrize("measure", ["loss", "cost against the reference", "recovery"])
 def test_suite_measures(own_suite, measure):
     """The heat map shows each measure with its reading."""
     app = open_page("pages/suite.py", measure=measure)
-    assert not app.exception and not app.error and len(figures(app)) == 1
+    assert not app.exception
+    assert not app.error
+    assert len(figures(app)) == 1
 
 
 def test_units_and_languages_from_the_link(own_suite):
     """A link restores unit and languages; a wrong value falls back without an error."""
     app = open_page(unit="bits per byte", languages="German (deu)")
-    assert "bits per byte" in figures(app)[0] and "English" not in figures(app)[0]
+    assert "bits per byte" in figures(app)[0]
+    assert "English" not in figures(app)[0]
     assert not open_page(unit="furlongs", method="nonsense").exception

@@ -148,7 +148,11 @@ def test_linear_fast_path_within_its_bound(weights):
 def test_linear_of_bfloat16_checkpoints(tmp_path, tokenizer):
     """mergekit too sums in float32 there and rounds once: the same bits."""
     for seed, name in enumerate(("one", "two")):
-        write_checkpoint(llama(seed).to(torch.bfloat16), tokenizer, tmp_path / name)
+        write_checkpoint(
+            llama(seed).to(torch.bfloat16),  # type: ignore[arg-type]
+            tokenizer,
+            tmp_path / name,
+        )
     stored = Weights(open_suite(tmp_path).checkpoints, CPU)
     recipe = Recipe("linear", ("one", "two"), (0.3, 0.7))
     found = {name: tensor.to(torch.bfloat16) for name, tensor in ours(stored, recipe).items()}
@@ -221,7 +225,11 @@ def test_a_recipe_file_gives_the_same_checkpoint(name, suite_folder, tmp_path, m
     by_path = {model: str(suite_folder / model) for model in (*MODELS, "mixed")}
     recipe = EXACT[name]
     recipe = Recipe(
-        recipe.method, tuple(by_path[m] for m in recipe.models), recipe.weights, recipe.knobs, by_path.get(recipe.base)
+        recipe.method,
+        tuple(by_path[m] for m in recipe.models),
+        recipe.weights,
+        recipe.knobs,
+        by_path.get(str(recipe.base)),
     )
     text = recipe.to_yaml()
     run(config.model_validate(yaml.safe_load(text)), str(tmp_path / "theirs"), options(quiet=True), config_source=text)
@@ -273,7 +281,7 @@ def log_likelihoods(lm, texts) -> list[float]:
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_bits_of_every_text_are_the_harnesses(family, tokenizer):
     """-log2 likelihood by rolling windows, text by text: short, one window exactly, one token more, several windows."""
-    model = {"llama": llama, "gpt2": gpt2}[family](1)
+    model = llama(1) if family == "llama" else gpt2(1)
     text = tokenize(tokenizer, TEXTS)
     assert max(map(len, text.ids)) > 2 * 64
     expected = -np.array(log_likelihoods(harness(model, tokenizer), TEXTS)) / math.log(2)

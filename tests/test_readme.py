@@ -6,10 +6,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from interference.__main__ import app
 from typer.main import get_command
+
+from interference.__main__ import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -17,6 +19,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def script():
     spec = importlib.util.spec_from_file_location("readme", ROOT / "scripts/readme.py")
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -36,7 +40,7 @@ def test_computed_parts_are_current(index):
 
 def test_every_command_is_in_the_table():
     """Each command of the command line stands in the README, and each one there exists."""
-    group = get_command(app)
+    group: Any = get_command(app)
     commands = {name for name in group.commands if name != "demo"}
     commands |= {f"demo {name}" for name in group.commands["demo"].commands}
     listed = {" ".join(m.split()) for m in re.findall(r"^\| `interference ((?:demo )?\w+)", README, re.MULTILINE)}
@@ -48,9 +52,17 @@ def test_the_example_of_own_models_runs(tmp_path):
     example = next(b for b in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) if "my-suite" in b)
     scripts = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", example], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", example],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-    assert "average" in done.stdout and (tmp_path / "merged/provenance.json").is_file()
+    assert "average" in done.stdout
+    assert (tmp_path / "merged/provenance.json").is_file()
     from transformers import AutoModelForCausalLM
 
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "merged").num_parameters() == 541536

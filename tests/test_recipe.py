@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 import yaml
@@ -275,7 +276,7 @@ def test_parameters_out_of_range_or_of_another_kind_are_refused_by_name(method, 
 @pytest.mark.parametrize("weights", [(0.5, -0.5), (0.0, 0.0), (1e-8, 0.0), (1 / 3, 2 / 3, -1.0)])
 @pytest.mark.parametrize("method", ["linear", "ties"])
 def test_weights_summing_to_zero_are_refused_only_where_they_are_divided_by(method, weights):
-    parts = {"base": "init"} if method == "ties" else {}
+    parts: dict[str, Any] = {"base": "init"} if method == "ties" else {}
     models = ("a", "b", "c")[: len(weights)]
     with pytest.raises(UserError, match="normalize off"):
         Recipe(method, models, weights, **parts)

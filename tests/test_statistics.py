@@ -142,7 +142,7 @@ def test_sentences_taken_as_independent_give_too_small_an_interval():
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
     """Skewed documents with a true mean of 1: about 95 % of 120 intervals hold it."""
-    rng, held = np.random.default_rng(3), 0
+    rng = np.random.default_rng(3)
     names = [str(n) for n in np.repeat(np.arange(40), 3)]
     samples = np.repeat(rng.gamma(2, 0.5, size=(120, 40)), 3, axis=1)
     _, low, high = clustered_means(samples, names)

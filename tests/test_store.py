@@ -111,8 +111,10 @@ def test_threads_share_one_store(tmp_path):
             failures.append(error)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    [t.start() for t in threads]
-    [t.join() for t in threads]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
     assert not failures
     assert [store.read(f"{number}", 20)[0] for number in range(4)] == [29] * 4
 

@@ -97,7 +97,8 @@ def suite(
     if opened.corpus:
         halves = opened.corpus.halves
         note(
-            f"corpus {opened.corpus.name}: {len(halves['test'])} test and {len(halves['dev'])} dev sentences in {', '.join(opened.corpus.languages)}"
+            f"corpus {opened.corpus.name}: {len(halves['test'])} test and {len(halves['dev'])} dev sentences in "
+            f"{', '.join(opened.corpus.languages)}"
         )
 
 
@@ -130,7 +131,10 @@ def losses(
     names = checkpoint or ([] if recipes else list(opened.names))
     evaluator = Evaluator(opened, _store(opened), target)
     # A recipe's file may be called like a checkpoint or like another recipe's: inside, it goes by its number.
-    models = (*((f"recipe {n}\0", r) for n, r in enumerate(recipes)), *((name, name) for name in names))
+    models: tuple[tuple[str, Any], ...] = (
+        *((f"recipe {n}\0", r) for n, r in enumerate(recipes)),
+        *((name, name) for name in names),
+    )
     request = Request(models, evaluator.corpus.languages, sentences)
     with progress_bar("losses") as bar:
         table = evaluator.table(request, progress=bar)
@@ -215,7 +219,8 @@ def demo_entropy(form: Format = "table") -> None:
 
     sentences = [sentence for document in held_out() for sentence in document]
     rows = [
-        {"language": lang, "sentences": len(sentences), "bits_per_sentence": sum(text_bits(lang, s) for s in sentences) / len(sentences),
+        {"language": lang, "sentences": len(sentences),
+         "bits_per_sentence": sum(text_bits(lang, s) for s in sentences) / len(sentences),
          "held_out_probability": held_out_mass(lang)} for lang in LANGUAGES
     ]  # fmt: skip
     print_table(pd.DataFrame(rows), form)
@@ -226,7 +231,7 @@ def demo_results(
     out: Annotated[Path, typer.Option("--out", help="The file to write (.npz).")],
     suite: SuiteOption = None,
 ) -> None:
-    """Compute the bits of every checkpoint of a suite on every sentence of its corpus, as they ship with the built-in suite."""
+    """Compute the bits of a suite's checkpoints on every sentence of its corpus, as they ship with the built-in one."""
     from interference.progress import progress_bar
     from interference.results import write_results
     from interference.suite import open_suite
@@ -246,7 +251,7 @@ def _suite_for(suite: Path | None, corpus: Path | None, names: Sequence[str]) ->
     if suite is None and names and all(Path(name).expanduser().is_dir() for name in names):
         built = open_suite() if (built_in() / "suite.yaml").is_file() else None
         if built is None or not set(names) & set(built.names):
-            return suite_of_paths(names, corpus, built and built.corpus)
+            return suite_of_paths(names, corpus, built.corpus if built else None)
     return with_paths(open_suite(suite, corpus), names)
 
 

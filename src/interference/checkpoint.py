@@ -204,7 +204,8 @@ class Checkpoint:
         Raises UserError if one holds a value that is not finite, or if a tied copy is not equal to its original.
         """
         names = {stored: name for name, stored in _canonical_names(self._meta, self._headers).items()}
-        twins, held = _stored_twins(self._meta, self._headers), {}
+        twins = _stored_twins(self._meta, self._headers)
+        held: dict[str, torch.Tensor] = {}
         for file, stored, tensor in self._stored():
             if (stored in names or stored in twins) and not torch.isfinite(tensor).all():
                 bad = int((~torch.isfinite(tensor)).sum())

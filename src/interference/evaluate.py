@@ -46,6 +46,7 @@ class Evaluator:
         self._store = store
         self._weights: dict[tuple[str, ...], Weights] = {}
         self._models: dict[str, torch.nn.Module] = {}
+        self._held: dict[torch.nn.Module, Model] = {}
         self._tables: OrderedDict[Request, LossTable] = OrderedDict()
         self._texts: dict[tuple[str, str], TokenizedText] = {}
 
@@ -75,14 +76,22 @@ class Evaluator:
         references = {language: self.suite.reference(language) for language in request.languages}
         init = self.suite.init.name if self.suite.init else None
         return loss_table(
-            subjects, bits, self.corpus, rows, references, init, request.languages, has_roles=any(c.role != "other" for c in self.suite.checkpoints)
-        )  # fmt: skip
+            subjects,
+            bits,
+            self.corpus,
+            rows,
+            references,
+            init,
+            request.languages,
+            has_roles=any(c.role != "other" for c in self.suite.checkpoints),
+        )
 
     def check_languages(self, languages: Iterable[str]) -> None:
         for language in languages:
             if language not in self.corpus.languages:
                 raise UserError(
-                    f"The corpus {self.corpus.name} has no language '{language}': {nearest(language, self.corpus.languages)}"
+                    f"The corpus {self.corpus.name} has no language '{language}': "
+                    f"{nearest(language, self.corpus.languages)}"
                 )
 
     def _companions(self, request: Request) -> Iterable[tuple[str, Model]]:
@@ -124,7 +133,8 @@ class Evaluator:
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
             raise UserError(
-                f"{self.device} ran out of memory while scoring {_name(model)} on {language}. Use --device cpu, fewer models or a smaller suite."
+                f"{self.device} ran out of memory while scoring {_name(model)} on {language}. "
+                "Use --device cpu, fewer models or a smaller suite."
             ) from None
 
     def _unigram(self, language: str, rows: np.ndarray) -> np.ndarray:
@@ -132,17 +142,21 @@ class Evaluator:
         dev = self.corpus.halves["dev"]
         if not len(dev):
             raise UserError(
-                "A unigram model is fitted on the dev half, and a corpus without documents has none. Add a document column."
+                "A unigram model is fitted on the dev half, and a corpus without documents has none. "
+                "Add a document column."
             )
         first = self.suite.checkpoints[0]
         text = self._text(first, language)
         return unigram_bits([text.ids[row] for row in dev], _select(text, rows), first.config.vocab_size)
 
     def put(self, model: Model) -> torch.nn.Module:
-        """The network holding a checkpoint's or a merge's weights; they stay until the next call."""
+        """The network holding a checkpoint's or a merge's weights; they stay until another model is put."""
         names = _parents(model) if isinstance(model, str) else model.needed
-        group = self._group(names)
-        weights, network = self.weights(group), self._network(names[0])
+        weights = self.weights(self._group(names))  # first, for it asks whether there is room
+        network = self._network(names[0])
+        if self._held.get(network) == model:
+            return network
+        self._held.pop(network, None)  # what a failing merge leaves behind is nobody's
         parameters = dict(network.named_parameters())
         if isinstance(model, Recipe):
             merge_into(model, weights, parameters)
@@ -150,6 +164,7 @@ class Evaluator:
             with torch.no_grad():
                 for name, parameter in parameters.items():
                     parameter.copy_(weights.read(name, [model])[0])
+        self._held[network] = model
         return network
 
     def _group(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -181,8 +196,8 @@ def _check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:
     highest, size = max([text.prefix, *(i for ids in text.ids for i in ids)]), checkpoint.config.vocab_size
     if highest >= size:
         raise UserError(
-            f"{checkpoint.name}: the tokenizer in {checkpoint.path} gives token {highest}, its config.json has a vocab_size "
-            f"of {size}: the two are not of one model. Copy the tokenizer that belongs to these weights."
+            f"{checkpoint.name}: the tokenizer in {checkpoint.path} gives token {highest}, its config.json has a "
+            f"vocab_size of {size}: the two are not of one model. Copy the tokenizer that belongs to these weights."
         )
 
 

@@ -51,7 +51,7 @@ def _merged(recipe: Recipe, suite: Suite, device: torch.device) -> PreTrainedMod
     """A model with the configuration of the recipe's first and the merged weights, all of them finite."""
     try:
         weights = Weights([suite[name] for name in recipe.needed], device)
-        network = build(suite[recipe.models[0]].config, device).to(output_dtype(recipe, weights))
+        network = build(suite[recipe.models[0]].config, device).to(output_dtype(recipe, weights))  # type: ignore[arg-type]
         merge_into(recipe, weights, dict(network.named_parameters()))
     except torch.OutOfMemoryError:
         raise UserError(
@@ -60,8 +60,8 @@ def _merged(recipe: Recipe, suite: Suite, device: torch.device) -> PreTrainedMod
     for name, parameter in network.named_parameters():
         if not torch.isfinite(parameter).all():
             raise UserError(
-                f"The merge has values of {name} that are too large for {parameter.dtype}. Expected finite weights: use "
-                "smaller weights in the recipe, or out_dtype: float32."
+                f"The merge has values of {name} that are too large for {parameter.dtype}. Expected finite weights: "
+                "use smaller weights in the recipe, or out_dtype: float32."
             )
     return network
 

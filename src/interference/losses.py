@@ -139,7 +139,7 @@ def _batch_bits(
 
 def _token_nats(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tensor) -> Float[Tensor, " token"]:
     """-ln p of the scored tokens in row order, float64 on the CPU."""
-    vocabulary = model.config.vocab_size  # type: ignore[union-attr]
+    vocabulary: int = model.config.vocab_size  # type: ignore[union-attr, assignment]
     rows = max(1, _LOGIT_ELEMENTS // (ids.shape[1] * vocabulary))
     found = []
     for start in range(0, len(ids), rows):
@@ -152,7 +152,7 @@ def _token_nats(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tens
 
 
 def unigram_bits(fit: Sequence[Sequence[int]], text: TokenizedText, vocabulary: int) -> np.ndarray:
-    """Bits of each sentence under token frequencies counted on `fit`, every token of the vocabulary counted once more."""
+    """Bits of each sentence under token frequencies counted on `fit`, one more of each token of the vocabulary."""
     counts = np.ones(vocabulary)
     np.add.at(counts, np.concatenate([np.asarray(ids, dtype=np.int64) for ids in fit]), 1)
     cost = -np.log2(counts / counts.sum())

@@ -78,7 +78,9 @@ def paired_test(a: Float[np.ndarray, " item"], b: Float[np.ndarray, " item"]) ->
         n_resamples=9999,
         rng=np.random.default_rng(0),
     )
-    return PairedTest(float(difference.mean()), float(sem(difference)), float(t.statistic), float(t.pvalue), float(flips.pvalue))
+    return PairedTest(
+        float(difference.mean()), float(sem(difference)), float(t.statistic), float(t.pvalue), float(flips.pvalue)
+    )
 
 
 def mantel(x: Float[np.ndarray, "item item"], y: Float[np.ndarray, "item item"]) -> tuple[float, float]:

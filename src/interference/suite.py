@@ -33,7 +33,8 @@ class Suite:
             if checkpoint.name == name:
                 return checkpoint
         raise UserError(
-            f"The suite {self.name} has no checkpoint '{name}', and there is no such folder: {nearest(name, self.names)}"
+            f"The suite {self.name} has no checkpoint '{name}', and there is no such folder: "
+            f"{nearest(name, self.names)}"
         )
 
     @property
@@ -66,7 +67,7 @@ class Suite:
 
     @cached_property
     def groups(self) -> tuple[tuple[str, ...], ...]:
-        """Names of checkpoints that can be merged with each other: same architecture, parameter names, shapes, token ids."""
+        """Names of checkpoints that can be merged: same architecture, parameter names, shapes, heads and token ids."""
         found: dict[tuple, list[str]] = {}
         for c in self.checkpoints:
             found.setdefault(_merge_key(c), []).append(c.name)
@@ -135,9 +136,9 @@ def open_suite(path: Path | None = None, corpus: Path | None = None) -> Suite:
     check_readable(opened.checkpoints)
     if opened.languages and text and (lacking := [name for name in text.languages if name not in opened.languages]):
         raise UserError(
-            f"Corpus {corpus or text.name} has the column '{lacking[0]}', a language that the suite {opened.name} lacks: "
-            f"{nearest(lacking[0], opened.languages)} Take the column out, or give the language a checkpoint or a "
-            "reference in suite.yaml."
+            f"Corpus {corpus or text.name} has the column '{lacking[0]}', a language that the suite {opened.name} "
+            f"lacks: {nearest(lacking[0], opened.languages)} Take the column out, or give the language a checkpoint or "
+            "a reference in suite.yaml."
         )
     return opened
 
@@ -179,7 +180,8 @@ def _from_folder(folder: Path) -> Suite:
     found = sorted(p.parent for p in folder.glob("*/config.json"))
     if not found:
         raise UserError(
-            f"{folder} holds no suite.yaml, and no folder in it holds a config.json. Point at a folder of checkpoint folders."
+            f"{folder} holds no suite.yaml, and no folder in it holds a config.json. "
+            "Point at a folder of checkpoint folders."
         )
     return Suite(folder.name, folder, tuple(Checkpoint(p.name, p) for p in found))
 

@@ -95,10 +95,20 @@ def loss_table(
     own = _intervals([bits[c.model, c.language] for c in cells], documents)
     costs = _intervals([_paired(c, bits) for c in cells], documents)
     records = [
-        (c.model, c.language, len(rows), float(bits[c.model, c.language].sum()), sizes[c.language], *own[i],
-         float(bits[c.model, c.language].sum() / sizes[c.language]), *costs[i], c.reference_label, _recovery(c, bits, init))
+        (
+            c.model,
+            c.language,
+            len(rows),
+            float(bits[c.model, c.language].sum()),
+            sizes[c.language],
+            *own[i],
+            float(bits[c.model, c.language].sum() / sizes[c.language]),
+            *costs[i],
+            c.reference_label,
+            _recovery(c, bits, init),
+        )
         for i, c in enumerate(cells)
-    ]  # fmt: skip
+    ]
     return LossTable(pd.DataFrame(records, columns=list(COLUMNS)), _notes(corpus, rows, init, cells))
 
 
@@ -124,7 +134,7 @@ def _intervals(series: Sequence[np.ndarray | None], documents: Sequence[str]) ->
     present = [i for i, values in enumerate(series) if values is not None]
     found: list[tuple[float, float, float]] = [(np.nan, np.nan, np.nan)] * len(series)
     if present:
-        means, low, high = clustered_means(np.stack([series[i] for i in present]), documents)  # type: ignore[arg-type]
+        means, low, high = clustered_means(np.stack([values for values in series if values is not None]), documents)
         for place, i in enumerate(present):
             found[i] = (float(means[place]), float(low[place]), float(high[place]))
     return found
@@ -161,7 +171,8 @@ def _notes(corpus: Corpus, rows: np.ndarray, init: str | None, cells: Sequence[_
     clusters = len({corpus.documents[row] for row in rows})
     if len(halves["dev"]):
         notes = [
-            f"{len(rows)} of {len(halves['test'])} sentences of the test half, {clusters} documents; intervals are 95 %, by document."
+            f"{len(rows)} of {len(halves['test'])} sentences of the test half, {clusters} documents; "
+            "intervals are 95 %, by document."
         ]
     else:
         kind = "one document" if corpus.has_documents else "no document column: each sentence is its own cluster"

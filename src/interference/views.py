@@ -38,14 +38,19 @@ def method_table() -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "method": m.name, "label": m.label, "base": "required" if m.needs_base else "none",
+                "method": m.name,
+                "label": m.label,
+                "base": "required" if m.needs_base else "none",
                 "models": str(m.parents[0]) if m.parents[0] == m.parents[1] else f"{m.parents[0]} or more",
-                "parameters": ", ".join((["weight per model"] if m.weighted else []) + [_describe(a) for a in m.arguments]),
-                "source": m.source, "what it does": m.caption,
+                "parameters": ", ".join(
+                    (["weight per model"] if m.weighted else []) + [_describe(a) for a in m.arguments]
+                ),
+                "source": m.source,
+                "what it does": m.caption,
             }
             for m in methods().values()
         ]
-    )  # fmt: skip
+    )
 
 
 def _describe(argument: Argument) -> str:
@@ -80,7 +85,7 @@ def suite_view(table: LossTable, corpus: Corpus, rows: np.ndarray, unit: str) ->
 
 
 def perfect_model(frame: pd.DataFrame, corpus: Corpus, rows: np.ndarray) -> pd.DataFrame:
-    """What the generator of the text needs by language, in the unit of `frame`; no rows where the text has no generator."""
+    """What the generator of the text needs by language, in the unit of `frame`; no rows where it has no generator."""
     cells = frame.drop_duplicates("language")
     cells = cells[cells["language"].isin(list(corpus.entropy))]
     bits = [float(np.mean([corpus.entropy[language][row] for row in rows])) for language in cells["language"]]
@@ -102,12 +107,9 @@ def merge_request(
         models.append(("merge, rescaled", replace(recipe, post=("rescale",))))
     if UNIGRAM in controls:
         models.append((UNIGRAM, UNIGRAM))
-    companions = [
-        *recipe.models,
-        *(suite.reference(language) for language in languages),
-        suite.init and suite.init.name,
-    ]
-    models += [(name, name) for name in dict.fromkeys(filter(None, companions))]
+    references = [suite.reference(language) for language in languages]
+    companions = [*recipe.models, *references, suite.init.name if suite.init else None]
+    models += [(name, name) for name in dict.fromkeys(companions) if name]
     return Request(tuple(models), tuple(languages), sentences)
 
 

@@ -76,8 +76,9 @@ class Weights:
         free, total = torch.cuda.mem_get_info(self.device)
         if self.nbytes > free:
             raise UserError(
-                f"{len(self.names)} checkpoints of the suite need {self.nbytes / 2**30:.1f} GiB on {self.device}, which has "
-                f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free. Use --device cpu or a suite of fewer checkpoints."
+                f"{len(self.names)} checkpoints of the suite need {self.nbytes / 2**30:.1f} GiB on {self.device}, "
+                f"which has {free / 2**30:.1f} of {total / 2**30:.1f} GiB free. "
+                "Use --device cpu or a suite of fewer checkpoints."
             )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from interference.evaluate import Evaluator
 from interference.merge import merge
 from interference.recipe import Recipe

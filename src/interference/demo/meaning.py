@@ -217,7 +217,7 @@ class Sampler:
     def _choose(self, weights: dict) -> Any:
         total = sum(weights.values())
         mark = self._random.random() * total
-        for option, weight in weights.items():
+        for option, weight in weights.items():  # noqa: B007 - the last one tried is the choice
             mark -= weight
             if mark < 0:
                 break
@@ -267,7 +267,7 @@ class Sampler:
         return clause
 
 
-def cost(weights: dict, option) -> float:
+def cost(weights: dict, option: Any) -> float:
     """Bits of choosing `option` with probability proportional to its weight."""
     return -math.log2(weights[option] / sum(weights.values()))
 
@@ -322,7 +322,7 @@ def log2_probability(sentence: Sentence) -> float:
     return -bits - sum(_clause_cost(clause, sentence.question, relatives) for clause in sentence.clauses)
 
 
-def _phrase_variants(phrase: Phrase | None) -> list[Phrase | None]:
+def _phrase_variants(phrase: Phrase | None) -> list[Any]:
     if phrase is None or phrase.count:
         return [phrase]
     inner = _phrase_variants(phrase.relative.object) if phrase.relative else [None]

@@ -17,7 +17,8 @@ DOCUMENTS, SENTENCES_PER_DOCUMENT = 50, 20
 @functools.cache
 def held_out() -> tuple[tuple[Sentence, ...], ...]:
     """The meanings of the parallel set by document; all 1,000 are different, in every language."""
-    sampler, seen, documents = Sampler("held out"), set(), []
+    sampler, seen = Sampler("held out"), set[str]()
+    documents: list[tuple[Sentence, ...]] = []
     while len(documents) < DOCUMENTS:
         document = tuple(sampler.document(SENTENCES_PER_DOCUMENT))
         texts = {render("rus", sentence) for sentence in document}  # the language that leaves most unsaid

@@ -5,11 +5,12 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -21,7 +22,7 @@ from interference.demo.forms import LANGUAGES
 from interference.demo.text import corpus_tables, training_text
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "vocab_size": 1024, "hidden_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 4,
     "intermediate_size": 256, "max_position_embeddings": 256, "tie_word_embeddings": True, "rope_theta": 10000.0,
     "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "initializer_range": 0.05,
@@ -160,7 +161,7 @@ def _step(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, ids: Tensor
 def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    model.to(torch.bfloat16).save_pretrained(part)
+    model.to(torch.bfloat16).save_pretrained(part)  # type: ignore[arg-type]
     tokenizer.save_pretrained(part)
     part.replace(folder)
 
@@ -187,7 +188,7 @@ def train_suite(out: Path, jobs: int, progress: Callable[[dict[str, int]], None]
     context = get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(jobs, mp_context=context) as pool:
         steps = manager.dict()
-        waiting, running = runs(), {}
+        waiting, running = runs(), dict[Future, Run]()
         while waiting or running:
             ready = [r for r in waiting if not r.parent or (out / r.parent / "config.json").is_file()]
             for run in ready:
@@ -217,8 +218,8 @@ def write_suite_files(out: Path) -> None:
             "language": run.language,
             "parent": run.parent,
             "path": f"./{run.name}",
+            "step": run.steps,
         }
-        entry["step"] = run.steps
         entries.append({k: v for k, v in entry.items() if v is not None})
     document = {"name": "built-in", "corpus": "corpus.tsv", "entropy": "entropy.tsv", "checkpoints": entries}
     (out / "suite.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")

@@ -1,5 +1,7 @@
 """Figures of loss tables."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -21,7 +23,7 @@ def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
     grid = grid.loc[list(dict.fromkeys(frame["model"])), list(dict.fromkeys(frame["language"]))]
     values = grid.to_numpy(dtype=np.float32)
     title = {"loss": unit, "cost against the reference": f"extra {unit}", "recovery": "recovery"}[measure]
-    scale = (
+    scale: dict[str, Any] = (
         {"colorscale": "Cividis_r"}
         if measure == "loss"
         else {"colorscale": "PuOr_r" if measure != "recovery" else "PuOr", "zmid": 0}
@@ -29,19 +31,28 @@ def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
     if measure == "recovery":
         scale |= {"zmin": -1, "zmax": 1}
     low, high = _sides(frame, measure)
-    custom = np.dstack([_grid(frame, grid, side) for side in (low, high)]) if low else None
+    custom = np.dstack([_grid(frame, grid, low), _grid(frame, grid, high)]) if low and high else None
     interval = "<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}" if low else ""
     figure = go.Figure(
         go.Heatmap(
-            z=values, x=[language_name(c) for c in grid.columns], y=list(grid.index), customdata=custom,
-            text=[[_short(v) for v in row] for row in values], texttemplate="%{text}", colorbar={"title": {"text": title, "side": "right"}, "thickness": 12},
-            hovertemplate="%{y} on %{x}<br>%{z:.3f} " + title + interval + "<extra></extra>", hoverongaps=False, **scale,
+            z=values,
+            x=[language_name(c) for c in grid.columns],
+            y=list(grid.index),
+            customdata=custom,
+            text=[[_short(v) for v in row] for row in values],
+            texttemplate="%{text}",
+            colorbar={"title": {"text": title, "side": "right"}, "thickness": 12},
+            hovertemplate="%{y} on %{x}<br>%{z:.3f} " + title + interval + "<extra></extra>",
+            hoverongaps=False,
+            **scale,
         )
-    )  # fmt: skip
+    )
     figure.update_layout(
-        height=90 + 24 * len(grid), margin={"l": 10, "r": 10, "t": 10, "b": 10}, xaxis={"side": "top", "title": "language of the text"},
+        height=90 + 24 * len(grid),
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        xaxis={"side": "top", "title": "language of the text"},
         yaxis={"autorange": "reversed", "title": "checkpoint"},
-    )  # fmt: skip
+    )
     return figure
 
 
@@ -63,10 +74,10 @@ def _grid(frame: pd.DataFrame, like: pd.DataFrame, column: str) -> np.ndarray:
 def _short(value: float | np.floating) -> str:
     if not np.isfinite(value):
         return ""
-    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.2f}"
+    return f"{value:.0f}" if abs(float(value)) >= 10 else f"{value:.2f}"
 
 
-MARKS = {  # role in the merge figure: (name in the legend, colour, symbol, size)
+MARKS: dict[str, tuple[str, str, str, int]] = {  # role in the merge figure: (name in the legend, colour, symbol, size)
     "merge": ("the merge", BLUE, "circle", 13),
     "reference": ("reference", GREEN, "diamond-open", 14),
     "best parent": ("best parent", ORANGE, "circle", 6),
@@ -97,9 +108,18 @@ def merge_figure(frame: pd.DataFrame, unit: str) -> go.Figure:
     figure.update_xaxes(title=f"{unit} (lower is better)", rangemode="tozero", row=1, col=1)
     figure.update_xaxes(title=f"cost: extra {unit}", row=1, col=2)
     figure.update_layout(
-        height=110 + 34 * len(languages), margin={"l": 10, "r": 10, "t": 10, "b": 10}, hovermode="closest",
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "entrywidth": 112, "entrywidthmode": "pixels"},
-    )  # fmt: skip
+        height=110 + 34 * len(languages),
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        hovermode="closest",
+        legend={
+            "orientation": "h",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "x": 0,
+            "entrywidth": 112,
+            "entrywidthmode": "pixels",
+        },
+    )
     return figure
 
 
@@ -112,11 +132,19 @@ def _dots(rows: pd.DataFrame, labels: dict, name: str, color: str, symbol: str, 
         "thickness": 1.5,
     }
     return go.Scatter(
-        x=rows["value"], y=rows["language"].map(labels), name=name, mode="markers", customdata=rows[["low", "high", "model"]].to_numpy(),
+        x=rows["value"],
+        y=rows["language"].map(labels),
+        name=name,
+        mode="markers",
+        customdata=rows[["low", "high", "model"]].to_numpy(),
         marker={"color": color, "symbol": symbol, "size": size, "line": {"width": 2, "color": color}},
         error_x=error if rows["low"].notna().any() else None,
-        hovertemplate="%{y}<br>" + name + " (%{customdata[2]})<br>%{x:.3f} " + unit + "<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}<extra></extra>",
-    )  # fmt: skip
+        hovertemplate="%{y}<br>"
+        + name
+        + " (%{customdata[2]})<br>%{x:.3f} "
+        + unit
+        + "<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}<extra></extra>",
+    )
 
 
 def _costs(rows: pd.DataFrame, labels: dict, unit: str) -> go.Bar:
@@ -127,9 +155,18 @@ def _costs(rows: pd.DataFrame, labels: dict, unit: str) -> go.Bar:
         "color": GREY,
     }
     return go.Bar(
-        x=rows["cost_value"], y=rows["language"].map(labels), orientation="h", marker={"color": BLUE, "opacity": 0.75}, error_x=error, showlegend=False,
-        text=[f"{v:+.1f}" if abs(v) >= 10 else f"{v:+.2f}" for v in rows["cost_value"]], textposition="inside", insidetextanchor="start",
+        x=rows["cost_value"],
+        y=rows["language"].map(labels),
+        orientation="h",
+        marker={"color": BLUE, "opacity": 0.75},
+        error_x=error,
+        showlegend=False,
+        text=[f"{v:+.1f}" if abs(v) >= 10 else f"{v:+.2f}" for v in rows["cost_value"]],
+        textposition="inside",
+        insidetextanchor="start",
         customdata=rows[["cost_low_value", "cost_high_value", "reference", "recovery"]].to_numpy(),
-        hovertemplate="%{y}<br>%{x:+.3f} " + unit + " against %{customdata[2]}<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}"
+        hovertemplate="%{y}<br>%{x:+.3f} "
+        + unit
+        + " against %{customdata[2]}<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}"
         "<br>recovery %{customdata[3]:.2f}<extra></extra>",
-    )  # fmt: skip
+    )

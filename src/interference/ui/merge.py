@@ -24,7 +24,8 @@ def introduce_merge(bench: Bench) -> None:
     monos = bench.suite.with_role("mono")
     if len(monos) > 1:
         st.markdown(
-            f"{len(monos)} models learned one language each, separately. What is left of each language when they are merged?"
+            f"{len(monos)} models learned one language each, separately. "
+            "What is left of each language when they are merged?"
         )
     else:
         st.markdown("What is left of each language when checkpoints of this suite are merged?")
@@ -78,7 +79,7 @@ def choose_setup(bench: Bench) -> Setup:
             "Controls",
             list(CONTROLS),
             selection_mode="multi",
-            format_func=CONTROLS.get,
+            format_func=lambda control: CONTROLS[control],
             key="controls",
             bind="query-params",
             help="What shrinking norms or word counts alone would give: the merge with every tensor rescaled to its "
@@ -232,9 +233,19 @@ def draw_merge(bench: Bench, recipe: "Recipe", result: "LossTable", setup: Setup
         key="merge_figure",
         alt="Losses of the merge and its reference points by language",
     )
-    st.caption(f"{recipe.label()}. Lower is better; grey is an untrained model, bars on the right are what the merge costs each language "
-               f"against its reference. {' '.join(result.notes)}")  # fmt: skip
+    st.caption(
+        f"{recipe.label()}. Lower is better; grey is an untrained model, bars on the right are what the merge costs "
+        f"each language against its reference. {' '.join(result.notes)}"
+    )
     with st.container(horizontal=True):
         draw_table(result, "merge")
-        st.download_button("Recipe as YAML", recipe.to_yaml(), "recipe.yaml", "text/yaml", on_click="ignore", icon=":material/download:",
-                           key="merge_recipe", help="For mergekit-yaml, or `interference merge recipe.yaml --out DIR`.")  # fmt: skip
+        st.download_button(
+            "Recipe as YAML",
+            recipe.to_yaml(),
+            "recipe.yaml",
+            "text/yaml",
+            on_click="ignore",
+            icon=":material/download:",
+            key="merge_recipe",
+            help="For mergekit-yaml, or `interference merge recipe.yaml --out DIR`.",
+        )

@@ -57,7 +57,8 @@ def run() -> None:
         page_title="Interference", page_icon=":material/merge:", layout="wide", initial_sidebar_state="auto"
     )
     st.html(
-        "<style>.stMainBlockContainer{padding-top:3rem;padding-bottom:2rem} [data-testid=stSidebarHeader]{height:2.5rem}</style>"
+        "<style>.stMainBlockContainer{padding-top:3rem;padding-bottom:2rem} "
+        "[data-testid=stSidebarHeader]{height:2.5rem}</style>"
     )
     page = st.navigation(build_pages())
     st.session_state["_shell"] = True
@@ -123,13 +124,22 @@ def open_bench() -> Bench:
     """The sidebar, and the suite it names. Stops the page with a message if that can't be opened."""
     with st.sidebar:
         suite = st.text_input(
-            "Suite", os.environ.get("INTERFERENCE_SUITE", ""), placeholder="built-in: ten languages", key="suite", bind="query-params",
+            "Suite",
+            os.environ.get("INTERFERENCE_SUITE", ""),
+            placeholder="built-in: ten languages",
+            key="suite",
+            bind="query-params",
             help="A suite.yaml, or a folder of checkpoint folders. Empty is the built-in suite.",
-        )  # fmt: skip
+        )
         corpus = st.text_input(
-            "Corpus", os.environ.get("INTERFERENCE_CORPUS", ""), placeholder="the suite's own", key="corpus", bind="query-params",
-            help="Parallel text: a tab-separated file with language codes in its first row, optionally a column `document`.",
-        )  # fmt: skip
+            "Corpus",
+            os.environ.get("INTERFERENCE_CORPUS", ""),
+            placeholder="the suite's own",
+            key="corpus",
+            bind="query-params",
+            help="Parallel text: a tab-separated file with language codes in its first row, optionally a column "
+            "`document`.",
+        )
         device = _choose_device()
     key = (suite.strip(), corpus.strip(), device)
     place = st.empty()
@@ -172,7 +182,10 @@ def _choose_languages(known: tuple[str, ...]) -> tuple[str, ...]:
 def compute(
     bench: Bench, slot: str, request: "Request", title: str, place: "DeltaGenerator | None" = None
 ) -> "LossTable":
-    """Run a request on the engine, newest of this session and slot wins; progress shows in `place`, which is then emptied."""
+    """Run a request on the engine, newest of this session and slot wins.
+
+    Progress shows in `place`, which is then emptied.
+    """
     evaluator, engine = _evaluator(*bench.key), _engine()
     owner = _session()
 
@@ -202,5 +215,13 @@ def draw_table(result: "LossTable", name: str) -> None:
     with st.expander("Table"):
         st.dataframe(result.frame, hide_index=True, key=f"{name}_table")
     csv = result.frame.to_csv(index=False)
-    st.download_button("Table as CSV", csv, f"{name}.csv", "text/csv", on_click="ignore", icon=":material/download:", key=f"{name}_csv",
-                       help="Every number of this page with its interval and its reference.")  # fmt: skip
+    st.download_button(
+        "Table as CSV",
+        csv,
+        f"{name}.csv",
+        "text/csv",
+        on_click="ignore",
+        icon=":material/download:",
+        key=f"{name}_csv",
+        help="Every number of this page with its interval and its reference.",
+    )

@@ -11,8 +11,12 @@ if TYPE_CHECKING:
 
 READINGS = {
     "loss": "Lower is better. A model that knows its language stands out as a pale cell in a dark row.",
-    "cost against the reference": "Zero is as good as the language's reference, positive is that many bits worse, sentence by sentence.",
-    "recovery": "1 is as good as the language's reference, 0 as bad as the untrained model, below 0 worse than untrained.",
+    "cost against the reference": (
+        "Zero is as good as the language's reference, positive is that many bits worse, sentence by sentence."
+    ),
+    "recovery": (
+        "1 is as good as the language's reference, 0 as bad as the untrained model, below 0 worse than untrained."
+    ),
 }
 
 
@@ -26,10 +30,16 @@ def draw_checkpoints(bench: Bench) -> None:
         f"{len(frame)} checkpoints, {_mergeable_sentence(groups)}", expanded=len(groups) > 1 or not bench.suite.corpus
     ):
         st.dataframe(
-            frame, hide_index=True, key="checkpoints", height="content" if len(frame) < 8 else 300,
-            column_config={"parameters": st.column_config.NumberColumn(format="localized"), "bytes": st.column_config.NumberColumn("size", format="bytes"),
-                           "why_not": st.column_config.TextColumn("why not with group 1", width="large")},
-        )  # fmt: skip
+            frame,
+            hide_index=True,
+            key="checkpoints",
+            height="content" if len(frame) < 8 else 300,
+            column_config={
+                "parameters": st.column_config.NumberColumn(format="localized"),
+                "bytes": st.column_config.NumberColumn("size", format="bytes"),
+                "why_not": st.column_config.TextColumn("why not with group 1", width="large"),
+            },
+        )
 
 
 def _mergeable_sentence(groups: tuple[tuple[str, ...], ...]) -> str:
@@ -41,8 +51,15 @@ def _mergeable_sentence(groups: tuple[tuple[str, ...], ...]) -> str:
 def choose_measure() -> str:
     """Loss, cost or recovery."""
     options = list(READINGS)
-    return st.segmented_control("Measure", options, default=options[0], key="measure", required=True, bind="query-params",
-                                help="What the cells of the heat map show.")  # fmt: skip
+    return st.segmented_control(
+        "Measure",
+        options,
+        default=options[0],
+        key="measure",
+        required=True,
+        bind="query-params",
+        help="What the cells of the heat map show.",
+    )
 
 
 def compute_suite(bench: Bench) -> "LossTable":

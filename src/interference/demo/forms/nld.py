@@ -213,5 +213,6 @@ def _determiner(phrase: Phrase, gender: str, negated: bool) -> str:
 
 def _relative(head: Phrase, tense: str) -> list[str]:
     """The relative clause of a phrase that has one."""
+    assert head.relative
     pronoun = "dat" if NOUNS[head.noun].startswith("het") and not head.plural else "die"
     return [pronoun, _phrase(head.relative.object), _final_verbs(head.relative.verb, tense, head.plural)]

@@ -156,6 +156,8 @@ def _core(clause: Clause, progressive: bool) -> str:
 
 
 def _ditransitive(clause: Clause, aspect: str) -> str:
+    assert clause.recipient
+    assert clause.object
     before, verb = DITRANSITIVE[clause.verb]
     recipient, thing = _phrase(clause.recipient, clause.tense), _phrase(clause.object, clause.tense)
     return f"{before}{recipient}{verb}{aspect}{thing}" if verb else f"{before}{aspect}{recipient}{thing}"
