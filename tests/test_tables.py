@@ -37,7 +37,7 @@ BOTH = {"eng": "mono-eng", "rus": "mono-rus"}
 
 
 def made(names=("merge",), references=None, init="init", corpus=CORPUS, rows=ROWS, **more) -> LossTable:
-    subjects = [Subject(n, ("mono-eng", "mono-rus") if n == "merge" else (n,)) for n in names]
+    subjects = [Subject(n, ("mono-eng", "mono-rus") if n == "merge" else ()) for n in names]
     return loss_table(subjects, BITS, corpus, rows, BOTH if references is None else references, init, **more)
 
 
@@ -217,10 +217,10 @@ def test_notes_say_what_the_intervals_stand_on(documents, has_documents, wanted)
 
 
 def test_units_are_one_number_in_three_measures():
-    """Sentences and bytes of one's own language and of English turn one into the other, intervals and costs too."""
+    """Sentences and bytes of one's own language and of English turn one into the other, costs too."""
     table, english = made(), float(sum(len(t.encode()) for t in CORPUS.text("eng", ROWS)))
-    plain, per_byte, per_english = (table.in_unit(unit, english) for unit in UNITS)
-    for column in ("value", "low", "high", "cost_value", "cost_low_value", "cost_high_value"):
+    plain, per_byte, per_english = map(table.in_unit, UNITS)
+    for column in ("value", "cost_value"):
         scale = plain["sentences"] / plain["bytes"]
         np.testing.assert_allclose(per_byte[column], plain[column] * scale)
         np.testing.assert_allclose(per_english[column], plain[column] * len(ROWS) / english)
@@ -228,17 +228,44 @@ def test_units_are_one_number_in_three_measures():
     np.testing.assert_allclose(per_byte["value"], table.frame["bits_per_byte"])
 
 
+def test_intervals_of_bits_per_byte_resample_the_bytes_too():
+    """Bits in proportion to bytes vary by document, their ratio does not: its interval has no width."""
+    texts = tuple("x" * n for n in (3, 9, 4, 20, 7, 5))
+    corpus = Corpus("c", {"eng": texts}, tuple("aabbcc"), True)
+    rows = np.arange(6)
+    table = loss_table([Subject("m")], {("m", "eng"): np.array([2.0 * len(t) for t in texts])}, corpus, rows, {}, None)
+    sentence, byte = table.in_unit("bits per sentence").iloc[0], table.in_unit("bits per byte").iloc[0]
+    assert sentence["high"] - sentence["low"] > 1
+    assert byte["low"] == byte["value"] == byte["high"] == 2
+
+
+def test_a_lossy_tokenizer_has_no_bits_per_byte():
+    """Where the text is not given back its bytes were not scored; bits per sentence stay."""
+    frame = made(lossy={("merge", "rus")}).frame.set_index("language")
+    assert np.isnan(frame["bits_per_byte"]["rus"]) and np.isfinite(frame["bits_per_sentence"]["rus"])
+    assert np.isfinite(frame["bits_per_byte"]["eng"])
+
+
+def test_a_checkpoint_is_not_its_own_best_parent():
+    """Without a reference only merges have parents to be compared with."""
+    frame = made(("merge", "other"), references={}).frame
+    assert frame[frame["model"] == "other"]["cost"].isna().all()
+    assert frame[frame["model"] == "merge"]["reference"].str.startswith("best parent").all()
+
+
 def test_bits_per_english_byte_equal_bits_per_byte_in_english_only():
     """A Russian sentence of the same meaning has more bytes, so its bits per byte look better than they are."""
-    english = float(sum(len(t.encode()) for t in CORPUS.text("eng", ROWS)))
-    frame = made().in_unit("bits per English byte", english).set_index("language")
+    frame = made().in_unit("bits per English byte").set_index("language")
     assert frame["value"]["eng"] == pytest.approx(frame["bits_per_byte"]["eng"])
     assert frame["value"]["rus"] > 1.5 * frame["bits_per_byte"]["rus"]
 
 
 def test_bits_per_english_byte_need_english():
+    """Without an English column there is no such unit."""
+    corpus = Corpus("c", {"rus": ("а", "б")}, ("a", "b"), True)
+    table = loss_table([Subject("m")], {("m", "rus"): np.array([1.0, 2.0])}, corpus, np.arange(2), {}, None)
     with pytest.raises(ValueError, match="English"):
-        made().in_unit("bits per English byte")
+        table.in_unit("bits per English byte")
 
 
 def test_units_leave_the_table_as_it_is():
@@ -251,4 +278,4 @@ def test_units_leave_the_table_as_it_is():
 
 def test_unknown_unit_is_refused_by_name():
     with pytest.raises(ValueError, match="furlongs"):
-        made().in_unit("furlongs", 1.0)
+        made().in_unit("furlongs")

@@ -123,6 +123,16 @@ class Checkpoint:
         return type(self._meta).__name__
 
     @property
+    def vocabulary(self) -> int:
+        """Number of rows of the output embedding."""
+        return int(self._meta.get_output_embeddings().weight.shape[0])  # type: ignore[operator]
+
+    @property
+    def positions(self) -> int | None:
+        """The longest text the model reads at once, in tokens; None where its configuration does not say."""
+        return getattr(self.config.get_text_config(), "max_position_embeddings", None)
+
+    @property
     def parameters(self) -> int:
         """Number of weights, tied ones once."""
         return sum(torch.Size(shape).numel() for shape in self.shapes.values())

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -13,3 +14,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names) or 'none'}."
+
+
+def user_path(text: str | Path) -> Path:
+    """A path as a user typed it, `~` expanded. Raises UserError for a home that is not there or an unusable name."""
+    try:
+        path = Path(text).expanduser()
+        path.exists()
+    except (RuntimeError, OSError, ValueError) as error:
+        raise UserError(f"{str(text)[:200]} is no path that can be used here: {error}. Give a file or a folder.") from None
+    return path

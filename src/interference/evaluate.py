@@ -1,8 +1,10 @@
 """Losses of checkpoints and merges of one suite on one device, remembered in the store."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,6 +22,8 @@ from interference.weights import Weights
 
 UNIGRAM = "unigram"
 _TABLES = 256  # loss tables kept in memory
+_TEXTS = 512  # tokenised languages kept in memory
+_MERGING = 1  # raised when a merge method gives other numbers than before, so that stored ones are not taken for its
 Model = str | Recipe
 Check = Callable[[], None]
 Progress = Callable[[float], None]
@@ -48,7 +52,8 @@ class Evaluator:
         self._models: dict[str, torch.nn.Module] = {}
         self._held: dict[torch.nn.Module, Model] = {}
         self._tables: OrderedDict[Request, LossTable] = OrderedDict()
-        self._texts: dict[tuple[str, str], TokenizedText] = {}
+        self._texts: OrderedDict[tuple[str, str, bytes], TokenizedText] = OrderedDict()
+        self._files = _stamps(suite)
 
     def table(
         self, request: Request, check: Check = lambda: None, progress: Progress = lambda share: None
@@ -64,7 +69,7 @@ class Evaluator:
     def _measure(self, request: Request, check: Check, progress: Progress) -> LossTable:
         self.check_languages(request.languages)
         rows = self.corpus.rows(request.sentences)
-        subjects = [Subject(name, _parents(model)) for name, model in request.models]
+        subjects = [Subject(name, model.models if isinstance(model, Recipe) else ()) for name, model in request.models]
         wanted: dict[str, Model] = dict(self._companions(request)) | dict(request.models)
         bits, done = {}, 0
         for name, model in wanted.items():
@@ -75,6 +80,8 @@ class Evaluator:
                 progress(done / (len(wanted) * len(request.languages)))
         references = {language: self.suite.reference(language) for language in request.languages}
         init = self.suite.init.name if self.suite.init else None
+        scored = {name: self._scored_by(model) for name, model in request.models}
+        lossy, notes = self._tokenization(scored, request.languages, rows)
         return loss_table(
             subjects,
             bits,
@@ -84,7 +91,48 @@ class Evaluator:
             init,
             request.languages,
             has_roles=any(c.role != "other" for c in self.suite.checkpoints),
+            lossy=lossy,
+            notes=notes,
+            provenance=self._provenance(scored),
         )
+
+    def _scored_by(self, model: Model) -> Checkpoint:
+        """The checkpoint whose tokenizer and context a model is scored with."""
+        return self.suite.checkpoints[0] if model == UNIGRAM else self.suite[_parents(model)[0]]
+
+    def _tokenization(
+        self, scored: Mapping[str, Checkpoint], languages: Sequence[str], rows: np.ndarray
+    ) -> tuple[set[tuple[str, str]], tuple[str, ...]]:
+        """Which cells have no bits per byte because their tokenizer loses text, and what to say beside the numbers."""
+        lossy, notes = set(), {}
+        for (name, checkpoint), language in product(scored.items(), languages):
+            text = self._text(checkpoint, language, rows)
+            tokens, unknown = sum(map(len, text.ids)), sum(text.unknown)
+            if unknown or not all(text.lossless):
+                lossy.add((name, language))
+                lost = len(rows) - sum(text.lossless)
+                notes[f"{checkpoint.digest_of_tokenizer} {language}"] = (
+                    f"The tokenizer of {checkpoint.name} does not give {lost} of {len(rows)} sentences of {language} back; "
+                    f"{unknown / tokens:.1%} of its tokens are UNK, each counted as log2 of the vocabulary; no bits per byte."
+                )
+            limit = checkpoint.positions
+            if limit and (long := sum(len(ids) > limit for ids in text.ids)):
+                notes[f"{limit} {language}"] = f"{long} sentences of {language} are read in windows of {limit} tokens."
+        prefixes = sorted({self._text(c, languages[0], rows).prefix_name for c in scored.values()})
+        notes["prefix"] = f"Each sentence follows {' or '.join(prefixes)}; float32 on {self.device}."
+        return lossy, tuple(notes.values())
+
+    def _provenance(self, scored: Mapping[str, Checkpoint]) -> dict[str, str]:
+        return {
+            "suite": self.suite.name,
+            "corpus_sha256": digest([self.corpus.digest(language) for language in self.corpus.languages]),
+            "tokenizer_sha256": "+".join(sorted({c.digest_of_tokenizer for c in scored.values()})),
+            "scoring": f"{CONVENTION}; float32 on {self.device}; torch {torch.__version__}",
+        }
+
+    def changed(self) -> bool:
+        """Whether a file of the suite has changed on disk since it was opened: then open it again."""
+        return self._files != _stamps(self.suite)
 
     def check_languages(self, languages: Iterable[str]) -> None:
         for language in languages:
@@ -118,23 +166,23 @@ class Evaluator:
         return known[rows]
 
     def _key(self, model: Model, language: str) -> str:
-        return bits_key(model_digest(self.suite, model), self.corpus, language, self.device.type)
+        """The store's key. What ships was computed on a CPU and serves every device: they agree within 0.01 bits."""
+        shipped, own = (bits_key(model_digest(self.suite, model), self.corpus, language, d) for d in ("cpu", self.device.type))
+        return shipped if self._store.ships(shipped) else own
 
     def _compute(self, model: Model, language: str, rows: np.ndarray, check: Check) -> np.ndarray:
         if model == UNIGRAM:
             return self._unigram(language, rows)
         try:
-            network = self.put(model)
-            limit = getattr(network.config, "max_position_embeddings", None)
-            first = self.suite[_parents(model)[0]]
-            text = _select(self._text(first, language), rows)
-            _check_ids(first, text)
-            return sentence_bits(network, text, limit=limit, check=check)
-        except torch.OutOfMemoryError:
+            network, first = self.put(model), self._scored_by(model)
+            return sentence_bits(network, self._text(first, language, rows), limit=first.positions, check=check)
+        except RuntimeError as error:  # CUDA has its own kind of error for this, the CPU has not
+            if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
+                raise
             torch.cuda.empty_cache()
             raise UserError(
-                f"{self.device} ran out of memory while scoring {_name(model)} on {language}. "
-                "Use --device cpu, fewer models or a smaller suite."
+                f"{self.device} ran out of memory while scoring {_name(model)} on {language}. Use another device, fewer "
+                "models or a smaller suite."
             ) from None
 
     def _unigram(self, language: str, rows: np.ndarray) -> np.ndarray:
@@ -142,12 +190,11 @@ class Evaluator:
         dev = self.corpus.halves["dev"]
         if not len(dev):
             raise UserError(
-                "A unigram model is fitted on the dev half, and a corpus without documents has none. "
-                "Add a document column."
+                "A unigram model is fitted on the dev half, and a corpus without documents has none. Add a document "
+                "column."
             )
-        first = self.suite.checkpoints[0]
-        text = self._text(first, language)
-        return unigram_bits([text.ids[row] for row in dev], _select(text, rows), first.config.vocab_size)
+        first = self._scored_by(UNIGRAM)
+        return unigram_bits(self._text(first, language, dev).ids, self._text(first, language, rows), first.vocabulary)
 
     def put(self, model: Model) -> torch.nn.Module:
         """The network holding a checkpoint's or a merge's weights; they stay until another model is put."""
@@ -184,16 +231,20 @@ class Evaluator:
             self._models[key] = build(self.suite[name].config, self.device)
         return self._models[key]
 
-    def _text(self, checkpoint: Checkpoint, language: str) -> TokenizedText:
-        key = (checkpoint.digest_of_tokenizer, language)
+    def _text(self, checkpoint: Checkpoint, language: str, rows: np.ndarray) -> TokenizedText:
+        key = (checkpoint.digest_of_tokenizer, language, rows.tobytes())
         if key not in self._texts:
-            self._texts[key] = tokenize(checkpoint.tokenizer, self.corpus.sentences[language])
+            self._texts[key] = tokenize(checkpoint.tokenizer, self.corpus.text(language, rows))
+            _check_ids(checkpoint, self._texts[key])
+            if len(self._texts) > _TEXTS:
+                self._texts.popitem(last=False)
+        self._texts.move_to_end(key)
         return self._texts[key]
 
 
 def _check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:
     """Raise UserError where a token has no row in the embedding."""
-    highest, size = max([text.prefix, *(i for ids in text.ids for i in ids)]), checkpoint.config.vocab_size
+    highest, size = max([text.prefix, *(i for ids in text.ids for i in ids)]), checkpoint.vocabulary
     if highest >= size:
         raise UserError(
             f"{checkpoint.name}: the tokenizer in {checkpoint.path} gives token {highest}, its config.json has a "
@@ -209,11 +260,11 @@ def _name(model: Model) -> str:
     return model if isinstance(model, str) else f"the {model.method} merge"
 
 
-def _select(text: TokenizedText, rows: np.ndarray) -> TokenizedText:
-    return TokenizedText(
-        tuple(text.ids[row] for row in rows), text.prefix, text.prefix_name, tuple(text.unknown[row] for row in rows),
-        tuple(text.lossless[row] for row in rows), text.unknown_id,
-    )  # fmt: skip
+def _stamps(suite: Suite) -> dict[Path, tuple[int, int]]:
+    """Size and time of change of every file that a suite was opened from."""
+    files = [f for c in suite.checkpoints for f in c.path.iterdir()]
+    files += suite.path.parent.glob("*.*") if suite.path and suite.path.is_file() else []
+    return {f: (f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()}
 
 
 def model_digest(suite: Suite, model: Model) -> str:
@@ -222,7 +273,7 @@ def model_digest(suite: Suite, model: Model) -> str:
         return digest(UNIGRAM, suite.checkpoints[0].digest)
     if isinstance(model, str):
         return suite[model].digest
-    return digest(model.digest(), [suite[name].digest for name in model.needed])
+    return digest(model.digest(), [suite[name].digest for name in model.needed], _MERGING, torch.__version__)
 
 
 def bits_key(model: str, corpus: Corpus, language: str, device_type: str) -> str:

@@ -139,7 +139,8 @@ def _batch_bits(
 
 def _token_nats(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tensor) -> Float[Tensor, " token"]:
     """-ln p of the scored tokens in row order, float64 on the CPU."""
-    vocabulary: int = model.config.vocab_size  # type: ignore[union-attr, assignment]
+    # Composite configurations keep the size of the vocabulary one level down.
+    vocabulary: int = getattr(model.config, "vocab_size", None) or model.get_output_embeddings().weight.shape[0]  # type: ignore
     rows = max(1, _LOGIT_ELEMENTS // (ids.shape[1] * vocabulary))
     found = []
     for start in range(0, len(ids), rows):

@@ -9,29 +9,32 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import bootstrap, permutation_test, sem, ttest_rel
 
-RESAMPLES = 1999
+RESAMPLES = 999
 LEVEL = 0.95
 
 
 def clustered_means(
-    values: Float[np.ndarray, "series sentence"], clusters: Sequence[str]
+    values: Float[np.ndarray, "series sentence"],
+    clusters: Sequence[str],
+    sizes: Float[np.ndarray, "series sentence"] | None = None,
 ) -> tuple[Float[np.ndarray, " series"], Float[np.ndarray, " series"], Float[np.ndarray, " series"]]:
     """Mean of each series and its 95 % interval, documents resampled with replacement (BCa bootstrap).
 
-    For paired costs give the paired differences. All series see the same resampled documents. With fewer than two
-    documents there is no interval (NaN); a series that does not vary between documents has one of no width.
+    With `sizes` it is the sum of the values over the sum of the sizes: bits per byte from bits and bytes. For paired
+    costs give the paired differences. All series see the same resampled documents. With fewer than two documents there
+    is no interval (NaN); a series that does not vary between documents has one of no width.
     """
-    means = values.mean(axis=1)
+    sizes = np.ones_like(values) if sizes is None else sizes
+    means = values.sum(axis=1) / sizes.sum(axis=1)
     _, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    counts = np.bincount(codes).astype(float)
-    if len(counts) < 2:
+    if codes.max() < 1:
         return means, np.full_like(means, np.nan), np.full_like(means, np.nan)
-    sums = np.stack([np.bincount(codes, weights=row) for row in values])
+    sums, counts = (np.stack([np.bincount(codes, weights=row) for row in rows]) for rows in (values, sizes))
     low, high = means.copy(), means.copy()
     varying = np.ptp(sums / counts, axis=1) > 1e-12 * np.maximum(1.0, np.abs(means))
     for method in ("BCa", "percentile"):
         if varying.any():
-            low[varying], high[varying] = _interval(sums[varying], counts, method)
+            low[varying], high[varying] = _interval(sums[varying], counts[varying], method)
         varying = ~np.isfinite(low) | ~np.isfinite(high)  # BCa has no answer where a jackknife has no spread
     return means, low, high
 
@@ -43,7 +46,7 @@ def _interval(sums: np.ndarray, counts: np.ndarray, method: str) -> tuple[np.nda
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a degenerate BCa warns and answers NaN, which the caller handles
         found = bootstrap(
-            (sums, np.broadcast_to(counts, sums.shape)), ratio, axis=-1, paired=True, vectorized=True, batch=250,
+            (sums, counts), ratio, axis=-1, paired=True, vectorized=True, batch=250,
             n_resamples=RESAMPLES, confidence_level=LEVEL, method=method, rng=np.random.default_rng(0),
         ).confidence_interval  # fmt: skip
     return np.asarray(found.low), np.asarray(found.high)

@@ -60,6 +60,10 @@ class Store:
             "folder in INTERFERENCE_CACHE."
         )
 
+    def ships(self, key: str) -> bool:
+        """Whether the array of this key came with the package."""
+        return key in self._shipped
+
     def read(self, key: str, length: int) -> np.ndarray:
         """Bits of all sentences of one text, float64 `[sentence]`, NaN where unknown."""
         if key in self._shipped:

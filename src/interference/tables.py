@@ -1,7 +1,7 @@
 """Tidy tables of results. No torch: bits come in as arrays, frames with checked columns go out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,8 @@ COLUMNS = (
     "model", "language", "sentences", "bits", "bytes", "bits_per_sentence", "bits_per_sentence_low",
     "bits_per_sentence_high", "bits_per_byte", "cost", "cost_low", "cost_high", "reference", "recovery",
 )  # fmt: skip
-UNITS = {
-    "bits per sentence": "bits_per_sentence",
-    "bits per byte": "bits_per_byte",
-    "bits per English byte": "bits_per_english_byte",
-}
+UNIT_COLUMNS = ("value", "low", "high", "cost_value", "cost_low_value", "cost_high_value")
+UNITS = ("bits per sentence", "bits per byte", "bits per English byte")
 BEST_PARENT = "best parent"
 
 
@@ -33,11 +30,15 @@ class Subject:
 class LossTable:
     """Losses of models by language. `frame` has exactly COLUMNS; bits are totals over `sentences` sentences.
 
-    `notes` are sentences that belong beside the numbers: what was scored, and why a column is empty.
+    `units` holds for each unit the loss and the paired cost of every row with their intervals (UNIT_COLUMNS). `notes`
+    are sentences that belong beside the numbers: what was scored, and why a column is empty. `provenance` is what
+    every copy of the numbers should carry: text, tokenizer and device.
     """
 
     frame: pd.DataFrame
     notes: tuple[str, ...] = ()
+    units: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if tuple(self.frame.columns) != COLUMNS:
@@ -45,28 +46,11 @@ class LossTable:
         if len(self.frame) and not np.isfinite(self.frame["bits"].to_numpy(dtype=float)).all():
             raise ValueError("a loss table holds finite bits only")
 
-    def in_unit(self, unit: str, english_bytes: float | None = None) -> pd.DataFrame:
-        """The frame with `value`, `low`, `high` in the unit asked for: a key of UNITS."""
-        frame = self.frame.copy()
-        scale = _scale(frame, unit, english_bytes)
-        frame["value"] = frame["bits"] / frame["sentences"] * scale
-        frame["low"], frame["high"] = (frame[f"bits_per_sentence_{side}"] * scale for side in ("low", "high"))
-        for column in ("cost", "cost_low", "cost_high"):
-            frame[f"{column}_value"] = frame[column] * scale
-        return frame
-
-
-def _scale(frame: pd.DataFrame, unit: str, english_bytes: float | None) -> pd.Series:
-    """What bits per sentence are multiplied by; `english_bytes` are those of the same sentences in English."""
-    if unit == "bits per sentence":
-        return pd.Series(1.0, frame.index)
-    if unit == "bits per byte":
-        return frame["sentences"] / frame["bytes"]
-    if unit not in UNITS:
-        raise ValueError(f"unknown unit '{unit}'; known: {', '.join(UNITS)}")
-    if english_bytes is None:
-        raise ValueError("bits per English byte need an English column in the corpus")
-    return frame["sentences"] / english_bytes
+    def in_unit(self, unit: str) -> pd.DataFrame:
+        """The frame with UNIT_COLUMNS in the unit asked for. Raises ValueError for one that the text has not."""
+        if unit not in self.units:
+            raise ValueError(f"no unit '{unit}' in this table; it has: {', '.join(self.units)}")
+        return self.frame.join(self.units[unit])
 
 
 def loss_table(
@@ -78,12 +62,16 @@ def loss_table(
     init: str | None,
     languages: Sequence[str] | None = None,
     has_roles: bool = True,
+    lossy: Collection[tuple[str, str]] = (),
+    notes: Sequence[str] = (),
+    provenance: Mapping[str, str] | None = None,
 ) -> LossTable:
     """One row for each subject and language, subjects in order.
 
     `bits[model, language]` are bits by sentence over `rows`, for the subjects and whatever they are compared with.
     The cost is counted from the language's reference, else from the best of the subject's parents; recovery is
-    (init - model) / (init - reference) and empty where there is no init or no reference.
+    (init - model) / (init - reference) and empty where there is no init or no reference. Cells in `lossy` (model,
+    language), whose tokenizer does not give the text back, have no bits per byte.
     """
     cells = [
         _Cell(subject.name, language, _reference(subject, language, bits, references, has_roles))
@@ -91,25 +79,51 @@ def loss_table(
         for language in languages or corpus.languages
     ]
     documents = [corpus.documents[row] for row in rows]
-    sizes = {lang: sum(len(text.encode()) for text in corpus.text(lang, rows)) for lang in {c.language for c in cells}}
-    own = _intervals([bits[c.model, c.language] for c in cells], documents)
-    costs = _intervals([_paired(c, bits) for c in cells], documents)
+    own = [bits[c.model, c.language] for c in cells]
+    costs = [_paired(c, bits) for c in cells]
+    units = {unit: _unit_frame(unit, cells, own, costs, corpus, rows, lossy) for unit in known_units(corpus)}
+    sentence, byte = units["bits per sentence"].to_numpy(), units["bits per byte"]["value"].to_numpy()
+    totals = {lang: int(_bytes(corpus, lang, rows).sum()) for lang in {c.language for c in cells}}
     records = [
-        (
-            c.model,
-            c.language,
-            len(rows),
-            float(bits[c.model, c.language].sum()),
-            sizes[c.language],
-            *own[i],
-            float(bits[c.model, c.language].sum() / sizes[c.language]),
-            *costs[i],
-            c.reference_label,
-            _recovery(c, bits, init),
-        )
+        (c.model, c.language, len(rows), float(own[i].sum()), totals[c.language], *sentence[i, :3], byte[i],
+         *sentence[i, 3:], c.reference_label, _recovery(c, bits, init))
         for i, c in enumerate(cells)
-    ]
-    return LossTable(pd.DataFrame(records, columns=list(COLUMNS)), _notes(corpus, rows, init, cells))
+    ]  # fmt: skip
+    frame = pd.DataFrame(records, columns=list(COLUMNS))
+    return LossTable(frame, (*_notes(corpus, documents, init, cells), *notes), units, provenance or {})
+
+
+def known_units(corpus: Corpus) -> tuple[str, ...]:
+    """The units a corpus can be measured in: those of English bytes need an English column."""
+    return UNITS if "eng" in corpus.languages else UNITS[:2]
+
+
+def _bytes(corpus: Corpus, language: str, rows: np.ndarray) -> np.ndarray:
+    """UTF-8 bytes of each sentence."""
+    return np.array([len(text.encode()) for text in corpus.text(language, rows)], dtype=float)
+
+
+def _unit_frame(
+    unit: str,
+    cells: Sequence["_Cell"],
+    own: Sequence[np.ndarray],
+    costs: Sequence[np.ndarray | None],
+    corpus: Corpus,
+    rows: np.ndarray,
+    lossy: Collection[tuple[str, str]],
+) -> pd.DataFrame:
+    """Loss and paired cost of every cell in one unit, the denominators resampled with the documents."""
+    documents = [corpus.documents[row] for row in rows]
+    if unit == "bits per sentence":
+        sizes = dict.fromkeys((c.language for c in cells), np.ones(len(rows)))
+    else:
+        sizes = {c.language: _bytes(corpus, "eng" if "English" in unit else c.language, rows) for c in cells}
+    undefined = [unit == "bits per byte" and (c.model, c.language) in lossy for c in cells]
+    values = [None if bad else one for bad, one in zip(undefined, own, strict=True)]
+    paired = [None if bad else one for bad, one in zip(undefined, costs, strict=True)]
+    scale = [sizes[c.language] for c in cells]
+    columns = [(*a, *b) for a, b in zip(_intervals(values, documents, scale), _intervals(paired, documents, scale), strict=True)]
+    return pd.DataFrame(columns, columns=list(UNIT_COLUMNS), dtype=float)
 
 
 @dataclass(frozen=True)
@@ -129,12 +143,15 @@ def _paired(cell: _Cell, bits: Mapping[tuple[str, str], np.ndarray]) -> np.ndarr
     return bits[cell.model, cell.language] - bits[cell.reference[0], cell.language] if cell.reference else None
 
 
-def _intervals(series: Sequence[np.ndarray | None], documents: Sequence[str]) -> list[tuple[float, float, float]]:
-    """Mean, low and high of each series; NaN for those that are None."""
+def _intervals(
+    series: Sequence[np.ndarray | None], documents: Sequence[str], sizes: Sequence[np.ndarray]
+) -> list[tuple[float, float, float]]:
+    """Ratio to the sizes, low and high of each series; NaN for those that are None."""
     present = [i for i, values in enumerate(series) if values is not None]
     found: list[tuple[float, float, float]] = [(np.nan, np.nan, np.nan)] * len(series)
     if present:
-        means, low, high = clustered_means(np.stack([values for values in series if values is not None]), documents)
+        values = np.stack([values for values in series if values is not None])
+        means, low, high = clustered_means(values, documents, np.stack([sizes[i] for i in present]))
         for place, i in enumerate(present):
             found[i] = (float(means[place]), float(low[place]), float(high[place]))
     return found
@@ -166,17 +183,18 @@ def _reference(
     return best, f"{BEST_PARENT}: {best}"
 
 
-def _notes(corpus: Corpus, rows: np.ndarray, init: str | None, cells: Sequence[_Cell]) -> tuple[str, ...]:
-    halves = corpus.halves
-    clusters = len({corpus.documents[row] for row in rows})
+def _notes(
+    corpus: Corpus, documents: Sequence[str], init: str | None, cells: Sequence[_Cell]
+) -> tuple[str, ...]:
+    halves, clusters = corpus.halves, len(set(documents))
     if len(halves["dev"]):
         notes = [
-            f"{len(rows)} of {len(halves['test'])} sentences of the test half, {clusters} documents; "
+            f"{len(documents)} of {len(halves['test'])} sentences of the test half, {clusters} documents; "
             "intervals are 95 %, by document."
         ]
     else:
         kind = "one document" if corpus.has_documents else "no document column: each sentence is its own cluster"
-        notes = [f"{len(rows)} of {len(halves['test'])} sentences ({kind}); intervals are 95 %."]
+        notes = [f"{len(documents)} of {len(halves['test'])} sentences ({kind}); intervals are 95 %."]
     if clusters < 2:
         notes.append("No intervals: they need at least two documents.")
     if any(cell.reference is None for cell in cells):

@@ -14,7 +14,10 @@ from interference.suite import Suite, difference
 from interference.tables import LossTable
 
 MERGE = "merge"
-CONTROLS = {MERGE: "merge", "merge, rescaled": "rescaled", UNIGRAM: "unigram"}
+RESCALED = "merge, rescaled"
+PERFECT = "perfect model"
+CONTROLS = {MERGE: "merge", RESCALED: "rescaled", UNIGRAM: "unigram"}
+FAVOURED = 0.55
 
 
 def suite_table(suite: Suite) -> pd.DataFrame:
@@ -67,7 +70,7 @@ def merge_view(table: LossTable, recipe: Recipe, suite: Suite, rows: np.ndarray,
     """
     corpus = suite.corpus
     assert corpus is not None  # an evaluator made the table, and it refuses suites without one
-    frame = table.in_unit(unit, english_bytes(corpus, rows))
+    frame = table.in_unit(unit)
     parts = [frame[frame["model"] == name].assign(role=role) for name, role in CONTROLS.items()]
     for language, group in frame.groupby("language", sort=False):
         named = {"reference": suite.reference(str(language)), "untrained": suite.init and suite.init.name}
@@ -80,7 +83,7 @@ def merge_view(table: LossTable, recipe: Recipe, suite: Suite, rows: np.ndarray,
 
 def suite_view(table: LossTable, corpus: Corpus, rows: np.ndarray, unit: str) -> pd.DataFrame:
     """The rows of the Suite page's heat map: `table` in a unit, the perfect model first."""
-    frame = table.in_unit(unit, english_bytes(corpus, rows))
+    frame = table.in_unit(unit)
     return pd.concat([perfect_model(frame, corpus, rows), frame], ignore_index=True)
 
 
@@ -90,12 +93,8 @@ def perfect_model(frame: pd.DataFrame, corpus: Corpus, rows: np.ndarray) -> pd.D
     cells = cells[cells["language"].isin(list(corpus.entropy))]
     bits = [float(np.mean([corpus.entropy[language][row] for row in rows])) for language in cells["language"]]
     empty = dict.fromkeys(["low", "high", "cost_value", "cost_low_value", "cost_high_value", "recovery"], np.nan)
-    return cells.assign(model="perfect model", value=bits * (cells["value"] / cells["bits_per_sentence"]), **empty)
-
-
-def english_bytes(corpus: Corpus, rows: np.ndarray) -> float | None:
-    """Bytes of the rows in English, None where the corpus has none."""
-    return sum(len(t.encode()) for t in corpus.text("eng", rows)) if "eng" in corpus.languages else None
+    scale = (cells["value"] / cells["bits_per_sentence"]).to_numpy()
+    return cells.assign(model=PERFECT, value=bits * scale, **empty)
 
 
 def merge_request(
@@ -104,13 +103,23 @@ def merge_request(
     """What a merge's figure needs: the merge, the controls asked for, its parents, the references and init."""
     models: list[tuple[str, str | Recipe]] = [(MERGE, recipe)]
     if "rescaled" in controls:
-        models.append(("merge, rescaled", replace(recipe, post=("rescale",))))
+        models.append((RESCALED, replace(recipe, post=("rescale",))))
     if UNIGRAM in controls:
         models.append((UNIGRAM, UNIGRAM))
     references = [suite.reference(language) for language in languages]
     companions = [*recipe.models, *references, suite.init.name if suite.init else None]
     models += [(name, name) for name in dict.fromkeys(companions) if name]
     return Request(tuple(models), tuple(languages), sentences)
+
+
+def presets(parents: Sequence[str], one: str) -> dict[str, tuple[dict[str, float], str]]:
+    """Coefficients of each preset with its caption, to the sliders' two digits."""
+    rest = round((1 - FAVOURED) / max(len(parents) - 1, 1), 2)
+    return {
+        "Equal": (dict.fromkeys(parents, round(1 / len(parents), 2)), "The same coefficient for every parent."),
+        "Only": ({p: float(p == one) for p in parents}, f"All of {one}, nothing of the others."),
+        "Favour": ({p: FAVOURED if p == one else rest for p in parents}, f"{FAVOURED} of {one}, {rest} of each other."),
+    }
 
 
 def merge_sentence(frame: pd.DataFrame, unit: str) -> str:

@@ -88,10 +88,11 @@ MARKS: dict[str, tuple[str, str, str, int]] = {  # role in the merge figure: (na
 }
 
 
-def merge_figure(frame: pd.DataFrame, unit: str) -> go.Figure:
+def merge_figure(frame: pd.DataFrame, unit: str, label: str) -> go.Figure:
     """One line per language: bits on the left, the merge's paired cost on the right.
 
-    `frame` has language, role (a key of MARKS), value, low, high, and for the role merge cost_value and its sides.
+    `label` says what was merged; it stands in the figure with the number of sentences, so that a copy keeps them.
+    `frame` has language, role (a key of MARKS), sentences, value, low, high, and for the role merge cost_value and its sides.
     """
     languages = list(dict.fromkeys(frame["language"]))
     labels = {code: language_name(code) for code in languages}
@@ -105,21 +106,16 @@ def merge_figure(frame: pd.DataFrame, unit: str) -> go.Figure:
         figure.add_trace(_costs(merge, labels, unit), row=1, col=2)
     figure.add_vline(x=0, line={"color": GREEN, "dash": "dot", "width": 1}, row=1, col=2)
     figure.update_yaxes(autorange="reversed", categoryorder="array", categoryarray=list(labels.values()), showgrid=True)
+    title = f"{label}; {frame['sentences'].iloc[0]} sentences per language"
     figure.update_xaxes(title=f"{unit} (lower is better)", rangemode="tozero", row=1, col=1)
     figure.update_xaxes(title=f"cost: extra {unit}", row=1, col=2)
     figure.update_layout(
-        height=110 + 34 * len(languages),
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        height=130 + 33 * len(languages),
+        margin={"l": 10, "r": 10, "t": 70, "b": 10},
         hovermode="closest",
-        legend={
-            "orientation": "h",
-            "y": 1.02,
-            "yanchor": "bottom",
-            "x": 0,
-            "entrywidth": 112,
-            "entrywidthmode": "pixels",
-        },
-    )
+        title={"text": title, "font": {"size": 13}, "x": 0, "y": 0.99, "yanchor": "top"},
+        legend={"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0, "entrywidth": 108, "entrywidthmode": "pixels"},
+    )  # fmt: skip
     return figure
 
 

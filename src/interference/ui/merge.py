@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from interference.tables import LossTable
 
 SENTENCES = 150
-FAVOURED = 0.55
 CONTROLS = {"rescaled": "rescaled merge", "unigram": "unigram model"}
 
 
@@ -158,41 +157,25 @@ def choose_recipe(setup: Setup) -> "Recipe | None":
 
 
 def _choose_weights(method: "Method", parents: tuple[str, ...]) -> tuple[float, ...]:
+    from interference.views import presets
+
     low, high = (-1.0, 2.0) if method.needs_base else (0.0, 1.0)
     keys = {parent: f"weight {method.takes} {parent}" for parent in parents}
-    equal = dict.fromkeys(parents, round(1 / len(parents), 2))
-    for parent, key in keys.items():
-        st.session_state.setdefault(key, equal[parent])
-    _choose_preset(parents, keys, equal)
+    for parent, value in presets(parents, parents[0])["Equal"][0].items():
+        st.session_state.setdefault(keys[parent], value)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        one = st.selectbox(
+            "One parent", parents, key="one parent", width=125, label_visibility="collapsed", persist_state="session",
+            help="The parent that Only and Favour are about.",
+        )  # fmt: skip
+        for label, (values, caption) in presets(parents, one).items():
+            chosen = {keys[parent]: value for parent, value in values.items()}
+            st.button(label, key=f"preset {label}", help=caption, on_click=_set, args=(chosen,))
     columns = st.columns(2, gap="small")
     for number, parent in enumerate(parents):
         column = columns[number * 2 // len(parents)] if len(parents) > 1 else columns[0]
-        column.slider(parent, low, high, step=0.01, key=keys[parent])
+        column.slider(parent, low, high, step=0.01, key=keys[parent], persist_state="session")
     return tuple(round(float(st.session_state[key]), 4) for key in keys.values())
-
-
-def _choose_preset(parents: tuple[str, ...], keys: dict[str, str], equal: dict[str, float]) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        rest = round((1 - FAVOURED) / max(len(parents) - 1, 1), 2)
-        caption = "The same coefficient for every parent."
-        _preset_button("Equal", keys, equal, caption)
-        one = st.selectbox(
-            "One parent",
-            parents,
-            key="one parent",
-            width=150,
-            label_visibility="collapsed",
-            help="For Only and Favour.",
-        )
-        _preset_button("Only", keys, {p: float(p == one) for p in parents}, f"All of {one}, nothing of the others.")
-        favour = {p: FAVOURED if p == one else rest for p in parents}
-        _preset_button("Favour", keys, favour, f"{FAVOURED} of {one}, {rest} of each other.")
-
-
-def _preset_button(label: str, keys: dict[str, str], values: dict[str, float], caption: str) -> None:
-    st.button(
-        label, key=f"preset {label}", help=caption, on_click=_set, args=({keys[p]: v for p, v in values.items()},)
-    )
 
 
 def _set(values: dict[str, Any]) -> None:
@@ -206,9 +189,9 @@ def _choose_value(method: "Method", argument: "Argument") -> Any:
     control, key = argument.control, f"{method.name} {argument.name}"
     caption = control.caption.capitalize() + "."
     if not isinstance(control, Knob):
-        return st.toggle(argument.name, bool(argument.default), key=key, help=caption)
+        return st.toggle(argument.name, bool(argument.default), key=key, help=caption, persist_state="session")
     low, high, default, step = (float(x) for x in (control.low, control.high, argument.default, control.step))
-    return round(st.slider(argument.name, low, high, default, step, key=key, help=caption, width=220), 4)
+    return round(st.slider(argument.name, low, high, default, step, key=key, help=caption, width=220, persist_state="session"), 4)
 
 
 def compute_merge(bench: Bench, recipe: "Recipe", setup: Setup, place: "DeltaGenerator") -> "LossTable":
@@ -216,7 +199,7 @@ def compute_merge(bench: Bench, recipe: "Recipe", setup: Setup, place: "DeltaGen
     from interference.views import merge_request
 
     request = merge_request(recipe, bench.suite, bench.languages, setup.sentences, setup.controls)
-    return compute(bench, "merge", request, "Merging and scoring", place)
+    return compute(bench, request, "Merging and scoring", place)
 
 
 def draw_merge(bench: Bench, recipe: "Recipe", result: "LossTable", setup: Setup) -> None:
@@ -228,7 +211,7 @@ def draw_merge(bench: Bench, recipe: "Recipe", result: "LossTable", setup: Setup
     frame = merge_view(result, recipe, bench.suite, rows, bench.unit)
     st.markdown(merge_sentence(frame, bench.unit))
     st.plotly_chart(
-        merge_figure(frame, bench.unit),
+        merge_figure(frame, bench.unit, recipe.label()),
         config=EXPORT,
         key="merge_figure",
         alt="Losses of the merge and its reference points by language",
@@ -238,7 +221,7 @@ def draw_merge(bench: Bench, recipe: "Recipe", result: "LossTable", setup: Setup
         f"each language against its reference. {' '.join(result.notes)}"
     )
     with st.container(horizontal=True):
-        draw_table(result, "merge")
+        draw_table(result, "merge", recipe=recipe.to_yaml())
         st.download_button(
             "Recipe as YAML",
             recipe.to_yaml(),

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from interference.errors import UserError
+from interference.errors import UserError, user_path
 from interference.languages import language_name
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from interference.suite import Suite
     from interference.tables import LossTable
 
-UNITS = ("bits per sentence", "bits per byte", "bits per English byte")
 EXPORT = {"toImageButtonOptions": {"format": "svg", "scale": 2}, "displaylogo": False}
 
 
@@ -44,7 +44,7 @@ class Bench:
 
 def build_pages() -> list[Any]:
     """The pages in the order of the menu; the merge comes first."""
-    folder = Path(os.environ.get("INTERFERENCE_PAGES", "pages"))
+    folder = Path("pages")
     return [
         st.Page(folder / "merge.py", title="Merge", icon=":material/merge:", default=True),
         st.Page(folder / "suite.py", title="Suite", icon=":material/grid_on:", url_path="suite"),
@@ -74,11 +74,12 @@ def ensure_shell() -> None:
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Show a user's mistake as a message where it was made; the page goes on."""
+    """Show a user's mistake as a message where it was made, and draw no further; the widgets stay alive."""
     try:
         yield
     except UserError as error:
         st.error(str(error), icon=":material/error:")
+        st.stop()
 
 
 @st.cache_resource(show_spinner=False)
@@ -87,37 +88,55 @@ def _engine() -> "Engine":
     import gc
 
     import plotly.graph_objects
-    import torch
-    import transformers  # noqa: F401
 
+    import interference.evaluate  # noqa: F401 - torch and transformers with it
     from interference.engine import Engine
 
     plotly.graph_objects.Figure()  # loads the validators
-    torch.set_num_threads(max(1, os.cpu_count() or 1))
     gc.collect()
     gc.freeze()  # the collector runs after every rerun, and would walk all of torch each time
     return Engine()
 
 
-@st.cache_resource(show_spinner=False, max_entries=4)
 def _evaluator(suite: str, corpus: str, device: str) -> Any:
-    """One evaluator for each suite, corpus and device; made and used on the engine's thread alone."""
+    """The evaluator of a suite, a corpus and a device, made anew when their files have changed."""
+    _engine()  # the heavy imports first
+    from interference.weights import pick_device
+
+    key = (suite, corpus, str(pick_device(device or None)))
+    evaluator = _open(*key, stamp(corpus))
+    if evaluator.changed():
+        _open.clear(*key, stamp(corpus))
+        evaluator = _open(*key, stamp(corpus))
+    return evaluator
+
+
+def stamp(corpus: str) -> tuple[int, int] | None:
+    """Size and time of change of a corpus that was named here, None for the suite's own."""
+    path = _path(corpus)
+    return (path.stat().st_size, path.stat().st_mtime_ns) if path and path.is_file() else None
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _open(suite: str, corpus: str, device: str, corpus_stamp: tuple[int, int] | None) -> Any:
+    """Made and used on the engine's thread alone."""
+    import torch
+
     from interference.evaluate import Evaluator
     from interference.results import shipped_results
     from interference.store import Store
     from interference.suite import open_suite
-    from interference.weights import pick_device
 
     def make(job: "Job") -> Any:
         opened = open_suite(_path(suite), _path(corpus))
-        return Evaluator(opened, Store(shipped=shipped_results(opened)), pick_device(device or None))
+        return Evaluator(opened, Store(shipped=shipped_results(opened)), torch.device(device))
 
     return _engine().run("process", f"open {suite} {corpus} {device}", make)
 
 
 def _path(text: str) -> Path | None:
     """A path as typed: relative to where the command was started."""
-    return Path(os.environ.get("INTERFERENCE_FOLDER", "."), Path(text).expanduser()) if text else None
+    return Path(os.environ.get("INTERFERENCE_FOLDER", "."), user_path(text)) if text else None
 
 
 def open_bench() -> Bench:
@@ -150,9 +169,11 @@ def open_bench() -> Bench:
         place.error(str(error), icon=":material/error:")
         st.stop()
     place.empty()
+    from interference.tables import known_units
+
     with st.sidebar:
         languages = _choose_languages(evaluator.corpus.languages)
-        known = [u for u in UNITS if u != UNITS[2] or "eng" in evaluator.corpus.languages]
+        known = known_units(evaluator.corpus)
         unit = st.selectbox(
             "Unit", known, key="unit", bind="query-params",
             help="Bits per sentence are fair across languages (the same meaning), bits per byte across tokenizers.",
@@ -179,10 +200,8 @@ def _choose_languages(known: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(code for code in known if code in chosen) or known
 
 
-def compute(
-    bench: Bench, slot: str, request: "Request", title: str, place: "DeltaGenerator | None" = None
-) -> "LossTable":
-    """Run a request on the engine, newest of this session and slot wins.
+def compute(bench: Bench, request: "Request", title: str, place: "DeltaGenerator | None" = None) -> "LossTable":
+    """Run a request on the engine; the newest of this session wins, whatever page it is from.
 
     Progress shows in `place`, which is then emptied.
     """
@@ -192,14 +211,17 @@ def compute(
     def work(job: "Job") -> "LossTable":
         return evaluator.table(request, check=job.check, progress=lambda share: setattr(job, "progress", share))
 
-    job = engine.submit(owner, slot, work)
+    job = engine.submit(owner, "page", work)
     place, started = place or st.empty(), time.monotonic()
     while not job.future.done():
         if time.monotonic() - started > 0.3:
             place.progress(job.progress, text=f"{title} ({engine.depth()} waiting)" if engine.depth() else title)
         time.sleep(0.02)
     place.empty()
-    return job.future.result()
+    try:
+        return job.future.result()
+    except CancelledError:  # a newer rerun of this session has taken over
+        st.stop()
 
 
 @st.cache_resource(scope="session", show_spinner=False, on_release=lambda owner: _engine().cancel(owner))
@@ -210,11 +232,11 @@ def _session() -> str:
     return uuid.uuid4().hex
 
 
-def draw_table(result: "LossTable", name: str) -> None:
-    """A loss table as it is, with a download."""
+def draw_table(result: "LossTable", name: str, **columns: str) -> None:
+    """A loss table as it is, with a download that carries its provenance and the given columns besides."""
     with st.expander("Table"):
         st.dataframe(result.frame, hide_index=True, key=f"{name}_table")
-    csv = result.frame.to_csv(index=False)
+    csv = result.frame.assign(**result.provenance, **columns).to_csv(index=False)
     st.download_button(
         "Table as CSV",
         csv,
@@ -223,5 +245,5 @@ def draw_table(result: "LossTable", name: str) -> None:
         on_click="ignore",
         icon=":material/download:",
         key=f"{name}_csv",
-        help="Every number of this page with its interval and its reference.",
+        help="Every number of this page with its interval, its reference and where it comes from.",
     )

@@ -67,7 +67,7 @@ def compute_suite(bench: Bench) -> "LossTable":
     from interference.evaluate import Request
 
     return compute(
-        bench, "suite", Request(tuple((n, n) for n in bench.suite.names), bench.languages), "Scoring the checkpoints"
+        bench, Request(tuple((n, n) for n in bench.suite.names), bench.languages), "Scoring the checkpoints"
     )
 
 
