@@ -13,15 +13,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 # Shapes and types are checked in every module but the grammar, which draws in tight loops, and recipes, which are
 # handed whatever stood in a file and answer themselves. A machine for the GPU tests alone may lack beartype.
-CHECKED = tuple(
-    f"interference.{name}"
-    for name in (
-        "checkpoint corpus engine errors evaluate export figures languages losses merge methods progress registry "
-        "results statistics store suite tables ui views weights"
-    ).split()
-)
+CHECKED = [
+    f"interference.{module.stem}"
+    for module in (Path(__file__).parents[1] / "src/interference").iterdir()
+    if module.stem not in ("__init__", "__main__", "__pycache__", "demo", "recipe")
+]
 if importlib.util.find_spec("beartype"):
-    jaxtyping.install_import_hook(list(CHECKED), "typechecker.check")
+    jaxtyping.install_import_hook(CHECKED, "typechecker.check")
 
 ENGLISH = (
     "The dog sleeps.",

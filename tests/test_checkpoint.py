@@ -12,9 +12,9 @@ import pytest
 import torch
 from conftest import gpt2, llama, write_checkpoint
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedModel
+from transformers import Gemma2Config, Gemma3Config, PreTrainedModel
 
-from interference.checkpoint import Checkpoint
+from interference.checkpoint import Checkpoint, build
 from interference.errors import UserError
 
 MODELS: dict[str, Callable[[int], PreTrainedModel]] = {
@@ -182,6 +182,51 @@ def test_digest_changes_with_a_weight_and_with_the_tokenizer(tokenizer, tmp_path
     digests = {name: Checkpoint(name, folder).digest for name, folder in folders.items()}
     assert digests["a"] == digests["same"]
     assert len(set(digests.values())) == 3
+
+
+@pytest.mark.parametrize(
+    ("file", "counts"),
+    [
+        ("sentencepiece.bpe.model", True), ("source.spm.model", True), ("Vocab.json", True), ("merges.txt", True),
+        ("tekken_tokens.json", True), ("README.md", False), ("generation_config.json", False),
+    ],
+)  # fmt: skip
+def test_every_tokenizer_file_counts_in_the_digest(file, counts, tokenizer, tmp_path):
+    folder = write_checkpoint(llama(1), tokenizer, tmp_path / "m")
+    before = Checkpoint("m", folder).digest_of_tokenizer
+    (folder / file).write_text("other")
+    (folder / "tokens").mkdir()
+    assert (Checkpoint("m", folder).digest_of_tokenizer != before) == counts
+
+
+def test_a_composite_configuration_has_its_text_models_sizes(tmp_path):
+    """Gemma 3's config.json holds the numbers of its language model one level down."""
+    text = {
+        "vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "head_dim": 16,
+        "num_key_value_heads": 1, "intermediate_size": 48, "max_position_embeddings": 77,
+    }  # fmt: skip
+    vision = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
+    Gemma3Config(text_config=text, vision_config=vision).save_pretrained(tmp_path / "m")
+    checkpoint = Checkpoint("m", tmp_path / "m")
+    assert not hasattr(checkpoint.config, "max_position_embeddings")
+    assert (checkpoint.vocabulary, checkpoint.positions) == (99, 77)
+
+
+@pytest.mark.parametrize("asked", [None, "eager", "flash_attention_2", "kernels-community/flash-attn2"])
+def test_attention_is_sdpa_whatever_the_configuration_asks_for(asked):
+    """Asked for flash attention, transformers would look for a kernel to download."""
+    config = llama(1).config
+    config._attn_implementation = asked
+    assert build(config).config._attn_implementation == "sdpa"
+
+
+def test_attention_is_eager_where_the_architecture_has_no_sdpa():
+    config = Gemma2Config(
+        vocab_size=9, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=16,
+        intermediate_size=8, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    config._attn_implementation = "kernels-community/flash-attn2"
+    assert build(config, "meta").config._attn_implementation == "eager"
 
 
 # What can't be read. Each damages a good checkpoint; the message must hold all of the given texts.
@@ -390,3 +435,24 @@ def test_tokenizer_that_wants_its_own_code_does_not_get_to_run_it(tokenizer, tmp
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     assert "no tokenizer" in refusal(Checkpoint("m", folder))
     assert not proof.exists()
+
+
+KERNEL = "kernels-community/flash-attn2"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"attn_implementation": KERNEL},
+        {"_attn_implementation": KERNEL},
+        {"attn_implementation": {"": "sdpa", "text_config": KERNEL}},
+        {"text_config": {"_attn_implementation": KERNEL}},
+    ],
+)
+def test_attention_that_would_be_downloaded_is_refused(values, tokenizer, tmp_path):
+    folder = write_checkpoint(llama(1), tokenizer, tmp_path / "m")
+    edit_config(folder, **values)
+    message = refusal(Checkpoint("m", folder))
+    assert KERNEL in message
+    assert str(folder / "config.json") in message
+    assert "Take attn_implementation out" in message

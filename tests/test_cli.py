@@ -6,12 +6,17 @@ import json
 import math
 import os
 import pickle
+import pty
 import shutil
+import socket
+import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -21,6 +26,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from interference.__main__ import main
 from interference.demo.forms import LANGUAGES
+from interference.store import default_folder
 from interference.suite import built_in, open_suite
 
 COLUMNS = [
@@ -398,6 +404,12 @@ BAD = {
     "merge on no device": (f"{MERGE} HERE/o --device cuda:99", f"{RECIPE}linear", ["'cuda:99'"]),
     "output that exists": (f"{MERGE} HERE/there", f"{RECIPE}linear", ["HERE/there", "exists already", "Name another"]),
     "language of the demo": ("demo text --language dutch", "", ["'dutch'", "nld"]),
+    "home of nobody": ("suite ~nobody-of-that-name/x", "", ["~nobody-of-that-name/x", "Give a file or a folder"]),
+    "app in the home of nobody": ("app --corpus ~nobody-of-that-name/x", "", ["~nobody-of-that-name/x"]),
+    "merge into the home of nobody": (f"{MERGE} ~nobody-of-that-name/x", f"{RECIPE}linear", ["~nobody-of-that-name/x"]),
+    "training into a file": ("demo train --out HERE/file", "", ["HERE/file", "name another"]),
+    "results nowhere": ("demo results --suite SUITE --out HERE/no/r.npz", "", ["HERE/no/r.npz", "Name another"]),
+    "results as a folder": ("demo results --suite SUITE --out HERE/there", "", ["HERE/there", "Name another"]),
     "app without its suite": ("app --suite HERE/no", "", ["HERE/no", "does not exist"]),
 }  # fmt: skip
 
@@ -490,6 +502,95 @@ def test_results_that_cannot_be_kept_are_one_message(suite_folder, refused, tmp_
     assert "INTERFERENCE_CACHE" in message
 
 
+@pytest.fixture
+def own_suite(suite_folder, tmp_path) -> Path:
+    """A copy of the suite for a results.npz."""
+    return shutil.copytree(suite_folder, tmp_path / "own")
+
+
+def test_results_are_computed_anew_and_serve_the_suite_they_lie_beside(own_suite, cli, rows, monkeypatch):
+    """Neither what the store holds nor a broken file in its place gets into the file; the table reads it."""
+    out = own_suite / "results.npz"
+    computed = rows("--suite", own_suite)
+    out.write_bytes(b"broken")
+    monkeypatch.setattr("interference.store.Store.ships", lambda self, key: False)
+    with sqlite3.connect(Path(os.environ["INTERFERENCE_CACHE"]) / "results.sqlite") as store:
+        store.execute("update bits set value = zeroblob(length(value))")
+    assert cli("demo", "results", "--suite", own_suite, "--out", out)[:2] == (0, "")
+    assert [p.name for p in own_suite.iterdir() if "results" in p.name] == ["results.npz"]
+    monkeypatch.undo()
+    monkeypatch.setattr("interference.evaluate.sentence_bits", lambda *a, **n: pytest.fail("scored again"))
+    for row, expected in zip(rows("--suite", own_suite, "--device", "cpu"), computed, strict=True):
+        assert row["bits"] == pytest.approx(expected["bits"], rel=1e-6)
+
+
+def test_results_do_not_serve_other_text(own_suite, cli, rows, tmp_path):
+    """Neither text of another length nor other text of the same length gets the numbers of the suite's own."""
+    asked = ("--suite", own_suite, "--checkpoint", "mixed", "--corpus")
+    shorter, other = write_corpus(tmp_path / "shorter.tsv", 2), write_corpus(tmp_path / "other.tsv")
+    other.write_text(other.read_text().replace("The dog", "The old dog"))
+    computed = [rows(*asked, shorter), rows(*asked, other)]
+    cli("demo", "results", "--suite", own_suite, "--out", own_suite / "results.npz")
+    assert [rows(*asked, shorter), rows(*asked, other)] == computed
+
+
+@pytest.mark.parametrize("kind", ["no archive", "empty", "cut", "spoiled", "foreign", "other rows", "words", "npy"])
+def test_results_that_cannot_be_used_are_one_message(kind, own_suite, refused, rows):
+    out = own_suite / "results.npz"
+    arrays = {"mixed/eng": np.arange(24, dtype=np.float32)}
+    others: dict[str, dict[str, Any]] = {
+        "foreign": {"weights": np.ones(3)},
+        "other rows": {"mixed/eng": np.ones(3, np.float32)},
+        "words": {"mixed/eng": np.array(["a"] * 24)},
+    }
+    np.savez_compressed(out, **others.get(kind, arrays))
+    contents = out.read_bytes()
+    if kind == "npy":
+        with out.open("wb") as file:
+            np.save(file, arrays["mixed/eng"])
+    elif kind not in others:
+        middle = contents[:80] + bytes(b ^ 255 for b in contents[80:90]) + contents[90:]
+        out.write_bytes({"no archive": b"numbers", "empty": b"", "cut": contents[:100], "spoiled": middle}[kind])
+    message = refused("losses", "--suite", own_suite)
+    assert str(out) in message
+    assert f"interference demo results --suite {own_suite}" in message
+    out.unlink()
+    assert rows("--suite", own_suite, "--checkpoint", "init")
+
+
+def test_results_on_a_full_disk_are_one_message_and_leave_what_was_there(own_suite, refused, monkeypatch):
+    out = own_suite / "results.npz"
+    out.write_text("before")
+
+    def fail(file, **arrays):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", fail)
+    message = refused("demo", "results", "--suite", own_suite, "--out", out)
+    assert str(out) in message
+    assert "No space left" in message
+    assert [p.name for p in own_suite.iterdir() if "results" in p.name] == ["results.npz"]
+    assert out.read_text() == "before"
+
+
+def test_unigram_is_a_control_and_the_help_says_so(suite_folder, cli, rows):
+    assert {r["model"] for r in rows("--suite", suite_folder, "--checkpoint", "unigram")} == {"unigram"}
+    assert "unigram" in cli("losses", "--help")[1]
+
+
+def test_app_finds_a_relative_cache_where_it_was_started(suite_folder, monkeypatch, tmp_path):
+    """Streamlit starts in another folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", os.environ | {"INTERFERENCE_CACHE": "kept"})
+    monkeypatch.setattr("streamlit.web.cli.main", lambda *a, **n: 0)
+    monkeypatch.setattr("interference.__main__._preload", lambda: None)
+    with pytest.raises(SystemExit):
+        main(["app", "--suite", str(suite_folder)])
+    assert Path.cwd() != tmp_path
+    assert default_folder() == tmp_path / "kept"
+
+
 def test_device_too_small_for_the_suite_is_one_message(suite_folder, refused, monkeypatch):
     """What the device says of its memory is asked before anything is put there."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -555,3 +656,64 @@ def test_process_ends_with_2_and_one_message(tokenizer, tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"interference: {folder}: {folder}/model.safetensors can't be read")
     assert len(done.stderr.splitlines()) == 1
+
+
+def in_terminal(*arguments, table: Path) -> str:
+    """What a command writes to a terminal on standard error; standard output goes to the file."""
+    outer, inner = pty.openpty()
+    with table.open("w") as file:
+        command = [sys.executable, "-m", "interference", *map(str, arguments)]
+        process = subprocess.Popen(command, stdout=file, stderr=inner, env=os.environ | {"TERM": "xterm"})
+    os.close(inner)
+    shown = read_terminal(outer, lambda text: False)
+    assert process.wait() == 0, shown
+    return shown
+
+
+def read_terminal(terminal: int, enough) -> str:
+    """The text of a terminal until it says enough or is closed."""
+    text, deadline = b"", time.monotonic() + 120
+    while time.monotonic() < deadline and not enough(text):
+        try:
+            text += os.read(terminal, 4096)
+        except OSError:  # the other end is closed
+            break
+    return text.decode(errors="replace")
+
+
+@pytest.mark.parametrize(
+    ("command", "titles"),
+    [
+        ("suite SUITE --format json", ["opening"]),
+        ("merge HERE/r.yaml --suite SUITE --out HERE/m", ["opening", "merging"]),
+        ("demo entropy --format json", ["entropy"]),
+    ],
+)
+def test_progress_is_on_standard_error_and_the_table_alone_on_standard_output(command, titles, suite_folder, tmp_path):
+    write_recipe(tmp_path / "r.yaml", {"mono-eng": 1, "mono-deu": 1})
+    arguments = command.replace("SUITE", str(suite_folder)).replace("HERE", str(tmp_path)).split()
+    shown = in_terminal(*arguments, table=tmp_path / "table")
+    for title in titles:
+        assert title in shown
+    table = (tmp_path / "table").read_text()
+    assert not table if command.startswith("merge") else json.loads(table)
+
+
+def test_app_starts_in_a_terminal_of_someone_who_never_used_streamlit(suite_folder, tmp_path):
+    """With a display and an empty home Streamlit would ask for an e-mail address and wait."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    outer, inner = pty.openpty()
+    (tmp_path / "home").mkdir()
+    command = [sys.executable, "-m", "interference", "app", "--suite", str(suite_folder), "--port", str(port)]
+    environment = os.environ | {"HOME": str(tmp_path / "home"), "DISPLAY": ":99", "BROWSER": "true"}
+    process = subprocess.Popen(command, stdin=inner, stdout=inner, stderr=inner, env=environment, cwd=tmp_path)
+    os.close(inner)
+    try:
+        shown = read_terminal(outer, lambda text: b"Local URL" in text or b"URL: http" in text or b"Email" in text)
+        assert "Email" not in shown
+        assert f"http://127.0.0.1:{port}" in shown
+    finally:
+        process.terminate()
+        process.wait()

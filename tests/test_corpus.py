@@ -1,12 +1,15 @@
 """The corpus: bad tables are refused by line, halves split by document, subsets spread over all documents."""
 
 import hashlib
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from interference.corpus import Corpus, read_corpus
+from interference.corpus import Corpus, _spread, read_corpus
 from interference.errors import UserError
 
 
@@ -149,6 +152,43 @@ def test_small_documents_give_what_they_have_and_large_ones_the_rest():
 def test_rows_are_fixed_and_the_same_in_every_language():
     first, second = corpus_of([3, 4, 5, 6, 7]), corpus_of([3, 4, 5, 6, 7])
     np.testing.assert_array_equal(first.rows(8), second.rows(8))
+
+
+def test_rows_of_many_documents_take_no_longer_than_reading_them():
+    """100,000 documents in well under the minutes that comparing them in pairs takes; a second asking costs nothing."""
+    size = 100_000
+    corpus = Corpus("long", {"eng": ("x",) * size}, tuple(map(str, range(size))), False)
+    start = time.perf_counter()
+    rows = corpus.rows(size // 2)
+    assert time.perf_counter() - start < 5
+    assert corpus.rows(size // 2) is rows
+
+
+@given(sizes=st.lists(st.integers(1, 12), min_size=1, max_size=8), share=st.floats(0, 1))
+def test_rows_are_those_of_giving_one_at_a_time(sizes, share):
+    """Full rounds are counted together; given one by one they come to the same."""
+    documents, start = [], 0
+    for size in sizes:
+        documents.append(list(range(start, start + size)))
+        start += size
+    count = max(int(share * start), 1)
+    quotas, left = [0] * len(sizes), count
+    while left:
+        free = [i for i, size in enumerate(sizes) if quotas[i] < size]
+        taken = min(left, len(free))
+        for k in range(taken):
+            quotas[free[int((k + 0.5) * len(free) / taken)]] += 1
+        left -= taken
+    found = _spread(documents, count)
+    assert [len(set(rows) & set(found)) for rows in documents] == quotas
+    assert len(set(found)) == count
+
+
+@pytest.mark.parametrize("count", [None, 3])
+def test_rows_cannot_be_written_to(count):
+    """They are kept and handed out again."""
+    with pytest.raises(ValueError, match="read-only"):
+        corpus_of([3] * 4).rows(count)[0] = 1
 
 
 def test_asking_for_all_or_more_gives_the_whole_half():

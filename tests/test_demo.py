@@ -1,8 +1,10 @@
 """The built-in suite: its grammar, its entropy, its training, and that what ships is what the code makes."""
 
 import math
+import pickle
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from itertools import islice, pairwise
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from interference.demo import meaning, train
 from interference.demo.forms import LANGUAGES, render
 from interference.demo.text import corpus_tables, held_out, held_out_texts, text_bits, training_text
+from interference.errors import UserError
 from interference.suite import built_in
 
 
@@ -183,6 +186,66 @@ def test_training_is_deterministic_and_resumes_exactly(tiny_training):
     assert (tiny_training / f".{run.name}.state").is_file()
     assert (train.train(run, tiny_training) / "model.safetensors").read_bytes() == weights
     assert not (tiny_training / f".{run.name}.state").exists()
+
+
+@pytest.fixture
+def few_runs(tmp_path, monkeypatch):
+    """A suite of init and one monolingual model; the folder has no tokenizer yet."""
+    few = [replace(run, steps=min(run.steps, 2)) for run in train.runs()[:2]]
+    monkeypatch.setattr(train, "runs", lambda: few)
+    monkeypatch.setattr(train, "train_tokenizer", partial(train.train_tokenizer, 20))
+    monkeypatch.setattr(train, "corpus_tables", lambda: ([], []))
+    return tmp_path / "out"
+
+
+def test_finished_runs_count_as_done(few_runs):
+    """A resumed training ends at all of its steps, and one that was finished trains nothing."""
+    for run in train.runs():
+        (few_runs / run.name).mkdir(parents=True)
+        (few_runs / run.name / "config.json").write_text("{}")
+    seen: list[dict] = []
+    train.train_suite(few_runs, 1, seen.append)
+    assert seen[-1] == {run.name: run.steps for run in train.runs()}
+    assert not (few_runs / "tokenizer").exists()
+
+
+def test_tokenizer_is_there_complete_or_not_at_all(few_runs, monkeypatch):
+    """Interrupted while its files are written, it is written again, not taken for finished."""
+    from transformers import PreTrainedTokenizerFast
+
+    save = PreTrainedTokenizerFast.save_pretrained
+
+    def interrupted(self, folder):
+        save(self, folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PreTrainedTokenizerFast, "save_pretrained", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train.train_suite(few_runs, 1, print)
+    assert not (few_runs / "tokenizer").exists()
+    monkeypatch.setattr(PreTrainedTokenizerFast, "save_pretrained", save)
+    train._write_tokenizer(few_runs)
+    assert PreTrainedTokenizerFast.from_pretrained(few_runs / "tokenizer").pad_token_id == 2
+    assert not (few_runs / ".tokenizer.part").exists()
+
+
+def test_training_into_a_file_is_one_message(few_runs):
+    few_runs.write_text("here")
+    with pytest.raises(UserError, match="name another") as error:
+        train.train_suite(few_runs, 1, print)
+    assert str(few_runs) in str(error.value)
+
+
+def test_disk_that_fills_while_training_is_one_message(tiny_training, monkeypatch):
+    """torch has an error of its own for it, raised in another process."""
+
+    def fail(*arguments):
+        raise RuntimeError("[enforce fail at inline_container.cc] PytorchStreamWriter failed writing file data/1")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(UserError, match="PytorchStreamWriter") as error:
+        train._train_reporting(replace(train.runs()[1], steps=8), tiny_training, {})
+    assert str(tiny_training) in str(pickle.loads(pickle.dumps(error.value)))
 
 
 def test_training_sees_every_sentence_between_bos_and_eos(tiny_training):

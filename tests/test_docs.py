@@ -1,5 +1,6 @@
 """What `make help` promises is there."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -11,7 +12,12 @@ PROMISED = ("app", "bench", "clean", "help", "install", "lint", "test")
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    """make as from a shell: under `make test` it would take itself for a part of that run and print where it is."""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
+    command = ["make", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")

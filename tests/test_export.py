@@ -88,6 +88,8 @@ def test_recipe_and_provenance_are_inside(recipe, suite_folder, tmp_path):
     assert {n: c["sha256"] for n, c in provenance["checkpoints"].items()} == {n: suite[n].digest for n in recipe.needed}
     assert all(Path(c["path"]).is_dir() for c in provenance["checkpoints"].values())
     assert provenance["label"] == recipe.label()
+    assert provenance["tokenizer_sha256"] == suite[recipe.models[0]].digest_of_tokenizer
+    assert provenance["out_dtype"] == (recipe.out_dtype or "float32")
     assert provenance["versions"]["torch"] == torch.__version__.split("+")[0] or provenance["versions"]["torch"]
 
 
@@ -162,6 +164,20 @@ def test_disk_that_fills_after_the_weights_leaves_nothing(suite_folder, tmp_path
 
     monkeypatch.setattr(module, "provenance", fail)
     with pytest.raises(UserError, match="No space left"):
+        write_merge(EQUAL, open_suite(suite_folder), tmp_path / "out", CPU)
+    assert not [p for p in tmp_path.iterdir() if "out" in p.name]
+
+
+@pytest.mark.parametrize("error", [Exception("No space left on device (os error 28)"), RuntimeError("a bug")])
+def test_only_a_failing_disk_is_the_users_mistake(error, suite_folder, tokenizer, tmp_path, monkeypatch):
+    """The tokenizer's library reports a full disk as a plain Exception; an error of another kind stays what it is."""
+
+    def fail(*arguments, **named):
+        raise error
+
+    monkeypatch.setattr(type(tokenizer), "save_pretrained", fail)
+    kind = UserError if type(error) is Exception else RuntimeError
+    with pytest.raises(kind, match=str(error).split(" (")[0]):
         write_merge(EQUAL, open_suite(suite_folder), tmp_path / "out", CPU)
     assert not [p for p in tmp_path.iterdir() if "out" in p.name]
 

@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from interference import merge as merging
+from interference import weights as holding
 from interference.checkpoint import build
+from interference.errors import UserError
 from interference.merge import merge, merge_into, merge_tensor, output_dtype
 from interference.recipe import Recipe
 from interference.registry import methods
@@ -347,3 +349,33 @@ def test_parents_in_any_order_give_one_merge(name, weights):
 
 def test_output_dtype_of_float32_checkpoints_is_float32(weights):
     assert {output_dtype(recipe, weights) for recipe in RECIPES.values()} == {torch.float32}
+
+
+# --- room -------------------------------------------------------------------------------------------------------
+
+
+def test_more_weights_than_memory_are_refused_before_they_are_asked_for(suite_folder, monkeypatch):
+    """On the CPU too, where the system would end the program later."""
+    monkeypatch.setattr(holding, "_free_bytes", lambda device: 1000)
+    with pytest.raises(UserError, match=r"6 checkpoints of the suite need .* on cpu, .* suite of fewer checkpoints"):
+        Weights(open_suite(suite_folder).checkpoints, CPU)
+
+
+def test_available_memory_of_this_machine_is_known():
+    assert (holding._free_bytes(CPU) or 0) > 2**20
+
+
+@pytest.mark.parametrize("message", ["DefaultCPUAllocator: can't allocate memory", "not enough memory"])
+def test_memory_that_is_refused_is_a_message(message, suite_folder, monkeypatch):
+    """Torch has no kind of its own for this on the CPU; other errors stay what they are."""
+
+    def refuse(*arguments, **settings):
+        raise RuntimeError(message)
+
+    checkpoints = open_suite(suite_folder).checkpoints
+    monkeypatch.setattr(holding.torch, "empty", refuse)
+    with pytest.raises(UserError, match="fewer checkpoints"):
+        Weights(checkpoints, CPU)
+    message = "something else"
+    with pytest.raises(RuntimeError, match="something else"):
+        Weights(checkpoints, CPU)

@@ -326,14 +326,39 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
             read_recipe(path)
 
 
-def test_models_beside_the_file_are_taken_from_there(tmp_path):
-    """A relative path that exists beside the recipe; any other name stays a name."""
-    (tmp_path / "a").mkdir()
-    (tmp_path / "init").mkdir()
+def linear_of(*models: str) -> str:
+    entries = [{"model": model, "parameters": {"weight": 1}} for model in models]
+    return yaml.safe_dump({"merge_method": "linear", "models": entries})
+
+
+def test_paths_beside_the_file_are_taken_from_there(tmp_path, monkeypatch):
+    """A relative path that exists beside the recipe, or in the home folder; any other stays as it was written."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for folder in ("a", "deep/b", "home/c"):
+        (tmp_path / folder).mkdir(parents=True)
+    asked = ("./a", "deep/b", "a/", "~/c", "org/model", "./b")
+    (tmp_path / "recipe.yaml").write_text(linear_of(*asked))
+    found = (*(str(tmp_path / folder) for folder in ("a", "deep/b", "a", "home/c")), "org/model", "./b")
+    assert read_recipe(tmp_path / "recipe.yaml").models == found
+
+
+def test_bare_names_stay_names_whatever_lies_beside_the_file(tmp_path):
+    """A folder of that name beside the recipe is not the suite's checkpoint."""
+    for folder in ("a", "init"):
+        (tmp_path / folder).mkdir()
     (tmp_path / "recipe.yaml").write_text(recipe_text())
     recipe = read_recipe(tmp_path / "recipe.yaml")
-    assert recipe.models == (str(tmp_path / "a"), "b")
-    assert recipe.base == str(tmp_path / "init")
+    assert recipe.models == ("a", "b")
+    assert recipe.base == "init"
+
+
+@pytest.mark.parametrize("model", ["~nobody-of-this-name/x", "x/" * 5000])
+def test_a_path_that_cannot_be_one_is_refused_by_name(model, tmp_path):
+    (tmp_path / "recipe.yaml").write_text(linear_of(model))
+    with pytest.raises(UserError) as error:
+        read_recipe(tmp_path / "recipe.yaml")
+    assert model[:30] in str(error.value)
+    assert len(str(error.value)) < 800
 
 
 # --- nothing but UserError --------------------------------------------------------------------------------------

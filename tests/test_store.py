@@ -62,6 +62,13 @@ def test_shipped_arrays_come_first_in_float64(tmp_path):
     assert store.read("k", 1)[0] == 1.5
 
 
+def test_shipped_array_of_another_length_is_not_used(tmp_path):
+    store = Store(tmp_path, {"k": np.ones(3, np.float32)})
+    assert np.isnan(store.read("k", 4)).all()
+    store.write("k", np.full(4, 2.0))
+    np.testing.assert_array_equal(store.read("k", 4), [2, 2, 2, 2])
+
+
 def test_folder_comes_from_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("INTERFERENCE_CACHE", str(tmp_path / "given"))
     Store().write("k", np.ones(1))

@@ -14,7 +14,7 @@ from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.recipe import Recipe
 from interference.store import Store
-from interference.suite import Suite, built_in, open_suite, suite_of_paths, with_paths
+from interference.suite import RESERVED, Suite, built_in, open_suite, suite_of_paths, with_paths
 
 CPU = torch.device("cpu")
 
@@ -212,6 +212,19 @@ def test_unknown_checkpoint_names_the_nearest(suite_folder):
         ("reference: {eng: aa}\ncheckpoints:\n- {path: A}", "the reference of eng is 'aa', which is no checkpoint"),
         ("reference: [eng]\ncheckpoints:\n- {path: A}", "'reference' is ['eng']"),
         ("corpus: [x]\ncheckpoints:\n- {path: A}", "'corpus' is ['x']"),
+        ("checkpoints:\n- {path: A, role: mono, language: no}", "a: 'language' is False; expected text"),
+        ("checkpoints:\n- {path: A, name: 7}", "7: 'name' is 7; expected text"),
+        ("checkpoints:\n- {path: A, parent: [b]}", "a: 'parent' is ['b']; expected text"),
+        ("name: on\ncheckpoints:\n- {path: A}", "the suite: 'name' is True; expected text"),
+        ("reference: {no: a}\ncheckpoints:\n- {path: A}", "'language' is False; expected text"),
+        ("checkpoints:\n- {path: A, parent: bb}\n- {path: B}", "its parent 'bb' is no checkpoint: did you mean 'b'?"),
+        ("checkpoints:\n- {path: A, step: 1.5}", "a: 'step' is 1.5; expected a whole number"),
+        ("checkpoints:\n- {path: A, step: 7k}", "a: 'step' is '7k'; expected a whole number"),
+        ("checkpoints:\n- {path: A, step: yes}", "a: 'step' is True; expected a whole number"),
+        ("checkpoints:\n- {path: A, step: ''}", "a: 'step' is ''; expected a whole number"),
+        ("checkpoints:\n- {path: A, revision: main}", "give the folder of that revision as 'path'"),
+        ("checkpoints:\n- {path: ~nobody-of-this-name/x}", "~nobody-of-this-name/x is no path"),
+        ("corpus: ~nobody-of-this-name/x\ncheckpoints:\n- {path: A}", "~nobody-of-this-name/x is no path"),
         ("corpus: nowhere.tsv\ncheckpoints:\n- {path: A}", "nowhere.tsv does not exist"),
     ],
 )
@@ -221,6 +234,49 @@ def test_suite_yaml_that_cannot_be_used(text, expected, mixed_folder, tmp_path):
     message = refusal(tmp_path)
     assert expected in message
     assert str(tmp_path) in message
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_names_of_other_table_rows_are_refused(name, mixed_folder, tmp_path):
+    """In a suite.yaml, in a folder of folders, and as a folder named alone."""
+    shutil.copytree(mixed_folder / "a", tmp_path / "folders" / name)
+    file = write_suite(tmp_path, f"  - {{path: {mixed_folder}/a, name: '{name}'}}")
+    for path in (file, tmp_path / "folders", tmp_path / "folders" / name):
+        message = refusal(path)
+        assert f"named '{name}'" in message
+        assert "Rename" in message
+
+
+def test_reserved_names_are_those_that_tables_use():
+    from interference.evaluate import UNIGRAM
+    from interference.views import MERGE, PERFECT, RESCALED
+
+    assert set(RESERVED) == {MERGE, RESCALED, UNIGRAM, PERFECT}
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/x", "x" * 5000, "\0"])
+def test_what_cannot_be_a_path_is_a_message_everywhere(path, suite_folder):
+    from pathlib import Path
+
+    ways = (
+        lambda: open_suite(Path(path)),
+        lambda: suite_of_paths([path]),
+        lambda: with_paths(open_suite(suite_folder), [path])[path],
+    )
+    for way in ways:
+        with pytest.raises(UserError) as error:
+            way()
+        assert path[:20] in str(error.value)
+
+
+def test_a_folder_that_may_not_be_read_is_named(suite_folder, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied", str(self.path))
+
+    monkeypatch.setattr(Checkpoint, "files", property(refuse))
+    message = refusal(suite_folder / "mixed")
+    assert "Permission denied" in message
+    assert str(suite_folder / "mixed") in message
 
 
 def test_two_entries_without_a_name_are_two_checkpoints(mixed_folder, tmp_path):

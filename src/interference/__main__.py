@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from interference.errors import UserError, nearest
+from interference.errors import UserError, nearest, user_path
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 demo = typer.Typer(help="The built-in suite: ten languages, tiny models, and how they are made.", no_args_is_help=True)
@@ -58,11 +58,14 @@ def run_app(
 ) -> None:
     """Open the dashboard in the browser."""
     for path in (suite, corpus):
-        if path is not None and not path.exists():
+        if path is not None and not user_path(path).exists():
             raise UserError(f"{path} does not exist.")
+    from interference.store import default_folder
+
     settings = {
-        "SUITE": suite and suite.resolve(),
-        "CORPUS": corpus and corpus.resolve(),
+        "SUITE": suite and user_path(suite).resolve(),
+        "CORPUS": corpus and user_path(corpus).resolve(),
+        "CACHE": default_folder().resolve(),
         "DEVICE": device,
         "FOLDER": Path.cwd(),
     }
@@ -71,6 +74,8 @@ def run_app(
     folder = packaged if (packaged / "app.py").is_file() else checkout
     os.chdir(folder)  # streamlit takes its settings from the folder it starts in
     headless = "false" if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin") else "true"
+    # Threads that spin while they wait for work stall each other tenfold beside a browser on the same cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     threading.Thread(target=_preload, daemon=True).start()
     from streamlit.web import cli
 
@@ -89,11 +94,15 @@ def suite(
     form: Format = "table",
 ) -> None:
     """List a suite's checkpoints and what of them can be merged."""
-    from interference.suite import open_suite
-    from interference.views import suite_table
+    from interference.progress import spinner
 
-    opened = open_suite(path)
-    print_table(suite_table(opened), form)
+    with spinner("opening"):
+        from interference.suite import open_suite
+        from interference.views import suite_table
+
+        opened = open_suite(path)
+        table = suite_table(opened)
+    print_table(table, form)
     if opened.corpus:
         halves = opened.corpus.halves
         note(
@@ -106,7 +115,11 @@ def suite(
 def losses(
     suite: SuiteOption = None,
     checkpoint: Annotated[
-        list[str] | None, typer.Option("--checkpoint", help="A checkpoint's name or folder; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--checkpoint",
+            help="A checkpoint's name or folder, or `unigram`: a control that counts tokens. May be repeated.",
+        ),
     ] = None,
     recipe: Annotated[
         list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
@@ -152,13 +165,15 @@ def merge(
 ) -> None:
     """Write a merge as a checkpoint folder that transformers loads."""
     from interference.export import write_merge
+    from interference.progress import spinner
     from interference.recipe import read_recipe
     from interference.weights import pick_device
 
     target = pick_device(device)
     parsed = read_recipe(recipe)
     opened = _suite_for(suite, None, parsed.needed)
-    write_merge(_by_name(parsed, opened), opened, out, target)
+    with spinner("reading and merging"):
+        write_merge(_by_name(parsed, opened), opened, user_path(out), target)
     note(f"wrote {out}: {parsed.label()}")
 
 
@@ -189,7 +204,7 @@ def demo_train(
 
     total = sum(run.steps for run in runs())
     with progress_bar("training") as bar:
-        train_suite(out, jobs, lambda steps: bar(sum(steps.values()) / total))
+        train_suite(user_path(out), jobs, lambda steps: bar(sum(steps.values()) / total))
     note(f"wrote {out}/suite.yaml")
 
 
@@ -216,13 +231,16 @@ def demo_entropy(form: Format = "table") -> None:
 
     from interference.demo.forms import LANGUAGES
     from interference.demo.text import held_out, held_out_mass, text_bits
+    from interference.progress import progress_bar
 
-    sentences = [sentence for document in held_out() for sentence in document]
-    rows = [
-        {"language": lang, "sentences": len(sentences),
-         "bits_per_sentence": sum(text_bits(lang, s) for s in sentences) / len(sentences),
-         "held_out_probability": held_out_mass(lang)} for lang in LANGUAGES
-    ]  # fmt: skip
+    rows = []
+    with progress_bar("entropy") as bar:
+        sentences = [sentence for document in held_out() for sentence in document]
+        for number, lang in enumerate(LANGUAGES, start=1):
+            bits = sum(text_bits(lang, s) for s in sentences) / len(sentences)
+            rows.append({"language": lang, "sentences": len(sentences), "bits_per_sentence": bits,
+                         "held_out_probability": held_out_mass(lang)})  # fmt: skip
+            bar(number / len(LANGUAGES))
     print_table(pd.DataFrame(rows), form)
 
 
@@ -237,7 +255,7 @@ def demo_results(
     from interference.suite import open_suite
 
     with progress_bar("results") as bar:
-        write_results(open_suite(suite), out, bar)
+        write_results(open_suite(suite), user_path(out), bar)
 
 
 def _suite_for(suite: Path | None, corpus: Path | None, names: Sequence[str]) -> Any:
@@ -246,13 +264,15 @@ def _suite_for(suite: Path | None, corpus: Path | None, names: Sequence[str]) ->
     Those are measured on the built-in suite's text unless other text is given. A name of the built-in suite is never
     taken for a folder of the same name; `./NAME` is one.
     """
+    from interference.progress import spinner
     from interference.suite import built_in, open_suite, suite_of_paths, with_paths
 
-    if suite is None and names and all(Path(name).expanduser().is_dir() for name in names):
-        built = open_suite() if (built_in() / "suite.yaml").is_file() else None
-        if built is None or not set(names) & set(built.names):
-            return suite_of_paths(names, corpus, built.corpus if built else None)
-    return with_paths(open_suite(suite, corpus), names)
+    with spinner("opening"):
+        if suite is None and names and all(user_path(name).is_dir() for name in names):
+            built = open_suite() if (built_in() / "suite.yaml").is_file() else None
+            if built is None or not set(names) & set(built.names):
+                return suite_of_paths(names, corpus, built.corpus if built else None)
+        return with_paths(open_suite(suite, corpus), names)
 
 
 def _by_name(recipe: Any, suite: Any) -> Any:
@@ -263,7 +283,7 @@ def _by_name(recipe: Any, suite: Any) -> Any:
 
     def name(model: str) -> str:
         bare = Path(model).name == model
-        return model if bare else known.get(str(Path(model).expanduser().resolve()), model)
+        return model if bare else known.get(str(user_path(model).resolve()), model)
 
     base = recipe.base and (recipe.base if recipe.base.startswith("@") else name(recipe.base))
     return replace(recipe, models=tuple(map(name, recipe.models)), base=base)

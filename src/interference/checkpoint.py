@@ -20,10 +20,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from interference.errors import UserError
 
 _SAFE, _BIN = "model.safetensors", "pytorch_model.bin"
-_TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-    "merges.txt", "tokenizer.model", "spiece.model", "vocab.txt",
-)  # fmt: skip
+_TOKENIZER_FILE = re.compile(r"token|vocab|merges|spiece|sentencepiece|\.model$", re.IGNORECASE)
 _FILES = (_SAFE, f"{_SAFE}.index.json", _BIN, f"{_BIN}.index.json")
 
 
@@ -55,6 +52,11 @@ class Checkpoint:
                 f"{self.name}: {file} says that its model is code in the folder (auto_map: {own_code[0]}), and code "
                 "from a checkpoint is never run here. Convert it to an architecture that transformers has, and take "
                 "auto_map out."
+            )
+        if kernels := [name for name in _attentions(document) if "/" in name]:
+            raise UserError(
+                f"{self.name}: {file} asks for the attention '{kernels[0]}', which is code to be downloaded, and none "
+                "is run here. Take attn_implementation out of it; the weights do not depend on it."
             )
         try:
             return AutoConfig.from_pretrained(self.path, local_files_only=True, trust_remote_code=False)
@@ -199,7 +201,7 @@ class Checkpoint:
     @cached_property
     def digest_of_tokenizer(self) -> str:
         """SHA-256 of the tokenizer's files: equal digests give equal token ids for every text."""
-        found = sorted(f for f in self.path.iterdir() if f.name in _TOKENIZER_FILES)
+        found = sorted(f for f in self.path.iterdir() if _TOKENIZER_FILE.search(f.name) and f.is_file())
         return hashlib.sha256("".join(map(_digest_of, found)).encode()).hexdigest()
 
     @cached_property
@@ -345,9 +347,20 @@ def _meta_model(config_json: str) -> PreTrainedModel:
 
 
 def build(config: Any, device: str | torch.device = "cpu") -> PreTrainedModel:
-    """A model of this configuration in float32 with arbitrary weights, in evaluation mode."""
-    with torch.device(device):
-        return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False).eval()
+    """A model of this configuration in float32 with arbitrary weights, in evaluation mode.
+
+    Its attention is sdpa, or eager where the architecture has no sdpa, whatever the configuration asks for.
+    """
+    kind = AutoModelForCausalLM
+    with torch.device(device):  # no attention named: transformers' own choice of the two, for each part of a model
+        return kind.from_config(config, attn_implementation=None, dtype=torch.float32, trust_remote_code=False).eval()
+
+
+def _attentions(document: Any, here: bool = False) -> list[str]:
+    """Every attention that a config.json asks for, also in its parts, where one may be a mapping of parts to names."""
+    if not isinstance(document, dict):
+        return [str(document)] if here else []
+    return [n for key, part in document.items() for n in _attentions(part, here or "attn_implementation" in key)]
 
 
 def _map_digest(vocabulary: dict[str, int]) -> str:

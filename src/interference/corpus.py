@@ -37,22 +37,30 @@ class Corpus:
         """
         order = {name: i for i, name in enumerate(dict.fromkeys(self.documents))}
         parity = np.array([order[name] % 2 if self.has_documents and len(order) > 1 else 0 for name in self.documents])
-        return {"test": np.flatnonzero(parity == 0), "dev": np.flatnonzero(parity == 1)}
+        return {half: _read_only(np.flatnonzero(parity == i)) for i, half in enumerate(("test", "dev"))}
+
+    @cached_property
+    def _subsets(self) -> dict[tuple[int, str], np.ndarray]:
+        """What `rows` has given so far."""
+        return {}
 
     def rows(self, count: int | None, half: str = "test") -> np.ndarray:
         """A fixed subset of `count` rows of one half spread evenly over its documents; all of them when None.
 
-        Documents are taken in turn, one row of each at a time, rows evenly spaced inside a document; a smaller
-        subset is contained in a larger one's documents wherever possible.
+        Documents are taken in turn, one row of each at a time, rows evenly spaced inside a document. The array can't
+        be written to.
         """
         rows = self.halves[half]
         if count is None or count >= len(rows):
             return rows
         if count < 1:
             raise UserError(f"{count} sentences asked for; give 1 to {len(rows)}, the size of the {half} half.")
-        names = dict.fromkeys(self.documents[row] for row in rows)
-        members = {name: [row for row in rows.tolist() if self.documents[row] == name] for name in names}
-        return np.array(sorted(_spread(list(members.values()), count)))
+        if (count, half) not in self._subsets:
+            members: dict[str, list[int]] = {}
+            for row in rows.tolist():
+                members.setdefault(self.documents[row], []).append(row)
+            self._subsets[count, half] = _read_only(np.array(sorted(_spread(list(members.values()), count))))
+        return self._subsets[count, half]
 
     def text(self, language: str, rows: Sequence[int] | np.ndarray) -> list[str]:
         return [self.sentences[language][row] for row in rows]
@@ -62,15 +70,22 @@ class Corpus:
         return hashlib.sha256("\n".join(self.sentences[language]).encode()).hexdigest()
 
 
+def _read_only(rows: np.ndarray) -> np.ndarray:
+    rows.setflags(write=False)
+    return rows
+
+
 def _spread(documents: list[list[int]], count: int) -> list[int]:
     """Quotas as equal as the documents' sizes allow, then evenly spaced rows inside each document."""
     quotas = [0] * len(documents)
     while count:
         open_documents = [i for i, rows in enumerate(documents) if quotas[i] < len(rows)]
         taken = min(count, len(open_documents))
+        # Rounds in which every open document gives one row are taken together: as many as all of them can give.
+        each = max(min(count // taken, *(len(documents[i]) - quotas[i] for i in open_documents)), 1)
         for k in range(taken):
-            quotas[open_documents[int((k + 0.5) * len(open_documents) / taken)]] += 1
-        count -= taken
+            quotas[open_documents[int((k + 0.5) * len(open_documents) / taken)]] += each
+        count -= taken * each
     return [rows[int((k + 0.5) * len(rows) / q)] for rows, q in zip(documents, quotas, strict=True) for k in range(q)]
 
 
@@ -85,7 +100,7 @@ def read_corpus(path: Path) -> Corpus:
         raise UserError(
             f"Corpus {path} does not exist. Give a tab-separated file with language codes as its header."
         ) from None
-    except (UnicodeDecodeError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise UserError(f"Corpus {path} can't be read as UTF-8 text: {error}.") from None
     rows = [line.split("\t") for line in text.removeprefix("\ufeff").removesuffix("\n").split("\n")] if text else []
     if len(rows) < 2:

@@ -20,7 +20,11 @@ def user_path(text: str | Path) -> Path:
     """A path as a user typed it, `~` expanded. Raises UserError for a home that is not there or an unusable name."""
     try:
         path = Path(text).expanduser()
+        path.resolve()
         path.exists()
     except (RuntimeError, OSError, ValueError) as error:
-        raise UserError(f"{str(text)[:200]} is no path that can be used here: {error}. Give a file or a folder.") from None
+        why = str(error)[:200].rstrip(".")
+        raise UserError(
+            f"{str(text)[:200]} is no path that can be used here: {why}. Give a file or a folder."
+        ) from None
     return path

@@ -112,8 +112,9 @@ class Evaluator:
                 lossy.add((name, language))
                 lost = len(rows) - sum(text.lossless)
                 notes[f"{checkpoint.digest_of_tokenizer} {language}"] = (
-                    f"The tokenizer of {checkpoint.name} does not give {lost} of {len(rows)} sentences of {language} back; "
-                    f"{unknown / tokens:.1%} of its tokens are UNK, each counted as log2 of the vocabulary; no bits per byte."
+                    f"The tokenizer of {checkpoint.name} does not give {lost} of {len(rows)} sentences of {language} "
+                    f"back; {unknown / tokens:.1%} of its tokens are UNK, each counted as log2 of the vocabulary; no "
+                    "bits per byte."
                 )
             limit = checkpoint.positions
             if limit and (long := sum(len(ids) > limit for ids in text.ids)):
@@ -167,7 +168,9 @@ class Evaluator:
 
     def _key(self, model: Model, language: str) -> str:
         """The store's key. What ships was computed on a CPU and serves every device: they agree within 0.01 bits."""
-        shipped, own = (bits_key(model_digest(self.suite, model), self.corpus, language, d) for d in ("cpu", self.device.type))
+        shipped, own = (
+            bits_key(model_digest(self.suite, model), self.corpus, language, d) for d in ("cpu", self.device.type)
+        )
         return shipped if self._store.ships(shipped) else own
 
     def _compute(self, model: Model, language: str, rows: np.ndarray, check: Check) -> np.ndarray:
@@ -181,8 +184,8 @@ class Evaluator:
                 raise
             torch.cuda.empty_cache()
             raise UserError(
-                f"{self.device} ran out of memory while scoring {_name(model)} on {language}. Use another device, fewer "
-                "models or a smaller suite."
+                f"{self.device} ran out of memory while scoring {_name(model)} on {language}. Use another device, "
+                "fewer models or a smaller suite."
             ) from None
 
     def _unigram(self, language: str, rows: np.ndarray) -> np.ndarray:

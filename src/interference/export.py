@@ -3,6 +3,8 @@
 import json
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,20 +33,30 @@ def write_merge(recipe: Recipe, suite: Suite, out: Path, device: torch.device) -
     network = _merged(recipe, suite, device)
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     try:
-        network.save_pretrained(part)
-        first.tokenizer.save_pretrained(part)
-        (part / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
-        (part / "provenance.json").write_text(json.dumps(provenance(recipe, suite), indent=1) + "\n", encoding="utf-8")
-        part.rename(out)
-    except Exception as error:  # safetensors reports a full disk as its own error, the rest as OSError
-        if not isinstance(error, OSError) and "SafetensorError" not in type(error).__name__:
-            raise
-        raise UserError(
-            f"The merge can't be written to {out}: {error}. Free some space or name another folder."
-        ) from None
+        with writing("The merge", out):
+            network.save_pretrained(part)
+            first.tokenizer.save_pretrained(part)
+            (part / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+            made_from = provenance(recipe, suite, network.dtype)  # type: ignore[arg-type]
+            (part / "provenance.json").write_text(json.dumps(made_from, indent=1) + "\n", encoding="utf-8")
+            part.rename(out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return out
+
+
+@contextmanager
+def writing(what: str, out: Path) -> Iterator[None]:
+    """Report a place that is full or can't be written as one UserError that names it."""
+    try:
+        yield
+    except Exception as error:  # a full disk is an OSError here and there; tokenizers raises a plain Exception
+        own = "SafetensorError" in type(error).__name__ or "PytorchStreamWriter" in str(error)
+        if not isinstance(error, OSError) and type(error) is not Exception and not own:
+            raise
+        raise UserError(
+            f"{what} can't be written to {out}: {error}. Free some space or name another place with --out."
+        ) from None
 
 
 def _merged(recipe: Recipe, suite: Suite, device: torch.device) -> PreTrainedModel:
@@ -66,11 +78,13 @@ def _merged(recipe: Recipe, suite: Suite, device: torch.device) -> PreTrainedMod
     return network
 
 
-def provenance(recipe: Recipe, suite: Suite) -> dict:
+def provenance(recipe: Recipe, suite: Suite, dtype: torch.dtype) -> dict:
     """What a merge was made from and by: enough to make it again and to see whether it would be the same."""
     return {
         "recipe_sha256": recipe.digest(),
         "checkpoints": {name: {"path": str(suite[name].path), "sha256": suite[name].digest} for name in recipe.needed},
+        "tokenizer_sha256": suite[recipe.models[0]].digest_of_tokenizer,
+        "out_dtype": str(dtype).removeprefix("torch."),
         "label": recipe.label(),
         "versions": {name: version(name) for name in ("interference", "torch", "transformers", "safetensors")},
     }

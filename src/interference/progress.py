@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 
 @contextmanager
@@ -19,6 +19,15 @@ def progress_bar(title: str) -> Iterator["Bar"]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         yield Bar(bar, bar.add_task(title, total=1.0))
+
+
+@contextmanager
+def spinner(title: str) -> Iterator[None]:
+    """A sign of life on standard error for work of unknown length; silent where that is no terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        bar.add_task(title, total=None)
+        yield
 
 
 class Bar:

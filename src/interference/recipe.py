@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from interference.errors import UserError, nearest
+from interference.errors import UserError, nearest, user_path
 from interference.registry import Argument, Knob, Method, methods
 
 POST_STEPS = {"rescale": "every tensor rescaled to its parents' mean norm"}
@@ -170,7 +170,10 @@ def _shown(value: object) -> str:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The recipe in a YAML file. Relative model paths that exist beside the file are taken from there."""
+    """The recipe in a YAML file. Relative paths that exist beside the file are taken from there; `./a` is a path.
+
+    A bare name is a name, whatever lies beside the file.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -280,12 +283,10 @@ def _slerp_order(names: tuple[str, ...], base: str | None) -> tuple[str, ...]:
 
 
 def _resolve(model: str | None, beside: Path | None) -> Any:
-    if model is None or beside is None or model in BASES:
+    if model is None or beside is None or not ("/" in model or model.startswith((".", "~"))):
         return model
-    try:
-        return str((beside / model).resolve()) if (beside / model).is_dir() else model
-    except OSError:  # a name too long to be a path is a name
-        return model
+    path = user_path(beside / user_path(model))
+    return str(path.resolve()) if path.is_dir() else model
 
 
 def _known_keys(mapping: object, known: tuple[str, ...], where: str) -> None:

@@ -27,7 +27,7 @@ def digest(*parts: object) -> str:
 class Store:
     """Bits of sentences by key. An array runs over a whole corpus; what was never scored is NaN.
 
-    `shipped` are arrays that came with the package, read only, looked at first.
+    `shipped` are arrays that came with the package, read only, looked at first; one of another length is not used.
     """
 
     def __init__(self, folder: Path | None = None, shipped: dict[str, np.ndarray] | None = None):
@@ -66,7 +66,7 @@ class Store:
 
     def read(self, key: str, length: int) -> np.ndarray:
         """Bits of all sentences of one text, float64 `[sentence]`, NaN where unknown."""
-        if key in self._shipped:
+        if self._shipped.get(key, np.empty(0)).shape == (length,):
             return self._shipped[key].astype(np.float64)
         try:
             with self._lock:

@@ -11,11 +11,12 @@ import yaml
 
 from interference.checkpoint import Checkpoint
 from interference.corpus import Corpus, read_corpus
-from interference.errors import UserError, nearest
+from interference.errors import UserError, nearest, user_path
 
 ROLES = ("mono", "mixed", "branch", "init", "other")
 _SUITE_KEYS = ("name", "corpus", "entropy", "reference", "checkpoints")
-_CHECKPOINT_KEYS = ("name", "role", "language", "parent", "step", "revision", "path")
+RESERVED = ("merge", "merge, rescaled", "unigram", "perfect model")  # rows of tables that are no checkpoints
+_CHECKPOINT_KEYS = ("name", "role", "language", "parent", "step", "path")
 
 
 @dataclass(frozen=True)
@@ -126,10 +127,10 @@ def open_suite(path: Path | None = None, corpus: Path | None = None) -> Suite:
     Without a path the built-in suite. A corpus given here replaces the suite's own. Raises one UserError that lists
     everything that can't be read.
     """
-    path = built_in() if path is None else Path(path).expanduser()
+    path = built_in() if path is None else user_path(path)
     if not path.exists():
         raise UserError(f"Suite {path} does not exist. Give a suite.yaml, or a folder of checkpoint folders.")
-    file = path / "suite.yaml" if path.is_dir() else path
+    file = user_path(path / "suite.yaml") if path.is_dir() else path
     suite = _from_yaml(file.resolve()) if file.is_file() else _from_folder(path.resolve())
     text = read_corpus(corpus) if corpus else suite.corpus
     opened = Suite(suite.name, suite.path, suite.checkpoints, text, suite.references)
@@ -145,27 +146,34 @@ def open_suite(path: Path | None = None, corpus: Path | None = None) -> Suite:
 
 def suite_of_paths(paths: Sequence[str], corpus: Path | None = None, default: Corpus | None = None) -> Suite:
     """A suite of role `other` made of checkpoint folders, each named by its path: for recipes of paths alone."""
-    checkpoints = tuple(Checkpoint(p, Path(p).expanduser().resolve()) for p in dict.fromkeys(paths))
+    checkpoints = tuple(Checkpoint(p, user_path(p).resolve()) for p in dict.fromkeys(paths))
     check_readable(checkpoints)
     return Suite("paths", None, checkpoints, read_corpus(corpus) if corpus else default)
 
 
 def with_paths(suite: Suite, names: Sequence[str]) -> Suite:
     """The suite and, as checkpoints of role `other`, those of the names that are folders rather than names of it."""
-    extra = [name for name in dict.fromkeys(names) if name not in suite.names and Path(name).expanduser().is_dir()]
-    added = tuple(Checkpoint(name, Path(name).expanduser().resolve()) for name in extra)
+    extra = [name for name in dict.fromkeys(names) if name not in suite.names and user_path(name).is_dir()]
+    added = tuple(Checkpoint(name, user_path(name).resolve()) for name in extra)
     check_readable(added)
     return Suite(suite.name, suite.path, (*suite.checkpoints, *added), suite.corpus, suite.references)
 
 
 def check_readable(checkpoints: Sequence[Checkpoint]) -> None:
-    """Raise one UserError that lists every checkpoint that can't be read."""
+    """Raise one UserError that lists every checkpoint that can't be read, or has a name that tables need."""
     wrong = []
     for checkpoint in checkpoints:
+        if checkpoint.name in RESERVED:
+            wrong.append(
+                f"A checkpoint is named '{checkpoint.name}' ({checkpoint.path}), which is another row of the tables. "
+                "Rename its folder, or give it another 'name' in a suite.yaml."
+            )
         try:
             _merge_key(checkpoint)
         except UserError as error:
             wrong.append(str(error))
+        except OSError as error:
+            wrong.append(f"{checkpoint.name}: {checkpoint.path} can't be read: {error}. Give yourself the right to.")
     if wrong:
         raise UserError(
             "\n".join(wrong) if len(wrong) == 1 else f"{len(wrong)} checkpoints can't be read:\n- " + "\n- ".join(wrong)
@@ -202,7 +210,13 @@ def _from_yaml(file: Path) -> Suite:
     wrong = [f"unknown key '{k}': {nearest(str(k), _SUITE_KEYS)}" for k in document if k not in _SUITE_KEYS]
     for entry in document["checkpoints"]:
         wrong += _entry_problems(entry, file.parent)
-    names = [_entry_name(entry) for entry in document["checkpoints"] if isinstance(entry, dict) and entry.get("path")]
+    entries = [entry for entry in document["checkpoints"] if isinstance(entry, dict) and entry.get("path")]
+    names = [_entry_name(entry) for entry in entries]
+    wrong += [
+        f"{_entry_name(entry)}: its parent '{entry['parent']}' is no checkpoint: {nearest(entry['parent'], names)}"
+        for entry in entries
+        if isinstance(entry.get("parent"), str) and entry["parent"] not in names
+    ]
     wrong += [
         f"two checkpoints are named '{name}'; give each its own 'name'"
         for name in sorted({n for n in names if names.count(n) > 1})
@@ -211,12 +225,10 @@ def _from_yaml(file: Path) -> Suite:
     if wrong:
         raise UserError(f"{file} can't be used:\n- " + "\n- ".join(wrong))
     checkpoints = tuple(_entry(entry, file.parent) for entry in document["checkpoints"])
-    corpus = read_corpus(file.parent / document["corpus"]) if document.get("corpus") else None
+    corpus = read_corpus(file.parent / user_path(document["corpus"])) if document.get("corpus") else None
     if corpus and document.get("entropy"):
-        corpus = with_entropy(corpus, file.parent / document["entropy"])
-    return Suite(
-        str(document.get("name", file.parent.name)), file, checkpoints, corpus, document.get("reference") or {}
-    )
+        corpus = with_entropy(corpus, file.parent / user_path(document["entropy"]))
+    return Suite(document.get("name") or file.parent.name, file, checkpoints, corpus, document.get("reference") or {})
 
 
 def _text_problems(document: dict, names: Sequence[str]) -> list[str]:
@@ -226,9 +238,16 @@ def _text_problems(document: dict, names: Sequence[str]) -> list[str]:
         for key in ("corpus", "entropy")
         if not isinstance(document.get(key) or "", str)
     ]
+    wrong += _string_problems("the suite", document, ("name",))
+    for path in (document[key] for key in ("corpus", "entropy") if isinstance(document.get(key), str)):
+        try:
+            user_path(path)
+        except UserError as error:
+            wrong.append(str(error))
     references = document.get("reference") or {}
     if not isinstance(references, dict):
         return [*wrong, f"'reference' is {references!r}; expected {{language: checkpoint}}"]
+    wrong += [p for key in references for p in _string_problems("'reference'", {"language": key}, ("language",))]
     return wrong + [
         f"the reference of {language} is '{name}', which is no checkpoint: {nearest(str(name), names)}"
         for language, name in references.items()
@@ -240,19 +259,40 @@ def _entry_problems(entry: Any, folder: Path) -> list[str]:
     if not isinstance(entry, dict) or not isinstance(entry.get("path"), str) or not entry["path"]:
         return [f"{entry!r} has no 'path'; expected the folder of a checkpoint"]
     name = _entry_name(entry)
-    wrong = [
-        f"{name}: unknown key '{k}': {nearest(str(k), _CHECKPOINT_KEYS)}" for k in entry if k not in _CHECKPOINT_KEYS
-    ]
+    unknown = [k for k in entry if k not in (*_CHECKPOINT_KEYS, "revision")]
+    wrong = [f"{name}: unknown key '{k}': {nearest(str(k), _CHECKPOINT_KEYS)}" for k in unknown]
+    if "revision" in entry:
+        wrong.append(
+            f"{name}: 'revision' says nothing here, for only local folders are read; give the folder of that revision "
+            "as 'path'"
+        )
+    wrong += _string_problems(name, entry, ("name", "language", "parent"))
+    if type(entry.get("step")) not in (int, type(None)):
+        wrong.append(f"{name}: 'step' is {entry['step']!r}; expected a whole number")
     if entry.get("role", "other") not in ROLES:
         wrong.append(f"{name}: unknown role '{entry['role']}': {nearest(str(entry['role']), ROLES)}")
     if entry.get("role") in ("mono", "branch") and not entry.get("language"):
         wrong.append(f"{name}: a {entry['role']} needs its 'language'")
-    if not (folder / Path(entry["path"]).expanduser()).is_dir():
+    try:
+        path = user_path(folder / user_path(entry["path"]))
+    except UserError as error:
+        return [*wrong, f"{name}: {error}"]
+    if not path.is_dir():
         wrong.append(
-            f"{name}: {folder / Path(entry['path']).expanduser()} is not a folder; nothing is downloaded here, "
-            "so give the path of a checkpoint on this machine"
+            f"{name}: {path} is not a folder; nothing is downloaded here, so give the path of a checkpoint on this "
+            "machine"
         )
     return wrong
+
+
+def _string_problems(owner: str, mapping: dict, keys: Sequence[str]) -> list[str]:
+    """Which of the keys hold no text: YAML reads an unquoted `no` as false and digits as a number."""
+    return [
+        f"{owner}: '{key}' is {mapping[key]!r}; expected text. YAML reads some unquoted words and numbers as other "
+        f'things than text, as the language code `no`: quote it, {key}: "..."'
+        for key in keys
+        if not isinstance(mapping.get(key, ""), str | None)
+    ]
 
 
 def _entry_name(entry: dict) -> str:
@@ -260,7 +300,7 @@ def _entry_name(entry: dict) -> str:
 
 
 def _entry(entry: dict, folder: Path) -> Checkpoint:
-    path = (folder / Path(entry["path"]).expanduser()).resolve()
+    path = (folder / user_path(entry["path"])).resolve()
     return Checkpoint(
         _entry_name(entry),
         path,

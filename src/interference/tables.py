@@ -122,7 +122,10 @@ def _unit_frame(
     values = [None if bad else one for bad, one in zip(undefined, own, strict=True)]
     paired = [None if bad else one for bad, one in zip(undefined, costs, strict=True)]
     scale = [sizes[c.language] for c in cells]
-    columns = [(*a, *b) for a, b in zip(_intervals(values, documents, scale), _intervals(paired, documents, scale), strict=True)]
+    columns = [
+        (*a, *b)
+        for a, b in zip(_intervals(values, documents, scale), _intervals(paired, documents, scale), strict=True)
+    ]
     return pd.DataFrame(columns, columns=list(UNIT_COLUMNS), dtype=float)
 
 
@@ -183,9 +186,7 @@ def _reference(
     return best, f"{BEST_PARENT}: {best}"
 
 
-def _notes(
-    corpus: Corpus, documents: Sequence[str], init: str | None, cells: Sequence[_Cell]
-) -> tuple[str, ...]:
+def _notes(corpus: Corpus, documents: Sequence[str], init: str | None, cells: Sequence[_Cell]) -> tuple[str, ...]:
     halves, clusters = corpus.halves, len(set(documents))
     if len(halves["dev"]):
         notes = [

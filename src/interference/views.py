@@ -71,14 +71,16 @@ def merge_view(table: LossTable, recipe: Recipe, suite: Suite, rows: np.ndarray,
     corpus = suite.corpus
     assert corpus is not None  # an evaluator made the table, and it refuses suites without one
     frame = table.in_unit(unit)
-    parts = [frame[frame["model"] == name].assign(role=role) for name, role in CONTROLS.items()]
-    for language, group in frame.groupby("language", sort=False):
-        named = {"reference": suite.reference(str(language)), "untrained": suite.init and suite.init.name}
-        parts += [group[group["model"] == name].assign(role=role) for role, name in named.items() if name]
-        parents = group[group["model"].isin(recipe.models)]
-        parts.append(parents.loc[[parents["value"].idxmin()]].assign(role="best parent") if len(parents) else parents)
+    model, language = frame["model"], frame["language"]
+    untrained = suite.init.name if suite.init else None
+    roles = {role: model == name for name, role in CONTROLS.items()}
+    roles["reference"] = model == language.map(suite.reference)
+    roles["untrained"] = model == untrained
+    best = frame[model.isin(recipe.models)].groupby("language")["value"].idxmin()
+    roles["best parent"] = pd.Series(frame.index.isin(best.to_numpy()), frame.index)
+    parts = [frame[chosen].assign(role=role) for role, chosen in roles.items()]
     parts.append(perfect_model(frame, corpus, rows).assign(role="perfect model"))
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
 
 
 def suite_view(table: LossTable, corpus: Corpus, rows: np.ndarray, unit: str) -> pd.DataFrame:

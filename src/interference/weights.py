@@ -1,6 +1,8 @@
 """The weights of checkpoints on a device: one resident stack for each parameter name."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -39,10 +41,15 @@ class Weights:
         self._loaded: set[str] = set()
         self.dtype = self.dtype_of(self.names)
         self._check_room()
-        self._stacks = {
-            name: torch.empty((len(self.names), *shape), dtype=self.dtype, device=device)
-            for name, shape in self.shapes.items()
-        }
+        try:
+            self._stacks = {
+                name: torch.empty((len(self.names), *shape), dtype=self.dtype, device=device)
+                for name, shape in self.shapes.items()
+            }
+        except RuntimeError as error:  # CUDA has its own kind of error for this, the CPU has not
+            if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
+                raise
+            raise self._no_room("which refused them") from None
 
     @property
     def nbytes(self) -> int:
@@ -71,15 +78,29 @@ class Weights:
         return stack[torch.tensor(rows, device=self.device)]
 
     def _check_room(self) -> None:
-        if self.device.type != "cuda":
-            return
-        free, total = torch.cuda.mem_get_info(self.device)
-        if self.nbytes > free:
-            raise UserError(
-                f"{len(self.names)} checkpoints of the suite need {self.nbytes / 2**30:.1f} GiB on {self.device}, "
-                f"which has {free / 2**30:.1f} of {total / 2**30:.1f} GiB free. "
-                "Use --device cpu or a suite of fewer checkpoints."
-            )
+        free = _free_bytes(self.device)
+        if free is not None and self.nbytes > free:
+            raise self._no_room(f"which has {free / 2**30:.1f} GiB free")
+
+    def _no_room(self, why: str) -> UserError:
+        other = "--device cpu or " if self.device.type == "cuda" else ""
+        return UserError(
+            f"{len(self.names)} checkpoints of the suite need {self.nbytes / 2**30:.1f} GiB of memory on "
+            f"{self.device}, {why}. Use {other}a suite of fewer checkpoints."
+        )
+
+
+def _free_bytes(device: torch.device) -> int | None:
+    """Memory that can be had on a device now; on systems without /proc/meminfo all there is, or None."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        return torch.cuda.mem_get_info(device)[0]
+    meminfo = Path("/proc/meminfo")
+    lines = meminfo.read_text().splitlines() if meminfo.is_file() else []
+    if available := [line.split()[1] for line in lines if line.startswith("MemAvailable:")]:
+        return int(available[0]) * 1024
+    known = getattr(os, "sysconf_names", {})
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_PHYS_PAGES" in known else None
 
 
 def _promote(dtypes: set[torch.dtype]) -> torch.dtype:

@@ -20,6 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from interference.demo.forms import LANGUAGES
 from interference.demo.text import corpus_tables, training_text
+from interference.export import writing
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 CONFIG: dict[str, Any] = {
@@ -171,24 +172,42 @@ def _train_reporting(run: Run, out: Path, steps: object) -> str:
         if step % 20 == 0 or step == run.steps:
             steps[run.name] = step  # type: ignore[index]
 
-    train(run, out, report)
+    with writing("The suite", out):  # here, for not every library's error can be sent to the other process
+        train(run, out, report)
     return run.name
 
 
 def train_suite(out: Path, jobs: int, progress: Callable[[dict[str, int]], None]) -> None:
     """Train everything into `out`: a suite that `open_suite` opens. Finished parts are kept, so it can be called again.
 
-    Runs `jobs` trainings at a time in processes of one thread each; `progress` gets the steps done by name.
+    Runs `jobs` trainings at a time in processes of one thread each; `progress` gets the steps done by name, those of
+    finished runs too. Raises UserError if `out` can't be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    if not (out / "tokenizer").is_dir():
-        train_tokenizer().save_pretrained(out / "tokenizer")
-    write_suite_files(out)
+    with writing("The suite", out):
+        out.mkdir(parents=True, exist_ok=True)
+        done = {run.name: run.steps for run in runs() if (out / run.name / "config.json").is_file()}
+        if len(done) < len(runs()) and not (out / "tokenizer").is_dir():
+            _write_tokenizer(out)
+        write_suite_files(out)
+    _train_all(out, jobs, done, progress)
+    shutil.rmtree(out / "tokenizer", ignore_errors=True)
+
+
+def _write_tokenizer(out: Path) -> None:
+    """`out/tokenizer`, complete or not at all."""
+    part = out / ".tokenizer.part"
+    shutil.rmtree(part, ignore_errors=True)
+    train_tokenizer().save_pretrained(part)
+    part.replace(out / "tokenizer")
+
+
+def _train_all(out: Path, jobs: int, done: dict[str, int], progress: Callable[[dict[str, int]], None]) -> None:
+    """Train what is not in `done`, each run once its parent is there; a failure starts no further one."""
     context = get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        steps = manager.dict()
-        waiting, running = runs(), dict[Future, Run]()
+        steps = manager.dict(done)
+        waiting, running = [run for run in runs() if run.name not in done], dict[Future, Run]()
         while waiting or running:
             ready = [r for r in waiting if not r.parent or (out / r.parent / "config.json").is_file()]
             for run in ready:
@@ -196,13 +215,15 @@ def train_suite(out: Path, jobs: int, progress: Callable[[dict[str, int]], None]
                 waiting.remove(run)
             try:
                 for future in as_completed(running, timeout=1):
+                    if future.exception():
+                        pool.shutdown(wait=False, cancel_futures=True)
                     future.result()
                     running.pop(future)
                     break
             except TimeoutError:
                 pass
             progress(dict(steps))
-    shutil.rmtree(out / "tokenizer")
+        progress(dict(steps))
 
 
 def write_suite_files(out: Path) -> None:

@@ -68,7 +68,7 @@ def choose_setup(bench: Bench) -> Setup:
             format_func=lambda n: known[n].label,
             key="method",
             bind="query-params",
-            width=330,
+            width=255,
             help="\n".join(f"- **{m.label}**: {m.caption}" for m in known.values()),
         )
         method = known[name]
@@ -93,7 +93,7 @@ def choose_setup(bench: Bench) -> Setup:
             50,
             key="sentences",
             bind="query-params",
-            width=170,
+            width=165,
             help=f"A fixed subset of the {most} test sentences, spread over all documents.",
         )
     return Setup(method, parents, base, tuple(controls), int(sentences))
@@ -136,7 +136,7 @@ def _choose_base(bench: Bench) -> str:
         format_func=lambda b: BASES.get(b, b),
         key="base",
         bind="query-params",
-        width=170,
+        width=140,
         help="Task vectors are differences from this. Monolingual models share no base, so the choice is yours.",
     )
 
@@ -191,7 +191,9 @@ def _choose_value(method: "Method", argument: "Argument") -> Any:
     if not isinstance(control, Knob):
         return st.toggle(argument.name, bool(argument.default), key=key, help=caption, persist_state="session")
     low, high, default, step = (float(x) for x in (control.low, control.high, argument.default, control.step))
-    return round(st.slider(argument.name, low, high, default, step, key=key, help=caption, width=220, persist_state="session"), 4)
+    return round(
+        st.slider(argument.name, low, high, default, step, key=key, help=caption, width=220, persist_state="session"), 4
+    )
 
 
 def compute_merge(bench: Bench, recipe: "Recipe", setup: Setup, place: "DeltaGenerator") -> "LossTable":

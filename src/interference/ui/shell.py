@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,10 +213,9 @@ def compute(bench: Bench, request: "Request", title: str, place: "DeltaGenerator
 
     job = engine.submit(owner, "page", work)
     place, started = place or st.empty(), time.monotonic()
-    while not job.future.done():
+    while not wait([job.future], timeout=0.1).done:
         if time.monotonic() - started > 0.3:
             place.progress(job.progress, text=f"{title} ({engine.depth()} waiting)" if engine.depth() else title)
-        time.sleep(0.02)
     place.empty()
     try:
         return job.future.result()
@@ -236,7 +235,10 @@ def draw_table(result: "LossTable", name: str, **columns: str) -> None:
     """A loss table as it is, with a download that carries its provenance and the given columns besides."""
     with st.expander("Table"):
         st.dataframe(result.frame, hide_index=True, key=f"{name}_table")
-    csv = result.frame.assign(**result.provenance, **columns).to_csv(index=False)
+
+    def csv() -> str:
+        return result.frame.assign(**result.provenance, **columns).to_csv(index=False)
+
     st.download_button(
         "Table as CSV",
         csv,

@@ -66,9 +66,7 @@ def compute_suite(bench: Bench) -> "LossTable":
     """Every checkpoint on every language chosen, on all of the test half."""
     from interference.evaluate import Request
 
-    return compute(
-        bench, Request(tuple((n, n) for n in bench.suite.names), bench.languages), "Scoring the checkpoints"
-    )
+    return compute(bench, Request(tuple((n, n) for n in bench.suite.names), bench.languages), "Scoring the checkpoints")
 
 
 def draw_losses(bench: Bench, result: "LossTable", measure: str) -> None:
