@@ -145,11 +145,22 @@ def _token_nats(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tens
     found = []
     for start in range(0, len(ids), rows):
         part, mask = ids[start : start + rows], scored[start : start + rows]
-        logits = model(input_ids=part[:, :-1], use_cache=False).logits[mask].float()
-        picked = part[:, 1:][mask]
+        logits, picked = _scored_logits(model, part[:, :-1], mask), part[:, 1:][mask]
         nats = logits.logsumexp(dim=-1) - logits.gather(1, picked[:, None])[:, 0]
         found.append(nats.double().cpu())
     return torch.cat(found)
+
+
+# Models whose logits are their head applied to their last hidden state and nothing else.
+_PLAIN_HEAD = ("LlamaForCausalLM", "GPT2LMHeadModel", "GPTNeoXForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
+
+
+def _scored_logits(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tensor) -> Float[Tensor, "token entry"]:
+    """Logits of the scored positions in float32; the head is spared the padding where it is known to stand alone."""
+    if type(model).__name__ not in _PLAIN_HEAD:
+        return model(input_ids=ids, use_cache=False).logits[scored].float()
+    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state  # type: ignore[operator]
+    return model.get_output_embeddings()(hidden[scored]).float()  # type: ignore[operator]
 
 
 def unigram_bits(fit: Sequence[Sequence[int]], text: TokenizedText, vocabulary: int) -> np.ndarray:
