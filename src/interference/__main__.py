@@ -134,11 +134,10 @@ def losses(
     """Bits of every language under checkpoints and merges, with cost and recovery."""
     from interference.evaluate import Evaluator, Request
     from interference.progress import progress_bar
-    from interference.recipe import read_recipe
     from interference.weights import pick_device
 
     target = pick_device(device)
-    recipes = [read_recipe(path) for path in recipe or []]
+    recipes = [_recipe(path, suite) for path in recipe or []]
     opened = _suite_for(suite, corpus, [*(checkpoint or []), *(n for r in recipes for n in r.needed)])
     recipes = [_by_name(r, opened) for r in recipes]
     names = checkpoint or ([] if recipes else list(opened.names))
@@ -166,11 +165,10 @@ def merge(
     """Write a merge as a checkpoint folder that transformers loads."""
     from interference.export import write_merge
     from interference.progress import spinner
-    from interference.recipe import read_recipe
     from interference.weights import pick_device
 
     target = pick_device(device)
-    parsed = read_recipe(recipe)
+    parsed = _recipe(recipe, suite)
     opened = _suite_for(suite, None, parsed.needed)
     with spinner("reading and merging"):
         write_merge(_by_name(parsed, opened), opened, user_path(out), target)
@@ -273,6 +271,25 @@ def _suite_for(suite: Path | None, corpus: Path | None, names: Sequence[str]) ->
             if built is None or not set(names) & set(built.names):
                 return suite_of_paths(names, corpus, built.corpus if built else None)
         return with_paths(open_suite(suite, corpus), names)
+
+
+def _recipe(path: Path, suite: Path | None) -> Any:
+    """The recipe of a file. A bare name that the suite lacks is a folder beside the file, if there is one."""
+    from dataclasses import replace
+
+    from interference.recipe import read_recipe
+    from interference.suite import open_suite
+
+    recipe = read_recipe(path)
+    folders = {
+        n: str((path.parent / n).resolve()) for n in recipe.needed if "/" not in n and (path.parent / n).is_dir()
+    }
+    if not folders:
+        return recipe
+    known = open_suite(suite).names
+    places = {n: folder for n, folder in folders.items() if n not in known}
+    models = tuple(places.get(model, model) for model in recipe.models)
+    return replace(recipe, models=models, base=places.get(recipe.base or "", recipe.base))
 
 
 def _by_name(recipe: Any, suite: Any) -> Any:

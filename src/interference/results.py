@@ -1,5 +1,6 @@
 """The results file of a suite: bits of every checkpoint on every sentence, computed once and shipped beside it."""
 
+import json
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from interference.store import Store
 from interference.suite import Suite
 
 FILE = "results.npz"
+MADE_FROM = "checkpoints"  # the digests of what was scored, as JSON
 
 
 def write_results(suite: Suite, out: Path, progress: Callable[[float], None] = lambda share: None) -> None:
@@ -51,13 +53,14 @@ def _score(suite: Suite, progress: Callable[[float], None]) -> dict[str, np.ndar
                 arrays[f"{name}/{language}"] = evaluator.bits(name, language, rows).astype(np.float32)
             progress(number / len(suite.names))
         store.close()
-    return arrays
+    return arrays | {MADE_FROM: np.array(json.dumps({c.name: c.digest for c in suite.checkpoints}))}
 
 
 def shipped_results(suite: Suite) -> dict[str, np.ndarray]:
     """The arrays of the results file beside a suite.yaml under the store's keys; {} where there is none.
 
-    They are of the suite's own corpus: a language whose text is another one here has none. Raises UserError for a file
+    They are of the suite's own corpus and of the weights they were computed from: a language whose text is another one
+    here has none, nor has a checkpoint whose files have changed. Raises UserError for a file
     that holds anything else.
     """
     if suite.corpus is None or suite.path is None or not suite.path.is_file():
@@ -66,9 +69,11 @@ def shipped_results(suite: Suite) -> dict[str, np.ndarray]:
     if not file.is_file():
         return {}
     own, found = _own_texts(suite.path), {}
-    for name, array in _read(file, suite).items():
+    arrays, digests = _read(file, suite)
+    for name, array in arrays.items():
         checkpoint, _, language = name.rpartition("/")
-        if checkpoint in suite.names and own.get(language) == suite.corpus.sentences.get(language, ()):
+        unchanged = checkpoint in suite.names and digests.get(checkpoint) == suite[checkpoint].digest
+        if unchanged and own.get(language) == suite.corpus.sentences.get(language, ()):
             if array.shape != (rows,):
                 raise _unusable(file, suite, f"'{name}' has the shape {list(array.shape)}, the corpus {rows} rows")
             found[bits_key(suite[checkpoint].digest, suite.corpus, language, "cpu")] = array
@@ -81,17 +86,18 @@ def _own_texts(file: Path) -> dict[str, tuple[str, ...]]:
     return dict(read_corpus(file.parent / user_path(named)).sentences) if named else {}
 
 
-def _read(file: Path, suite: Suite) -> dict[str, np.ndarray]:
-    """Every array of a results file, as numbers under names of the form checkpoint/language."""
+def _read(file: Path, suite: Suite) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Every array of a results file under a name of the form checkpoint/language, and the checkpoints' digests."""
     try:
         with np.load(file) as stored:
             arrays = {name: stored[name] for name in stored.files}
+        digests = json.loads(str(arrays.pop(MADE_FROM)))
     except Exception as error:  # of numpy, zipfile and zlib, each with exceptions of its own
         raise _unusable(file, suite, str(error) or type(error).__name__) from None
     for name, array in arrays.items():
         if "/" not in name or array.dtype.kind != "f":
             raise _unusable(file, suite, f"'{name}' is no array of bits named checkpoint/language")
-    return arrays
+    return arrays, digests
 
 
 def _unusable(file: Path, suite: Suite, why: str) -> UserError:
