@@ -77,10 +77,10 @@ def run_app(
     # Threads that spin while they wait for work stall each other tenfold beside a browser on the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     threading.Thread(target=_preload, daemon=True).start()
-    from streamlit.web import cli
+    from interference import ui
 
     options = [f"--server.port={port}", f"--server.headless={headless}"]
-    sys.exit(cli.main(["run", "app.py", *options], standalone_mode=False))
+    sys.exit(ui.serve(options))
 
 
 def _preload() -> None:

@@ -4,7 +4,7 @@ Nothing heavy is imported at the top: the page's frame is drawn before torch and
 """
 
 from interference.ui.merge import choose_recipe, choose_setup, compute_merge, draw_merge, introduce_merge
-from interference.ui.shell import Bench, ensure_shell, open_bench, run, user_errors
+from interference.ui.shell import Bench, ensure_shell, open_bench, run, serve, user_errors
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "introduce_merge",
     "open_bench",
     "run",
+    "serve",
     "user_errors",
 ]

@@ -42,6 +42,13 @@ class Bench:
         return self.suite.corpus
 
 
+def serve(options: list[str]) -> Any:
+    """Run the app.py of this folder with Streamlit's own options until it is stopped; its exit status."""
+    from streamlit.web import cli
+
+    return cli.main(["run", "app.py", *options], standalone_mode=False)
+
+
 def build_pages() -> list[Any]:
     """The pages in the order of the menu; the merge comes first."""
     folder = Path("pages")
