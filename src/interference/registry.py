@@ -56,9 +56,6 @@ class Method:
     def needs_base(self) -> bool:
         return self.takes == "deltas"
 
-    def argument(self, name: str) -> Argument:
-        return next(a for a in self.arguments if a.name == name)
-
 
 _METHODS: dict[str, Method] = {}
 
