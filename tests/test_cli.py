@@ -619,7 +619,7 @@ def test_device_that_runs_out_of_memory_is_one_message(suite_folder, refused, mo
     def fail(*arguments, **named):
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr("interference.evaluate.sentence_bits", fail)
+    monkeypatch.setattr("interference.evaluate.sentence_bits_steps", fail)
     message = refused("losses", "--suite", suite_folder, "--checkpoint", "mixed")
     assert "cpu ran out of memory while scoring" in message
 

@@ -3,8 +3,9 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from itertools import count
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import torch
 from interference.engine import Engine, Job, Superseded
 from interference.errors import UserError
 from interference.evaluate import Evaluator, Request
+from interference.losses import finish
 from interference.merge import merge
 from interference.recipe import Recipe
 from interference.store import Store
@@ -148,6 +150,125 @@ def test_owners_take_turns(engine, gate):
     assert ran == ["a", "b", "c", "a", "a", "a", "a"]
 
 
+# Jobs in steps
+
+
+class Stepper:
+    """A generator of so many steps that notes each, and may wait at one until it is let go."""
+
+    def __init__(self, record: list, name: str, steps: int, gate: tuple[int, Gate] | None = None):
+        self.record, self.name, self.steps, self.gate = record, name, steps, gate
+
+    def __call__(self, job: Job) -> Iterator[float]:
+        for number in range(self.steps):
+            if self.gate and self.gate[0] == number:
+                self.gate[1].running.set()
+                assert self.gate[1].open.wait(WAIT)
+            self.record.append(self.name)
+            yield number / self.steps
+        return self.name
+
+
+def test_a_generator_runs_to_its_result(engine):
+    record: list = []
+    job = engine.submit("a", "s", Stepper(record, "x", 5))
+    assert job.future.result(WAIT) == "x"
+    assert (record, job.progress) == (["x"] * 5, 1.0)
+
+
+def test_an_urgent_job_waits_for_one_step_at_most(engine):
+    record, gate = [], Gate()
+    long = engine.submit("a", "full", Stepper(record, "long", 100, (3, gate)))
+    assert gate.running.wait(WAIT)
+    waiting = engine.submit("b", "full", noting(record, "waiting"))
+    urgent = engine.submit("b", "preview", noting(record, "urgent"), urgent=True)
+    gate.open.set()
+    assert urgent.future.result(WAIT) == "urgent"
+    assert (long.future.result(WAIT), waiting.future.result(WAIT)) == ("long", "waiting")
+    assert record.index("urgent") == 4
+    assert record.count("long") == 100
+
+
+def test_an_urgent_job_does_not_stop_the_one_it_interrupts(engine):
+    """Not even of the same owner: another slot is another request."""
+    record, gate = [], Gate()
+    long = engine.submit("a", "full", Stepper(record, "long", 10, (2, gate)))
+    assert gate.running.wait(WAIT)
+    engine.submit("a", "preview", noting(record, "urgent"), urgent=True)
+    gate.open.set()
+    assert long.future.result(WAIT) == "long"
+    assert record == ["long"] * 3 + ["urgent"] + ["long"] * 7
+
+
+def test_long_jobs_of_two_owners_take_turns(engine, monkeypatch):
+    monkeypatch.setattr("interference.engine._TURN", 0.0)
+    record, gate = [], Gate()
+    first = engine.submit("a", "full", Stepper(record, "a", 6, (1, gate)))
+    assert gate.running.wait(WAIT)
+    second = engine.submit("b", "full", Stepper(record, "b", 6))
+    own = engine.submit("a", "later", noting(record, "own"))
+    gate.open.set()
+    assert [job.future.result(WAIT) for job in (first, second, own)] == ["a", "b", "own"]
+    assert record == ["a", "a", *"babababab", "b", "own"] or record == ["a", "a", *"babababab", "own", "b"]
+
+
+def test_a_long_job_keeps_its_turn_beside_jobs_of_its_own_session(engine, monkeypatch):
+    monkeypatch.setattr("interference.engine._TURN", 0.0)
+    record, gate = [], Gate()
+    engine.submit("a", "full", Stepper(record, "a", 4, (0, gate)))
+    assert gate.running.wait(WAIT)
+    own = engine.submit("a", "later", noting(record, "own"))
+    gate.open.set()
+    assert own.future.result(WAIT) == "own"
+    assert record == ["a"] * 4 + ["own"]
+
+
+def test_an_interrupted_job_can_be_superseded_and_is_closed_on_the_worker(engine):
+    closed_on, gate, interrupting = [], Gate(), Gate()
+
+    def stepping(job: Job) -> Iterator[float]:
+        try:
+            gate.running.set()
+            assert gate.open.wait(WAIT)
+            yield 0.5
+            yield 0.6
+        finally:
+            closed_on.append(threading.current_thread().name)
+
+    old = engine.submit("a", "full", stepping)
+    assert gate.running.wait(WAIT)
+    engine.submit("b", "preview", interrupting, urgent=True)
+    gate.open.set()
+    assert interrupting.running.wait(WAIT)
+    new = engine.submit("a", "full", lambda job: "new")  # while the old one waits, begun and interrupted
+    assert isinstance(old.future.exception(WAIT), Superseded)
+    interrupting.open.set()
+    assert new.future.result(WAIT) == "new"
+    assert closed_on == ["under test"]
+
+
+def test_a_generator_that_fails_half_way_tells_its_asker_and_the_worker_lives_on(engine):
+    def failing(job: Job) -> Iterator[float]:
+        yield 0.5
+        raise torch.OutOfMemoryError("no room")
+
+    assert isinstance(engine.submit("a", "s", failing).future.exception(WAIT), torch.OutOfMemoryError)
+    assert engine.run("b", "s", lambda job: "alive") == "alive"
+
+
+def test_closing_drops_interrupted_jobs_too():
+    engine, gate, record = Engine("closing"), Gate(), []
+    begun = engine.submit("a", "full", Stepper(record, "a", 5, (1, gate)))
+    assert gate.running.wait(WAIT)
+    holding = Gate()
+    engine.submit("b", "preview", holding, urgent=True)
+    gate.open.set()
+    assert holding.running.wait(WAIT)
+    engine.close()
+    assert isinstance(begun.future.exception(WAIT), Superseded)
+    assert "closing" not in {t.name for t in threading.enumerate()}
+
+
 @pytest.mark.parametrize(
     "error", [ValueError("no"), UserError("no"), MemoryError("no"), KeyboardInterrupt("no"), SystemExit(1)]
 )
@@ -276,7 +397,7 @@ def test_threads_with_different_recipes_get_the_librarys_own_numbers(engine, sui
     shared = Evaluator(suite, Store(tmp_path / "shared"), torch.device("cpu"))
 
     def session(name: str) -> None:
-        found[name] = engine.run(name, "merge", lambda job: shared.table(asked(name), job.check)).frame
+        found[name] = engine.run(name, "merge", lambda job: shared.table(asked(name))).frame
 
     threads = [threading.Thread(target=session, args=(name,)) for name in RECIPES]
     for t in threads:
@@ -318,21 +439,42 @@ def test_superseded_merge_leaves_no_wrong_numbers_behind(engine, suite_folder, t
     """A merge stopped half-way keeps only whole results; asked again it gives the same table as if never stopped."""
     suite = open_suite(suite_folder)
     shared = Evaluator(suite, Store(tmp_path / "shared"), torch.device("cpu"))
-    calls = []
 
-    def stopped(job: Job) -> None:
-        def check() -> None:
-            calls.append(1)
-            if len(calls) == 4:
+    def stopped(job: Job) -> Iterator[float]:
+        for number, share in enumerate(shared.table_steps(asked("equal"))):
+            if number == 4:
                 engine.submit("a", "merge", lambda job: None)
-            job.check()
-
-        shared.table(asked("equal"), check)
+            yield share
 
     assert isinstance(engine.submit("a", "merge", stopped).future.exception(WAIT), Superseded)
-    again = engine.run("a", "again", lambda job: shared.table(asked("equal"), job.check))
+    again = engine.run("a", "again", lambda job: shared.table_steps(asked("equal")))
     alone = Evaluator(suite, Store(tmp_path / "alone"), torch.device("cpu")).table(asked("equal"))
     pd.testing.assert_frame_equal(again.frame, alone.frame)
+
+
+@pytest.mark.parametrize("interrupting", ["table_steps", "glimpse_steps"])
+def test_merges_that_take_turns_on_one_network_keep_their_numbers(suite_folder, tmp_path, interrupting):
+    """After every single batch of one merge, another merge takes the network; both come out as if alone."""
+    suite = open_suite(suite_folder)
+    shared = Evaluator(suite, Store(tmp_path / "shared"), torch.device("cpu"))
+    steps, share, others = shared.table_steps(asked("equal")), 0.0, []
+    for number in count():
+        try:
+            share = next(steps)
+        except StopIteration as end:
+            result = end.value
+            break
+        assert 0 <= share <= 1
+        other = Recipe("linear", ("mono-eng", "mono-deu"), (1.0, number + 2.0))
+        others.append((other, finish(getattr(shared, interrupting)(Request((("merge", other),), ("eng",), 3)))))
+    alone = Evaluator(suite, Store(tmp_path / "alone"), torch.device("cpu"))
+    pd.testing.assert_frame_equal(result.frame, alone.table(asked("equal")).frame)
+    for other, found in others:
+        expected = alone.table(Request((("merge", other),), ("eng",), 3)).frame
+        if interrupting == "table_steps":
+            pd.testing.assert_frame_equal(found.frame, expected)
+        else:  # the estimate of three sentences is made of all three
+            np.testing.assert_allclose(found.frame["bits"], expected["bits"], rtol=1e-6)
 
 
 def test_engine_needs_no_page_and_no_torch():

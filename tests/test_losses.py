@@ -13,7 +13,16 @@ from transformers import PreTrainedTokenizerFast
 
 from interference.corpus import Corpus
 from interference.errors import UserError
-from interference.losses import TokenizedText, prefix_token, sentence_bits, tokenize, unigram_bits, windows
+from interference.losses import (
+    TokenizedText,
+    finish,
+    prefix_token,
+    sentence_bits,
+    sentence_bits_steps,
+    tokenize,
+    unigram_bits,
+    windows,
+)
 from interference.tables import LossTable, Subject, loss_table
 
 BYTES, PREFIX = 256, 256
@@ -186,17 +195,12 @@ def test_many_small_costs_are_summed_in_float64():
     assert bits[0] == pytest.approx(200_000 * one, rel=1e-12)
 
 
-def test_work_stops_between_batches_when_the_check_raises(tokenizer):
-    calls = []
-
-    def check() -> None:
-        calls.append(1)
-        if len(calls) == 3:
-            raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        sentence_bits(llama(1), tokenize(tokenizer, ENGLISH), batch_tokens=1, check=check)
-    assert len(calls) == 3
+def test_steps_stop_after_every_batch_and_end_with_the_same_bits(tokenizer):
+    text = tokenize(tokenizer, ENGLISH)
+    steps, batches = sentence_bits_steps(llama(1), text, batch_tokens=1), []
+    bits = finish(steps, batches.append)
+    assert len(batches) == len(ENGLISH)
+    np.testing.assert_array_equal(bits, sentence_bits(llama(1), text, batch_tokens=1))
 
 
 def test_empty_sentence_costs_nothing_and_no_sentences_give_no_bits():

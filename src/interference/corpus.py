@@ -65,9 +65,26 @@ class Corpus:
     def text(self, language: str, rows: Sequence[int] | np.ndarray) -> list[str]:
         return [self.sentences[language][row] for row in rows]
 
+    def sizes(self, language: str, rows: np.ndarray) -> np.ndarray:
+        """UTF-8 bytes of each of the given sentences, float64."""
+        return self._sizes[language][rows]
+
+    @cached_property
+    def _sizes(self) -> dict[str, np.ndarray]:
+        return {code: np.array([float(len(s.encode())) for s in text]) for code, text in self.sentences.items()}
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return {code: hashlib.sha256("\n".join(text).encode()).hexdigest() for code, text in self.sentences.items()}
+
     def digest(self, language: str) -> str:
         """SHA-256 of the exact text of one language."""
-        return hashlib.sha256("\n".join(self.sentences[language]).encode()).hexdigest()
+        return self._digests[language]
+
+    @cached_property
+    def digest_of_documents(self) -> str:
+        """SHA-256 of which rows belong to one document."""
+        return hashlib.sha256("\n".join(self.documents).encode()).hexdigest()
 
 
 def _read_only(rows: np.ndarray) -> np.ndarray:

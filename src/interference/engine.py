@@ -1,11 +1,14 @@
 """The one owner of the device: a queue, one worker thread, the newest request of a slot wins."""
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Any
+
+_TURN = 0.25  # seconds an owner's long job keeps the device while other owners wait; a switch costs a merge
 
 
 class Superseded(CancelledError):
@@ -14,14 +17,21 @@ class Superseded(CancelledError):
 
 @dataclass
 class Job:
-    """One request. The function gets the job: it calls `check()` between batches and sets `progress` from 0 to 1."""
+    """One request. What its function returns is the result; a generator runs from yield to yield.
+
+    A generator yields its progress from 0 to 1 after every batch: there the job is stopped if nobody waits for it any
+    more, urgent jobs come in between, and after its turn other owners do. Whatever it left on the device may then be
+    another's. A function that is no generator holds the device to its end, or until its own `check()` raises.
+    """
 
     owner: str
     slot: str
     function: Callable[["Job"], Any]
+    urgent: bool = False
     future: Future = field(default_factory=Future)
     progress: float = 0.0
     stopped: bool = False
+    steps: Generator[float, None, Any] | None = None
 
     def check(self) -> None:
         """Raise Superseded if nobody waits for the result any more."""
@@ -32,20 +42,22 @@ class Job:
 class Engine:
     """Runs submitted functions one at a time on one thread, which alone touches models, buffers and the device.
 
-    Requests queue by (owner, slot). Owners take turns, so one session's many requests do not hold up another's.
+    Requests queue by (owner, slot). Owners take turns, so neither one session's many requests nor its long one hold
+    up another's; urgent requests go before all others and wait for one batch at most.
     """
 
     def __init__(self, name: str = "engine"):
         self._condition = threading.Condition()
         self._queues: OrderedDict[str, OrderedDict[str, Job]] = OrderedDict()
         self._running: Job | None = None
+        self._given_up: list[Job] = []  # begun and then dropped: only the worker closes them
         self._closed = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, owner: str, slot: str, function: Callable[[Job], Any]) -> Job:
+    def submit(self, owner: str, slot: str, function: Callable[[Job], Any], *, urgent: bool = False) -> Job:
         """Queue a request; an older one of the same owner and slot is dropped, or stopped at its next check."""
-        job = Job(owner, slot, function)
+        job = Job(owner, slot, function, urgent)
         with self._condition:
             if self._closed:
                 raise RuntimeError("the engine is closed")
@@ -54,9 +66,9 @@ class Engine:
             self._condition.notify()
         return job
 
-    def run(self, owner: str, slot: str, function: Callable[[Job], Any]) -> Any:
+    def run(self, owner: str, slot: str, function: Callable[[Job], Any], *, urgent: bool = False) -> Any:
         """Submit and wait for the result."""
-        return self.submit(owner, slot, function).future.result()
+        return self.submit(owner, slot, function, urgent=urgent).future.result()
 
     def cancel(self, owner: str, slot: str | None = None) -> None:
         """Drop an owner's requests, of one slot or all."""
@@ -84,40 +96,90 @@ class Engine:
     def _drop(self, owner: str, slot: str) -> None:
         if queued := self._queues.get(owner, OrderedDict()).pop(slot, None):
             queued.stopped = True
-            if queued.future.set_running_or_notify_cancel():  # False: its asker has cancelled it already
+            if queued.steps:
+                self._given_up.append(queued)
+            # False where its asker has cancelled a job that never ran; one that has run is marked as running already.
+            if queued.steps or queued.future.set_running_or_notify_cancel():
                 queued.future.set_exception(Superseded(f"{owner}/{slot} was superseded"))
         running = self._running
         if running and (running.owner, running.slot) == (owner, slot):
             running.stopped = True
 
     def _next(self) -> Job | None:
+        """The first urgent job in the order of owners, else the first; its owner goes to the end of that order."""
         with self._condition:
             while not any(self._queues.values()):
                 if self._closed:
                     return None
                 self._queues.clear()
                 self._condition.wait()
-            owner = next(owner for owner, queue in self._queues.items() if queue)
-            _, job = self._queues[owner].popitem(last=False)
-            self._queues.move_to_end(owner)
+            waiting = [job for queue in self._queues.values() for job in queue.values()]
+            job = next((job for job in waiting if job.urgent), waiting[0])
+            del self._queues[job.owner][job.slot]
+            self._queues.move_to_end(job.owner)
             self._running = job
             return job
 
     def _work(self) -> None:
         while job := self._next():
-            if job.future.set_running_or_notify_cancel():  # False: its asker has cancelled it, and it takes no result
-                _run(job)
+            # A future that takes no result was cancelled by its asker.
+            wanted = job.steps is not None or job.future.set_running_or_notify_cancel()
+            finished = self._advance(job) if wanted else True
             with self._condition:
                 self._running = None
+                if not finished:
+                    self._put_back(job)
+                given_up, self._given_up = self._given_up, []
+            for dropped in given_up:
+                dropped.steps.close()  # type: ignore[union-attr]
+
+    def _advance(self, job: Job) -> bool:
+        """Run a job until it has ended or has to make room for another; whether it has ended."""
+        started = time.monotonic()
+        try:
+            job.check()
+            if job.steps is None:
+                result = job.function(job)
+                if not isinstance(result, Generator):
+                    job.check()
+                    return _give(job, result)
+                job.steps = result
+            while True:
+                job.progress = next(job.steps)
+                job.check()
+                if self._makes_room(job, time.monotonic() - started):
+                    return False
+        except StopIteration as end:
+            return _give(job, end.value)
+        except BaseException as error:  # the worker must outlive whatever a job raises
+            if job.steps:
+                job.steps.close()
+            job.future.set_exception(error)
+            return True
+
+    def _makes_room(self, job: Job, spent: float) -> bool:
+        with self._condition:
+            waiting = [j for queue in self._queues.values() for j in queue.values()]
+        urgent = any(j.urgent for j in waiting) and not job.urgent
+        return urgent or (spent > _TURN and any(j.owner != job.owner for j in waiting))
+
+    def _put_back(self, job: Job) -> None:
+        """An interrupted job waits before its owner's others and after other owners, if it is still wanted."""
+        if job.stopped:
+            job.steps.close()  # type: ignore[union-attr]
+            job.future.set_exception(Superseded(f"{job.owner}/{job.slot} was superseded"))
+            return
+        queue = self._queues.setdefault(job.owner, OrderedDict())
+        queue[job.slot] = job
+        queue.move_to_end(job.slot, last=False)
+        self._queues.move_to_end(job.owner)
 
 
-def _run(job: Job) -> None:
-    try:
-        job.check()
-        result = job.function(job)
-        job.check()
-    except BaseException as error:  # the worker must outlive whatever a job raises
-        job.future.set_exception(error)
+def _give(job: Job, result: Any) -> bool:
+    """Hand over the result, unless it came too late."""
+    if job.stopped:
+        job.future.set_exception(Superseded(f"{job.owner}/{job.slot} was superseded"))
     else:
         job.progress = 1.0
         job.future.set_result(result)
+    return True

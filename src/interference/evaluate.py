@@ -1,8 +1,9 @@
 """Losses of checkpoints and merges of one suite on one device, remembered in the store."""
 
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -12,21 +13,34 @@ import torch
 from interference.checkpoint import Checkpoint, build
 from interference.corpus import Corpus
 from interference.errors import UserError, nearest
-from interference.losses import CONVENTION, TokenizedText, sentence_bits, tokenize, unigram_bits
+from interference.losses import (
+    CONVENTION,
+    Result,
+    TokenizedText,
+    finish,
+    sentence_bits,
+    sentence_bits_steps,
+    tokenize,
+    unigram_bits,
+)
 from interference.merge import merge_into
+from interference.preview import estimate, representative
 from interference.recipe import Recipe
 from interference.store import Store, digest
 from interference.suite import Suite
-from interference.tables import LossTable, Subject, loss_table
+from interference.tables import Glimpse, LossTable, Subject, glimpse, loss_table
 from interference.weights import Weights
 
 UNIGRAM = "unigram"
 _TABLES = 256  # loss tables kept in memory
 _TEXTS = 512  # tokenised languages kept in memory
 _MERGING = 1  # raised when a merge method gives other numbers than before, so that stored ones are not taken for its
+_GLIMPSES = 2048  # estimates kept in memory
+_GLIMPSE_SECONDS = 0.08  # what an estimate of one merge may take, so that it can follow a slider
+_FEW = (4, 48)  # sentences behind an estimate, at least and at most
 Model = str | Recipe
-Check = Callable[[], None]
 Progress = Callable[[float], None]
+Steps = Generator[float, None, Result]  # yields the share that is done after every batch
 
 
 @dataclass(frozen=True)
@@ -49,35 +63,36 @@ class Evaluator:
         self.suite, self.corpus, self.device = suite, suite.corpus, device
         self._store = store
         self._weights: dict[tuple[str, ...], Weights] = {}
-        self._models: dict[str, torch.nn.Module] = {}
+        self._models: dict[str, torch.nn.Module] = {}  # by configuration
+        self._networks: dict[str, torch.nn.Module] = {}  # the same by checkpoint
         self._held: dict[torch.nn.Module, Model] = {}
         self._tables: OrderedDict[Request, LossTable] = OrderedDict()
         self._texts: OrderedDict[tuple[str, str, bytes], TokenizedText] = OrderedDict()
+        self._glimpses: OrderedDict[tuple, dict[str, tuple[float, int]]] = OrderedDict()
+        self._fews: dict[tuple[tuple[str, ...], bytes], np.ndarray] = {}
         self._files = _stamps(suite)
 
-    def table(
-        self, request: Request, check: Check = lambda: None, progress: Progress = lambda share: None
-    ) -> LossTable:
+    def table(self, request: Request, progress: Progress = lambda share: None) -> LossTable:
         """The loss table of a request, one row per model and language, models in the order given."""
+        return finish(self.table_steps(request), progress)
+
+    def table_steps(self, request: Request) -> Steps[LossTable]:
+        """`table` one batch at a time, language by language; between batches another may use the networks."""
         if request not in self._tables:
-            self._tables[request] = self._measure(request, check, progress)
+            self._tables[request] = yield from self._measure(request)
             if len(self._tables) > _TABLES:
                 self._tables.popitem(last=False)
         self._tables.move_to_end(request)
         return self._tables[request]
 
-    def _measure(self, request: Request, check: Check, progress: Progress) -> LossTable:
+    def _measure(self, request: Request) -> Steps[LossTable]:
         self.check_languages(request.languages)
         rows = self.corpus.rows(request.sentences)
-        subjects = [Subject(name, model.models if isinstance(model, Recipe) else ()) for name, model in request.models]
-        wanted: dict[str, Model] = dict(self._companions(request)) | dict(request.models)
-        bits, done = {}, 0
-        for name, model in wanted.items():
-            for language in request.languages:
-                check()
-                bits[name, language] = self.bits(model, language, rows, check)
-                done += 1
-                progress(done / (len(wanted) * len(request.languages)))
+        subjects, wanted = self._wanted(request)
+        bits: dict[tuple[str, str], np.ndarray] = {}
+        for language, (name, model) in product(request.languages, wanted.items()):
+            share = len(bits) / (len(wanted) * len(request.languages))
+            bits[name, language] = yield from _telling(share, self.bits_steps(model, language, rows))
         references = {language: self.suite.reference(language) for language in request.languages}
         init = self.suite.init.name if self.suite.init else None
         scored = {name: self._scored_by(model) for name, model in request.models}
@@ -94,6 +109,94 @@ class Evaluator:
             lossy=lossy,
             notes=notes,
             provenance=self._provenance(scored),
+        )
+
+    def _wanted(self, request: Request) -> tuple[list[Subject], dict[str, Model]]:
+        """What the rows are about, and every model to score for them by name."""
+        subjects = [Subject(name, model.models if isinstance(model, Recipe) else ()) for name, model in request.models]
+        return subjects, dict(self._companions(request)) | dict(request.models)
+
+    def finished(self, request: Request) -> LossTable | None:
+        """The table of a request that was asked for before, at once; None where it has to be measured."""
+        return self._tables.get(request)
+
+    def glimpse_steps(self, request: Request) -> Steps[Glimpse]:
+        """What can be said of a request at once: full means where they are known, else estimates from few sentences.
+
+        Estimates are kept in memory only; which sentences they are made from does not change.
+        """
+        self.check_languages(request.languages)
+        rows = self.corpus.rows(request.sentences)
+        subjects, wanted = self._wanted(request)
+        means: dict[tuple[str, str], tuple[float, int]] = {}
+        for name, model in wanted.items():
+            missing = []
+            for language in request.languages:
+                if model == UNIGRAM:  # counting is faster than any estimate
+                    yield from _telling(0.0, self.bits_steps(model, language, rows))
+                known = self._store.read(self._key(model, language), len(self.corpus.documents))[rows]
+                means[name, language] = float(known.mean()), len(rows)
+                if np.isnan(known).any():
+                    missing.append(language)
+            if missing:
+                found = yield from self._estimate(model, tuple(missing), rows)
+                means |= {(name, language): value for language, value in found.items()}
+            yield len(means) / (len(wanted) * len(request.languages))
+        references = {language: self.suite.reference(language) for language in request.languages}
+        init = self.suite.init.name if self.suite.init else None
+        has_roles = any(c.role != "other" for c in self.suite.checkpoints)
+        return glimpse(subjects, means, self.corpus, rows, references, init, request.languages, has_roles)
+
+    def _estimate(
+        self, model: Model, languages: tuple[str, ...], rows: np.ndarray
+    ) -> Steps[dict[str, tuple[float, int]]]:
+        """(bits per sentence, sentences behind it) of a model by language, from few of the rows."""
+        key = (model, languages, rows.tobytes())
+        if key not in self._glimpses:
+            scored = self._scored_by(model)
+            few = self._few(scored, languages, rows)
+            bits = yield from _telling(0.0, self._score(model, self._texts_of(scored, languages, few)))
+            own = dict(zip(languages, bits.reshape(len(languages), len(few)).sum(axis=1), strict=True))
+            part, whole = ({c: self.corpus.sizes(c, r).sum() for c in languages} for r in (few, rows))
+            self._glimpses[key] = {
+                c: (float(estimate(own[c], part[c], whole[c])) / len(rows), len(few)) for c in languages
+            }
+            if len(self._glimpses) > _GLIMPSES:
+                self._glimpses.popitem(last=False)
+        return self._glimpses[key]
+
+    def _few(self, checkpoint: Checkpoint, languages: tuple[str, ...], rows: np.ndarray) -> np.ndarray:
+        """The few of the rows that estimates are made from: settled once, or dragging would show a change of rows."""
+        key = (languages, rows.tobytes())
+        if key not in self._fews:
+            count = self._affordable(checkpoint, languages, rows)
+            known = {}
+            for language in languages:
+                keys = [self._key(name, language) for name in self.suite.names]
+                bits = np.stack([self._store.read(k, len(self.corpus.documents))[rows] for k in keys])
+                known[language] = bits[np.isfinite(bits).all(axis=1)]
+            sizes = {language: self.corpus.sizes(language, rows) for language in languages}
+            self._fews[key] = rows[representative(sizes, known, count)]
+        return self._fews[key]
+
+    def _affordable(self, checkpoint: Checkpoint, languages: Sequence[str], rows: np.ndarray) -> int:
+        """How many sentences of each language can be scored at slider speed here, by a trial."""
+        text, network = self._texts_of(checkpoint, languages, rows[: _FEW[0]]), self.put(checkpoint.name)
+        seconds = []
+        for _ in range(3):  # the first pass sets up kernels
+            started = time.perf_counter()
+            sentence_bits(network, text, limit=checkpoint.positions)
+            seconds.append(time.perf_counter() - started)
+        return int(np.clip(_GLIMPSE_SECONDS / min(seconds) * _FEW[0], *_FEW))
+
+    def _texts_of(self, checkpoint: Checkpoint, languages: Sequence[str], rows: np.ndarray) -> TokenizedText:
+        """The same rows of several languages as one text, language after language."""
+        texts = [self._text(checkpoint, language, rows) for language in languages]
+        return replace(
+            texts[0],
+            ids=sum((text.ids for text in texts), ()),
+            unknown=sum((text.unknown for text in texts), ()),
+            lossless=sum((text.lossless for text in texts), ()),
         )
 
     def _scored_by(self, model: Model) -> Checkpoint:
@@ -153,16 +256,18 @@ class Evaluator:
             names += [parent for _, model in request.models for parent in _parents(model)]
         return [(name, name) for name in dict.fromkeys(names)]
 
-    def bits(self, model: Model, language: str, rows: np.ndarray, check: Check = lambda: None) -> np.ndarray:
+    def bits(self, model: Model, language: str, rows: np.ndarray) -> np.ndarray:
         """Bits of the given rows of one language, float64; what the store has not seen is computed and kept there."""
+        return finish(self.bits_steps(model, language, rows))
+
+    def bits_steps(self, model: Model, language: str, rows: np.ndarray) -> Generator[None, None, np.ndarray]:
+        """`bits` one batch at a time."""
         self.check_languages([language])
         key = self._key(model, language)
         known = self._store.read(key, len(self.corpus.documents))
         missing = rows[np.isnan(known[rows])]
         if len(missing):
-            known[missing] = self._compute(model, language, missing, check)
-            if not np.isfinite(known[missing]).all():
-                raise UserError(f"{_name(model)} gives losses that are not finite on {language}; its weights overflow.")
+            known[missing] = yield from self._compute(model, language, missing)
             self._store.write(key, known)
         return known[rows]
 
@@ -173,19 +278,30 @@ class Evaluator:
         )
         return shipped if self._store.ships(shipped) else own
 
-    def _compute(self, model: Model, language: str, rows: np.ndarray, check: Check) -> np.ndarray:
+    def _compute(self, model: Model, language: str, rows: np.ndarray) -> Generator[None, None, np.ndarray]:
         if model == UNIGRAM:
             return self._unigram(language, rows)
+        return (yield from self._score(model, self._text(self._scored_by(model), language, rows)))
+
+    def _score(self, model: Model, text: TokenizedText) -> Generator[None, None, np.ndarray]:
+        """Bits of a text under a checkpoint or a merge, which is put again where another was put between batches."""
         try:
-            network, first = self.put(model), self._scored_by(model)
-            return sentence_bits(network, self._text(first, language, rows), limit=first.positions, check=check)
+            steps = sentence_bits_steps(self.put(model), text, limit=self._scored_by(model).positions)
+            while True:
+                self.put(model)
+                next(steps)
+                yield
+        except StopIteration as end:
+            if not np.isfinite(end.value).all():
+                raise UserError(f"{_name(model)} gives losses that are not finite; its weights overflow.") from None
+            return end.value
         except RuntimeError as error:  # CUDA has its own kind of error for this, the CPU has not
             if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
                 raise
             torch.cuda.empty_cache()
             raise UserError(
-                f"{self.device} ran out of memory while scoring {_name(model)} on {language}. Use another device, "
-                "fewer models or a smaller suite."
+                f"{self.device} ran out of memory while scoring {_name(model)}. Use another device, fewer models or a "
+                "smaller suite."
             ) from None
 
     def _unigram(self, language: str, rows: np.ndarray) -> np.ndarray:
@@ -202,10 +318,11 @@ class Evaluator:
     def put(self, model: Model) -> torch.nn.Module:
         """The network holding a checkpoint's or a merge's weights; they stay until another model is put."""
         names = _parents(model) if isinstance(model, str) else model.needed
-        weights = self.weights(self._group(names))  # first, for it asks whether there is room
-        network = self._network(names[0])
-        if self._held.get(network) == model:
+        network = self._networks.get(names[0])
+        if network is not None and self._held.get(network) == model:
             return network
+        weights = self.weights(self._group(names))  # first, for it asks whether there is room
+        network = self._networks[names[0]] = self._network(names[0])
         self._held.pop(network, None)  # what a failing merge leaves behind is nobody's
         parameters = dict(network.named_parameters())
         if isinstance(model, Recipe):
@@ -245,6 +362,16 @@ class Evaluator:
         return self._texts[key]
 
 
+def _telling(share: float, steps: Generator[None, None, Result]) -> Steps[Result]:
+    """The same steps, each telling the share that is done."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+        yield share
+
+
 def _check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:
     """Raise UserError where a token has no row in the embedding."""
     highest, size = max([text.prefix, *(i for ids in text.ids for i in ids)]), checkpoint.vocabulary
@@ -281,4 +408,4 @@ def model_digest(suite: Suite, model: Model) -> str:
 
 def bits_key(model: str, corpus: Corpus, language: str, device_type: str) -> str:
     """The store's key for the bits of one model (by digest) on one language of a corpus."""
-    return digest(CONVENTION, model, corpus.digest(language), list(corpus.documents), device_type)
+    return digest(CONVENTION, model, corpus.digest(language), corpus.digest_of_documents, device_type)

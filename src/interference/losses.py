@@ -5,8 +5,9 @@ sentence scored including the first, the end not scored; log-softmax in float32,
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from interference.errors import UserError
 
+Result = TypeVar("Result")
 CONVENTION = "prefix BOS|CLS|EOS, first token scored, end not scored, float32 log-softmax, float64 sums, v1"
 _BATCH_TOKENS = {"cpu": 512, "cuda": 32768}  # positions in a batch: little padding on a CPU, full kernels on a GPU
 _LOGIT_ELEMENTS = 1 << 25  # logits held at once, in elements: 128 MiB of float32
@@ -74,21 +76,21 @@ def windows(length: int, limit: int) -> Iterator[tuple[int, int, int]]:
         start = end
 
 
-@torch.inference_mode()
 def sentence_bits(
-    model: nn.Module,
-    text: TokenizedText,
-    *,
-    limit: int | None = None,
-    batch_tokens: int | None = None,
-    check: Callable[[], None] = lambda: None,
+    model: nn.Module, text: TokenizedText, *, limit: int | None = None, batch_tokens: int | None = None
 ) -> np.ndarray:
     """Bits of each sentence, float64 `[sentence]`: the sum of -log2 of its tokens' probabilities.
 
     Sentences longer than `limit` positions are read in rolling windows, each token scored once. An UNK token costs
-    log2 of the vocabulary, for its probability says nothing about the text. `check` is called between batches and
-    may raise to stop.
+    log2 of the vocabulary, for its probability says nothing about the text.
     """
+    return finish(sentence_bits_steps(model, text, limit=limit, batch_tokens=batch_tokens))
+
+
+def sentence_bits_steps(
+    model: nn.Module, text: TokenizedText, *, limit: int | None = None, batch_tokens: int | None = None
+) -> Generator[None, None, np.ndarray]:
+    """`sentence_bits` one batch at a time: yields after each, and returns the result."""
     device = next(model.parameters()).device
     pieces = [
         (row, (text.prefix, *ids)[first:end], scored - first)
@@ -96,12 +98,21 @@ def sentence_bits(
         for first, scored, end in windows(len(ids), limit or max(len(ids), 1))
     ]
     pieces.sort(key=lambda piece: len(piece[1]))
-    totals = torch.zeros(len(text.ids), dtype=torch.float64)
+    totals = np.zeros(len(text.ids))
     for batch in _batches(pieces, batch_tokens or _BATCH_TOKENS[device.type]):
-        check()
         rows, sequences, starts = zip(*batch, strict=True)
-        totals.index_add_(0, torch.tensor(rows), _batch_bits(model, sequences, starts, text.unknown_id, device))
-    return totals.numpy()
+        np.add.at(totals, list(rows), _batch_bits(model, sequences, starts, text.unknown_id, device).numpy())
+        yield
+    return totals
+
+
+def finish(steps: Generator[Any, None, Result], progress: Callable[[Any], None] = lambda step: None) -> Result:
+    """Run a generator to its end and return its result; `progress` is called with all it yields."""
+    while True:
+        try:
+            progress(next(steps))
+        except StopIteration as end:
+            return end.value
 
 
 def _batches(pieces: list, batch_tokens: int) -> Iterator[list]:
@@ -115,6 +126,7 @@ def _batches(pieces: list, batch_tokens: int) -> Iterator[list]:
         yield batch
 
 
+@torch.inference_mode()
 def _batch_bits(
     model: nn.Module,
     sequences: Sequence[tuple[int, ...]],

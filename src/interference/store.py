@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,9 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
 
+_RECENT = 4096  # arrays kept in memory
+
+
 class Store:
     """Bits of sentences by key. An array runs over a whole corpus; what was never scored is NaN.
 
@@ -33,6 +37,7 @@ class Store:
     def __init__(self, folder: Path | None = None, shipped: dict[str, np.ndarray] | None = None):
         self._file = (folder or default_folder()) / "results.sqlite"
         self._shipped = shipped or {}
+        self._recent: OrderedDict[str, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +75,9 @@ class Store:
             return self._shipped[key].astype(np.float64)
         try:
             with self._lock:
+                if self._recent.get(key, np.empty(0)).shape == (length,):
+                    self._recent.move_to_end(key)
+                    return self._recent[key].copy()
                 row = self._connection.execute("select value from bits where key = ?", (key,)).fetchone()
         except sqlite3.Error as error:
             raise self._failure("read from", error) from None
@@ -85,6 +93,10 @@ class Store:
                 )
         except sqlite3.Error as error:
             raise self._failure("kept in", error) from None
+        with self._lock:
+            self._recent[key] = bits.astype(np.float64)
+            if len(self._recent) > _RECENT:
+                self._recent.popitem(last=False)
 
     def close(self) -> None:
         self._connection.close()

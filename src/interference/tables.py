@@ -83,7 +83,7 @@ def loss_table(
     costs = [_paired(c, bits) for c in cells]
     units = {unit: _unit_frame(unit, cells, own, costs, corpus, rows, lossy) for unit in known_units(corpus)}
     sentence, byte = units["bits per sentence"].to_numpy(), units["bits per byte"]["value"].to_numpy()
-    totals = {lang: int(_bytes(corpus, lang, rows).sum()) for lang in {c.language for c in cells}}
+    totals = {lang: int(corpus.sizes(lang, rows).sum()) for lang in {c.language for c in cells}}
     records = [
         (c.model, c.language, len(rows), float(own[i].sum()), totals[c.language], *sentence[i, :3], byte[i],
          *sentence[i, 3:], c.reference_label, _recovery(c, bits, init))
@@ -93,14 +93,65 @@ def loss_table(
     return LossTable(frame, (*_notes(corpus, documents, init, cells), *notes), units, provenance or {})
 
 
+@dataclass(frozen=True)
+class Glimpse:
+    """Means without intervals, some of them estimated from few sentences: what is shown while a slider moves.
+
+    `frame` and `units` are those of a LossTable with empty intervals; `sentences` counts what is behind each number.
+    """
+
+    frame: pd.DataFrame
+    units: Mapping[str, pd.DataFrame]
+
+    def in_unit(self, unit: str) -> pd.DataFrame:
+        """The frame with UNIT_COLUMNS in the unit asked for."""
+        return self.frame.join(self.units[unit])
+
+
+def glimpse(
+    subjects: Sequence[Subject],
+    means: Mapping[tuple[str, str], tuple[float, int]],
+    corpus: Corpus,
+    rows: np.ndarray,
+    references: Mapping[str, str | None],
+    init: str | None,
+    languages: Sequence[str],
+    has_roles: bool = True,
+) -> Glimpse:
+    """A glimpse of `means[model, language]`: bits per sentence of all `rows`, and how many of them it was made from."""
+    bits = {cell: np.array([mean]) for cell, (mean, _) in means.items()}
+    cells = [
+        _Cell(subject.name, language, _reference(subject, language, bits, references, has_roles))
+        for subject in subjects
+        for language in languages
+    ]
+    sizes = {language: float(corpus.sizes(language, rows).sum()) for language in languages}
+    own = np.array([means[c.model, c.language][0] for c in cells])
+    costs = np.array(
+        [own[i] - bits[c.reference[0], c.language][0] if c.reference else np.nan for i, c in enumerate(cells)]
+    )
+    per = {
+        "bits per sentence": np.ones(len(cells)),
+        "bits per byte": np.array([sizes[c.language] / len(rows) for c in cells]),
+    }
+    if "eng" in corpus.languages:
+        per["bits per English byte"] = np.full(len(cells), float(corpus.sizes("eng", rows).sum()) / len(rows))
+    empty = np.full(len(cells), np.nan)
+    units = {
+        unit: pd.DataFrame(dict(zip(UNIT_COLUMNS, (own / size, empty, empty, costs / size, empty, empty), strict=True)))
+        for unit, size in per.items()
+    }
+    columns = (
+        [c.model for c in cells], [c.language for c in cells], [means[c.model, c.language][1] for c in cells],
+        own * len(rows), [int(sizes[c.language]) for c in cells], own, empty, empty, own / per["bits per byte"],
+        costs, empty, empty, [c.reference_label for c in cells], [_recovery(c, bits, init) for c in cells],
+    )  # fmt: skip
+    return Glimpse(pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))), units)
+
+
 def known_units(corpus: Corpus) -> tuple[str, ...]:
     """The units a corpus can be measured in: those of English bytes need an English column."""
     return UNITS if "eng" in corpus.languages else UNITS[:2]
-
-
-def _bytes(corpus: Corpus, language: str, rows: np.ndarray) -> np.ndarray:
-    """UTF-8 bytes of each sentence."""
-    return np.array([len(text.encode()) for text in corpus.text(language, rows)], dtype=float)
 
 
 def _unit_frame(
@@ -117,7 +168,7 @@ def _unit_frame(
     if unit == "bits per sentence":
         sizes = dict.fromkeys((c.language for c in cells), np.ones(len(rows)))
     else:
-        sizes = {c.language: _bytes(corpus, "eng" if "English" in unit else c.language, rows) for c in cells}
+        sizes = {c.language: corpus.sizes("eng" if "English" in unit else c.language, rows) for c in cells}
     undefined = [unit == "bits per byte" and (c.model, c.language) in lossy for c in cells]
     values = [None if bad else one for bad, one in zip(undefined, own, strict=True)]
     paired = [None if bad else one for bad, one in zip(undefined, costs, strict=True)]

@@ -213,12 +213,8 @@ def compute(bench: Bench, request: "Request", title: str, place: "DeltaGenerator
     Progress shows in `place`, which is then emptied.
     """
     evaluator, engine = _evaluator(*bench.key), _engine()
-    owner = _session()
 
-    def work(job: "Job") -> "LossTable":
-        return evaluator.table(request, check=job.check, progress=lambda share: setattr(job, "progress", share))
-
-    job = engine.submit(owner, "page", work)
+    job = engine.submit(_session(), "page", lambda job: evaluator.table_steps(request))
     place, started = place or st.empty(), time.monotonic()
     while not wait([job.future], timeout=0.1).done:
         if time.monotonic() - started > 0.3:
