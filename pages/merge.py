@@ -6,25 +6,32 @@ from interference import ui
 
 ui.ensure_shell()
 
-st.title("Merge", anchor=False)
 bench = ui.open_bench()
-ui.introduce_merge(bench)
 
 
 @st.fragment
 def merge_panel() -> None:
+    ui.rerun_if_asked()
+    title, tools = st.columns([1, 3], vertical_alignment="center")
+    title.title("Merge", anchor=False)
+    toolbar = tools.empty()
+    ui.draw_guide(bench)
     setup = ui.choose_setup(bench)
     left, right = st.columns([2, 3], gap="medium")
-    recipe = None
     with left, ui.user_errors():
-        recipe = ui.choose_recipe(setup)
-    progress = left.empty()
+        chosen = ui.choose_recipe(bench, setup)
     with right, ui.user_errors():
-        if recipe is None:
+        if chosen is None:
             st.info(setup.missing, icon=":material/tune:")
             return
-        result = ui.compute_merge(bench, recipe, setup, progress)
-        ui.draw_merge(bench, recipe, result, setup)
+        view = ui.present_view(bench, chosen, setup)
+        watched = ui.watch_merge(bench, chosen, setup)
+        ui.draw_merge(bench, view, watched)
+        if not chosen.moving:
+            ui.remember(view)
+    with toolbar:
+        ui.draw_toolbar()
 
 
 merge_panel()
+ui.draw_pins(bench)

@@ -125,6 +125,9 @@ def losses(
         list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
     ] = None,
     corpus: CorpusOption = None,
+    language: Annotated[
+        list[str] | None, typer.Option("--language", help="A language of the corpus; may be repeated. All unless given.")
+    ] = None,
     sentences: Annotated[
         int | None, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")
     ] = None,
@@ -147,7 +150,7 @@ def losses(
         *((f"recipe {n}\0", r) for n, r in enumerate(recipes)),
         *((name, name) for name in names),
     )
-    request = Request(models, evaluator.corpus.languages, sentences)
+    request = Request(models, tuple(dict.fromkeys(language or evaluator.corpus.languages)), sentences)
     with progress_bar("losses") as bar:
         table = evaluator.table(request, progress=bar)
     shown = [path.stem for path in recipe or []] + names

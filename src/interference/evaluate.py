@@ -45,11 +45,19 @@ Steps = Generator[float, None, Result]  # yields the share that is done after ev
 
 @dataclass(frozen=True)
 class Request:
-    """Which models to score, on which languages, on how many sentences of each (None: all of the test half)."""
+    """Which models to score, on which languages, on how many sentences of each (None: all of the test half).
+
+    Costs are counted from the suite's references, or from the one of the models that `against` names.
+    """
 
     models: tuple[tuple[str, Model], ...]
     languages: tuple[str, ...]
     sentences: int | None = None
+    against: str | None = None
+
+    def references(self, suite: Suite) -> dict[str, str | None]:
+        """What the costs of each language are counted from."""
+        return {language: self.against or suite.reference(language) for language in self.languages}
 
 
 class Evaluator:
@@ -93,7 +101,7 @@ class Evaluator:
         for language, (name, model) in product(request.languages, wanted.items()):
             share = len(bits) / (len(wanted) * len(request.languages))
             bits[name, language] = yield from _telling(share, self.bits_steps(model, language, rows))
-        references = {language: self.suite.reference(language) for language in request.languages}
+        references = request.references(self.suite)
         init = self.suite.init.name if self.suite.init else None
         scored = {name: self._scored_by(model) for name, model in request.models}
         lossy, notes = self._tokenization(scored, request.languages, rows)
@@ -130,19 +138,19 @@ class Evaluator:
         subjects, wanted = self._wanted(request)
         means: dict[tuple[str, str], tuple[float, int]] = {}
         for name, model in wanted.items():
-            missing = []
+            missing = set()
             for language in request.languages:
                 if model == UNIGRAM:  # counting is faster than any estimate
                     yield from _telling(0.0, self.bits_steps(model, language, rows))
                 known = self._store.read(self._key(model, language), len(self.corpus.documents))[rows]
                 means[name, language] = float(known.mean()), len(rows)
                 if np.isnan(known).any():
-                    missing.append(language)
+                    missing.add(language)
             if missing:
-                found = yield from self._estimate(model, tuple(missing), rows)
-                means |= {(name, language): value for language, value in found.items()}
+                found = yield from self._estimate(model, request.languages, rows)
+                means |= {(name, language): found[language] for language in missing}
             yield len(means) / (len(wanted) * len(request.languages))
-        references = {language: self.suite.reference(language) for language in request.languages}
+        references = request.references(self.suite)
         init = self.suite.init.name if self.suite.init else None
         has_roles = any(c.role != "other" for c in self.suite.checkpoints)
         return glimpse(subjects, means, self.corpus, rows, references, init, request.languages, has_roles)
@@ -248,8 +256,8 @@ class Evaluator:
 
     def _companions(self, request: Request) -> Iterable[tuple[str, Model]]:
         """What the models are compared with: references, init, and the parents where a language has no reference."""
-        references = [self.suite.reference(language) for language in request.languages]
-        names = [name for name in references if name]
+        references = list(request.references(self.suite).values())
+        names = [name for name in references if name and name != request.against]
         if self.suite.init:
             names.append(self.suite.init.name)
         if None in references:

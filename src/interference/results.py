@@ -15,7 +15,8 @@ from interference.errors import UserError, user_path
 from interference.evaluate import Evaluator, bits_key
 from interference.export import writing
 from interference.store import Store
-from interference.suite import Suite
+from interference.suite import Suite, open_suite
+from interference.weights import pick_device
 
 FILE = "results.npz"
 MADE_FROM = "checkpoints"  # the digests of what was scored, as JSON
@@ -78,6 +79,15 @@ def shipped_results(suite: Suite) -> dict[str, np.ndarray]:
                 raise _unusable(file, suite, f"'{name}' has the shape {list(array.shape)}, the corpus {rows} rows")
             found[bits_key(suite[checkpoint].digest, suite.corpus, language, "cpu")] = array
     return found
+
+
+def open_evaluator(suite: Path | str | None = None, corpus: Path | str | None = None, device: str | None = None) -> Evaluator:
+    """What measures a suite (the built-in one unless given), with the results that ship with it and the user's store.
+
+    Raises UserError for what can't be opened.
+    """
+    opened = open_suite(Path(suite) if suite else None, Path(corpus) if corpus else None)
+    return Evaluator(opened, Store(shipped=shipped_results(opened)), pick_device(device))
 
 
 def _own_texts(file: Path) -> dict[str, tuple[str, ...]]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from interference.bench import Pin
 from interference.corpus import Corpus
 from interference.evaluate import UNIGRAM, Request
 from interference.recipe import Recipe
@@ -63,14 +64,13 @@ def _describe(argument: Argument) -> str:
     return f"{argument.name}{per_model} ({kind}, default {str(argument.default).lower()})"
 
 
-def merge_view(table: LossTable, recipe: Recipe, suite: Suite, rows: np.ndarray, unit: str) -> pd.DataFrame:
-    """The rows of a merge's figure: `table` in a unit with a column `role`, one row for each role and language.
+def merge_view(frame: pd.DataFrame, recipe: Recipe, suite: Suite, rows: np.ndarray) -> pd.DataFrame:
+    """The rows of a merge's figure: a table or glimpse in a unit with a column `role`, one for each role and language.
 
     Roles: merge, rescaled, unigram, reference, best parent, untrained, perfect model; what the table lacks is left out.
     """
     corpus = suite.corpus
     assert corpus is not None  # an evaluator made the table, and it refuses suites without one
-    frame = table.in_unit(unit)
     model, language = frame["model"], frame["language"]
     untrained = suite.init.name if suite.init else None
     roles = {role: model == name for name, role in CONTROLS.items()}
@@ -112,6 +112,21 @@ def merge_request(
     companions = [*recipe.models, *references, suite.init.name if suite.init else None]
     models += [(name, name) for name in dict.fromkeys(companions) if name]
     return Request(tuple(models), tuple(languages), sentences)
+
+
+def pin_request(
+    pins: Sequence[Pin], baseline: Pin | None, suite: Suite, languages: Sequence[str], sentences: int
+) -> tuple[Request, dict[str, str]]:
+    """All pins on the same languages and sentences, costs counted from the baseline if there is one.
+
+    With the request comes what each of its models is called on the page: two pins may have one name, and a pin's name
+    may be a checkpoint's.
+    """
+    keys = [f"pin {number}\0" for number in range(len(pins))]
+    models = tuple((key, pin.view.recipe) for key, pin in zip(keys, pins, strict=True))
+    against = next((key for key, pin in zip(keys, pins, strict=True) if pin == baseline), None)
+    names = {key: f"{number + 1} · {pin.name}" for number, (key, pin) in enumerate(zip(keys, pins, strict=True))}
+    return Request(models, tuple(languages), sentences, against), names
 
 
 def presets(parents: Sequence[str], one: str) -> dict[str, tuple[dict[str, float], str]]:

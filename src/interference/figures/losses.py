@@ -78,6 +78,7 @@ def _short(value: float | np.floating) -> str:
 
 MARKS: dict[str, tuple[str, str, str, int]] = {  # role in the merge figure: (name in the legend, colour, symbol, size)
     "merge": ("the merge", BLUE, "circle", 13),
+    "preview": ("preview", BLUE, "circle-open", 13),
     "reference": ("reference", GREEN, "diamond-open", 14),
     "best parent": ("best parent", ORANGE, "circle", 6),
     "untrained": ("untrained", GREY, "line-ns-open", 14),
@@ -87,25 +88,30 @@ MARKS: dict[str, tuple[str, str, str, int]] = {  # role in the merge figure: (na
 }
 
 
-def merge_figure(frame: pd.DataFrame, unit: str, label: str) -> go.Figure:
+def merge_figure(frame: pd.DataFrame, unit: str, label: str, sentences: int) -> go.Figure:
     """One line per language: bits on the left, the merge's paired cost on the right.
 
-    `label` says what was merged; it stands in the figure with the number of sentences, so that a copy keeps them.
-    `frame` has language, role (a key of MARKS), sentences, value, low, high, and for the role merge cost_value and its
-    sides.
+    `label` says what was merged; it stands in the figure with the number of sentences, so that a copy keeps them. A
+    merge that is estimated from fewer than `sentences` is drawn open, as a preview. `frame` has language, role (a key
+    of MARKS), sentences, value, low, high, and for the role merge cost_value and its sides.
     """
     languages = list(dict.fromkeys(frame["language"]))
     labels = {code: language_name(code) for code in languages}
+    estimated = (frame["role"] == "merge") & (frame["sentences"] < sentences)
+    drawn = frame.assign(role=frame["role"].mask(estimated, "preview"))
     traces = []
     for role, (name, color, symbol, size) in MARKS.items():
-        rows = frame[frame["role"] == role]
+        rows = drawn[drawn["role"] == role]
         if len(rows):
             traces.append(_dots(rows, labels, name, color, symbol, size, unit))
-    merge = frame[(frame["role"] == "merge") & frame["cost_value"].notna()]
-    if len(merge):
-        traces.append(_costs(merge, labels, unit))
+    costs = frame[(frame["role"] == "merge") & frame["cost_value"].notna()]
+    if len(costs):
+        traces.append(_costs(costs, labels, unit, estimated[costs.index].to_numpy()))
     zero = {"type": "line", "xref": "x2", "yref": "y domain", "x0": 0, "x1": 0, "y0": 0, "y1": 1}
-    title = f"{label}; {frame['sentences'].iloc[0]} sentences per language"
+    title = f"{label}; {sentences} sentences per language"
+    if estimated.any():
+        few = frame.loc[estimated, "sentences"].min()
+        title = f"{label}; preview from {few} of {sentences} sentences in {estimated.sum()} of {len(languages)} languages"
     order = {"categoryorder": "array", "categoryarray": list(labels.values())}
     legend = {"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0, "entrywidth": 108, "entrywidthmode": "pixels"}
     # One validated dictionary: adding to a figure piece by piece takes three times as long.
@@ -114,13 +120,19 @@ def merge_figure(frame: pd.DataFrame, unit: str, label: str) -> go.Figure:
         "xaxis2": {"title": {"text": f"cost: extra {unit}"}, "domain": [0.66, 1], "anchor": "y"},
         "yaxis": {"autorange": "reversed", "showgrid": True} | order,
         "shapes": [zero | {"line": {"color": GREEN, "dash": "dot", "width": 1}}],
-        "height": 130 + 33 * len(languages),
+        "height": merge_figure_height(len(languages)),
+        "uirevision": f"{unit} {languages}",  # a zoom outlives new numbers, not other axes
         "margin": {"l": 10, "r": 10, "t": 70, "b": 10},
         "hovermode": "closest",
         "title": {"text": title, "font": {"size": 13}, "x": 0, "y": 0.99, "yanchor": "top"},
         "legend": legend,
     }
     return go.Figure({"data": traces, "layout": layout})
+
+
+def merge_figure_height(languages: int) -> int:
+    """Pixels."""
+    return 130 + 33 * languages
 
 
 def _dots(rows: pd.DataFrame, labels: dict, name: str, color: str, symbol: str, size: int, unit: str) -> dict:
@@ -133,6 +145,7 @@ def _dots(rows: pd.DataFrame, labels: dict, name: str, color: str, symbol: str, 
     }
     return {
         "type": "scatter",
+        "uid": name,
         "x": rows["value"],
         "y": rows["language"].map(labels),
         "name": name,
@@ -148,7 +161,7 @@ def _dots(rows: pd.DataFrame, labels: dict, name: str, color: str, symbol: str, 
     }
 
 
-def _costs(rows: pd.DataFrame, labels: dict, unit: str) -> dict:
+def _costs(rows: pd.DataFrame, labels: dict, unit: str, estimated: np.ndarray) -> dict:
     error = {
         "type": "data",
         "array": rows["cost_high_value"] - rows["cost_value"],
@@ -157,12 +170,13 @@ def _costs(rows: pd.DataFrame, labels: dict, unit: str) -> dict:
     }
     return {
         "type": "bar",
+        "uid": "cost",
         "xaxis": "x2",
         "x": rows["cost_value"],
         "y": rows["language"].map(labels),
         "orientation": "h",
-        "marker": {"color": BLUE, "opacity": 0.75},
-        "error_x": error,
+        "marker": {"color": BLUE, "opacity": np.where(estimated, 0.4, 0.75)},
+        "error_x": error if rows["cost_low_value"].notna().any() else None,
         "showlegend": False,
         "text": [f"{v:+.1f}" if abs(v) >= 10 else f"{v:+.2f}" for v in rows["cost_value"]],
         "textposition": "inside",

@@ -3,7 +3,16 @@
 Nothing heavy is imported at the top: the page's frame is drawn before torch and transformers are loaded.
 """
 
-from interference.ui.merge import choose_recipe, choose_setup, compute_merge, draw_merge, introduce_merge
+from interference.ui.merge import (
+    choose_recipe,
+    choose_setup,
+    draw_guide,
+    draw_merge,
+    present_view,
+    remember,
+    watch_merge,
+)
+from interference.ui.pins import draw_pins, draw_toolbar, rerun_if_asked
 from interference.ui.shell import Bench, ensure_shell, open_bench, run, serve, user_errors
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
 
@@ -12,15 +21,20 @@ __all__ = [
     "choose_measure",
     "choose_recipe",
     "choose_setup",
-    "compute_merge",
     "compute_suite",
     "draw_checkpoints",
+    "draw_guide",
     "draw_losses",
     "draw_merge",
+    "draw_pins",
+    "draw_toolbar",
     "ensure_shell",
-    "introduce_merge",
     "open_bench",
+    "present_view",
+    "remember",
+    "rerun_if_asked",
     "run",
     "serve",
     "user_errors",
+    "watch_merge",
 ]

@@ -1,33 +1,60 @@
-"""Widgets of the Merge page."""
+"""Widgets of the Merge page: what is merged, and the figure that follows."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from interference.ui.shell import EXPORT, Bench, compute, draw_table
+from interference.ui import state
+from interference.ui.live import coefficient_panel, live_plot
+from interference.ui.shell import Bench
+from interference.ui.take import draw_take_away
+from interference.ui.watch import Watched, watch
+from interference.ui.widgets import faders, faders_of, keep_faders, keep_valid, keep_within, parents_key, write_view
 
 if TYPE_CHECKING:
-    from streamlit.delta_generator import DeltaGenerator
-
+    from interference.bench import Faders, View
     from interference.recipe import Recipe
     from interference.registry import Argument, Method
-    from interference.tables import LossTable
 
-SENTENCES = 150
 CONTROLS = {"rescaled": "rescaled merge", "unigram": "unigram model"}
+_THROTTLE_MS = 60
+_MOST = 20  # parents on the panel
 
 
-def introduce_merge(bench: Bench) -> None:
-    """One sentence that says what is to be seen."""
-    monos = bench.suite.with_role("mono")
-    if len(monos) > 1:
-        st.markdown(
-            f"{len(monos)} models learned one language each, separately. "
-            "What is left of each language when they are merged?"
-        )
-    else:
+def draw_guide(bench: Bench) -> None:
+    """What this page is about in one sentence, and the guided finding: five states of the bench at a click."""
+    from interference.guide import guide
+
+    steps = guide(bench.suite)
+    if not steps:
         st.markdown("What is left of each language when checkpoints of this suite are merged?")
+        return
+    titles = {step.title: step for step in steps}
+    chosen = st.session_state.get("guide")
+    st.markdown(
+        titles[chosen].sentence
+        if chosen in titles
+        else f"{len(bench.suite.with_role('mono'))} models learned one language each, separately. What is left of each "
+        "language when they are merged? Drag a slider, or walk through the finding step by step."
+    )
+    st.segmented_control(
+        "Guided finding",
+        list(titles),
+        format_func=lambda title: f"{list(titles).index(title) + 1} · {title}",
+        key="guide",
+        on_change=_follow_guide,
+        args=(bench, titles),
+        label_visibility="collapsed",
+        help="Five states of the bench. Change any of them.",
+    )
+
+
+def _follow_guide(bench: Bench, titles: dict[str, Any]) -> None:
+    from dataclasses import replace
+
+    if (step := titles.get(st.session_state["guide"])) and (present := state.present()):
+        write_view(replace(present.view, recipe=step.recipe, faders=None))
 
 
 @dataclass(frozen=True)
@@ -57,9 +84,12 @@ class Setup:
 
 def choose_setup(bench: Bench) -> Setup:
     """Method, parents, base, controls and number of sentences, in one row."""
+    from interference.bench import SENTENCES
     from interference.registry import methods
 
     known = methods()
+    keep_valid("method", known)
+    keep_valid("controls", CONTROLS)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
             "Method",
@@ -85,6 +115,7 @@ def choose_setup(bench: Bench) -> Setup:
             "parents' mean norm, and a unigram model of each language.",
         )
         most = len(bench.corpus.rows(None))
+        keep_within("sentences", 1, most)
         sentences = st.number_input(
             "Sentences per language",
             1,
@@ -102,8 +133,8 @@ def choose_setup(bench: Bench) -> Setup:
 def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
     monos = tuple(c.name for c in bench.suite.with_role("mono"))
     default = monos if len(monos) > 1 else next((g for g in bench.suite.groups if len(g) > 1), bench.suite.names)
-    most = min(method.parents[1], 20)
-    key = "parents" if most == 20 else f"parents{most}"
+    most, key = min(method.parents[1], _MOST), parents_key(method)
+    keep_valid(key, bench.suite.names)
     chosen = st.session_state.get(key, default[:most])
     with st.popover(f"Parents ({len(chosen)})", help="Checkpoints to merge.", width=130):
         picked = st.multiselect(
@@ -113,10 +144,13 @@ def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
             max_selections=most,
             key=key,
             bind="query-params",
-            help="Exactly two; the merge starts at the first." if most == 2 else "Up to 20 checkpoints.",
+            help="Exactly two; the merge starts at the first." if most == 2 else f"Up to {_MOST} checkpoints.",
         )
         for role, names in _families(bench, most).items():
-            st.button(f"All {role}", key=f"{key} {role}", on_click=_set, args=({key: list(names)},))
+            st.button(
+                f"All {role}", key=f"{key} {role}", on_click=_set, args=({key: list(names)},),
+                help=f"Merge the {role} and nothing else.",
+            )  # fmt: skip
     return tuple(picked)
 
 
@@ -130,9 +164,11 @@ def _choose_base(bench: Bench) -> str:
     from interference.recipe import BASES
 
     first = sorted(bench.suite.checkpoints, key=lambda c: c.role not in ("init", "mixed"))
+    options = [*(c.name for c in first), *BASES]
+    keep_valid("base", options)
     return st.selectbox(
         "Base",
-        [*(c.name for c in first), *BASES],
+        options,
         format_func=lambda b: BASES.get(b, b),
         key="base",
         bind="query-params",
@@ -141,41 +177,78 @@ def _choose_base(bench: Bench) -> str:
     )
 
 
-def choose_recipe(setup: Setup) -> "Recipe | None":
-    """A slider for each parent and the method's own knobs. None while nothing can be merged."""
+@dataclass(frozen=True)
+class Chosen:
+    """A recipe, the panel it was set with, and whether a slider is being moved just now."""
+
+    recipe: "Recipe"
+    faders: "Faders | None"
+    moving: bool
+
+
+def choose_recipe(bench: Bench, setup: Setup) -> Chosen | None:
+    """The panel of coefficients and the method's own knobs. None while nothing can be merged."""
     from interference.recipe import Recipe
 
     if not setup.complete:
         return None
     method = setup.method
-    weights = _choose_weights(method, setup.parents) if method.weighted else ()
+    panel, moving = _choose_faders(bench, method, setup.parents) if method.weighted else (None, False)
+    knobs = {}
+    if panel and "normalize" in (names := [a.name for a in method.arguments]):
+        knobs["normalize"] = panel.normalise
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        knobs = tuple((argument.name, _choose_value(method, argument)) for argument in method.arguments)
-    if method.weighted and not any(weights):
+        knobs |= {a.name: _choose_value(method, a) for a in method.arguments if a.name not in knobs}
+    weights = panel.effective if panel else ()
+    if panel and not any(weights):
         return None
-    return Recipe(method.name, setup.parents, weights, knobs, setup.base)
+    if panel and panel.normalise and "normalize" not in names:
+        weights = tuple(round(weight / sum(weights), 4) for weight in weights)
+    return Chosen(Recipe(method.name, setup.parents, weights, tuple(knobs.items()), setup.base), panel, moving)
 
 
-def _choose_weights(method: "Method", parents: tuple[str, ...]) -> tuple[float, ...]:
-    from interference.views import presets
+def _choose_faders(bench: Bench, method: "Method", parents: tuple[str, ...]) -> "tuple[Faders, bool]":
+    from interference.bench import Faders
+    from interference.languages import language_name
+    from interference.recipe import Recipe
 
     low, high = (-1.0, 2.0) if method.needs_base else (0.0, 1.0)
-    keys = {parent: f"weight {method.takes} {parent}" for parent in parents}
-    for parent, value in presets(parents, parents[0])["Equal"][0].items():
-        st.session_state.setdefault(keys[parent], value)
+    before = faders(method, parents)
+    if before is None:
+        equal = (round(1 / len(parents), 2),) * len(parents)
+        before = faders_of(Recipe(method.name, parents, equal, base="@zero" if method.needs_base else None))
+    _draw_presets(method, parents, before)
+    languages = [bench.suite[parent].language for parent in parents]
+    panel = coefficient_panel(
+        parents,
+        before,
+        low=low,
+        high=high,
+        step=0.01,
+        names=[language_name(language) if language else "" for language in languages],
+        key=f"panel {method.takes} {len(parents)}",
+        throttle_ms=_THROTTLE_MS,
+    )
+    now = Faders(panel.values, panel.locked, panel.muted, panel.solo, panel.normalise, panel.share)
+    keep_faders(method, parents, now)
+    return now, panel.moving
+
+
+def _draw_presets(method: "Method", parents: tuple[str, ...], before: "Faders") -> None:
+    from dataclasses import replace
+
+    from interference.views import presets
+
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        keep_valid("one parent", parents)
         one = st.selectbox(
             "One parent", parents, key="one parent", width=125, label_visibility="collapsed", persist_state="session",
             help="The parent that Only and Favour are about.",
         )  # fmt: skip
         for label, (values, caption) in presets(parents, one).items():
-            chosen = {keys[parent]: value for parent, value in values.items()}
-            st.button(label, key=f"preset {label}", help=caption, on_click=_set, args=(chosen,))
-    columns = st.columns(2, gap="small")
-    for number, parent in enumerate(parents):
-        column = columns[number * 2 // len(parents)] if len(parents) > 1 else columns[0]
-        column.slider(parent, low, high, step=0.01, key=keys[parent], persist_state="session")
-    return tuple(round(float(st.session_state[key]), 4) for key in keys.values())
+            no = (False,) * len(parents)
+            chosen = replace(before, values=tuple(values[p] for p in parents), muted=no, solo=None)
+            st.button(label, key=f"preset {label}", help=caption, on_click=keep_faders, args=(method, parents, chosen))
 
 
 def _set(values: dict[str, Any]) -> None:
@@ -191,46 +264,60 @@ def _choose_value(method: "Method", argument: "Argument") -> Any:
     if not isinstance(control, Knob):
         return st.toggle(argument.name, bool(argument.default), key=key, help=caption, persist_state="session")
     low, high, default, step = (float(x) for x in (control.low, control.high, argument.default, control.step))
+    keep_within(key, low, high)
     return round(
         st.slider(argument.name, low, high, default, step, key=key, help=caption, width=220, persist_state="session"), 4
     )
 
 
-def compute_merge(bench: Bench, recipe: "Recipe", setup: Setup, place: "DeltaGenerator") -> "LossTable":
-    """Losses of the merge, its controls, its parents and its references; progress shows in `place`."""
+def present_view(bench: Bench, chosen: Chosen, setup: Setup) -> "View":
+    """What the page shows, as a value."""
+    from interference.bench import View
+
+    chosen_languages = bench.languages if set(bench.languages) != set(bench.corpus.languages) else ()
+    return View(
+        chosen.recipe, bench.key[0], bench.key[1], chosen_languages, bench.unit, setup.sentences, setup.controls,
+        chosen.faders,
+    )  # fmt: skip
+
+
+def remember(view: "View") -> None:
+    """Make a view that has come to rest the present one."""
+    from dataclasses import replace
+
+    from interference.bench import State
+
+    before = state.present()
+    state.move(replace(before, view=view) if before else State(view))
+
+
+def watch_merge(bench: Bench, chosen: Chosen, setup: Setup) -> Watched:
+    """Losses of the merge, its controls, its parents and its references, as far as they are known."""
     from interference.views import merge_request
 
-    request = merge_request(recipe, bench.suite, bench.languages, setup.sentences, setup.controls)
-    return compute(bench, request, "Merging and scoring", place)
+    request = merge_request(chosen.recipe, bench.suite, bench.languages, setup.sentences, setup.controls)
+    return watch(bench, request, chosen.moving)
 
 
-def draw_merge(bench: Bench, recipe: "Recipe", result: "LossTable", setup: Setup) -> None:
+def draw_merge(bench: Bench, view: "View", watched: Watched) -> None:
     """What is seen in one sentence, the figure with its reading, and what can be taken away."""
-    from interference.figures.losses import merge_figure
+    from interference.figures.losses import merge_figure, merge_figure_height
     from interference.views import merge_sentence, merge_view
 
-    rows = bench.corpus.rows(setup.sentences)
-    frame = merge_view(result, recipe, bench.suite, rows, bench.unit)
+    rows = bench.corpus.rows(view.sentences)
+    frame = merge_view(watched.found.in_unit(bench.unit), view.recipe, bench.suite, rows)
     st.markdown(merge_sentence(frame, bench.unit))
-    st.plotly_chart(
-        merge_figure(frame, bench.unit, recipe.label()),
-        config=EXPORT,
+    figure = merge_figure(frame, bench.unit, view.recipe.label(), len(rows))
+    live_plot(
+        figure,
         key="merge_figure",
+        height=merge_figure_height(len(bench.languages)),
+        pending=watched.pending,
         alt="Losses of the merge and its reference points by language",
     )
+    notes = getattr(watched.found, "notes", ("Estimated from few sentences until the full result is there.",))
     st.caption(
-        f"{recipe.label()}. Lower is better; grey is an untrained model, bars on the right are what the merge costs "
-        f"each language against its reference. {' '.join(result.notes)}"
+        f"{view.recipe.label()}. Lower is better; grey is an untrained model, bars on the right are what the merge costs "
+        f"each language against its reference. {' '.join(notes)}"
     )
-    with st.container(horizontal=True):
-        draw_table(result, "merge", recipe=recipe.to_yaml())
-        st.download_button(
-            "Recipe as YAML",
-            recipe.to_yaml(),
-            "recipe.yaml",
-            "text/yaml",
-            on_click="ignore",
-            icon=":material/download:",
-            key="merge_recipe",
-            help="For mergekit-yaml, or `interference merge recipe.yaml --out DIR`.",
-        )
+    draw_take_away(bench, view, figure, watched)

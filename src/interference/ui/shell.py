@@ -13,13 +13,15 @@ import streamlit as st
 
 from interference.errors import UserError, user_path
 from interference.languages import language_name
+from interference.ui.links import draw_link_error, open_link
+from interference.ui.widgets import keep_valid
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
     from interference.corpus import Corpus
     from interference.engine import Engine, Job
-    from interference.evaluate import Request
+    from interference.evaluate import Evaluator, Request
     from interference.suite import Suite
     from interference.tables import LossTable
 
@@ -69,6 +71,7 @@ def run() -> None:
     )
     page = st.navigation(build_pages())
     st.session_state["_shell"] = True
+    open_link()
     page.run()
 
 
@@ -105,7 +108,7 @@ def _engine() -> "Engine":
     return Engine()
 
 
-def _evaluator(suite: str, corpus: str, device: str) -> Any:
+def _evaluator(suite: str, corpus: str, device: str) -> "Evaluator":
     """The evaluator of a suite, a corpus and a device, made anew when their files have changed."""
     _engine()  # the heavy imports first
     from interference.weights import pick_device
@@ -125,7 +128,7 @@ def stamp(corpus: str) -> tuple[int, int] | None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def _open(suite: str, corpus: str, device: str, corpus_stamp: tuple[int, int] | None) -> Any:
+def _open(suite: str, corpus: str, device: str, corpus_stamp: tuple[int, int] | None) -> "Evaluator":
     """Made and used on the engine's thread alone."""
     import torch
 
@@ -134,7 +137,7 @@ def _open(suite: str, corpus: str, device: str, corpus_stamp: tuple[int, int] | 
     from interference.store import Store
     from interference.suite import open_suite
 
-    def make(job: "Job") -> Any:
+    def make(job: "Job") -> Evaluator:
         opened = open_suite(_path(suite), _path(corpus))
         return Evaluator(opened, Store(shipped=shipped_results(opened)), torch.device(device))
 
@@ -168,6 +171,7 @@ def open_bench() -> Bench:
         )
         device = _choose_device()
     key = (suite.strip(), corpus.strip(), device)
+    draw_link_error()
     place = st.empty()
     try:
         with place.container(), st.spinner("Loading torch and opening the suite…"):
@@ -181,6 +185,7 @@ def open_bench() -> Bench:
     with st.sidebar:
         languages = _choose_languages(evaluator.corpus.languages)
         known = known_units(evaluator.corpus)
+        keep_valid("unit", known)
         unit = st.selectbox(
             "Unit", known, key="unit", bind="query-params",
             help="Bits per sentence are fair across languages (the same meaning), bits per byte across tokenizers.",
@@ -200,6 +205,7 @@ def _choose_device() -> str:
 
 
 def _choose_languages(known: tuple[str, ...]) -> tuple[str, ...]:
+    keep_valid("languages", known)
     chosen = st.multiselect(
         "Languages", known, placeholder="all", format_func=language_name, key="languages", bind="query-params",
         help="Languages of the corpus to show; empty is all of them.",
@@ -207,14 +213,21 @@ def _choose_languages(known: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(code for code in known if code in chosen) or known
 
 
-def compute(bench: Bench, request: "Request", title: str, place: "DeltaGenerator | None" = None) -> "LossTable":
-    """Run a request on the engine; the newest of this session wins, whatever page it is from.
+def device(bench: Bench) -> "tuple[Evaluator, Engine]":
+    """What measures the open suite, and the engine on whose thread alone it is to be used."""
+    return _evaluator(*bench.key), _engine()
+
+
+def compute(
+    bench: Bench, request: "Request", title: str, place: "DeltaGenerator | None" = None, slot: str = "page"
+) -> "LossTable":
+    """Run a request on the engine; the newest of this session and slot wins, whatever page it is from.
 
     Progress shows in `place`, which is then emptied.
     """
     evaluator, engine = _evaluator(*bench.key), _engine()
 
-    job = engine.submit(_session(), "page", lambda job: evaluator.table_steps(request))
+    job = engine.submit(session(), slot, lambda job: evaluator.table_steps(request))
     place, started = place or st.empty(), time.monotonic()
     while not wait([job.future], timeout=0.1).done:
         if time.monotonic() - started > 0.3:
@@ -227,7 +240,7 @@ def compute(bench: Bench, request: "Request", title: str, place: "DeltaGenerator
 
 
 @st.cache_resource(scope="session", show_spinner=False, on_release=lambda owner: _engine().cancel(owner))
-def _session() -> str:
+def session() -> str:
     """This session's name in the engine's queue; its requests are dropped when the session ends."""
     import uuid
 

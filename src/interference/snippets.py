@@ -1,0 +1,29 @@
+"""A view as a command and as Python, to be run outside the dashboard with the same numbers."""
+
+import shlex
+
+from interference.bench import View
+
+
+def as_command(view: View) -> str:
+    """Shell commands that print the losses of the view's merge and all that is drawn beside it."""
+    parts = ["interference losses --recipe merge.yaml", f"--sentences {view.sentences}"]
+    parts += [f"--{name} {shlex.quote(value)}" for name, value in (("suite", view.suite), ("corpus", view.corpus)) if value]
+    parts += [f"--language {language}" for language in view.languages]
+    return f"cat > merge.yaml <<'END'\n{view.recipe.to_yaml()}END\n{' '.join(parts)}"
+
+
+def as_python(view: View) -> str:
+    """A script that prints the same table."""
+    arguments = ", ".join(repr(value) if value else "None" for value in (view.suite, view.corpus))
+    languages = repr(view.languages) if view.languages else "evaluator.corpus.languages"
+    return f"""\
+from interference.evaluate import Request
+from interference.recipe import parse_recipe
+from interference.results import open_evaluator
+
+recipe = parse_recipe({view.recipe.to_yaml()!r})
+evaluator = open_evaluator({arguments})
+request = Request((("merge", recipe),), {languages}, {view.sentences})
+print(evaluator.table(request).in_unit({view.unit!r}))
+"""

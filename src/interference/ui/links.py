@@ -1,0 +1,54 @@
+"""The link that reopens a view: read once when the page opens, made at a click."""
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from interference.errors import UserError
+from interference.ui import state
+from interference.ui.widgets import write_view
+
+if TYPE_CHECKING:
+    from interference.bench import State
+
+_PARAMETER = "view"
+
+
+def open_link() -> None:
+    """Set the widgets and pins to what the address holds, before any is drawn. A bad link is a message, no more."""
+    text = st.query_params.get(_PARAMETER)
+    if text is None:
+        return
+    del st.query_params[_PARAMETER]  # from here on the widgets' own parameters follow
+    from interference.bench import from_link
+
+    try:
+        found = from_link(text)
+    except UserError as error:
+        st.session_state["link error"] = str(error)
+        return
+    state.move(found)
+    write_view(found.view)
+
+
+def draw_link_error() -> None:
+    """Why the link that was opened could not be read; the page shows what it shows without one."""
+    if message := st.session_state.get("link error"):
+        st.warning(f"{message} The page opened as usual.", icon=":material/link_off:")
+
+
+def draw_link(present: "State") -> None:
+    """The address of exactly this view, to be copied."""
+    from interference.bench import to_link
+
+    with st.popover("Link", icon=":material/link:", help="An address that reopens exactly this view, pins included."):
+        try:
+            link = to_link(present)
+        except UserError as error:
+            st.error(str(error))
+            return
+        address = (st.context.url or "").split("?")[0]
+        st.code(f"{address}?{_PARAMETER}={link.text}", language=None, wrap_lines=True)
+        if link.without_pins:
+            st.caption("The pins are left out: with them the link would be longer than browsers take.")
+        st.caption("Whoever opens it needs the same suite under the same path.")

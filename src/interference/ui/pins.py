@@ -1,0 +1,139 @@
+"""Pins: merges that are kept beside the next try, compared with each other and with a baseline."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from interference.errors import UserError
+from interference.ui import state
+from interference.ui.links import draw_link
+from interference.ui.shell import EXPORT, Bench, compute, user_errors
+from interference.ui.widgets import write_view
+
+if TYPE_CHECKING:
+    from interference.bench import Pin, State
+    from interference.evaluate import Request
+
+
+def draw_toolbar() -> None:
+    """Undo, redo, keep, share."""
+    history = state.history()
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
+        st.button(
+            "Undo", icon=":material/undo:", key="undo", shortcut="Ctrl+Z", on_click=_back, args=(state.undo,),
+            disabled=not (history and history.past), help="Take back the last move.",
+        )  # fmt: skip
+        st.button(
+            "Redo", icon=":material/redo:", key="redo", shortcut="Ctrl+Y", on_click=_back, args=(state.redo,),
+            disabled=not (history and history.future), help="Make the move again that was taken back.",
+        )  # fmt: skip
+        st.button(
+            "Pin", icon=":material/keep:", key="pin", shortcut="Ctrl+Enter", on_click=_pin, disabled=history is None,
+            help="Keep this merge beside the next try.",
+        )  # fmt: skip
+        if history:
+            draw_link(history.present)
+
+
+def _back(step: Callable[[], None]) -> None:
+    step()
+    if present := state.present():
+        write_view(present.view)
+    st.session_state["rerun"] = True  # the sidebar and the pins may be others
+
+
+def _pin() -> None:
+    present = state.present()
+    assert present  # the button is disabled without one
+    count = len(present.view.recipe.models)
+    _move(lambda: present.pinned(f"{present.view.recipe.method}, {count} parents, {len(present.pins) + 1}"))
+
+
+def _move(make: "Callable[[], State]") -> None:
+    try:
+        state.move(make())
+    except UserError as error:
+        st.toast(str(error), icon=":material/error:")
+    st.session_state["rerun"] = True
+
+
+def rerun_if_asked() -> None:
+    """What lies outside the fragment has changed: run the whole page."""
+    if st.session_state.pop("rerun", False):
+        st.rerun()
+
+
+def draw_pins(bench: Bench) -> None:
+    """The pins: what each one is, what can be done with it, and one figure of all."""
+    present = state.present()
+    if present is None or not present.pins:
+        st.caption("Nothing pinned yet. *Pin* keeps a merge here, to be compared with the next.")
+        return
+    st.subheader(f"Pins ({len(present.pins)})", anchor=False)
+    for number, pin in enumerate(present.pins):
+        _draw_pin(present, number, pin)
+    shown = [pin for pin in present.pins if (pin.view.suite, pin.view.corpus) == bench.key[:2]]
+    if len(shown) < len(present.pins):
+        st.caption(f"{len(present.pins) - len(shown)} of another suite are not in the figure; restoring one opens it.")
+    if shown:
+        with user_errors():
+            _draw_comparison(bench, present, shown)
+
+
+def _draw_pin(present: "State", number: int, pin: "Pin") -> None:
+    last = len(present.pins) - 1
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        key = f"pin name {number} {pin.name}"
+        st.text_input(
+            "Name", pin.name, key=key, width=280, label_visibility="collapsed",
+            on_change=lambda: _move(lambda: present.renamed(number, st.session_state[key])),
+            help="Type another name to rename it.",
+        )  # fmt: skip
+        actions: tuple[tuple[str, str, str, bool, Callable[[], None]], ...] = (
+            ("Restore", "restore", "Set the bench to this merge.", False, lambda: _restore(present, pin)),
+            ("Up", "arrow_upward", "Move it up.", number == 0, lambda: _move(lambda: present.moved(number, number - 1))),
+            ("Down", "arrow_downward", "Move it down.", number == last, lambda: _move(lambda: present.moved(number, number + 1))),
+            ("Delete", "delete", "Delete it; Undo brings it back.", False, lambda: _move(lambda: present.deleted(number))),
+        )  # fmt: skip
+        for label, icon, help_, disabled, act in actions:
+            st.button(
+                f"{label} {pin.name}" if label == "Delete" else label, icon=f":material/{icon}:", disabled=disabled,
+                key=f"pin {label} {number}", on_click=act, help=help_, type="tertiary",
+            )  # fmt: skip
+        chosen = present.baseline == number
+        st.button(
+            "Baseline" if chosen else "Make baseline", key=f"pin baseline {number}",
+            type="primary" if chosen else "tertiary", help="Show all others as differences from this one.",
+            on_click=lambda: _move(lambda: replace(present, baseline=None if chosen else number)),
+        )  # fmt: skip
+        st.caption(pin.view.recipe.label())
+
+
+def _restore(present: "State", pin: "Pin") -> None:
+    state.move(replace(present, view=pin.view))
+    write_view(pin.view)
+    st.session_state["rerun"] = True
+
+
+def _draw_comparison(bench: Bench, present: "State", shown: "list[Pin]") -> None:
+    from interference.figures.pins import delta_map, small_multiples
+    from interference.views import pin_request
+
+    baseline = present.pins[present.baseline] if present.baseline is not None else None
+    request, names = pin_request(shown, baseline, bench.suite, bench.languages, present.view.sentences)
+    table = compute(bench, request, "Scoring the pins", slot="pins")
+    frame = table.in_unit(bench.unit).replace({"model": names})
+    if baseline:
+        figure = delta_map(frame, bench.unit, baseline.name)
+        reading = f"Positive is worse than {baseline.name}, sentence by sentence."
+    else:
+        figure = small_multiples(frame, bench.unit)
+        reading = "Lower is better; every pin on the same sentences, lines are 95 % intervals."
+    st.plotly_chart(figure, config=EXPORT, key="pins_figure", alt="The pinned merges by language")
+    st.caption(f"{reading} {' '.join(table.notes)}")
+    st.download_button(
+        "Pins, CSV", lambda: frame.assign(**table.provenance).to_csv(index=False), "pins.csv", "text/csv",
+        on_click="ignore", icon=":material/download:", key="pins_csv", help="The numbers of this figure.",
+    )  # fmt: skip

@@ -1,0 +1,71 @@
+"""How a merge follows its sliders: an estimate at once, the full result language by language."""
+
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from interference.errors import UserError
+from interference.ui.shell import Bench, device, session
+
+if TYPE_CHECKING:
+    from interference.engine import Engine, Job
+    from interference.evaluate import Evaluator, Request
+    from interference.tables import Glimpse, LossTable
+
+_FULL, _GLIMPSE = "full", "glimpse"  # slots of the engine
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What is known of a request now; `pending` while more is on its way."""
+
+    found: "LossTable | Glimpse"
+    pending: bool
+
+
+def watch(bench: Bench, request: "Request", moving: bool) -> Watched:
+    """The full result of a request where it is there, else what can be said at once while the engine goes on.
+
+    Nothing but the estimate is computed for positions that a moving slider passes.
+    """
+    evaluator, engine = device(bench)
+    if table := evaluator.finished(request):
+        engine.cancel(session(), _FULL)
+        return Watched(table, False)
+    if moving:
+        engine.cancel(session(), _FULL)
+        return Watched(_glimpse(evaluator, engine, request), False)
+    job = _full(bench, evaluator, engine, request)
+    try:
+        job.future.exception(timeout=0.05)  # what is in the store needs no estimate
+    except TimeoutError:
+        pass
+    except CancelledError:
+        st.stop()
+    if not job.future.done():
+        found = _glimpse(evaluator, engine, request)
+        if not job.future.done():
+            return Watched(found, True)
+    try:
+        return Watched(job.future.result(), False)
+    except UserError:
+        del st.session_state[_FULL]  # so that the next move tries again
+        raise
+
+
+def _glimpse(evaluator: "Evaluator", engine: "Engine", request: "Request") -> "Glimpse":
+    try:
+        return engine.run(session(), _GLIMPSE, lambda job: evaluator.glimpse_steps(request), urgent=True)
+    except CancelledError:  # a newer rerun of this session has taken over
+        st.stop()
+
+
+def _full(bench: Bench, evaluator: "Evaluator", engine: "Engine", request: "Request") -> "Job":
+    """The job that computes the request: the one that runs, if it is for this request."""
+    asked, job = st.session_state.get(_FULL, (None, None))
+    if asked != (bench.key, request) or job.stopped:
+        job = engine.submit(session(), _FULL, lambda job: evaluator.table_steps(request))
+        st.session_state[_FULL] = ((bench.key, request), job)
+    return job

@@ -1,0 +1,78 @@
+"""A view in the widgets' own state, and back: what links, pins, undo and the guide write."""
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    from interference.bench import Faders, View
+    from interference.recipe import Recipe
+    from interference.registry import Method
+
+_FADERS = "faders"
+
+
+def parents_key(method: "Method") -> str:
+    """Methods of two parents remember another choice than those of many."""
+    return "parents" if method.parents[1] > 2 else f"parents{method.parents[1]}"
+
+
+def faders(method: "Method", parents: tuple[str, ...]) -> "Faders | None":
+    """The panel as this session left it for these parents."""
+    return st.session_state.get((_FADERS, method.takes, parents))
+
+
+def keep_faders(method: "Method", parents: tuple[str, ...], value: "Faders") -> None:
+    st.session_state[_FADERS, method.takes, parents] = value
+
+
+def write_view(view: "View") -> None:
+    """Set every widget to a view; to be called before they are drawn, in a callback for example."""
+    recipe, method = view.recipe, view.recipe.definition
+    for name, value in (("suite", view.suite), ("corpus", view.corpus), ("unit", view.unit)):
+        st.session_state[name] = value
+    st.session_state["languages"] = list(view.languages)
+    st.session_state["method"] = method.name
+    st.session_state[parents_key(method)] = list(recipe.models)
+    st.session_state["controls"] = list(view.controls)
+    st.session_state["sentences"] = view.sentences
+    if recipe.base:
+        st.session_state["base"] = recipe.base
+    if method.weighted:
+        keep_faders(method, recipe.models, view.faders or faders_of(recipe))
+    for argument in method.arguments:
+        st.session_state[f"{method.name} {argument.name}"] = recipe.settings()[argument.name]
+
+
+def faders_of(recipe: "Recipe") -> "Faders":
+    """A panel that gives a recipe's coefficients."""
+    from interference.bench import Faders
+
+    no = (False,) * len(recipe.models)
+    return Faders(recipe.weights, no, no, None, bool(recipe.settings().get("normalize", False)))
+
+
+def keep_valid(key: str, options: Collection[Any]) -> None:
+    """Take out of a widget's state what is no option any more, and say so: a widget would stop the page on it."""
+    if key not in st.session_state:
+        return
+    value = st.session_state[key]
+    unknown = [v for v in (value if isinstance(value, list | tuple) else [value]) if v not in options]
+    if not unknown:
+        return
+    if isinstance(value, list | tuple):
+        st.session_state[key] = [v for v in value if v in options]
+    else:
+        del st.session_state[key]
+    st.toast(f"Left out, for it is not to be had here: {_listed(unknown)}.", icon=":material/info:", duration="long")
+
+
+def keep_within(key: str, low: float, high: float) -> None:
+    """The nearest value that a number's widget can hold, where its state holds another."""
+    if key in st.session_state and not low <= st.session_state[key] <= high:
+        st.session_state[key] = min(max(st.session_state[key], low), high)
+
+
+def _listed(names: Iterable[Any]) -> str:
+    return ", ".join(str(name)[:60] for name in list(names)[:5])
