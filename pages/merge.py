@@ -12,12 +12,13 @@ bench = ui.open_bench()
 @st.fragment
 def merge_panel() -> None:
     ui.rerun_if_asked()
-    title, tools = st.columns([1, 3], vertical_alignment="center")
-    title.title("Merge", anchor=False)
-    toolbar = tools.empty()
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.title("Merge", anchor=False, width="content")
+        toolbar = st.container(horizontal=True, horizontal_alignment="right", gap="small", width="content")
     ui.draw_guide(bench)
     setup = ui.choose_setup(bench)
-    left, right = st.columns([2, 3], gap="medium")
+    with st.container(horizontal=True, gap="medium"):
+        left, right = st.container(key="panel"), st.container(key="figure")
     with left, ui.user_errors():
         chosen = ui.choose_recipe(bench, setup)
     with right, ui.user_errors():

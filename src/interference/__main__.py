@@ -1,7 +1,10 @@
 """The command line: the same functions and tables as the pages."""
 
+import filecmp
+import importlib.util
 import json
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Sequence
@@ -70,9 +73,7 @@ def run_app(
         "FOLDER": Path.cwd(),
     }
     os.environ |= {f"INTERFERENCE_{name}": str(value) for name, value in settings.items() if value}
-    packaged, checkout = Path(__file__).parent / "app", Path(__file__).parents[2]
-    folder = packaged if (packaged / "app.py").is_file() else checkout
-    os.chdir(folder)  # streamlit takes its settings from the folder it starts in
+    os.chdir(_app_folder())  # streamlit takes its settings from the folder it starts in
     headless = "false" if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin") else "true"
     # Threads that spin while they wait for work stall each other tenfold beside a browser on the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -81,6 +82,37 @@ def run_app(
 
     options = [f"--server.port={port}", f"--server.headless={headless}"]
     sys.exit(ui.serve(options))
+
+
+def _app_folder() -> Path:
+    """The folder of app.py with Plotly's script in its static folder; a copy of it where that can't be written."""
+    from interference.store import default_folder
+
+    packaged, checkout = Path(__file__).parent / "app", Path(__file__).parents[2]
+    folder = packaged if (packaged / "app.py").is_file() else checkout
+    try:
+        _copy_plotly(folder / "static")
+    except OSError:
+        copy = default_folder() / "app"
+        for name in ("pages", ".streamlit"):
+            shutil.copytree(folder / name, copy / name, dirs_exist_ok=True)
+        shutil.copy2(folder / "app.py", copy)
+        _copy_plotly(copy / "static")
+        return copy
+    return folder
+
+
+def _copy_plotly(folder: Path) -> None:
+    """Put the installed Plotly's script into a folder that the browser can load it from, unless it is there."""
+    spec = importlib.util.find_spec("plotly")
+    assert spec
+    assert spec.origin
+    source, target = Path(spec.origin).parent / "package_data/plotly.min.js", folder / "plotly.min.js"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not target.is_file() or not filecmp.cmp(source, target):
+        part = target.with_suffix(f".{os.getpid()}")
+        shutil.copy2(source, part)
+        part.replace(target)
 
 
 def _preload() -> None:
@@ -126,7 +158,8 @@ def losses(
     ] = None,
     corpus: CorpusOption = None,
     language: Annotated[
-        list[str] | None, typer.Option("--language", help="A language of the corpus; may be repeated. All unless given.")
+        list[str] | None,
+        typer.Option("--language", help="A language of the corpus; may be repeated. All unless given."),
     ] = None,
     sentences: Annotated[
         int | None, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")

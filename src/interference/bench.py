@@ -147,11 +147,12 @@ def parse_view(document: object) -> View:
         _of(fields, "unit", str, default.unit),
         sentences,
         _strings(fields, "controls"),
-        _faders(fields["faders"], len(recipe.models)) if "faders" in fields else None,
+        parse_faders(fields["faders"], len(recipe.models)) if "faders" in fields else None,
     )
 
 
-def _faders(document: object, parents: int) -> Faders:
+def parse_faders(document: object, parents: int) -> Faders:
+    """The panel of so many parents in such data. Raises UserError on anything else."""
     fields = _mapping(document, tuple(Faders.__dataclass_fields__), "panel")
     lists = {}
     for name, kind in (("values", (int, float)), ("locked", bool), ("muted", bool)):

@@ -81,7 +81,9 @@ def shipped_results(suite: Suite) -> dict[str, np.ndarray]:
     return found
 
 
-def open_evaluator(suite: Path | str | None = None, corpus: Path | str | None = None, device: str | None = None) -> Evaluator:
+def open_evaluator(
+    suite: Path | str | None = None, corpus: Path | str | None = None, device: str | None = None
+) -> Evaluator:
     """What measures a suite (the built-in one unless given), with the results that ship with it and the user's store.
 
     Raises UserError for what can't be opened.

@@ -8,7 +8,9 @@ from interference.bench import View
 def as_command(view: View) -> str:
     """Shell commands that print the losses of the view's merge and all that is drawn beside it."""
     parts = ["interference losses --recipe merge.yaml", f"--sentences {view.sentences}"]
-    parts += [f"--{name} {shlex.quote(value)}" for name, value in (("suite", view.suite), ("corpus", view.corpus)) if value]
+    parts += [
+        f"--{name} {shlex.quote(value)}" for name, value in (("suite", view.suite), ("corpus", view.corpus)) if value
+    ]
     parts += [f"--language {language}" for language in view.languages]
     return f"cat > merge.yaml <<'END'\n{view.recipe.to_yaml()}END\n{' '.join(parts)}"
 

@@ -143,23 +143,23 @@ def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
     """What a merge's figure shows, in one sentence: means over its languages, and how many are back at untrained."""
     means = frame.groupby("role")["value"].mean()
     merge = frame[frame["role"] == "merge"].set_index("language")
-    parts = [f"**The merge needs {_amount(means['merge'])} {unit}**"]
     named = {
-        "reference": "the references",
-        "best parent": "the best parents",
-        "untrained": "an untrained model",
-        "perfect model": "a perfect model",
+        "reference": "references",
+        "best parent": "best parents",
+        "untrained": "untrained",
+        "perfect model": "perfect",
     }
+    parts = [f"mean of {len(merge)} language{'s' if len(merge) > 1 else ''}"]
     parts += [
         f"{text} {_amount(means[role])}"
         for role, text in named.items()
         if role in means and not (role == "best parent" and "reference" in means)
     ]
-    sentence = ", ".join(parts) + f" (mean of {len(merge)} language{'s' if len(merge) > 1 else ''})."
+    sentence = f"**The merge needs {_amount(means['merge'])} {unit}** ({', '.join(parts)})."
     untrained = frame[frame["role"] == "untrained"].set_index("language")["value"]
     if len(untrained):
         near = [code for code in merge.index if merge["value"][code] > 0.9 * untrained[code]]
-        sentence += f" Back at the untrained level (less than 10 % below it, or above) in {len(near)} of {len(merge)}."
+        sentence += f" Untrained level (at most 10 % below it) in {len(near)} of {len(merge)}."
     return sentence
 
 

@@ -32,22 +32,24 @@ def draw_guide(bench: Bench) -> None:
         return
     titles = {step.title: step for step in steps}
     chosen = st.session_state.get("guide")
-    st.markdown(
-        titles[chosen].sentence
-        if chosen in titles
-        else f"{len(bench.suite.with_role('mono'))} models learned one language each, separately. What is left of each "
-        "language when they are merged? Drag a slider, or walk through the finding step by step."
-    )
-    st.segmented_control(
-        "Guided finding",
-        list(titles),
-        format_func=lambda title: f"{list(titles).index(title) + 1} · {title}",
-        key="guide",
-        on_change=_follow_guide,
-        args=(bench, titles),
-        label_visibility="collapsed",
-        help="Five states of the bench. Change any of them.",
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.segmented_control(
+            "Guided finding",
+            list(titles),
+            format_func=lambda title: f"{list(titles).index(title) + 1} · {title}",
+            key="guide",
+            on_change=_follow_guide,
+            args=(bench, titles),
+            label_visibility="collapsed",
+            help="Five states of the bench. Change any of them.",
+        )
+        st.caption(
+            titles[chosen].sentence
+            if chosen in titles
+            else f"{len(bench.suite.with_role('mono'))} models learned one language each, separately. What is left of "
+            "each language when they are merged? Drag a slider, or walk through the finding.",
+            width=390,
+        )
 
 
 def _follow_guide(bench: Bench, titles: dict[str, Any]) -> None:
@@ -208,7 +210,6 @@ def choose_recipe(bench: Bench, setup: Setup) -> Chosen | None:
 
 
 def _choose_faders(bench: Bench, method: "Method", parents: tuple[str, ...]) -> "tuple[Faders, bool]":
-    from interference.bench import Faders
     from interference.languages import language_name
     from interference.recipe import Recipe
 
@@ -225,13 +226,12 @@ def _choose_faders(bench: Bench, method: "Method", parents: tuple[str, ...]) -> 
         low=low,
         high=high,
         step=0.01,
-        names=[language_name(language) if language else "" for language in languages],
+        languages=[language_name(language) if language else "" for language in languages],
         key=f"panel {method.takes} {len(parents)}",
         throttle_ms=_THROTTLE_MS,
     )
-    now = Faders(panel.values, panel.locked, panel.muted, panel.solo, panel.normalise, panel.share)
-    keep_faders(method, parents, now)
-    return now, panel.moving
+    keep_faders(method, parents, panel.faders)
+    return panel.faders, panel.moving
 
 
 def _draw_presets(method: "Method", parents: tuple[str, ...], before: "Faders") -> None:
@@ -317,7 +317,7 @@ def draw_merge(bench: Bench, view: "View", watched: Watched) -> None:
     )
     notes = getattr(watched.found, "notes", ("Estimated from few sentences until the full result is there.",))
     st.caption(
-        f"{view.recipe.label()}. Lower is better; grey is an untrained model, bars on the right are what the merge costs "
-        f"each language against its reference. {' '.join(notes)}"
+        f"{view.recipe.label()}. Lower is better; grey is an untrained model, bars on the right are what the merge "
+        f"costs each language against its reference. {' '.join(notes)}"
     )
     draw_take_away(bench, view, figure, watched)

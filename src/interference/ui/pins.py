@@ -14,27 +14,25 @@ from interference.ui.widgets import write_view
 
 if TYPE_CHECKING:
     from interference.bench import Pin, State
-    from interference.evaluate import Request
 
 
 def draw_toolbar() -> None:
     """Undo, redo, keep, share."""
     history = state.history()
-    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
-        st.button(
-            "Undo", icon=":material/undo:", key="undo", shortcut="Ctrl+Z", on_click=_back, args=(state.undo,),
-            disabled=not (history and history.past), help="Take back the last move.",
-        )  # fmt: skip
-        st.button(
-            "Redo", icon=":material/redo:", key="redo", shortcut="Ctrl+Y", on_click=_back, args=(state.redo,),
-            disabled=not (history and history.future), help="Make the move again that was taken back.",
-        )  # fmt: skip
-        st.button(
-            "Pin", icon=":material/keep:", key="pin", shortcut="Ctrl+Enter", on_click=_pin, disabled=history is None,
-            help="Keep this merge beside the next try.",
-        )  # fmt: skip
-        if history:
-            draw_link(history.present)
+    st.button(
+        "Undo", icon=":material/undo:", key="undo", shortcut="Ctrl+Z", on_click=_back, args=(state.undo,),
+        disabled=not (history and history.past), help="Take back the last move.",
+    )  # fmt: skip
+    st.button(
+        "Redo", icon=":material/redo:", key="redo", shortcut="Ctrl+Y", on_click=_back, args=(state.redo,),
+        disabled=not (history and history.future), help="Make the move again that was taken back.",
+    )  # fmt: skip
+    st.button(
+        "Pin", icon=":material/keep:", key="pin", shortcut="Ctrl+Enter", on_click=_pin, disabled=history is None,
+        help="Keep this merge beside the next try.",
+    )  # fmt: skip
+    if history:
+        draw_link(history.present)
 
 
 def _back(step: Callable[[], None]) -> None:

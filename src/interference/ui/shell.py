@@ -63,11 +63,16 @@ def build_pages() -> list[Any]:
 def run() -> None:
     """What app.py does: the frame around every page."""
     st.set_page_config(
-        page_title="Interference", page_icon=":material/merge:", layout="wide", initial_sidebar_state="auto"
+        page_title="Interference",
+        page_icon=str(Path(__file__).with_name("icon.svg")),  # any other icon would be fetched from afar
+        layout="wide",
+        initial_sidebar_state=240,
     )
     st.html(
-        "<style>.stMainBlockContainer{padding-top:3rem;padding-bottom:2rem} "
-        "[data-testid=stSidebarHeader]{height:2.5rem}</style>"
+        "<style>.stMainBlockContainer{padding:3.75rem clamp(1rem,3vw,3rem) 2rem} "
+        "[data-testid=stSidebarHeader]{height:2.5rem} h1{padding:0!important} "
+        ".st-key-panel{flex:2 1 330px!important;min-width:min(330px,100%)} "
+        ".st-key-figure{flex:3 1 480px!important;min-width:min(480px,100%)}</style>"
     )
     page = st.navigation(build_pages())
     st.session_state["_shell"] = True

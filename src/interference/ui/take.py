@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from interference.bench import View
-    from interference.tables import LossTable
 
 
 def draw_take_away(bench: Bench, view: "View", figure: "go.Figure", watched: Watched) -> None:
@@ -24,13 +23,15 @@ def draw_take_away(bench: Bench, view: "View", figure: "go.Figure", watched: Wat
     found, recipe = watched.found, view.recipe.to_yaml()
     table = found if isinstance(found, LossTable) else None
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        _download("Table, CSV", "csv", "text/csv", table and (lambda: _taken(table, recipe).to_csv(index=False)))
+        taken = table and table.frame.assign(**table.provenance, recipe=recipe)
+        csv, parquet = (taken.to_csv, taken.to_parquet) if taken is not None else (None, None)
+        _download("Table, CSV", "csv", "text/csv", csv and (lambda: csv(index=False)))
         _download(
-            "Table, Parquet", "parquet", "application/vnd.apache.parquet",
-            table and (lambda: _taken(table, recipe).to_parquet(index=False)),
-        )  # fmt: skip
+            "Table, Parquet", "parquet", "application/vnd.apache.parquet", parquet and (lambda: parquet(index=False))
+        )
         _download(
-            "Figure, HTML", "html", "text/html", table and (lambda: figure.to_html(include_plotlyjs=True)),
+            "Figure, HTML", "html", "text/html",
+            (lambda: figure.to_html(include_plotlyjs=True)) if table else None,
             help="A page that opens anywhere, offline. SVG and PNG are in the figure's own toolbar.",
         )  # fmt: skip
         _download(
@@ -47,22 +48,13 @@ def draw_take_away(bench: Bench, view: "View", figure: "go.Figure", watched: Wat
             st.dataframe(found.frame, hide_index=True, key="merge_table")
 
 
-def _taken(table: "LossTable", recipe: str) -> "pd.DataFrame":  # noqa: F821
-    """The table with where its numbers come from in columns of their own."""
-    return table.frame.assign(**table.provenance, recipe=recipe)
-
-
 def _download(
     label: str, suffix: str, mime: str, make: "Callable[[], str | bytes] | None", help: str | None = None
 ) -> None:
+    icon, help = ":material/download:", help or "Every number of this page with its interval and where it comes from."
+    if make is None:
+        st.button(label, icon=icon, key=f"no merge_{suffix}", disabled=True, help="Wait for the full result.")
+        return
     st.download_button(
-        label,
-        make or "",
-        f"merge.{suffix}",
-        mime,
-        on_click="ignore",
-        icon=":material/download:",
-        key=f"merge_{suffix}",
-        disabled=make is None,
-        help=help or "Every number of this page with its interval, its reference and where it comes from.",
+        label, make, f"merge.{suffix}", mime, on_click="ignore", icon=icon, key=f"merge_{suffix}", help=help
     )
