@@ -48,7 +48,7 @@ def draw_guide(bench: Bench) -> None:
             if chosen in titles
             else f"{len(bench.suite.with_role('mono'))} models learned one language each, separately. What is left of "
             "each language when they are merged? Drag a slider, or walk through the finding.",
-            width=390,
+            width=370,
         )
 
 

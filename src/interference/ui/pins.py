@@ -91,10 +91,10 @@ def _draw_pin(present: "State", number: int, pin: "Pin") -> None:
         )  # fmt: skip
         actions: tuple[tuple[str, str, str, bool, Callable[[], None]], ...] = (
             ("Restore", "restore", "Set the bench to this merge.", False, lambda: _restore(present, pin)),
-            ("Up", "arrow_upward", "Move it up.", number == 0, lambda: _move(lambda: present.moved(number, number - 1))),
-            ("Down", "arrow_downward", "Move it down.", number == last, lambda: _move(lambda: present.moved(number, number + 1))),
-            ("Delete", "delete", "Delete it; Undo brings it back.", False, lambda: _move(lambda: present.deleted(number))),
-        )  # fmt: skip
+            ("Up", "arrow_upward", "Move it up.", number == 0, lambda: _shift(present, number, -1)),
+            ("Down", "arrow_downward", "Move it down.", number == last, lambda: _shift(present, number, 1)),
+            ("Delete", "delete", "Delete it; Undo brings it back.", False, lambda: _delete(present, number)),
+        )
         for label, icon, help_, disabled, act in actions:
             st.button(
                 f"{label} {pin.name}" if label == "Delete" else label, icon=f":material/{icon}:", disabled=disabled,
@@ -107,6 +107,14 @@ def _draw_pin(present: "State", number: int, pin: "Pin") -> None:
             on_click=lambda: _move(lambda: replace(present, baseline=None if chosen else number)),
         )  # fmt: skip
         st.caption(pin.view.recipe.label())
+
+
+def _shift(present: "State", number: int, by: int) -> None:
+    _move(lambda: present.moved(number, number + by))
+
+
+def _delete(present: "State", number: int) -> None:
+    _move(lambda: present.deleted(number))
 
 
 def _restore(present: "State", pin: "Pin") -> None:

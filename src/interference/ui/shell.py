@@ -71,8 +71,8 @@ def run() -> None:
     st.html(
         "<style>.stMainBlockContainer{padding:3.75rem clamp(1rem,3vw,3rem) 2rem} "
         "[data-testid=stSidebarHeader]{height:2.5rem} h1{padding:0!important} "
-        ".st-key-panel{flex:2 1 330px!important;min-width:min(330px,100%)} "
-        ".st-key-figure{flex:3 1 480px!important;min-width:min(480px,100%)}</style>"
+        ":has(>.st-key-panel){flex:2 1 340px!important;min-width:min(340px,100%)!important} "
+        ":has(>.st-key-figure){flex:3 1 500px!important;min-width:min(500px,100%)!important}</style>"
     )
     page = st.navigation(build_pages())
     st.session_state["_shell"] = True

@@ -1,4 +1,4 @@
-"""What can be taken away from the Merge page: figure, table, recipe, and the view as a command, as Python, as a link."""
+"""What can be taken away from the Merge page: figure, table, recipe, and the view as a command and as Python."""
 
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ def draw_take_away(bench: Bench, view: "View", figure: "go.Figure", watched: Wat
     found, recipe = watched.found, view.recipe.to_yaml()
     table = found if isinstance(found, LossTable) else None
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        taken = table and table.frame.assign(**table.provenance, recipe=recipe)
+        taken = None if table is None else table.frame.assign(**table.provenance, recipe=recipe)
         csv, parquet = (taken.to_csv, taken.to_parquet) if taken is not None else (None, None)
         _download("Table, CSV", "csv", "text/csv", csv and (lambda: csv(index=False)))
         _download(

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from interference.recipe import Recipe
     from interference.registry import Method
 
-_FADERS = "faders"
-
 
 def parents_key(method: "Method") -> str:
     """Methods of two parents remember another choice than those of many."""
@@ -20,11 +18,15 @@ def parents_key(method: "Method") -> str:
 
 def faders(method: "Method", parents: tuple[str, ...]) -> "Faders | None":
     """The panel as this session left it for these parents."""
-    return st.session_state.get((_FADERS, method.takes, parents))
+    return st.session_state.get(_faders_key(method, parents))
 
 
 def keep_faders(method: "Method", parents: tuple[str, ...], value: "Faders") -> None:
-    st.session_state[_FADERS, method.takes, parents] = value
+    st.session_state[_faders_key(method, parents)] = value
+
+
+def _faders_key(method: "Method", parents: tuple[str, ...]) -> str:
+    return "\0".join(("faders", method.takes, *parents))
 
 
 def write_view(view: "View") -> None:
