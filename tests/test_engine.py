@@ -15,9 +15,9 @@ import torch
 from interference.engine import Engine, Job, Superseded
 from interference.errors import UserError
 from interference.evaluate import Evaluator, Request
-from interference.losses import finish
 from interference.merge import merge
 from interference.recipe import Recipe
+from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
 from interference.weights import Weights

@@ -15,7 +15,6 @@ from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.losses import (
     TokenizedText,
-    finish,
     prefix_token,
     sentence_bits,
     sentence_bits_steps,
@@ -23,6 +22,7 @@ from interference.losses import (
     unigram_bits,
     windows,
 )
+from interference.steps import finish
 from interference.tables import LossTable, Subject, loss_table
 
 BYTES, PREFIX = 256, 256

@@ -15,9 +15,7 @@ from interference.corpus import Corpus
 from interference.errors import UserError, nearest
 from interference.losses import (
     CONVENTION,
-    Result,
     TokenizedText,
-    finish,
     sentence_bits,
     sentence_bits_steps,
     tokenize,
@@ -26,6 +24,7 @@ from interference.losses import (
 from interference.merge import merge_into
 from interference.preview import estimate, representative
 from interference.recipe import Recipe
+from interference.steps import Steps, finish, telling
 from interference.store import Store, digest
 from interference.suite import Suite
 from interference.tables import Glimpse, LossTable, Subject, glimpse, loss_table
@@ -40,7 +39,6 @@ _GLIMPSE_SECONDS = 0.08  # what an estimate of one merge may take, so that it ca
 _FEW = (4, 48)  # sentences behind an estimate, at least and at most
 Model = str | Recipe
 Progress = Callable[[float], None]
-Steps = Generator[float, None, Result]  # yields the share that is done after every batch
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class Evaluator:
         bits: dict[tuple[str, str], np.ndarray] = {}
         for language, (name, model) in product(request.languages, wanted.items()):
             share = len(bits) / (len(wanted) * len(request.languages))
-            bits[name, language] = yield from _telling(share, self.bits_steps(model, language, rows))
+            bits[name, language] = yield from telling(share, self.bits_steps(model, language, rows))
         references = request.references(self.suite)
         init = self.suite.init.name if self.suite.init else None
         scored = {name: self._scored_by(model) for name, model in request.models}
@@ -116,7 +114,7 @@ class Evaluator:
             has_roles=any(c.role != "other" for c in self.suite.checkpoints),
             lossy=lossy,
             notes=notes,
-            provenance=self._provenance(scored),
+            provenance=self.provenance([c.name for c in scored.values()]),
         )
 
     def _wanted(self, request: Request) -> tuple[list[Subject], dict[str, Model]]:
@@ -141,7 +139,7 @@ class Evaluator:
             missing = set()
             for language in request.languages:
                 if model == UNIGRAM:  # counting is faster than any estimate
-                    yield from _telling(0.0, self.bits_steps(model, language, rows))
+                    yield from telling(0.0, self.bits_steps(model, language, rows))
                 known = self._store.read(self._key(model, language), len(self.corpus.documents))[rows]
                 means[name, language] = float(known.mean()), len(rows)
                 if np.isnan(known).any():
@@ -163,7 +161,7 @@ class Evaluator:
         if key not in self._glimpses:
             scored = self._scored_by(model)
             few = self._few(scored, languages, rows)
-            bits = yield from _telling(0.0, self._score(model, self._texts_of(scored, languages, few)))
+            bits = yield from telling(0.0, self._score(model, self._texts_of(scored, languages, few)))
             own = dict(zip(languages, bits.reshape(len(languages), len(few)).sum(axis=1), strict=True))
             part, whole = ({c: self.corpus.sizes(c, r).sum() for c in languages} for r in (few, rows))
             self._glimpses[key] = {
@@ -234,11 +232,13 @@ class Evaluator:
         notes["prefix"] = f"Each sentence follows {' or '.join(prefixes)}; float32 on {self.device}."
         return lossy, tuple(notes.values())
 
-    def _provenance(self, scored: Mapping[str, Checkpoint]) -> dict[str, str]:
+    def provenance(self, names: Iterable[str]) -> dict[str, str]:
+        """What every copy of numbers should carry, scored with the tokenizers of the named checkpoints."""
+        tokenizers = {self.suite[name].digest_of_tokenizer for name in names}
         return {
             "suite": self.suite.name,
             "corpus_sha256": digest([self.corpus.digest(language) for language in self.corpus.languages]),
-            "tokenizer_sha256": "+".join(sorted({c.digest_of_tokenizer for c in scored.values()})),
+            "tokenizer_sha256": "+".join(sorted(tokenizers)),
             "scoring": f"{CONVENTION}; float32 on {self.device}; torch {torch.__version__}",
         }
 
@@ -368,16 +368,6 @@ class Evaluator:
                 self._texts.popitem(last=False)
         self._texts.move_to_end(key)
         return self._texts[key]
-
-
-def _telling(share: float, steps: Generator[None, None, Result]) -> Steps[Result]:
-    """The same steps, each telling the share that is done."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-        yield share
 
 
 def _check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:

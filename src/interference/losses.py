@@ -5,9 +5,8 @@ sentence scored including the first, the end not scored; log-softmax in float32,
 """
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,8 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from interference.errors import UserError
+from interference.steps import finish
 
-Result = TypeVar("Result")
 CONVENTION = "prefix BOS|CLS|EOS, first token scored, end not scored, float32 log-softmax, float64 sums, v1"
 _BATCH_TOKENS = {"cpu": 512, "cuda": 32768}  # positions in a batch: little padding on a CPU, full kernels on a GPU
 _LOGIT_ELEMENTS = 1 << 25  # logits held at once, in elements: 128 MiB of float32
@@ -104,15 +103,6 @@ def sentence_bits_steps(
         np.add.at(totals, list(rows), _batch_bits(model, sequences, starts, text.unknown_id, device).numpy())
         yield
     return totals
-
-
-def finish(steps: Generator[Any, None, Result], progress: Callable[[Any], None] = lambda step: None) -> Result:
-    """Run a generator to its end and return its result; `progress` is called with all it yields."""
-    while True:
-        try:
-            progress(next(steps))
-        except StopIteration as end:
-            return end.value
 
 
 def _batches(pieces: list, batch_tokens: int) -> Iterator[list]:

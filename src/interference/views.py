@@ -9,6 +9,8 @@ import pandas as pd
 from interference.bench import Pin
 from interference.corpus import Corpus
 from interference.evaluate import UNIGRAM, Request
+from interference.languages import language_name
+from interference.path import PathTable
 from interference.recipe import Recipe
 from interference.registry import Argument, Knob, methods
 from interference.suite import Suite, difference
@@ -161,6 +163,23 @@ def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
         near = [code for code in merge.index if merge["value"][code] > 0.9 * untrained[code]]
         sentence += f" Untrained level (at most 10 % below it) in {len(near)} of {len(merge)}."
     return sentence
+
+
+def path_sentence(table: PathTable, unit: str) -> str:
+    """What a path's figure shows, in one sentence: the middle, and the barriers that are defined."""
+    summary, walk = table.summary[unit], table.walk
+    defined = summary[summary["why_no_barrier"] == ""]
+    sentence = (
+        f"**Halfway from {walk.first} to {walk.second}** the languages are {_amount(summary['middle_excess'].mean())} "
+        f"{unit} above the better parent, on average"
+    )
+    if len(defined):
+        highest = defined.iloc[defined["barrier"].argmax()]
+        return (
+            f"{sentence}; the highest barrier is {_amount(highest['barrier'])} ({language_name(highest['language'])}, "
+            f"of {len(defined)} with one defined)."
+        )
+    return f"{sentence}; no barrier is defined, for no language is known to both ends."
 
 
 def _amount(bits: float) -> str:

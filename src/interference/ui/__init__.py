@@ -12,6 +12,7 @@ from interference.ui.merge import (
     remember,
     watch_merge,
 )
+from interference.ui.path import choose_walk, compute_path, draw_path
 from interference.ui.pins import draw_pins, draw_toolbar, rerun_if_asked
 from interference.ui.shell import Bench, ensure_shell, open_bench, run, serve, user_errors
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
@@ -21,11 +22,14 @@ __all__ = [
     "choose_measure",
     "choose_recipe",
     "choose_setup",
+    "choose_walk",
+    "compute_path",
     "compute_suite",
     "draw_checkpoints",
     "draw_guide",
     "draw_losses",
     "draw_merge",
+    "draw_path",
     "draw_pins",
     "draw_toolbar",
     "ensure_shell",

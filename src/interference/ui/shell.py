@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from interference.corpus import Corpus
     from interference.engine import Engine, Job
     from interference.evaluate import Evaluator, Request
+    from interference.steps import Steps
     from interference.suite import Suite
     from interference.tables import LossTable
 
@@ -56,25 +57,14 @@ def build_pages() -> list[Any]:
     folder = Path("pages")
     return [
         st.Page(folder / "merge.py", title="Merge", icon=":material/merge:", default=True),
+        st.Page(folder / "path.py", title="Path", icon=":material/route:", url_path="path"),
         st.Page(folder / "suite.py", title="Suite", icon=":material/grid_on:", url_path="suite"),
     ]
 
 
 def run() -> None:
     """What app.py does: the frame around every page."""
-    st.set_page_config(
-        page_title="Interference",
-        page_icon=str(Path(__file__).with_name("icon.svg")),  # any other icon would be fetched from afar
-        layout="wide",
-        initial_sidebar_state=240,
-    )
-    st.html(
-        "<style>.stMainBlockContainer{padding:3.75rem clamp(1rem,3vw,3rem) 2rem} "
-        "[data-testid=stSidebarHeader]{height:2.5rem} h1{padding:0!important} "
-        ":has(>.st-key-panel){flex:2 1 340px!important;min-width:min(340px,100%)!important} "
-        ":has(>.st-key-figure){flex:3 1 500px!important;min-width:min(500px,100%)!important}</style>"
-    )
-    page = st.navigation(build_pages())
+    page = _frame()
     st.session_state["_shell"] = True
     open_link()
     page.run()
@@ -83,8 +73,21 @@ def run() -> None:
 def ensure_shell() -> None:
     """First line of every page: a deep link to a fresh server runs the page without app.py; go around through it."""
     if "_shell" not in st.session_state:
-        st.navigation(build_pages())
+        _frame()
         st.rerun()
+
+
+def _frame() -> Any:
+    """Title, icon, style and menu; the page that was asked for."""
+    icon = Path(__file__).with_name("icon.svg")  # one of Streamlit's would be fetched from afar
+    st.set_page_config(page_title="Interference", page_icon=str(icon), layout="wide", initial_sidebar_state=240)
+    st.html(
+        "<style>.stMainBlockContainer{padding:3.75rem clamp(1rem,3vw,3rem) 2rem} "
+        "[data-testid=stSidebarHeader]{height:2.5rem} h1{padding:0!important} "
+        ":has(>.st-key-panel){flex:2 1 340px!important;min-width:min(340px,100%)!important} "
+        ":has(>.st-key-figure){flex:3 1 500px!important;min-width:min(500px,100%)!important}</style>"
+    )
+    return st.navigation(build_pages())
 
 
 @contextmanager
@@ -226,13 +229,23 @@ def device(bench: Bench) -> "tuple[Evaluator, Engine]":
 def compute(
     bench: Bench, request: "Request", title: str, place: "DeltaGenerator | None" = None, slot: str = "page"
 ) -> "LossTable":
-    """Run a request on the engine; the newest of this session and slot wins, whatever page it is from.
+    """The loss table of a request."""
+    return run_steps(bench, lambda evaluator: evaluator.table_steps(request), title, slot, place)
+
+
+def run_steps(
+    bench: Bench,
+    steps: "Callable[[Evaluator], Steps[Any]]",
+    title: str,
+    slot: str,
+    place: "DeltaGenerator | None" = None,
+) -> Any:
+    """Run a job in steps on the engine; the newest of this session and slot wins, whatever page it is from.
 
     Progress shows in `place`, which is then emptied.
     """
-    evaluator, engine = _evaluator(*bench.key), _engine()
-
-    job = engine.submit(session(), slot, lambda job: evaluator.table_steps(request))
+    evaluator, engine = device(bench)
+    job = engine.submit(session(), slot, lambda job: steps(evaluator))
     place, started = place or st.empty(), time.monotonic()
     while not wait([job.future], timeout=0.1).done:
         if time.monotonic() - started > 0.3:

@@ -1,0 +1,14 @@
+"""Path: what happens to each language on the way from one checkpoint to another."""
+
+import streamlit as st
+
+from interference import ui
+
+ui.ensure_shell()
+
+st.title("Path", anchor=False)
+bench = ui.open_bench()
+st.markdown("Two checkpoints, and the loss of every language along the path between their weights.")
+with ui.user_errors():
+    walk = ui.choose_walk(bench)
+    ui.draw_path(bench, ui.compute_path(bench, walk))

@@ -1,0 +1,86 @@
+"""Figures of paths between two checkpoints."""
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from interference.figures.losses import BLUE, GREEN, GREY, RED
+from interference.languages import language_name
+from interference.path import PathTable
+
+MEASURES = {"loss": "value", "excess over the better parent": "excess"}
+_COLUMNS = 5
+_BAND = "rgba(0, 114, 178, 0.22)"
+
+
+def path_figure(table: PathTable, unit: str, measure: str, place: float | None = None) -> go.Figure:
+    """One panel for each language: the measure along the path with its 95 % band.
+
+    With the loss are drawn the better parent, the untrained level and, where a barrier is defined, the chord between
+    the ends. `place` is where on the path the bench stands.
+    """
+    points, summary = table.points[unit], table.summary[unit].set_index("language")
+    languages = list(summary.index)
+    columns = min(_COLUMNS, len(languages))
+    rows = -(-len(languages) // columns)
+    figure = make_subplots(
+        rows, columns, shared_xaxes=True, shared_yaxes=True, subplot_titles=[language_name(c) for c in languages],
+        horizontal_spacing=0.012, vertical_spacing=0.16 / rows,
+        x_title=f"share of {table.walk.second} (the rest is {table.walk.first})",
+        y_title=f"{'extra ' if measure != 'loss' else ''}{unit}",
+    )  # fmt: skip
+    for number, code in enumerate(languages):
+        cell = {"row": number // columns + 1, "col": number % columns + 1}
+        part = points[points["language"] == code]
+        for trace in _traces(part, summary.loc[code], MEASURES[measure], unit, number == 0):
+            figure.add_trace(trace, **cell)
+        if place is not None:
+            figure.add_vline(place, line={"color": RED, "dash": "dot", "width": 1.5}, **cell)
+    figure.update_xaxes(range=[0, 1], tickvals=[0, 0.5, 1])
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_layout(
+        height=110 + 190 * rows,
+        margin={"l": 65, "r": 10, "t": 60, "b": 60},
+        legend={"orientation": "h", "y": 1.02 + 0.12 / rows, "yanchor": "bottom", "x": 0},
+        hovermode="closest",
+    )
+    return figure
+
+
+def _traces(part: pd.DataFrame, level: pd.Series, column: str, unit: str, first: bool) -> list[go.Scatter]:
+    weight, value = part["weight"], part[column]
+    low, high = part[f"{column}_low"], part[f"{column}_high"]
+    traces = []
+    if low.notna().any():
+        traces.append(
+            go.Scatter(
+                x=[*weight, *weight[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=_BAND, line={"width": 0},
+                hoverinfo="skip", showlegend=False,
+            )
+        )  # fmt: skip
+    traces.append(
+        go.Scatter(
+            x=weight, y=value, mode="lines+markers", name="along the path", showlegend=first,
+            line={"color": BLUE, "width": 2}, marker={"size": 4},
+            customdata=pd.concat([low, high, part["excess"], part["gap"]], axis=1).to_numpy(),
+            hovertemplate="share %{x:.2f}<br>%{y:.3f} " + unit + "<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}"
+            "<br>excess %{customdata[2]:+.3f}, over the chord %{customdata[3]:+.3f}<extra></extra>",
+        )
+    )  # fmt: skip
+    if column == "value":
+        ends = [float(value.iloc[0]), float(value.iloc[-1])]
+        lines = [
+            ("better parent", GREEN, "dot", [level["best"]] * 2),
+            ("untrained", GREY, "dash", [level["untrained"]] * 2),
+        ]
+        if not level["why_no_barrier"]:
+            lines.append(("chord between the ends", RED, "solid", ends))
+        traces += [
+            go.Scatter(
+                x=[0, 1], y=heights, mode="lines", name=name, showlegend=first,
+                line={"color": color, "dash": dash, "width": 1.5},
+                hovertemplate=f"{name}<br>%{{y:.3f}} {unit}<extra></extra>",
+            )
+            for name, color, dash, heights in lines
+        ]  # fmt: skip
+    return traces

@@ -1,0 +1,29 @@
+"""What is computed over many merges at once: paths."""
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+
+from interference.evaluate import Evaluator
+from interference.path import PathTable, Walk, path_table
+from interference.steps import Steps, telling
+
+
+def path_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sentences: int | None) -> Steps[PathTable]:
+    """Score every point of a path on every language, one batch at a time; points are kept in the store."""
+    suite = evaluator.suite
+    suite.mergeable((walk.first, walk.second))
+    evaluator.check_languages(languages)
+    rows = evaluator.corpus.rows(sentences)
+    bits: dict[tuple[float, str], np.ndarray] = {}
+    for language, weight in product(languages, walk.weights):
+        steps = evaluator.bits_steps(walk.at(weight), language, rows)
+        bits[weight, language] = yield from telling(len(bits) / (len(languages) * walk.points), steps)
+    levels: dict[tuple[str, str], np.ndarray] = {}
+    for language in languages:
+        named = {"untrained": suite.init.name if suite.init else None, "reference": suite.reference(language)}
+        for role, name in named.items():
+            if name:
+                levels[role, language] = yield from telling(1.0, evaluator.bits_steps(name, language, rows))
+    return path_table(walk, bits, levels, evaluator.corpus, rows, evaluator.provenance([walk.first]))

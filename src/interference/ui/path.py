@@ -1,0 +1,103 @@
+"""Widgets of the Path page."""
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from interference.ui import state
+from interference.ui.shell import EXPORT, Bench, run_steps
+from interference.ui.widgets import keep_valid, keep_within
+
+if TYPE_CHECKING:
+    from interference.path import PathTable, Walk
+
+READINGS = {
+    "loss": "Lower is better. The green line is the better parent, the dashed grey one an untrained model; a bulge "
+    "above the red chord is a barrier, and there is a chord only where both ends know the language.",
+    "excess over the better parent": "Zero is as good as the better parent; what stands above it is lost on the way.",
+}
+
+
+def choose_walk(bench: Bench) -> "Walk":
+    """The two ends, how to go from one to the other, and in how many points."""
+    from interference.path import METHODS, POINTS, Walk
+
+    first, second = _default_ends(bench)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        ends = []
+        for label, key, default in (("From", "from", first), ("To", "to", second)):
+            keep_valid(key, bench.suite.names)
+            ends.append(
+                st.selectbox(
+                    label,
+                    bench.suite.names,
+                    index=bench.suite.names.index(default),
+                    key=key,
+                    bind="query-params",
+                    width=200,
+                    help=f"The checkpoint at the {'left' if key == 'from' else 'right'} end of the path.",
+                )
+            )
+        method = st.segmented_control(
+            "By", METHODS, default=METHODS[0], required=True, key="walk", bind="query-params",
+            help="Straight through weight space, or along the great circle of every tensor.",
+        )  # fmt: skip
+        keep_within("points", *POINTS)
+        points = st.number_input(
+            "Points", POINTS[0], POINTS[1], 11, 2, key="points", bind="query-params", width=130,
+            help="Merges scored along the path, both ends included.",
+        )  # fmt: skip
+    return Walk(ends[0], ends[1], int(points), method)
+
+
+def _default_ends(bench: Bench) -> tuple[str, str]:
+    """The first two parents of the present merge, else of the first group that can be merged."""
+    present = state.present()
+    monos = tuple(c.name for c in bench.suite.with_role("mono"))
+    wanted = (present.view.recipe.models if present else ()), monos, *bench.suite.groups
+    for names in wanted:
+        known = [name for name in names if name in bench.suite.names]
+        if len(known) > 1:
+            return known[0], known[1]
+    return bench.suite.names[0], bench.suite.names[-1]
+
+
+def compute_path(bench: Bench, walk: "Walk") -> "PathTable":
+    """The losses along the path, as many sentences as the Merge page takes."""
+    from interference.bench import SENTENCES
+    from interference.sweep import path_steps
+
+    present = state.present()
+    sentences = present.view.sentences if present else SENTENCES
+    return run_steps(
+        bench, lambda evaluator: path_steps(evaluator, walk, bench.languages, sentences), "Walking", "path"
+    )
+
+
+def draw_path(bench: Bench, table: "PathTable") -> None:
+    """What is seen in one sentence, the figure with its reading, the summary, and what can be taken away."""
+    from interference.figures.path import MEASURES, path_figure
+    from interference.views import path_sentence
+
+    present = state.present()
+    place = table.walk.place(present.view.recipe) if present else None
+    st.markdown(path_sentence(table, bench.unit))
+    measure = st.segmented_control(
+        "Measure", list(MEASURES), default="loss", required=True, key="path_measure", bind="query-params",
+        label_visibility="collapsed", help="What the curves show.",
+    )  # fmt: skip
+    st.plotly_chart(
+        path_figure(table, bench.unit, measure, place),
+        config=EXPORT,
+        key="path_figure",
+        alt=f"{measure} of every language along the path from {table.walk.first} to {table.walk.second}",
+    )
+    where = f" The dotted red line is the merge of the Merge page, at {place:.2f}." if place is not None else ""
+    st.caption(f"{READINGS[measure]}{where} {' '.join(table.notes)}")
+    summary = table.summary[bench.unit]
+    st.dataframe(summary, hide_index=True, key="path_summary", height="content")
+    points = table.points[bench.unit].merge(summary, on="language").assign(unit=bench.unit, **table.provenance)
+    st.download_button(
+        "Path, CSV", lambda: points.to_csv(index=False), "path.csv", "text/csv",
+        on_click="ignore", icon=":material/download:", key="path_csv", help="Every point with its intervals.",
+    )  # fmt: skip
