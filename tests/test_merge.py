@@ -28,6 +28,11 @@ RECIPES = {
     "task_arithmetic": Recipe("task_arithmetic", MONOS, (0.5, 0.3, -0.2), base="init"),
     "ties": Recipe("ties", MONOS, (0.5, 0.3, 0.2), (("density", (0.2, 0.5, 0.9)),), "init"),
     "dare_ties": Recipe("dare_ties", MONOS, (0.5, 0.3, 0.2), (("density", 0.4),), "init"),
+    "ties_paper": Recipe("ties_paper", MONOS, (0.5, 0.3, 0.2), (("density", (0.2, 0.5, 0.9)),), "init"),
+    "nuslerp": Recipe("nuslerp", MONOS[:2], (0.5, 0.3)),
+    "nuslerp, from a base": Recipe("nuslerp", MONOS[:2], (0.5, 0.3), (("nuslerp_flatten", False),), "init"),
+    "passthrough": Recipe("passthrough", MONOS[:1], knobs=(("scale", 0.5),)),
+    "layer_swap": Recipe("layer_swap", MONOS[:2], knobs=(("first", 1), ("last", 0))),
     "rescaled": Recipe("linear", MONOS, (0.5, 0.3, 0.2), post=("rescale",)),
 }
 
@@ -227,7 +232,7 @@ def test_random_masks_follow_the_seed_and_the_parent_alone(weights):
 
 def test_random_masks_differ_between_parents_and_parameters(weights):
     parents = torch.zeros(3, 32, 48)
-    one, other = (merging._uniforms(RECIPES["dare_ties"], name, parents) for name in ("one", "other"))
+    one, other = (merging._uniforms(0, MONOS, name, parents) for name in ("one", "other"))
     assert not torch.equal(one[0], one[1])
     assert not torch.equal(one[0], other[0])
     assert bool(((one >= 0) & (one < 1)).all())

@@ -21,12 +21,16 @@ FUZZ = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
-FIVE = {
+EACH = {
     "linear": Recipe("linear", ("a", "b", "c"), (0.5, 0.3, 0.2), (("normalize", False),)),
     "slerp": Recipe("slerp", ("a", "b"), knobs=(("t", 0.3),), dtype="float32", out_dtype="bfloat16"),
     "task_arithmetic": Recipe("task_arithmetic", ("a", "b"), (0.5, -0.3), (("lambda", 0.7),), "init"),
     "ties": Recipe("ties", ("a", "b"), (0.5, 0.3), (("density", (0.2, 0.4)), ("normalize", False)), "init"),
     "dare_ties": Recipe("dare_ties", ("a", "b"), (0.5, 0.3), (("density", 0.4), ("rescale", False)), "init", seed=0),
+    "ties_paper": Recipe("ties_paper", ("a", "b"), (0.5, 0.3), (("density", (0.2, 0.4)),), "init"),
+    "nuslerp": Recipe("nuslerp", ("a", "b"), (0.5, 0.3), (("nuslerp_flatten", False),), "init"),
+    "passthrough": Recipe("passthrough", ("a",), knobs=(("scale", (0.3,)),)),
+    "layer_swap": Recipe("layer_swap", ("a", "b"), knobs=(("first", 2), ("outside", True))),
 }
 
 
@@ -54,16 +58,16 @@ def refusal(text: str) -> str:
 
 
 def test_the_examples_cover_every_method():
-    assert set(FIVE) == set(methods())
+    assert set(EACH) == set(methods())
 
 
-@pytest.mark.parametrize("name", FIVE)
+@pytest.mark.parametrize("name", EACH)
 def test_yaml_round_trip(name):
     """A recipe read back from its own YAML is equal to it and has its digest."""
-    back = parse_recipe(FIVE[name].to_yaml())
-    assert back == FIVE[name]
-    assert hash(back) == hash(FIVE[name])
-    assert back.digest() == FIVE[name].digest()
+    back = parse_recipe(EACH[name].to_yaml())
+    assert back == EACH[name]
+    assert hash(back) == hash(EACH[name])
+    assert back.digest() == EACH[name].digest()
 
 
 def values(control, count: int):
@@ -98,7 +102,7 @@ def test_any_recipe_survives_its_yaml(recipe):
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("name", FIVE)
+@pytest.mark.parametrize("name", EACH)
 def test_mergekit_reads_what_is_written(name):
     """mergekit's own parser takes the YAML, finds the method and knows every parameter in it."""
     try:
@@ -106,13 +110,13 @@ def test_mergekit_reads_what_is_written(name):
         from mergekit.config import MergeConfiguration
     except ImportError:
         pytest.fail("mergekit is missing. Install the extra: pip install '.[parity]'")
-    document = yaml.safe_load(FIVE[name].to_yaml())
+    document = yaml.safe_load(EACH[name].to_yaml())
     parsed = MergeConfiguration.model_validate(document)
     known = {p.name for p in merge_methods.get(parsed.merge_method).spec.parameters}
     used = set(document.get("parameters", {})).union(*(m.get("parameters", {}) for m in document["models"]))
     assert used
     assert used <= known
-    assert [str(m.model) for m in parsed.models] == list(FIVE[name].models)
+    assert [str(m.model) for m in parsed.models] == list(EACH[name].models)
 
 
 def test_equal_recipes_have_equal_digests_whatever_the_order_of_knobs():

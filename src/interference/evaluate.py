@@ -13,7 +13,7 @@ from interference.checkpoint import Checkpoint, build
 from interference.corpus import Corpus
 from interference.errors import UserError, nearest
 from interference.losses import CONVENTION, TokenizedText, sentence_bits, tokenize, unigram_bits
-from interference.merge import merge_into
+from interference.merge import merge_network, output_config
 from interference.recipe import Recipe
 from interference.store import Store, digest
 from interference.suite import Suite
@@ -51,6 +51,7 @@ class Evaluator:
         self._weights: dict[tuple[str, ...], Weights] = {}
         self._models: dict[str, torch.nn.Module] = {}
         self._held: dict[torch.nn.Module, Model] = {}
+        self._sliced = ""  # the key of the network of another depth
         self._tables: OrderedDict[Request, LossTable] = OrderedDict()
         self._texts: OrderedDict[tuple[str, str, bytes], TokenizedText] = OrderedDict()
         self._files = _stamps(suite)
@@ -203,16 +204,15 @@ class Evaluator:
         """The network holding a checkpoint's or a merge's weights; they stay until another model is put."""
         names = _parents(model) if isinstance(model, str) else model.needed
         weights = self.weights(self._group(names))  # first, for it asks whether there is room
-        network = self._network(names[0])
+        network = self._network(names[0], model)
         if self._held.get(network) == model:
             return network
         self._held.pop(network, None)  # what a failing merge leaves behind is nobody's
-        parameters = dict(network.named_parameters())
         if isinstance(model, Recipe):
-            merge_into(model, weights, parameters)
+            merge_network(model, weights, network)
         else:
             with torch.no_grad():
-                for name, parameter in parameters.items():
+                for name, parameter in network.named_parameters():
                     parameter.copy_(weights.read(name, [model])[0])
         self._held[network] = model
         return network
@@ -227,11 +227,19 @@ class Evaluator:
             self._weights[group] = Weights([self.suite[name] for name in group], self.device)
         return self._weights[group]
 
-    def _network(self, name: str) -> torch.nn.Module:
-        """One network for each configuration: equal shapes may still go with other frequencies or another epsilon."""
-        key = self.suite[name].config.to_json_string()
+    def _network(self, name: str, model: Model) -> torch.nn.Module:
+        """One network for each configuration: equal shapes may still go with other frequencies or another epsilon.
+
+        Of the networks of another depth, which merges of slices need, the last one alone is kept.
+        """
+        own = self.suite[name].config
+        config = output_config(model, own) if isinstance(model, Recipe) else own
+        key = config.to_json_string()
         if key not in self._models:
-            self._models[key] = build(self.suite[name].config, self.device)
+            if config is not own:
+                self._held.pop(self._models.pop(self._sliced, None), None)  # type: ignore[call-overload]
+                self._sliced = key
+            self._models[key] = build(config, self.device)
         return self._models[key]
 
     def _text(self, checkpoint: Checkpoint, language: str, rows: np.ndarray) -> TokenizedText:
