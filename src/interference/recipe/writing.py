@@ -1,11 +1,12 @@
 """A recipe as YAML in mergekit's schema."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from interference.errors import UserError
-from interference.recipe.values import written
+from interference.recipe.values import fallback, written
 
 if TYPE_CHECKING:
     from interference.recipe.recipe import Recipe, Slice
@@ -30,7 +31,10 @@ def to_yaml(recipe: "Recipe") -> str:
 
 
 def mergekit_yaml(recipe: "Recipe") -> str:
-    """The recipe for mergekit 0.1.5. Raises UserError naming whatever of it mergekit can't express."""
+    """The recipe for mergekit 0.1.5, every setting written out, for some that have a default here have none there.
+
+    Raises UserError naming whatever of it mergekit can't express.
+    """
     ours = [] if recipe.definition.mergekit else [f"the method {recipe.method}"]
     ours += [f"the base {recipe.base}"] if (recipe.base or "").startswith("@") else []
     ours += [f"the post-step {step}" for step in recipe.post]
@@ -38,7 +42,13 @@ def mergekit_yaml(recipe: "Recipe") -> str:
     ours += ["one model twice in a merge"] if _twice(recipe) else []
     if ours:
         raise UserError(f"mergekit can't express {', '.join(ours)}. Take it out, or write the merge with --out.")
-    return to_yaml(recipe)
+    defaults = {a.name: a.default for a in recipe.definition.arguments}
+    filled = {name: _filled(value, defaults[name]) for name, value in recipe.settings().items()}
+    return to_yaml(replace(recipe, knobs=tuple(filled.items())))
+
+
+def _filled(value: Any, default: Any) -> Any:
+    return tuple(fallback(v, default) for v in value) if isinstance(value, tuple) else fallback(value, default)
 
 
 def _twice(recipe: "Recipe") -> bool:
