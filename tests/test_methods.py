@@ -12,7 +12,7 @@ from interference.methods.dare_ties import drop
 from interference.methods.nuslerp import nuslerp
 from interference.methods.ties import elect, largest
 from interference.methods.ties_paper import thresholds
-from interference.registry import Knob, Method, Part, Switch, merge_method, methods, post_step, post_steps
+from interference.registry import Knob, Method, Part, Switch, merge_method, methods
 
 METHODS = sorted(methods())
 NAME = "model.layers.0.mlp.up_proj.weight"
@@ -456,7 +456,8 @@ def test_nuslerp_meets_halfway_where_weights_sum_to_zero():
     ("knobs", "expected"),
     [
         ({}, "baaab"), ({"first": 2, "last": 0}, "bbaaa"), ({"transition": 1}, "bmamb"),
-        ({"first": 0, "last": 2, "transition": 2}, "ammbb"), ({"first": 9}, "bbbbb"), ({"first": 0, "last": 0}, "aaaaa"),
+        ({"first": 0, "last": 2, "transition": 2}, "ammbb"), ({"first": 9}, "bbbbb"),
+        ({"first": 0, "last": 0}, "aaaaa"),
         ({"first": 0, "last": 0, "transition": 3}, "aaaaa"),
     ],
 )  # fmt: skip
@@ -472,7 +473,7 @@ def test_layers_are_swapped_from_both_ends(knobs, expected):
 
 
 def test_the_papers_ties_trims_over_the_whole_model():
-    """Of two tensors one holds all large entries: it keeps them all and the other nothing; per tensor both keep half."""
+    """Of two tensors one holds all large entries: it keeps them, the other nothing; per tensor both keep half."""
     small, large = torch.arange(1.0, 5.0), torch.arange(11.0, 15.0)
     limits = thresholds({"small": small[None], "large": large[None]}, 0.5)
     assert limits["small"].tolist() == limits["large"].tolist() == [11.0]

@@ -233,8 +233,8 @@ def test_the_first_fitting_filter_decides_and_the_gradient_runs_over_the_layers(
     value = Where((("mlp", Gradient((0.0, 0.9))), ("layers.2", 0.5), (None, 0.7)))
     at = sites(Recipe("linear", ("a", "b"), (value, 1.0)), weights.shapes, weights.shapes)
     for name, site in at.items():
-        layer = layer_of(name)
-        expected = 0.3 * layer if group_of(name) == "mlp" else 0.5 if layer == 2 else 0.7
+        layer = layer_of(name) or 0
+        expected = 0.3 * layer if group_of(name) == "mlp" else 0.5 if layer_of(name) == 2 else 0.7
         assert site.weights == pytest.approx((expected, 1.0))
 
 
@@ -247,7 +247,7 @@ def test_a_filter_that_fits_nothing_leaves_the_default(weights):
     ("recipe", "message"),
     [
         (Recipe("linear", ("a", "b"), (Where((("mlp", 1.0),)), 1.0)), r"No filter of a's weight fits model\.embed"),
-        (Recipe("linear", ("a", "b"), (Where((("mlp", -1.0), (None, 1.0))), 1.0)), r"weights of .*mlp.* sum to 0 .*off"),
+        (Recipe("linear", ("a", "b"), (Where((("mlp", -1.0), (None, 1.0))), 1.0)), r"weights of .*mlp.* sum to 0 "),
         (Recipe("linear", ("a", "b"), (Gradient((1.0, -1.0)), 1.0)), r"weights of model\.layers\.3.* sum to 0"),
         (Recipe("passthrough", slices=(Slice(("a",), ((2, 5),)),)), r"\[2, 5\] of a ends beyond its 4 layers"),
     ],
@@ -309,12 +309,12 @@ def test_a_merge_of_another_depth_is_scored(suite_folder):
     model, same, longer = (evaluator.bits(m, "eng", rows) for m in ("mixed", once, twice))
     assert (same == model).all()
     assert (longer != model).any()
-    assert len(list(evaluator.put(twice).model.layers)) == 3
+    assert depth_of(name for name, _ in evaluator.put(twice).named_parameters()) == 3
     assert (evaluator.bits("mono-eng", "eng", rows) != longer).any()
 
 
 def test_methods_name_no_layers_that_slices_moved(weights):
-    """`layer` and `layers` are the merge's: of three stacked layers the last is swapped, though it is a parent's first."""
+    """`layer` and `layers` are the merge's: of three stacked layers the last is swapped, a parent's first."""
     recipe = Recipe(
         "layer_swap", knobs=(("first", 0), ("last", 1)),
         slices=(Slice(("a", "b"), ((0, 2), (0, 2))), Slice(("a", "b"), ((0, 1), (0, 1)))),

@@ -237,7 +237,8 @@ class Evaluator:
         key = config.to_json_string()
         if key not in self._models:
             if config is not own:
-                self._held.pop(self._models.pop(self._sliced, None), None)  # type: ignore[call-overload]
+                if self._sliced in self._models:
+                    self._held.pop(self._models.pop(self._sliced), None)
                 self._sliced = key
             self._models[key] = build(config, self.device)
         return self._models[key]

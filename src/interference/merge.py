@@ -139,7 +139,7 @@ def _merged(
     base = _base(recipe, weights, site, parents)
     if method.prepare and knobs.keys() & {a.name for a in method.prepare.arguments}:
         raise ValueError(f"{method.name} prepares by {', '.join(knobs)}; no gradient reaches it")
-    given = {
+    given: dict[str, Callable[[], Any]] = {
         "tensors": lambda: parents,
         "deltas": lambda: parents if base is None else parents - base,
         "base": lambda: base,
@@ -176,9 +176,7 @@ def _arguments(part: Part, settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _prepared(
-    recipe: Recipe, weights: Weights, site: Site, given: Mapping[str, Callable[[], Any]]
-) -> Any:
+def _prepared(recipe: Recipe, weights: Weights, site: Site, given: Mapping[str, Callable[[], Any]]) -> Any:
     """What survives a coefficient's move: looked up by parents, base and the preparation's own knobs, else computed."""
     method = recipe.definition
     part = method.prepare
@@ -186,10 +184,10 @@ def _prepared(
     settings = {a.name: site.settings[a.name] for a in part.arguments}
     fixed = (method.name, recipe.base, recipe.dtype, recipe.seed if "uniforms" in part.inputs else 0)
     if method.scope == "tensor":
-        key = (*fixed, site.models, site.sources, site.name, *settings.items())
-        return weights.prepared(key, lambda: _call(part, given, settings))
+        tensor = (*fixed, site.models, site.sources, site.name, *settings.items())
+        return weights.prepared(tensor, lambda: _call(part, given, settings))
     layers = tuple((slice_.models, slice_.ranges, slice_.base_range) for slice_ in recipe.parts)
-    key = (*fixed, *layers, *settings.items())
+    key = (*fixed, layers, *settings.items())
     whole = weights.prepared(key, lambda: _call(part, {method.takes: lambda: _Stacks(recipe, weights)}, settings))
     return whole[site.name]
 

@@ -161,7 +161,7 @@ class Method:
     @property
     def data(self) -> frozenset[str]:
         """What has to be measured on the parents first."""
-        return self.inputs & DATA.keys()
+        return self.inputs.intersection(DATA)
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class PostStep:
 
     @property
     def data(self) -> frozenset[str]:
-        return DATA.keys() & frozenset(self.body.inputs)
+        return frozenset(self.body.inputs).intersection(DATA)
 
 
 _METHODS: dict[str, Method] = {}

@@ -98,9 +98,12 @@ class Recipe:
         """Every knob and switch of the method with its value here (in one slice, if given) or its default."""
         found = {a.name: a.default for a in self.definition.arguments} | dict(self.knobs)
         for name, value in part.knobs if part else ():
-            wide = found[name] if isinstance(found[name], tuple) else (found[name],) * len(part.models)
-            whole = fallback(value, found[name]) if not isinstance(value, tuple) else tuple(map(fallback, value, wide))
-            found[name] = whole
+            wide = found[name]
+            if isinstance(value, tuple):
+                each = wide if isinstance(wide, tuple) else (wide,) * len(value)
+                found[name] = tuple(map(fallback, value, each))
+            else:
+                found[name] = value if isinstance(wide, tuple) else fallback(value, wide)
         return found
 
     def renamed(self, name: Callable[[str], str]) -> "Recipe":

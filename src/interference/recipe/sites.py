@@ -87,9 +87,7 @@ def _check_depth(recipe: Recipe, part: Slice, depth: int) -> None:
             raise UserError(f"The layer_range {list(one)} of {model} ends beyond its {depth} layers.")
 
 
-def _settings(
-    recipe: Recipe, part: Slice, name: str, sources: tuple[str, ...], position: float
-) -> dict[str, Any]:
+def _settings(recipe: Recipe, part: Slice, name: str, sources: tuple[str, ...], position: float) -> dict[str, Any]:
     """Knobs of a model are looked up by the tensor's name in that model, shared ones by its name in the merge."""
     given = recipe.settings(part)
     found: dict[str, Any] = {}
