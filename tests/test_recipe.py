@@ -155,6 +155,17 @@ def test_mergekit_reads_what_is_written(name):
     assert [str(m.model) for m in parsed.models] == list(EACH[name].models)
 
 
+def test_cases_that_may_not_fit_survive_their_yaml():
+    """On every level: what is written on one never moves to another."""
+    mlp, attention, norm = (Where(((part, 0.5),)) for part in ("mlp", "attn", "norm"))
+    whole = Recipe("ties", ("a", "b"), (mlp, 1.0), (("density", (attention, 0.3)), ("lambda", norm)), "@zero")
+    part = Slice(("a", "b"), ((0, 1), (1, 2)), (mlp, 1.0), (("density", (attention, 0.2)), ("lambda", mlp)))
+    sliced = Recipe("ties", knobs=(("density", norm), ("lambda", norm)), base="@zero", slices=(part,))
+    for recipe in (whole, sliced):
+        assert parse_recipe(recipe.to_yaml()) == recipe
+    assert sliced.settings(part)["density"] == (Where((("attn", 0.5), ("norm", 0.5))), 0.2)
+
+
 def test_equal_recipes_have_equal_digests_whatever_the_order_of_knobs():
     knobs = (("density", 0.4), ("lambda", 0.7))
     one, other = (Recipe("ties", ("a",), (1.0,), order, "init") for order in (knobs, knobs[::-1]))

@@ -120,17 +120,23 @@ def _parameters(document: dict, known: tuple[str, ...], where: str, model: str |
     return {key: read_value(value, f"The {key}{of}") for key, value in found.items()}
 
 
-def _merged(entries: list, method: Method, base: str | None, shared: Mapping, sliced: bool = False) -> Slice:
-    """Models other than the base in order, each with its own parameters: what models, or a slice's sources, say."""
+def _merged(
+    entries: list, method: Method, base: str | None, shared: Mapping, sliced: bool = False, last: Mapping | None = None
+) -> Slice:
+    """Models other than the base in order, each with its own parameters: what models, or a slice's sources, say.
+
+    What a model says goes on in `shared`; `last` is for models that neither speaks of.
+    """
     parsed = [_entry(entry, method, sliced) for entry in entries]
     if method.name == "slerp":
         parsed = _slerp_order(parsed, base, method, sliced)
     of_base = [e for e in parsed if e.model == base and method.base != "none"]
     parsed = [e for e in parsed if e not in of_base]
-    defaults = {a.name: a.default for a in method.arguments if a.per_model}
+    defaults = {a.name: a.default for a in method.arguments if a.per_model} | dict(last or {})
     knobs: dict[str, Any] = {}
-    for key in (*_weight(method), *defaults):
-        each = [fallback(e.own.get(key), shared.get(key, defaults.get(key))) for e in parsed]
+    for key in (*_weight(method), *(a.name for a in method.arguments if a.per_model)):
+        each = [fallback(e.own.get(key), shared.get(key)) for e in parsed]
+        each = [defaults.get(key) if value is None else value for value in each]
         given = any(key in e.own for e in parsed)
         if (given or "weight" in shared) and key == "weight" and None in each:
             raise UserError(f"{parsed[each.index(None)].model} has no weight under {_where(sliced)} or parameters.")
@@ -154,8 +160,9 @@ def _slice(document: Any, method: Method, base: str | None, shared: Mapping) -> 
             f"A slice has the base {own}, the recipe {base}; expected one base for all. Take base_model out of slices."
         )
     inner = _parameters(document, (*_weight(method), *(a.name for a in method.arguments)), "the slice's parameters")
-    both = {key: fallback(inner.get(key), shared.get(key)) for key in {**shared, **inner}}
-    part = _merged(_list(document, "sources", "model"), method, own, both, sliced=True)
+    weight = fallback(inner.get("weight"), shared.get("weight"))
+    scopes = inner if weight is None else inner | {"weight": weight}
+    part = _merged(_list(document, "sources", "model"), method, own, scopes, sliced=True, last=shared)
     knobs = {k: v for k, v in inner.items() if k != "weight"} | dict(part.knobs)
     return Slice(part.models, part.ranges, part.weights, tuple(knobs.items()), part.base_range)
 

@@ -67,8 +67,7 @@ def fallback(own: Any, wider: Any) -> Any:
         return wider if own is None else own
     if not isinstance(own, Where) or own.complete:
         return own
-    rest = wider.cases if isinstance(wider, Where) else ((None, wider),)
-    return own if own.cases[-len(rest) :] == rest else Where(own.cases + rest)
+    return Where(own.cases + (wider.cases if isinstance(wider, Where) else ((None, wider),)))
 
 
 def read_value(document: Any, what: str) -> Any:
