@@ -285,7 +285,10 @@ def model_digest(suite: Suite, model: Model) -> str:
         return digest(UNIGRAM, suite.checkpoints[0].digest)
     if isinstance(model, str):
         return suite[model].digest
-    return digest(model.digest(), [suite[name].digest for name in model.needed], _MERGING, torch.__version__)
+    corpus = suite.corpus if model.data else None  # what is measured on the dev half
+    measured = [[corpus.digest(language) for language in corpus.languages]] if corpus else []
+    parents = [suite[name].digest for name in model.needed]
+    return digest(model.digest(), parents, _MERGING, torch.__version__, *measured)
 
 
 def bits_key(model: str, corpus: Corpus, language: str, device_type: str) -> str:
