@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import CancelledError
 from itertools import count
 
@@ -159,7 +159,7 @@ class Stepper:
     def __init__(self, record: list, name: str, steps: int, gate: tuple[int, Gate] | None = None):
         self.record, self.name, self.steps, self.gate = record, name, steps, gate
 
-    def __call__(self, job: Job) -> Iterator[float]:
+    def __call__(self, job: Job) -> Generator[float, None, str]:
         for number in range(self.steps):
             if self.gate and self.gate[0] == number:
                 self.gate[1].running.set()
@@ -177,7 +177,8 @@ def test_a_generator_runs_to_its_result(engine):
 
 
 def test_an_urgent_job_waits_for_one_step_at_most(engine):
-    record, gate = [], Gate()
+    record: list = []
+    gate = Gate()
     long = engine.submit("a", "full", Stepper(record, "long", 100, (3, gate)))
     assert gate.running.wait(WAIT)
     waiting = engine.submit("b", "full", noting(record, "waiting"))
@@ -191,7 +192,8 @@ def test_an_urgent_job_waits_for_one_step_at_most(engine):
 
 def test_an_urgent_job_does_not_stop_the_one_it_interrupts(engine):
     """Not even of the same owner: another slot is another request."""
-    record, gate = [], Gate()
+    record: list = []
+    gate = Gate()
     long = engine.submit("a", "full", Stepper(record, "long", 10, (2, gate)))
     assert gate.running.wait(WAIT)
     engine.submit("a", "preview", noting(record, "urgent"), urgent=True)
@@ -202,7 +204,8 @@ def test_an_urgent_job_does_not_stop_the_one_it_interrupts(engine):
 
 def test_long_jobs_of_two_owners_take_turns(engine, monkeypatch):
     monkeypatch.setattr("interference.engine._TURN", 0.0)
-    record, gate = [], Gate()
+    record: list = []
+    gate = Gate()
     first = engine.submit("a", "full", Stepper(record, "a", 6, (1, gate)))
     assert gate.running.wait(WAIT)
     second = engine.submit("b", "full", Stepper(record, "b", 6))
@@ -214,7 +217,8 @@ def test_long_jobs_of_two_owners_take_turns(engine, monkeypatch):
 
 def test_a_long_job_keeps_its_turn_beside_jobs_of_its_own_session(engine, monkeypatch):
     monkeypatch.setattr("interference.engine._TURN", 0.0)
-    record, gate = [], Gate()
+    record: list = []
+    gate = Gate()
     engine.submit("a", "full", Stepper(record, "a", 4, (0, gate)))
     assert gate.running.wait(WAIT)
     own = engine.submit("a", "later", noting(record, "own"))
@@ -257,7 +261,8 @@ def test_a_generator_that_fails_half_way_tells_its_asker_and_the_worker_lives_on
 
 
 def test_closing_drops_interrupted_jobs_too():
-    engine, gate, record = Engine("closing"), Gate(), []
+    engine, gate = Engine("closing"), Gate()
+    record: list = []
     begun = engine.submit("a", "full", Stepper(record, "a", 5, (1, gate)))
     assert gate.running.wait(WAIT)
     holding = Gate()

@@ -193,7 +193,7 @@ def test_device_without_memory_is_one_message(suite_folder, tmp_path, monkeypatc
     def fail(*arguments):
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(module, "merge_into", fail)
+    monkeypatch.setattr(module, "merge_network", fail)
     with pytest.raises(UserError, match="cpu ran out of memory"):
         write_merge(EQUAL, open_suite(suite_folder), tmp_path / "out", CPU)
     assert not (tmp_path / "out").exists()

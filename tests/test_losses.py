@@ -197,8 +197,8 @@ def test_many_small_costs_are_summed_in_float64():
 
 def test_steps_stop_after_every_batch_and_end_with_the_same_bits(tokenizer):
     text = tokenize(tokenizer, ENGLISH)
-    steps, batches = sentence_bits_steps(llama(1), text, batch_tokens=1), []
-    bits = finish(steps, batches.append)
+    batches: list = []
+    bits = finish(sentence_bits_steps(llama(1), text, batch_tokens=1), batches.append)
     assert len(batches) == len(ENGLISH)
     np.testing.assert_array_equal(bits, sentence_bits(llama(1), text, batch_tokens=1))
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import torch
@@ -11,12 +11,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from interference import merge as merging
+from interference import registry
 from interference import weights as holding
 from interference.checkpoint import build
 from interference.errors import UserError
-from interference.merge import merge, merge_into, merge_tensor, output_dtype
-from interference.recipe import Recipe
-from interference.registry import methods
+from interference.groups import GROUPS, group_of
+from interference.merge import merge, merge_into, merge_network, merge_tensor, merge_with, output_dtype
+from interference.recipe import Gradient, Recipe, Where, parse_recipe
+from interference.registry import Knob, merge_method, methods, post_step, post_steps
 from interference.suite import open_suite, suite_of_paths
 from interference.weights import Weights
 
@@ -28,6 +30,11 @@ RECIPES = {
     "task_arithmetic": Recipe("task_arithmetic", MONOS, (0.5, 0.3, -0.2), base="init"),
     "ties": Recipe("ties", MONOS, (0.5, 0.3, 0.2), (("density", (0.2, 0.5, 0.9)),), "init"),
     "dare_ties": Recipe("dare_ties", MONOS, (0.5, 0.3, 0.2), (("density", 0.4),), "init"),
+    "ties_paper": Recipe("ties_paper", MONOS, (0.5, 0.3, 0.2), (("density", (0.2, 0.5, 0.9)),), "init"),
+    "nuslerp": Recipe("nuslerp", MONOS[:2], (0.5, 0.3)),
+    "nuslerp, from a base": Recipe("nuslerp", MONOS[:2], (0.5, 0.3), (("nuslerp_flatten", False),), "init"),
+    "passthrough": Recipe("passthrough", MONOS[:1], knobs=(("scale", 0.5),)),
+    "layer_swap": Recipe("layer_swap", MONOS[:2], knobs=(("first", 1), ("last", 0))),
     "rescaled": Recipe("linear", MONOS, (0.5, 0.3, 0.2), post=("rescale",)),
 }
 
@@ -108,6 +115,230 @@ def test_other_merges_are_the_reference_path(name, weights):
 
 def test_the_recipes_here_cover_every_method():
     assert {recipe.method for recipe in RECIPES.values()} == set(methods())
+
+
+# --- weights by part of the model -------------------------------------------------------------------------------
+
+RAMP = Where((("mlp", Gradient((0.2, 0.9))), ("norm", 0.0), (None, 0.6)))
+
+
+def test_the_fast_path_serves_weights_by_part_of_the_model_too(weights, monkeypatch):
+    """Within its bound of the reference, and without calling it."""
+    recipe = Recipe("linear", MONOS, (RAMP, Gradient((0.5, 0.1)), 0.2))
+    slow = reference_of(recipe, weights)
+    monkeypatch.setattr(merging, "_merged", None)
+    fast = merge(recipe, weights)
+    for name, exact in slow.items():
+        bound = 1e-6 * float(weights.read(name, MONOS).abs().max())
+        assert float((fast[name] - exact).abs().max()) <= bound
+
+
+def reference_of(recipe, weights):
+    return {name: merge_tensor(recipe, weights, name) for name in weights.shapes}
+
+
+def test_each_tensor_is_merged_with_its_own_numbers(weights):
+    """A recipe by part and layer equals, tensor by tensor, recipes of those plain numbers."""
+    shares = Where((("self_attn", 0.3), ("mlp", Gradient((0.9, 0.5)))))
+    recipe = Recipe("ties", MONOS[:2], (RAMP, 0.5), (("density", (shares, 0.5)),), "init")
+    merged = merge(recipe, weights)
+    for name, first, share in (
+        ("model.layers.0.mlp.up_proj.weight", 0.2, 0.9), ("model.layers.1.mlp.up_proj.weight", 0.9, 0.5),
+        ("model.layers.1.self_attn.q_proj.weight", 0.6, 0.3), ("model.embed_tokens.weight", 0.6, 1.0),
+        ("model.norm.weight", 0.0, 1.0),
+    ):  # fmt: skip
+        plain = Recipe("ties", MONOS[:2], (first, 0.5), (("density", (share, 0.5)),), "init")
+        assert torch.equal(merged[name], merge_tensor(plain, weights, name))
+
+
+# --- gradients --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [n for n in RECIPES if methods()[RECIPES[n].method].weighted])
+def test_a_merge_is_differentiable_in_its_coefficients(name, weights):
+    """By finite differences of the whole merge's squares, one coefficient for each part of the model and model."""
+    recipe = RECIPES[name]
+    table = {g: torch.tensor(recipe.weights).clone().requires_grad_() for g in GROUPS}
+
+    def energy() -> torch.Tensor:
+        merged = merge_with(recipe, weights, lambda parameter: table[group_of(parameter)])
+        return torch.stack([t.double().square().sum() for t in merged.values()]).sum()
+
+    energy().backward()
+    step = 1e-2
+    for group in ("embeddings", "mlp", "norms"):
+        gradient = table[group].grad
+        assert gradient is not None
+        found = float(gradient[0])
+        with torch.no_grad():
+            table[group][0] += step
+            above = float(energy())
+            table[group][0] -= 2 * step
+            below = float(energy())
+            table[group][0] += step
+        assert found == pytest.approx((above - below) / (2 * step), rel=2e-2, abs=1e-2)
+    assert table["head"].grad is None  # tied: no such parameter
+
+
+def test_a_merge_is_differentiable_in_its_scalar_knobs(weights):
+    t = torch.tensor(0.3, requires_grad=True)
+    merge_tensor(RECIPES["slerp"], weights, "model.embed_tokens.weight", knobs={"t": t}).square().sum().backward()
+    assert t.grad is not None
+    assert 0 < abs(float(t.grad)) < 1e6
+
+
+def test_knobs_that_a_preparation_depends_on_have_no_gradient(weights):
+    with pytest.raises(ValueError, match="density; no gradient"):
+        merge_tensor(RECIPES["ties"], weights, "model.norm.weight", knobs={"density": torch.tensor(0.3)})
+
+
+def test_merging_with_coefficients_is_the_merge(weights, suite_folder):
+    """And a network that is called with it gives a loss whose gradient reaches the coefficients."""
+    recipe = RECIPES["task_arithmetic"]
+    row = torch.tensor(recipe.weights, requires_grad=True)
+    merged = merge_with(recipe, weights, lambda name: row)
+    assert same({n: t.detach() for n, t in merged.items()}, merge(recipe, weights))
+    network = build(open_suite(suite_folder)["init"].config, CPU)
+    ids = torch.arange(12)[None]
+    torch.func.functional_call(network, merged, (), {"input_ids": ids, "labels": ids}).loss.backward()
+    assert bool((row.grad != 0).all())
+
+
+# --- preparation ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "calls"), [("ties", 20), ("ties_paper", 1)])
+def test_what_survives_a_coefficients_move_is_prepared_once(name, calls, suite_folder, monkeypatch):
+    """Not again for other weights or another lambda; again for another density, base or set of parents."""
+    stored = Weights(open_suite(suite_folder).checkpoints, CPU)
+    assert len(stored.shapes) == 20
+    counted: list[Any] = []
+    made = Weights.prepared
+
+    def count(self, key, make):
+        def counting():
+            counted.append(key)
+            return make()
+
+        return made(self, key, counting)
+
+    monkeypatch.setattr(Weights, "prepared", count)
+    recipe = RECIPES[name]
+    first = merge(recipe, stored)
+    assert len(counted) == calls
+    again = dataclasses.replace(recipe, weights=(0.1, 0.9, 0.4), knobs=(*recipe.knobs, ("lambda", 0.5)))
+    moved = merge(again, stored)
+    assert len(counted) == calls
+    assert same(merge(recipe, stored), first)
+    assert not same(moved, first)
+    for change in ({"knobs": (("density", 0.3),)}, {"base": "@mean"}, {"models": MONOS[::-1]}, {"dtype": "bfloat16"}):
+        before = len(counted)
+        changed = dataclasses.replace(recipe, **change)
+        assert same(merge(changed, stored), merge(changed, Weights(open_suite(suite_folder).checkpoints, CPU)))
+        assert len(counted) == before + 2 * calls
+
+
+def test_what_is_kept_stays_below_half_of_the_weights(suite_folder):
+    """The least recently used goes; what alone is larger is not kept at all, and the values are right either way."""
+    stored = Weights(open_suite(suite_folder).checkpoints, CPU)
+    quarter = stored.nbytes // 4
+    made: list[int] = []
+
+    def make(number: int, size: int):
+        def making():
+            made.append(number)
+            return torch.zeros(size, dtype=torch.uint8)
+
+        return making
+
+    for number in (1, 2, 1, 3, 1, 2):
+        stored.prepared(number, make(number, quarter - 8))
+    assert made == [1, 2, 3, 2]
+    for _ in range(2):
+        assert len(stored.prepared("large", make(9, 3 * quarter))) == 3 * quarter
+    assert made == [1, 2, 3, 2, 9, 9]
+
+
+# --- data -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """Registries that forget what a test adds."""
+    methods(), post_steps()
+    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
+    monkeypatch.setattr(registry, "_POST_STEPS", dict(registry._POST_STEPS))
+
+
+def test_a_method_gets_the_data_it_asks_for(registered, suite_folder):
+    """Of each parent's own parameter, in a slice too; None where a parameter has none; a message where nothing was
+    measured."""
+
+    def by_counts(tensors: torch.Tensor, counts: torch.Tensor | None, group: str) -> torch.Tensor:
+        """Rows by how often their token occurs."""
+        assert (counts is None) == (group != "embeddings")
+        return tensors[0] if counts is None else (tensors * (counts / counts.sum(dim=0))[..., None]).sum(dim=0)
+
+    merge_method(label="x", family="x", source="arXiv:0")(by_counts)
+    recipe = Recipe("by_counts", MONOS)
+    assert recipe.data == {"counts"}
+    checkpoints = open_suite(suite_folder).checkpoints
+    with pytest.raises(UserError, match="how often each token occurs"):
+        merge(recipe, Weights(checkpoints, CPU))
+    rows = {name: torch.arange(1.0, 260.0) ** i for i, name in enumerate(MONOS)}
+    data = {"counts": lambda model, parameter: rows[model] if "embed" in parameter else None}
+    merged = merge(recipe, Weights(checkpoints, CPU, data))
+    stack = Weights(checkpoints, CPU).read("model.embed_tokens.weight", MONOS)
+    share = torch.stack(list(rows.values()))
+    torch.testing.assert_close(
+        merged["model.embed_tokens.weight"], torch.einsum("mv,mvd->vd", share / share.sum(dim=0), stack)
+    )
+
+
+def test_post_steps_of_tensors_and_of_the_network_are_done_in_order(registered, weights, suite_folder):
+    def doubled(merged: torch.Tensor, group: str) -> torch.Tensor:
+        """Norms alone."""
+        return merged * 2 if group == "norms" else merged
+
+    def shifted(network: torch.nn.Module, recipe: Recipe, weights: Weights) -> None:
+        """By the number of models."""
+        network.get_parameter("model.norm.weight").data += len(recipe.models)
+
+    post_step(label="doubled")(doubled)
+    post_step(label="shifted")(shifted)
+    recipe = Recipe("linear", MONOS, (0.5, 0.3, 0.2), post=("doubled", "shifted"))
+    assert recipe.label().endswith(", doubled, shifted")
+    assert parse_recipe(recipe.to_yaml()) == recipe
+    network = build(open_suite(suite_folder)["init"].config, CPU)
+    merge_network(recipe, weights, network)
+    plain = reference(dataclasses.replace(recipe, post=()), weights)
+    for name, parameter in network.named_parameters():
+        factor, shift = 1 + ("norm" in name), 3 * (name == "model.norm.weight")
+        torch.testing.assert_close(parameter.detach(), plain[name] * factor + shift)
+
+
+def test_registering_refuses_what_could_not_be_called(registered):
+    def prepared(tensors, weights):
+        """Moves."""
+
+    def method(tensors):
+        """Fine."""
+
+    def step(merged, much: Annotated[float, Knob(0, 1, 0.1, "much")] = 1.0):
+        """With a knob."""
+
+    kinds: dict[str, Any] = {"label": "x", "family": "x", "source": "arXiv:0"}
+    for wrong, why in (
+        ({"prepare": prepared}, "move with coefficients"), ({"scope": "model"}, "with a preparation"),
+        ({"lacks": ("beauty",)}, "beauty"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=why):
+            merge_method(**kinds, **wrong)(method)
+    with pytest.raises(ValueError, match="no knobs"):
+        post_step(label="x")(step)
+    merge_method(**kinds, check=lambda s: "never")(method)
+    with pytest.raises(UserError, match="method: never"):
+        Recipe("method", ("a",))
 
 
 # --- dtypes -----------------------------------------------------------------------------------------------------
@@ -227,7 +458,7 @@ def test_random_masks_follow_the_seed_and_the_parent_alone(weights):
 
 def test_random_masks_differ_between_parents_and_parameters(weights):
     parents = torch.zeros(3, 32, 48)
-    one, other = (merging._uniforms(RECIPES["dare_ties"], name, parents) for name in ("one", "other"))
+    one, other = (merging._uniforms(0, MONOS, name, parents) for name in ("one", "other"))
     assert not torch.equal(one[0], one[1])
     assert not torch.equal(one[0], other[0])
     assert bool(((one >= 0) & (one < 1)).all())

@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interference.methods.dare_ties import drop
-from interference.methods.ties import elect, trim
-from interference.registry import Knob, Method, Switch, merge_method, methods
+from interference.methods.nuslerp import nuslerp
+from interference.methods.ties import elect, largest
+from interference.methods.ties_paper import thresholds
+from interference.registry import Knob, Method, Part, Switch, merge_method, methods
 
 METHODS = sorted(methods())
-ORDERED = {"slerp"}  # methods that start at the first parent; the order of the others' parents is irrelevant
+NAME = "model.layers.0.mlp.up_proj.weight"
 SHAPES = [(12,), (5, 7), (2, 3, 4)]
 PATHS = settings(deadline=None, derandomize=True, database=None, max_examples=40)
 
@@ -25,22 +27,57 @@ def parents(method: Method, shape: tuple[int, ...] = (5, 7), count: int = 3, see
 
 
 def apply(method: Method, stack: torch.Tensor, weights=None, uniforms=None, **knobs) -> torch.Tensor:
-    """The method on `stack`, with equal weights that sum to one and seeded uniform numbers unless given."""
-    arguments = {method.takes: stack}
-    if method.weighted:
-        arguments["weights"] = (
-            torch.full((len(stack),), 1 / len(stack), dtype=stack.dtype) if weights is None else weights
-        )
-    if method.seeded:
-        generator = torch.Generator().manual_seed(1)
-        arguments["uniforms"] = torch.rand(stack.shape, generator=generator) if uniforms is None else uniforms
-    names = {a.name: a.parameter for a in method.arguments}
-    return method.function(**arguments, **{names[k]: v for k, v in knobs.items()})
+    """The method on `stack` as a matrix of the first of two layers, prepared as the loop does, by default with equal
+    weights that sum to one and seeded uniform numbers."""
+    given = {
+        method.takes: stack,
+        "weights": even(len(stack)).to(stack.dtype) if weights is None else weights,
+        "uniforms": seeded(stack.shape) if uniforms is None else uniforms,
+        "name": NAME, "group": "mlp", "layer": 0, "layers": 2,
+    }  # fmt: skip
+    settings = {a.name: a.default for a in method.arguments} | knobs
+    if method.prepare and method.scope == "model":
+        given["prepared"] = call(method.prepare, given | {method.takes: {NAME: stack}}, settings)[NAME]
+    elif method.prepare:
+        given["prepared"] = call(method.prepare, given, settings)
+    return call(method.body, given, settings)
+
+
+def call(part: Part, given, settings):
+    own = {a.parameter: settings[a.name] for a in part.arguments}
+    return part.function(**{name: given[name] for name in part.inputs}, **own)
+
+
+def even(count: int) -> torch.Tensor:
+    return torch.full((count,), 1 / count, dtype=torch.float64)
+
+
+def uneven(count: int) -> torch.Tensor:
+    """Weights that sum to one."""
+    weights = torch.tensor([0.5, 0.3, 0.2][:count], dtype=torch.float64)
+    return weights / weights.sum()
+
+
+def seeded(shape, seed: int = 1) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def having(name: str) -> list[str]:
+    """The methods with a knob or switch of this name."""
+    return [n for n in METHODS if any(a.name == name for a in methods()[n].arguments)]
+
+
+def obeying(name: str) -> list[str]:
+    return [n for n in METHODS if name not in methods()[n].lacks]
 
 
 def sparse(method: Method) -> dict[str, float]:
     """A density below one for the methods that have one, so that properties hold for more than the default."""
-    return {"density": 0.6} if any(a.name == "density" for a in method.arguments) else {}
+    return {"density": 0.6} if method.name in having("density") else {}
+
+
+def whole(method: Method) -> dict[str, float]:
+    return {"density": 1.0} if method.name in having("density") else {}
 
 
 # --- every method -----------------------------------------------------------------------------------------------
@@ -70,8 +107,8 @@ def test_zero_and_one_element_tensors_are_merged(name):
 @pytest.mark.parametrize("density", [0.6, 1.0])
 def test_inputs_are_neither_written_to_nor_returned(name, density):
     method = methods()[name]
-    stack, weights = parents(method), torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
-    uniforms = torch.rand(stack.shape)
+    stack = parents(method)
+    weights, uniforms = uneven(len(stack)), seeded(stack.shape)
     before = [t.clone() for t in (stack, weights, uniforms)]
     merged = apply(method, stack, weights, uniforms, **(sparse(method) and {"density": density}))
     merged += 1
@@ -84,38 +121,36 @@ def test_identical_parents_give_the_parent_back(name):
     method = methods()[name]
     one = parents(method)[0]
     stack = one.expand(min(3, method.parents[1]), *one.shape)
-    weights = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
-    torch.testing.assert_close(apply(method, stack, weights), one)
+    merged = apply(method, stack, uneven(len(stack)), **whole(method))
+    assert torch.allclose(merged, one) == ("identity" not in method.lacks)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_order_of_parents(name):
-    """Permuting the parents with all that is theirs changes nothing, except where the first is where one starts."""
+    """Permuting the parents with all that is theirs changes nothing, except where the method says that it does."""
     method = methods()[name]
-    stack, weights = parents(method), torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
-    density = torch.tensor([0.3, 0.6, 0.9], dtype=torch.float64)
-    uniforms = torch.rand(stack.shape, generator=torch.Generator().manual_seed(2))
-    order = [1, 0] if len(stack) == 2 else [2, 0, 1]
-    own = {"density": density} if sparse(method) else {}
-    permuted = {"density": density[order]} if own else {}
-    if name in ORDERED:
-        first = apply(method, stack, t=0.3)
-        torch.testing.assert_close(apply(method, stack[order], t=0.7), first)
-        assert not torch.allclose(apply(method, stack[order], t=0.3), first)
-        return
+    stack, count = parents(method), min(3, method.parents[1])
+    order = [2, 0, 1][3 - count :] if count == 3 else list(range(count))[::-1]
+    weights, uniforms = uneven(count), seeded(stack.shape, 2)
+    density = torch.tensor([0.3, 0.6, 0.9], dtype=torch.float64)[:count]
+    own, permuted = ({"density": d} if sparse(method) else {} for d in (density, density[order]))
     there = apply(method, stack, weights, uniforms, **own)
     back = apply(method, stack[order], weights[order], uniforms[order], **permuted)
-    torch.testing.assert_close(there, back)
-    assert not torch.allclose(apply(method, stack, weights[order], uniforms, **own), there)
+    same = torch.allclose(there, back)
+    if name == "slerp":  # halfway there is no first
+        same = torch.allclose(apply(method, stack, t=0.3), apply(method, stack[order], t=0.3))
+    assert same == ("order" not in method.lacks)
+    if method.weighted:
+        assert not torch.allclose(apply(method, stack, weights[order], uniforms, **own), there)
 
 
-@pytest.mark.parametrize("name", [n for n in METHODS if methods()[n].weighted])
+@pytest.mark.parametrize("name", [n for n in METHODS if methods()[n].weighted and methods()[n].parents[1] > 2])
 @pytest.mark.parametrize("position", [0, 1, 2])
 def test_a_parent_of_weight_zero_is_ignored(name, position):
     """Whatever it holds; and a parent of weight 0.1 is not."""
     method = methods()[name]
     others = [i for i in range(3) if i != position]
-    stack, uniforms = parents(method), torch.rand(3, 5, 7, generator=torch.Generator().manual_seed(2))
+    stack, uniforms = parents(method), seeded((3, 5, 7), 2)
     weights = torch.tensor([0.5, 0.5, 0.5], dtype=torch.float64)
     two = apply(method, stack[others], weights[others], uniforms[others], **sparse(method))
     weights[position] = 0
@@ -124,47 +159,55 @@ def test_a_parent_of_weight_zero_is_ignored(name, position):
     assert not torch.allclose(apply(method, stack, weights, uniforms, **sparse(method)), two)
 
 
-@pytest.mark.parametrize("name", [n for n in METHODS if methods()[n].weighted])
+@pytest.mark.parametrize("name", [n for n in obeying("gradient") if methods()[n].weighted])
 @pytest.mark.parametrize("normalize", [True, False])
 def test_differentiable_in_the_weights(name, normalize):
     """The gradient with respect to the weights is that of finite differences, normalised or not."""
     method = methods()[name]
     stack = parents(method)
-    weights = torch.tensor([0.7, 0.4, 0.2], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(
-        lambda w: apply(method, stack, w, normalize=normalize, **sparse(method)), (weights,), atol=1e-6
-    )
+    weights = torch.tensor([0.7, 0.4, 0.2][: len(stack)], dtype=torch.float64, requires_grad=True)
+    knobs = sparse(method) | ({"normalize": normalize} if name in having("normalize") else {})
+    assert torch.autograd.gradcheck(lambda w: apply(method, stack, w, **knobs), (weights,), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", obeying("gradient"))
 def test_differentiable_in_the_parents_and_the_scalar_knobs(name):
     """Also where slerp takes the line: parallel and zero tensors have finite gradients."""
     method = methods()[name]
     stack = parents(method, (2, 3)).requires_grad_()
     knob = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
-    scalar = next((a.name for a in method.arguments if a.name in ("t", "lambda")), None)
+    scalar = next((a.name for a in method.arguments if a.name in ("t", "lambda", "scale")), None)
     call = (lambda s, k: apply(method, s, **{scalar: k})) if scalar else (lambda s, k: apply(method, s) + 0 * k)
     assert torch.autograd.gradcheck(call, (stack, knob), atol=1e-6)
-    for edge in (torch.ones(2, 3, 4), torch.zeros(2, 3, 4)):
+    for edge in (torch.ones(len(stack), 3, 4), torch.zeros(len(stack), 3, 4)):
         leaf = edge.requires_grad_()
         call(leaf, knob.float()).sum().backward()
         assert leaf.grad is not None
         assert torch.isfinite(leaf.grad).all()
 
 
-@pytest.mark.parametrize("name", [n for n in METHODS if methods()[n].takes == "deltas"])
-@given(factor=st.floats(0.1, 10), scale=st.floats(0, 2))
+@pytest.mark.parametrize("name", [n for n in obeying("scale") if methods()[n].takes == "deltas"])
+@given(factor=st.floats(0.1, 10))
 @PATHS
-def test_merged_differences_scale_with_the_parents_and_with_lambda(name, factor, scale):
-    """Differences `factor` times as large give a merge `factor` times as large, and so does lambda."""
+def test_merged_differences_scale_with_the_parents(name, factor):
+    """Differences `factor` times as large give a merge `factor` times as large."""
     method = methods()[name]
     stack = parents(method)
     merged = apply(method, stack, **sparse(method))
     torch.testing.assert_close(apply(method, stack * factor, **sparse(method)), merged * factor)
+
+
+@pytest.mark.parametrize("name", having("lambda"))
+@given(scale=st.floats(0, 2))
+@PATHS
+def test_merged_differences_scale_with_lambda(name, scale):
+    method = methods()[name]
+    stack = parents(method)
+    merged = apply(method, stack, **sparse(method))
     torch.testing.assert_close(apply(method, stack, **{"lambda": scale}, **sparse(method)), merged * scale)
 
 
-@pytest.mark.parametrize("name", [n for n in METHODS if any(a.name == "normalize" for a in methods()[n].arguments)])
+@pytest.mark.parametrize("name", having("normalize"))
 @given(factor=st.floats(0.01, 100))
 @PATHS
 def test_normalised_weights_matter_by_ratio_only(name, factor):
@@ -242,10 +285,10 @@ def test_ties_is_its_recipe_by_hand(weights, density, normalize, seed):
 
 
 @pytest.mark.parametrize(("density", "kept"), [(0, 0), (0.001, 1), (0.5, 10), (0.59, 11), (0.999, 19), (1, 20)])
-def test_trim_keeps_the_largest_share(density, kept):
+def test_trimming_keeps_the_largest_share(density, kept):
     """max(1, int(density · n)) of 20 entries survive unchanged, the largest; at 0 none does."""
     delta = parents(methods()["ties"], (4, 5))[0]
-    trimmed = trim(delta, density)
+    trimmed = delta * largest(delta[None], density)[0]
     survived = trimmed != 0
     assert int(survived.sum()) == kept
     assert torch.equal(trimmed[survived], delta[survived])
@@ -253,9 +296,9 @@ def test_trim_keeps_the_largest_share(density, kept):
         assert delta[survived].abs().min() > delta[~survived].abs().max()
 
 
-def test_trim_keeps_the_exact_share_among_equal_magnitudes():
+def test_trimming_keeps_the_exact_share_among_equal_magnitudes():
     """All magnitudes tie: still exactly half survive."""
-    assert int((trim(torch.ones(20), 0.5) != 0).sum()) == 10
+    assert int(largest(torch.ones(1, 20), 0.5).sum()) == 10
 
 
 def test_each_parent_is_trimmed_by_its_own_density():
@@ -383,6 +426,76 @@ def test_slerp_takes_the_line_between_nearly_parallel_tensors(sign):
     torch.testing.assert_close(merged, (first + second) / 2)
 
 
+# --- nuslerp, layer swapping, passthrough, the paper's TIES ---------------------------------------------------------
+
+
+@given(first=st.floats(0, 1), seed=st.integers(0, 100))
+@PATHS
+def test_nuslerp_is_slerp_by_the_ratio_of_the_weights(first, seed):
+    stack = parents(methods()["slerp"], seed=seed)
+    weights = torch.tensor([1 - first, first], dtype=torch.float64) * 3
+    torch.testing.assert_close(apply(methods()["nuslerp"], stack, weights), apply(methods()["slerp"], stack, t=first))
+
+
+def test_nuslerp_without_flatten_turns_each_row_or_each_column_by_itself():
+    stack, weights = parents(methods()["nuslerp"]), torch.tensor([0.3, 0.7], dtype=torch.float64)
+    rows = nuslerp(stack, weights, nuslerp_flatten=False)
+    columns = nuslerp(stack, weights, nuslerp_flatten=False, nuslerp_row_wise=True)
+    assert torch.allclose(rows[2], nuslerp(stack[:, 2], weights))
+    assert torch.allclose(columns[:, 2], nuslerp(stack[:, :, 2], weights))
+    assert not torch.allclose(rows, columns)
+
+
+def test_nuslerp_meets_halfway_where_weights_sum_to_zero():
+    stack = parents(methods()["nuslerp"])
+    zero = torch.tensor([0.4, -0.4], dtype=torch.float64)
+    torch.testing.assert_close(nuslerp(stack, zero), apply(methods()["slerp"], stack, t=0.5))
+
+
+@pytest.mark.parametrize(
+    ("knobs", "expected"),
+    [
+        ({}, "baaab"), ({"first": 2, "last": 0}, "bbaaa"), ({"transition": 1}, "bmamb"),
+        ({"first": 0, "last": 2, "transition": 2}, "ammbb"), ({"first": 9}, "bbbbb"),
+        ({"first": 0, "last": 0}, "aaaaa"),
+        ({"first": 0, "last": 0, "transition": 3}, "aaaaa"),
+    ],
+)  # fmt: skip
+def test_layers_are_swapped_from_both_ends(knobs, expected):
+    """Of five layers: a the first parent, b the second, m their mean; what lies outside follows its switch."""
+    stack = parents(methods()["layer_swap"], (3,))
+    kinds = {"a": stack[0], "b": stack[1], "m": stack.mean(dim=0)}
+    swap = methods()["layer_swap"].function
+    for layer, kind in enumerate(expected):
+        torch.testing.assert_close(swap(stack, layer, 5, **knobs), kinds[kind])
+    torch.testing.assert_close(swap(stack, None, 5, **knobs), stack[0])
+    torch.testing.assert_close(swap(stack, None, 5, outside=True, **knobs), stack[1])
+
+
+def test_the_papers_ties_trims_over_the_whole_model():
+    """Of two tensors one holds all large entries: it keeps them, the other nothing; per tensor both keep half."""
+    small, large = torch.arange(1.0, 5.0), torch.arange(11.0, 15.0)
+    limits = thresholds({"small": small[None], "large": large[None]}, 0.5)
+    assert limits["small"].tolist() == limits["large"].tolist() == [11.0]
+    assert largest(small[None], 0.5).sum() == largest(large[None], 0.5).sum() == 2
+
+
+@pytest.mark.parametrize(("density", "kept"), [(0.0, 0), (0.01, 1), (0.3, 6), (0.99, 19), (1.0, 20)])
+def test_a_threshold_keeps_the_share_of_all_entries(density, kept):
+    deltas = {"a": parents(methods()["ties"], (12,)), "b": parents(methods()["ties"], (8,), seed=1)}
+    limits = thresholds(deltas, density)
+    for row in range(3):
+        found = sum(int((stack[row].abs() >= limits[name][row]).sum()) for name, stack in deltas.items())
+        assert found == kept
+
+
+def test_coefficients_have_no_vote_in_the_papers_ties():
+    """A weight of 9 buys mergekit's election and not the paper's; agreeing entries are averaged by weight."""
+    deltas, weights = torch.tensor([[1.0], [-2.0], [1.5]]), torch.tensor([1.0, 9.0, 1.0])
+    assert apply(methods()["ties_paper"], deltas, weights, density=1.0).tolist() == [1.25]
+    assert apply(methods()["ties"], deltas, weights, density=1.0).tolist() == [-2.0]
+
+
 # --- the registry -----------------------------------------------------------------------------------------------
 
 
@@ -418,5 +531,5 @@ def test_registering_refuses_what_would_show_nothing():
 
     for function, why in ((linear, "already"), (bare, "docstring"), (odd, "first argument"), (loose, "factor")):
         with pytest.raises(ValueError, match=why):
-            merge_method(label="x", source="arXiv:0")(function)
+            merge_method(label="x", family="y", source="arXiv:0")(function)
     assert sorted(methods()) == METHODS

@@ -71,7 +71,7 @@ def test_presets_set_every_slider(own_suite):
     assert [s.value for s in app.slider if s.label.startswith("mono")] == [0.5, 0.5]
 
 
-@pytest.mark.parametrize("method", ["linear", "slerp", "task_arithmetic", "ties", "dare_ties"])
+@pytest.mark.parametrize("method", sorted(methods()))
 def test_every_method_draws(own_suite, method):
     """Every method with its own knobs, and its label under the figure."""
     app = open_page(method=methods()[method].label)

@@ -185,7 +185,7 @@ def test_dare_ties_bit_for_bit_given_the_same_masks(weights, monkeypatch, rescal
 
 
 def _uniforms(recipe: Recipe, weights: Weights, name: str) -> torch.Tensor:
-    return merging._uniforms(recipe, name, weights.read(name, recipe.models))
+    return merging._uniforms(recipe.seed, recipe.models, name, weights.read(name, recipe.models))
 
 
 @pytest.mark.parametrize("density", [0.2, 0.7])

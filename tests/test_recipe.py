@@ -10,7 +10,17 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from interference.errors import UserError
-from interference.recipe import DTYPES, Recipe, parse_recipe, read_recipe
+from interference.recipe import (
+    BASES,
+    DTYPES,
+    Gradient,
+    Recipe,
+    Slice,
+    Where,
+    mergekit_yaml,
+    parse_recipe,
+    read_recipe,
+)
 from interference.registry import Knob, methods
 
 FUZZ = settings(
@@ -21,12 +31,16 @@ FUZZ = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
-FIVE = {
+EACH = {
     "linear": Recipe("linear", ("a", "b", "c"), (0.5, 0.3, 0.2), (("normalize", False),)),
     "slerp": Recipe("slerp", ("a", "b"), knobs=(("t", 0.3),), dtype="float32", out_dtype="bfloat16"),
     "task_arithmetic": Recipe("task_arithmetic", ("a", "b"), (0.5, -0.3), (("lambda", 0.7),), "init"),
     "ties": Recipe("ties", ("a", "b"), (0.5, 0.3), (("density", (0.2, 0.4)), ("normalize", False)), "init"),
     "dare_ties": Recipe("dare_ties", ("a", "b"), (0.5, 0.3), (("density", 0.4), ("rescale", False)), "init", seed=0),
+    "ties_paper": Recipe("ties_paper", ("a", "b"), (0.5, 0.3), (("density", (0.2, 0.4)),), "init"),
+    "nuslerp": Recipe("nuslerp", ("a", "b"), (0.5, 0.3), (("nuslerp_flatten", False),), "init"),
+    "passthrough": Recipe("passthrough", ("a",), knobs=(("scale", (0.3,)),)),
+    "layer_swap": Recipe("layer_swap", ("a", "b"), knobs=(("first", 2), ("outside", True))),
 }
 
 
@@ -54,23 +68,35 @@ def refusal(text: str) -> str:
 
 
 def test_the_examples_cover_every_method():
-    assert set(FIVE) == set(methods())
+    assert set(EACH) == set(methods())
 
 
-@pytest.mark.parametrize("name", FIVE)
+@pytest.mark.parametrize("name", EACH)
 def test_yaml_round_trip(name):
     """A recipe read back from its own YAML is equal to it and has its digest."""
-    back = parse_recipe(FIVE[name].to_yaml())
-    assert back == FIVE[name]
-    assert hash(back) == hash(FIVE[name])
-    assert back.digest() == FIVE[name].digest()
+    back = parse_recipe(EACH[name].to_yaml())
+    assert back == EACH[name]
+    assert hash(back) == hash(EACH[name])
+    assert back.digest() == EACH[name].digest()
 
 
-def values(control, count: int):
-    if not isinstance(control, Knob):
-        return st.booleans()
-    one = st.floats(control.low, control.high)
-    return st.one_of(one, st.tuples(*[one] * count)) if control.per_model else one
+def values(argument, count: int):
+    """Single values, gradients and cases, for all models or for each."""
+    control = argument.control
+    one: st.SearchStrategy[Any] = st.booleans()
+    if isinstance(control, Knob):
+        low, high = control.low, control.high
+        one = st.integers(int(low), int(high)) if argument.whole else st.floats(low, high)
+    any_kind = anything_of(one)
+    return st.one_of(any_kind, st.tuples(*[any_kind] * count)) if argument.per_model else any_kind
+
+
+def anything_of(one):
+    gradient = st.lists(one, min_size=1, max_size=3).map(tuple).map(Gradient)
+    cases = st.lists(
+        st.tuples(st.none() | st.text(max_size=4).filter(str.isprintable), one | gradient), min_size=1, max_size=3
+    )
+    return st.one_of(one, gradient, cases.map(tuple).map(Where))
 
 
 @st.composite
@@ -80,25 +106,39 @@ def recipes(draw) -> Recipe:
     count = draw(st.integers(method.parents[0], min(method.parents[1], 4)))
     names = st.text(min_size=1, max_size=12).filter(lambda s: s not in ("@mean", "@zero") and s.isprintable())
     models = tuple(draw(st.lists(names, min_size=count, max_size=count, unique=True)))
-    weights = tuple(draw(st.floats(0.01, 5)) for _ in models) if method.weighted else ()
-    knobs = tuple((a.name, draw(values(a.control, count))) for a in method.arguments if draw(st.booleans()))
     bases = st.one_of(st.sampled_from(["@mean", "@zero"]), names.filter(lambda s: s not in models))
+    base = draw({"required": bases, "optional": st.none() | bases, "none": st.none()}[method.base])
+
+    def parameters():
+        weights = tuple(draw(anything_of(st.floats(0.01, 5))) for _ in models) if method.weighted else ()
+        return weights, tuple((a.name, draw(values(a, count))) for a in method.arguments if draw(st.booleans()))
+
+    def part():
+        length = draw(st.integers(1, 3))
+        *ranges, last = [(s, s + length) for s in draw(st.tuples(*[st.integers(0, 9)] * (count + 1)))]
+        own, knobs = parameters()
+        return Slice(models, tuple(ranges), own, knobs, last if base and base not in BASES else None)
+
+    weights, knobs = parameters()
+    slices = tuple(part() for _ in range(draw(st.integers(0, 2))))
+    if slices:
+        weights, knobs = (), tuple((k, v) for k, v in knobs if not isinstance(v, tuple))
     dtypes = st.sampled_from([None, *DTYPES])
     return Recipe(
-        method.name, models, weights, knobs, draw(bases) if method.needs_base else None,
-        draw(st.sampled_from([(), ("rescale",)])), draw(dtypes), draw(dtypes), draw(st.integers(0, 10**9)),
+        method.name, models, weights, knobs, base, draw(st.sampled_from([(), ("rescale",)])), draw(dtypes),
+        draw(dtypes), draw(st.integers(0, 10**9)), slices,
     )  # fmt: skip
 
 
 @given(recipe=recipes())
 @FUZZ
 def test_any_recipe_survives_its_yaml(recipe):
-    """Odd model names, every knob, per-model knobs, bases, post-steps, dtypes and seeds all come back."""
+    """Odd model names, every kind of value, bases, post-steps, dtypes, seeds and slices all come back."""
     assert parse_recipe(recipe.to_yaml()) == recipe
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("name", FIVE)
+@pytest.mark.parametrize("name", [n for n in EACH if methods()[n].mergekit])
 def test_mergekit_reads_what_is_written(name):
     """mergekit's own parser takes the YAML, finds the method and knows every parameter in it."""
     try:
@@ -106,13 +146,24 @@ def test_mergekit_reads_what_is_written(name):
         from mergekit.config import MergeConfiguration
     except ImportError:
         pytest.fail("mergekit is missing. Install the extra: pip install '.[parity]'")
-    document = yaml.safe_load(FIVE[name].to_yaml())
+    document = yaml.safe_load(mergekit_yaml(EACH[name]))
     parsed = MergeConfiguration.model_validate(document)
     known = {p.name for p in merge_methods.get(parsed.merge_method).spec.parameters}
     used = set(document.get("parameters", {})).union(*(m.get("parameters", {}) for m in document["models"]))
     assert used
     assert used <= known
-    assert [str(m.model) for m in parsed.models] == list(FIVE[name].models)
+    assert [str(m.model) for m in parsed.models] == list(EACH[name].models)
+
+
+def test_cases_that_may_not_fit_survive_their_yaml():
+    """On every level: what is written on one never moves to another."""
+    mlp, attention, norm = (Where(((part, 0.5),)) for part in ("mlp", "attn", "norm"))
+    whole = Recipe("ties", ("a", "b"), (mlp, 1.0), (("density", (attention, 0.3)), ("lambda", norm)), "@zero")
+    part = Slice(("a", "b"), ((0, 1), (1, 2)), (mlp, 1.0), (("density", (attention, 0.2)), ("lambda", mlp)))
+    sliced = Recipe("ties", knobs=(("density", norm), ("lambda", norm)), base="@zero", slices=(part,))
+    for recipe in (whole, sliced):
+        assert parse_recipe(recipe.to_yaml()) == recipe
+    assert sliced.settings(part)["density"] == (Where((("attn", 0.5), ("norm", 0.5))), 0.2)
 
 
 def test_equal_recipes_have_equal_digests_whatever_the_order_of_knobs():
@@ -167,6 +218,96 @@ def test_a_missing_weight_is_refused_by_the_models_name():
     models = [{"model": "a", "parameters": {"weight": 0.5}}, {"model": "bee"}]
     assert "bee has no weight" in refusal(recipe_text(models=models))
     assert "2 models, 0 weights" in refusal(recipe_text(models=[{"model": "a"}, {"model": "b"}]))
+
+
+def test_gradients_and_cases_are_read_as_such():
+    models = [{"model": "a", "parameters": {"weight": [{"filter": "mlp", "value": [0, 1]}, {"value": 0.5}]}}]
+    recipe = parse_recipe(recipe_text(models=models, parameters={"density": {"filter": "attn", "value": 0.3}}))
+    assert recipe.weights == (Where((("mlp", Gradient((0, 1))), (None, 0.5))),)
+    assert recipe.settings()["density"] == Where((("attn", 0.3),))
+
+
+def test_cases_that_may_not_fit_end_in_the_next_wider_scope():
+    """A model's in the shared ones, a slice's source in the slice's, the slice's in the recipe's."""
+    own, wide = [{"filter": "mlp", "value": 0.1}], [{"filter": "attn", "value": 0.2}]
+    models = [{"model": "a", "parameters": {"weight": 1, "density": own}}]
+    recipe = parse_recipe(recipe_text(models=models, parameters={"density": wide}))
+    assert recipe.settings()["density"] == (Where((("mlp", 0.1), ("attn", 0.2))),)
+    source = {"model": "a", "layer_range": [0, 1], "parameters": {"weight": 1, "density": own}}
+    part = {"sources": [source], "parameters": {"density": wide}}
+    text = recipe_text(models=None, base_model="@zero", slices=[part], parameters={"density": 0.3})
+    recipe = parse_recipe(text)
+    assert recipe.settings(recipe.slices[0])["density"] == (Where((("mlp", 0.1), ("attn", 0.2), (None, 0.3))),)
+    assert parse_recipe(recipe.to_yaml()) == recipe
+
+
+SOURCE: dict[str, Any] = {"model": "a", "layer_range": [0, 2], "parameters": {"weight": 1}}
+BASE = {"model": "init", "layer_range": [0, 2]}
+
+
+def test_slices_name_layers_of_models_and_base():
+    recipe = parse_recipe(recipe_text(models=None, slices=[{"sources": [SOURCE, BASE]}]))
+    assert recipe.slices == (Slice(("a",), ((0, 2),), (1,), (), (0, 2)),)
+    assert recipe.models == ("a",)
+    assert recipe.needed == ("a", "init")
+    assert "2 layers in 1 slices" in recipe.label()
+    assert recipe.digest() != dataclasses.replace(recipe, slices=recipe.slices * 2).digest()
+    renamed = recipe.renamed(str.upper)
+    assert (renamed.needed, renamed.slices[0].models) == (("A", "INIT"), ("A",))
+
+
+@pytest.mark.parametrize(
+    ("slices", "words"),
+    [
+        ([], "'slices'"), (["a"], "entry of slices"), ([{"source": []}], "sources"), ([{"sources": []}], "'sources'"),
+        ([{"sources": [SOURCE]}], "base init"), ([{"sources": [BASE]}], "at least 1"),
+        ([{"sources": [SOURCE, BASE | {"layer_range": [0, 3]}]}], "unequal"),
+        ([{"sources": [SOURCE | {"layer_range": [2, 2]}, BASE]}], "no range"),
+        ([{"sources": [SOURCE | {"layer_range": [0, 2.0]}, BASE]}], "no range"),
+        ([{"sources": [SOURCE | {"layer_range": 3}, BASE]}], "no range"),
+        ([{"sources": [{"model": "a"}, BASE]}], "The source a has no 'layer_range'"),
+        ([{"sources": [SOURCE | {"layer_rage": 1}, BASE]}], "layer_range"),
+        ([{"sources": [SOURCE, BASE], "residual_weight": 0.5}], "residual_weight"),
+        ([{"sources": [SOURCE, BASE], "base_model": "b"}], "one base for all"),
+        ([{"sources": [SOURCE, BASE], "parameters": {"densty": 1}}], "density"),
+        ([{"sources": [SOURCE | {"parameters": {}}, BASE]}], "0 weights"),
+    ],
+)  # fmt: skip
+def test_slices_that_cannot_be_merged_are_refused_by_name(slices, words):
+    assert words in refusal(recipe_text(models=None, slices=slices))
+
+
+def test_models_and_slices_exclude_each_other():
+    assert "both" in refusal(recipe_text(slices=[{"sources": [SOURCE, BASE]}]))
+    with pytest.raises(UserError, match="stand in its slices"):
+        Recipe("passthrough", weights=(1.0,), slices=(Slice(("a",), ((0, 1),)),))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Gradient(()), Where(()), Gradient([1.0]), Gradient((Gradient((1.0,)),)), Where(((1, 1.0),)),  # type: ignore
+        Where((1,)), Where((("a", Where((("b", 1.0),))),)),  # type: ignore
+    ],
+)  # fmt: skip
+def test_values_built_wrongly_in_python_are_refused(value):
+    for parts in ({"weights": (value,)}, {"weights": (1.0,), "knobs": (("lambda", value),)}):
+        with pytest.raises(UserError):
+            Recipe("ties", ("a",), base="init", **parts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        (Recipe("layer_swap", ("a", "b")), "layer_swap"), (Recipe("ties", ("a",), (1.0,), base="@mean"), "@mean"),
+        (Recipe("linear", ("a",), (1.0,), post=("rescale",)), "rescale"),
+        (Recipe("dare_ties", ("a",), (1.0,), base="b", seed=3), "seed 3"),
+        (Recipe("linear", ("a", "a"), (1.0, 0.5)), "one model twice"),
+    ],
+)  # fmt: skip
+def test_what_mergekit_cannot_express_is_refused_by_name(recipe, words):
+    with pytest.raises(UserError, match=f"mergekit can't express .*{words}"):
+        mergekit_yaml(recipe)
 
 
 # --- bases ------------------------------------------------------------------------------------------------------
@@ -242,7 +383,7 @@ def test_unknown_words_name_the_nearest_known_one(text, words):
     assert all(word in message for word in words), message
 
 
-@pytest.mark.parametrize("key", ["slices", "modules", "tokenizer", "tokenizer_source", "chat_template"])
+@pytest.mark.parametrize("key", ["modules", "tokenizer", "tokenizer_source", "chat_template"])
 def test_keys_of_mergekit_that_cannot_be_honoured_are_refused_with_the_reason(key):
     message = refusal(recipe_text(**{key: "base"}))
     assert f"'{key}'" in message
@@ -250,10 +391,11 @@ def test_keys_of_mergekit_that_cannot_be_honoured_are_refused_with_the_reason(ke
 
 
 @pytest.mark.parametrize(
-    "weight", [math.nan, math.inf, -math.inf, True, "1", None, [0, 1], {"filter": "x"}, 1e300, 10**400]
+    "weight",
+    [math.nan, math.inf, -math.inf, True, "1", None, [], [0, True], [[1]], [0, "x"], {"filter": "x"}, 1e300, 10**400],
 )
 def test_a_weight_is_a_finite_number(weight):
-    """NaN, infinities (float32's too), booleans, text and mergekit's gradients and filters are refused by name."""
+    """NaN, infinities (float32's too), booleans and text are refused by name, also inside gradients and cases."""
     models = [{"model": "bee", "parameters": {"weight": weight}}, {"model": "b", "parameters": {"weight": 1}}]
     assert "bee" in refusal(recipe_text(models=models))
 
@@ -262,14 +404,16 @@ def test_a_weight_is_a_finite_number(weight):
     ("method", "parameters"),
     [
         ("ties", {"density": 1.2}), ("ties", {"density": -0.1}), ("ties", {"density": math.nan}),
-        ("ties", {"density": [0.1, 0.2]}), ("ties", {"normalize": 1}), ("ties", {"normalize": "yes please"}),
+        ("ties", {"density": [0.1, 1.2]}), ("ties", {"normalize": [1]}), ("layer_swap", {"first": 1.5}),
+        ("ties", {"normalize": "yes please"}),
         ("ties", {"lambda": True}), ("ties", {"lambda": math.inf}), ("linear", {"density": 0.5}),
         ("dare_ties", {"rescale": 0.5}), ("task_arithmetic", {"density": 0.5}),
     ],
 )  # fmt: skip
 def test_parameters_out_of_range_or_of_another_kind_are_refused_by_name(method, parameters):
-    base = None if method == "linear" else "init"
-    message = refusal(recipe_text(merge_method=method, base_model=base, parameters=parameters))
+    base = "init" if methods()[method].needs_base else None
+    entries = [{"model": m} | ({"parameters": {"weight": 1}} if methods()[method].weighted else {}) for m in ("a", "b")]
+    message = refusal(recipe_text(merge_method=method, base_model=base, models=entries, parameters=parameters))
     assert next(iter(parameters)) in message
 
 

@@ -311,8 +311,6 @@ def _suite_for(suite: Path | None, corpus: Path | None, names: Sequence[str]) ->
 
 def _recipe(path: Path, suite: Path | None) -> Any:
     """The recipe of a file. A bare name that the suite lacks is a folder beside the file, if there is one."""
-    from dataclasses import replace
-
     from interference.recipe import read_recipe
     from interference.suite import open_suite
 
@@ -324,22 +322,18 @@ def _recipe(path: Path, suite: Path | None) -> Any:
         return recipe
     known = open_suite(suite).names
     places = {n: folder for n, folder in folders.items() if n not in known}
-    models = tuple(places.get(model, model) for model in recipe.models)
-    return replace(recipe, models=models, base=places.get(recipe.base or "", recipe.base))
+    return recipe.renamed(lambda model: places.get(model, model))
 
 
 def _by_name(recipe: Any, suite: Any) -> Any:
     """The recipe with the suite's names in place of their folders, so that one merge is written in one way only."""
-    from dataclasses import replace
-
     known = {str(c.path): c.name for c in reversed(suite.checkpoints)}
 
     def name(model: str) -> str:
         bare = Path(model).name == model
         return model if bare else known.get(str(user_path(model).resolve()), model)
 
-    base = recipe.base and (recipe.base if recipe.base.startswith("@") else name(recipe.base))
-    return replace(recipe, models=tuple(map(name, recipe.models)), base=base)
+    return recipe.renamed(name)
 
 
 def _store(suite: Any) -> Any:

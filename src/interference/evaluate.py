@@ -21,7 +21,7 @@ from interference.losses import (
     tokenize,
     unigram_bits,
 )
-from interference.merge import merge_into
+from interference.merge import merge_network, output_config
 from interference.preview import estimate, representative
 from interference.recipe import Recipe
 from interference.steps import Steps, finish, telling
@@ -70,8 +70,8 @@ class Evaluator:
         self._store = store
         self._weights: dict[tuple[str, ...], Weights] = {}
         self._models: dict[str, torch.nn.Module] = {}  # by configuration
-        self._networks: dict[str, torch.nn.Module] = {}  # the same by checkpoint
         self._held: dict[torch.nn.Module, Model] = {}
+        self._sliced = ""  # the key of the network of another depth
         self._tables: OrderedDict[Request, LossTable] = OrderedDict()
         self._texts: OrderedDict[tuple[str, str, bytes], TokenizedText] = OrderedDict()
         self._glimpses: OrderedDict[tuple, dict[str, tuple[float, int]]] = OrderedDict()
@@ -326,18 +326,17 @@ class Evaluator:
     def put(self, model: Model) -> torch.nn.Module:
         """The network holding a checkpoint's or a merge's weights; they stay until another model is put."""
         names = _parents(model) if isinstance(model, str) else model.needed
-        network = self._networks.get(names[0])
-        if network is not None and self._held.get(network) == model:
-            return network
+        for network, held in self._held.items():
+            if held == model:
+                return network
         weights = self.weights(self._group(names))  # first, for it asks whether there is room
-        network = self._networks[names[0]] = self._network(names[0])
+        network = self._network(names[0], model)
         self._held.pop(network, None)  # what a failing merge leaves behind is nobody's
-        parameters = dict(network.named_parameters())
         if isinstance(model, Recipe):
-            merge_into(model, weights, parameters)
+            merge_network(model, weights, network)
         else:
             with torch.no_grad():
-                for name, parameter in parameters.items():
+                for name, parameter in network.named_parameters():
                     parameter.copy_(weights.read(name, [model])[0])
         self._held[network] = model
         return network
@@ -352,11 +351,20 @@ class Evaluator:
             self._weights[group] = Weights([self.suite[name] for name in group], self.device)
         return self._weights[group]
 
-    def _network(self, name: str) -> torch.nn.Module:
-        """One network for each configuration: equal shapes may still go with other frequencies or another epsilon."""
-        key = self.suite[name].config.to_json_string()
+    def _network(self, name: str, model: Model) -> torch.nn.Module:
+        """One network for each configuration: equal shapes may still go with other frequencies or another epsilon.
+
+        Of the networks of another depth, which merges of slices need, the last one alone is kept.
+        """
+        own = self.suite[name].config
+        config = output_config(model, own) if isinstance(model, Recipe) else own
+        key = config.to_json_string()
         if key not in self._models:
-            self._models[key] = build(self.suite[name].config, self.device)
+            if config is not own:
+                if self._sliced in self._models:
+                    self._held.pop(self._models.pop(self._sliced), None)
+                self._sliced = key
+            self._models[key] = build(config, self.device)
         return self._models[key]
 
     def _text(self, checkpoint: Checkpoint, language: str, rows: np.ndarray) -> TokenizedText:
@@ -401,7 +409,10 @@ def model_digest(suite: Suite, model: Model) -> str:
         return digest(UNIGRAM, suite.checkpoints[0].digest)
     if isinstance(model, str):
         return suite[model].digest
-    return digest(model.digest(), [suite[name].digest for name in model.needed], _MERGING, torch.__version__)
+    corpus = suite.corpus if model.data else None  # what is measured on the dev half
+    measured = [[corpus.digest(language) for language in corpus.languages]] if corpus else []
+    parents = [suite[name].digest for name in model.needed]
+    return digest(model.digest(), parents, _MERGING, torch.__version__, *measured)
 
 
 def bits_key(model: str, corpus: Corpus, language: str, device_type: str) -> str:

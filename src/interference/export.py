@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from interference.checkpoint import build
 from interference.errors import UserError
-from interference.merge import merge_into, output_dtype
+from interference.merge import merge_network, output_config, output_dtype
 from interference.recipe import Recipe
 from interference.suite import Suite
 from interference.weights import Weights
@@ -63,8 +63,9 @@ def _merged(recipe: Recipe, suite: Suite, device: torch.device) -> PreTrainedMod
     """A model with the configuration of the recipe's first and the merged weights, all of them finite."""
     try:
         weights = Weights([suite[name] for name in recipe.needed], device)
-        network = build(suite[recipe.models[0]].config, device).to(output_dtype(recipe, weights))  # type: ignore[arg-type]
-        merge_into(recipe, weights, dict(network.named_parameters()))
+        config = output_config(recipe, suite[recipe.models[0]].config)
+        network = build(config, device).to(output_dtype(recipe, weights))  # type: ignore[arg-type]
+        merge_network(recipe, weights, network)
     except torch.OutOfMemoryError:
         raise UserError(
             f"{device} ran out of memory while merging {len(recipe.needed)} models. Use --device cpu."

@@ -1,24 +1,29 @@
 """The one loop that merges: a recipe and weights in, merged tensors in the output buffer."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.recipe import MEAN, ZERO, Recipe
-from interference.registry import Knob
+from interference.groups import depth_of, group_of, layer_of
+from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at, sites
+from interference.recipe.sites import source_layers
+from interference.registry import DATA, Part
 from interference.weights import Weights
-
-CONTROL_FLOOR = 1e-12  # norms below this are not divided by
 
 
 def merge(recipe: Recipe, weights: Weights) -> dict[str, Tensor]:
     """The merged parameters in the recipe's output dtype, as new tensors on the weights' device."""
     dtype = output_dtype(recipe, weights)
-    buffer = {name: torch.empty(shape, dtype=dtype, device=weights.device) for name, shape in weights.shapes.items()}
+    depth = depth_of(weights.shapes)
+    shapes = {
+        name: weights.shapes[site_at(recipe, name, depth).sources[0]] for name in output_names(recipe, weights.shapes)
+    }
+    buffer = {name: torch.empty(shape, dtype=dtype, device=weights.device) for name, shape in shapes.items()}
     merge_into(recipe, weights, buffer)
     return buffer
 
@@ -27,35 +32,74 @@ def merge(recipe: Recipe, weights: Weights) -> dict[str, Tensor]:
 def merge_into(recipe: Recipe, weights: Weights, buffer: Mapping[str, Tensor]) -> None:
     """Merge tensor by tensor in float32 and write each, rounded to the recipe's output dtype, into the buffer."""
     dtype = output_dtype(recipe, weights)
-    coefficients = torch.tensor(recipe.weights, dtype=torch.float32, device=weights.device)
+    at = sites(recipe, weights.shapes, buffer)  # all of them first: nothing is written where one can't be merged
+    rows = {
+        row: torch.tensor(row, dtype=torch.float32, device=weights.device) for row in {s.weights for s in at.values()}
+    }
     for name, out in buffer.items():
+        row = rows[at[name].weights]
         if _is_plain_sum(recipe):
-            _weighted_sum(weights.read(name, recipe.models), coefficients, recipe.settings()["normalize"], out, dtype)
+            _weighted_sum(_stack(weights, at[name]), row, at[name].settings["normalize"], out, dtype)
         else:
-            out.copy_(merge_tensor(recipe, weights, name, coefficients).to(dtype))
+            out.copy_(_merged(recipe, weights, at[name], row, {}).to(dtype))
+
+
+def merge_network(recipe: Recipe, weights: Weights, network: torch.nn.Module) -> None:
+    """Merge into the parameters of a network and do the post-steps that need it whole."""
+    merge_into(recipe, weights, dict(network.named_parameters()))
+    for step in recipe.steps:
+        if step.scope == "network":
+            step.body.function(network, recipe, weights)
 
 
 def merge_tensor(
-    recipe: Recipe, weights: Weights, name: str, coefficients: Float[Tensor, " model"]
+    recipe: Recipe,
+    weights: Weights,
+    name: str,
+    coefficients: Float[Tensor, " model"] | None = None,
+    knobs: Mapping[str, Tensor] | None = None,
 ) -> Float[Tensor, "*shape"]:
-    """One merged parameter in float32 by the method's own function: the reference path."""
-    method = recipe.definition
-    parents = _as_float32(weights.read(name, recipe.models), recipe)
-    base = _base(recipe, weights, name, parents) if method.needs_base else None
-    arguments: dict[str, Any] = {method.takes: parents if base is None else parents - base}
-    if method.weighted:
-        arguments["weights"] = coefficients
-    if method.seeded:
-        arguments["uniforms"] = _uniforms(recipe, name, parents)
-    merged = method.function(**arguments, **_settings(recipe))
-    merged = merged if base is None else base + merged
-    return _rescale(merged, parents) if "rescale" in recipe.post else merged
+    """One merged parameter in float32 by the method's own function: the reference path.
+
+    Coefficients and scalar knobs given here replace the recipe's; the result is differentiable in them.
+    """
+    site = site_at(recipe, name, depth_of(weights.shapes))
+    if coefficients is None:
+        coefficients = torch.tensor(site.weights, dtype=torch.float32, device=weights.device)
+    return _merged(recipe, weights, site, coefficients, knobs or {})
+
+
+def merge_with(
+    recipe: Recipe,
+    weights: Weights,
+    coefficients: Callable[[str], Float[Tensor, " model"]],
+    knobs: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """The whole merge in float32 as a function of coefficients that may require gradients: no rounding, no copies.
+
+    `coefficients` gets a parameter's name, so that they may be shared by groups or layers. Feed the result to
+    `torch.func.functional_call`. Post-steps that need a network are not part of it.
+    """
+    names = output_names(recipe, weights.shapes)
+    return {name: merge_tensor(recipe, weights, name, coefficients(name), knobs) for name in names}
 
 
 def output_dtype(recipe: Recipe, weights: Weights) -> torch.dtype:
     """What the merge is rounded to: `out_dtype`, else `dtype`, else what its checkpoints' own dtypes promote to."""
     name = recipe.out_dtype or recipe.dtype
     return getattr(torch, name) if name else weights.dtype_of(recipe.needed)
+
+
+def output_config(recipe: Recipe, config: Any) -> Any:
+    """The configuration of the merge, given its first model's: of another depth where the recipe has slices."""
+    if not recipe.slices:
+        return config
+    rows = source_layers(recipe)
+    document = config.to_dict()
+    document[config.attribute_map.get("num_hidden_layers", "num_hidden_layers")] = len(rows)
+    if kinds := document.get("layer_types"):
+        document["layer_types"] = [kinds[row] for row in rows]
+    return type(config).from_dict(document)
 
 
 def _is_plain_sum(recipe: Recipe) -> bool:
@@ -87,43 +131,116 @@ def _weighted_sum(
         flat[part] = torch.mv(parents[:, part].float().T, row).to(dtype)
 
 
+def _merged(
+    recipe: Recipe, weights: Weights, site: Site, coefficients: Float[Tensor, " model"], knobs: Mapping[str, Tensor]
+) -> Float[Tensor, "*shape"]:
+    method = recipe.definition
+    parents = _as_float32(_stack(weights, site), recipe)
+    base = _base(recipe, weights, site, parents)
+    if method.prepare and knobs.keys() & {a.name for a in method.prepare.arguments}:
+        raise ValueError(f"{method.name} prepares by {', '.join(knobs)}; no gradient reaches it")
+    given: dict[str, Callable[[], Any]] = {
+        "tensors": lambda: parents,
+        "deltas": lambda: parents if base is None else parents - base,
+        "base": lambda: base,
+        "weights": lambda: coefficients,
+        "uniforms": lambda: _uniforms(recipe.seed, site.models, site.name, parents),
+        "prepared": lambda: _prepared(recipe, weights, site, given),
+        "name": lambda: site.name,
+        "group": lambda: group_of(site.name),
+        "layer": lambda: layer_of(site.name),
+        "layers": lambda: site.layers,
+        "recipe": lambda: recipe,
+        **{kind: partial(weights.measured, kind, site.models, site.sources) for kind in DATA},
+    }
+    merged = _call(method.body, given, {**site.settings, **knobs})
+    merged = base + merged if method.takes == "deltas" and base is not None else merged
+    for step in recipe.steps:
+        if step.scope == "tensor":
+            merged = _call(step.body, given | {"merged": lambda now=merged: now}, {})
+    return merged
+
+
+def _call(part: Part, given: Mapping[str, Callable[[], Any]], settings: Mapping[str, Any]) -> Any:
+    """A registered function with the inputs that it asks for and its own knobs."""
+    return part.function(**{name: given[name]() for name in part.inputs}, **_arguments(part, settings))
+
+
+def _arguments(part: Part, settings: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for argument in part.arguments:
+        value = settings[argument.name]
+        if argument.per_model and isinstance(value, tuple):
+            value = torch.tensor(value, dtype=torch.float64)
+        found[argument.parameter] = int(value) if argument.whole else value
+    return found
+
+
+def _prepared(recipe: Recipe, weights: Weights, site: Site, given: Mapping[str, Callable[[], Any]]) -> Any:
+    """What survives a coefficient's move: looked up by parents, base and the preparation's own knobs, else computed."""
+    method = recipe.definition
+    part = method.prepare
+    assert part is not None  # the registry gives `prepared` to no other method
+    settings = {a.name: site.settings[a.name] for a in part.arguments}
+    fixed = (method.name, recipe.base, recipe.dtype, recipe.seed if "uniforms" in part.inputs else 0)
+    if method.scope == "tensor":
+        tensor = (*fixed, site.models, site.sources, site.name, *settings.items())
+        return weights.prepared(tensor, lambda: _call(part, given, settings))
+    layers = tuple((slice_.models, slice_.ranges, slice_.base_range) for slice_ in recipe.parts)
+    key = (*fixed, layers, *settings.items())
+    whole = weights.prepared(key, lambda: _call(part, {method.takes: lambda: _Stacks(recipe, weights)}, settings))
+    return whole[site.name]
+
+
+class _Stacks(Mapping):
+    """All tensors of a merge as its method takes them, each made when asked for."""
+
+    def __init__(self, recipe: Recipe, weights: Weights):
+        self._recipe, self._weights = recipe, weights
+        self._sites = sites(recipe, weights.shapes, output_names(recipe, weights.shapes))
+
+    def __getitem__(self, name: str) -> Tensor:
+        parents = _as_float32(_stack(self._weights, self._sites[name]), self._recipe)
+        base = _base(self._recipe, self._weights, self._sites[name], parents)
+        return parents - base if self._recipe.definition.takes == "deltas" and base is not None else parents
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sites)
+
+    def __len__(self) -> int:
+        return len(self._sites)
+
+
+def _stack(weights: Weights, site: Site) -> Float[Tensor, "model *shape"]:
+    """The parents' tensors in their stored dtype; a view where they lie beside each other."""
+    if len(set(site.sources)) == 1:
+        return weights.read(site.sources[0], site.models)
+    return torch.cat([weights.read(source, [model]) for source, model in zip(site.sources, site.models, strict=True)])
+
+
 def _as_float32(parents: Tensor, recipe: Recipe) -> Float[Tensor, "model *shape"]:
     """Parents as mergekit reads them: cast to `dtype` first if the recipe names one, then to float32."""
     return parents.to(getattr(torch, recipe.dtype)).float() if recipe.dtype else parents.float()
 
 
 def _base(
-    recipe: Recipe, weights: Weights, name: str, parents: Float[Tensor, "model *shape"]
-) -> Float[Tensor, "*shape"]:
+    recipe: Recipe, weights: Weights, site: Site, parents: Float[Tensor, "model *shape"]
+) -> Float[Tensor, "*shape"] | None:
+    if recipe.base is None:
+        return None
     if recipe.base == MEAN:
         return parents.mean(dim=0)
     if recipe.base == ZERO:
         return torch.zeros_like(parents[0])
-    return _as_float32(weights.read(name, [str(recipe.base)]), recipe)[0]
+    return _as_float32(weights.read(site.base_source, [recipe.base]), recipe)[0]
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    values = recipe.settings()
-    return {
-        a.parameter: torch.tensor(v, dtype=torch.float64).expand(len(recipe.models))
-        if isinstance(a.control, Knob) and a.control.per_model
-        else v
-        for a in recipe.definition.arguments
-        for v in [values[a.name]]
-    }
-
-
-def _uniforms(recipe: Recipe, name: str, parents: Float[Tensor, "model *shape"]) -> Float[Tensor, "model *shape"]:
+def _uniforms(
+    seed: int, models: tuple[str, ...], name: str, parents: Float[Tensor, "model *shape"]
+) -> Float[Tensor, "model *shape"]:
     """Uniform numbers fixed by seed, parameter and parent, drawn on the CPU so that every device gets the same."""
     rows = []
-    for model in recipe.models:
-        seed = int.from_bytes(hashlib.sha256(f"{recipe.seed} {name} {model}".encode()).digest()[:7])
-        rows.append(torch.rand(parents.shape[1:], generator=torch.Generator().manual_seed(seed)))
+    for model in models:
+        number = int.from_bytes(hashlib.sha256(f"{seed} {name} {model}".encode()).digest()[:7])
+        rows.append(torch.rand(parents.shape[1:], generator=torch.Generator().manual_seed(number)))
     return torch.stack(rows).to(parents.device)
-
-
-def _rescale(merged: Float[Tensor, "*shape"], parents: Float[Tensor, "model *shape"]) -> Float[Tensor, "*shape"]:
-    """The merged tensor at the mean Frobenius norm of its parents; a tensor of norm zero stays as it is."""
-    norm = merged.norm()
-    target = parents.flatten(1).norm(dim=1).mean()
-    return merged * torch.where(norm > CONTROL_FLOOR, target / norm.clamp_min(CONTROL_FLOOR), 1)

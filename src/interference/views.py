@@ -46,7 +46,7 @@ def method_table() -> pd.DataFrame:
             {
                 "method": m.name,
                 "label": m.label,
-                "base": "required" if m.needs_base else "none",
+                "base": m.base,
                 "models": str(m.parents[0]) if m.parents[0] == m.parents[1] else f"{m.parents[0]} or more",
                 "parameters": ", ".join(
                     (["weight per model"] if m.weighted else []) + [_describe(a) for a in m.arguments]

@@ -1,8 +1,10 @@
 """The weights of checkpoints on a device: one resident stack for each parameter name."""
 
 import os
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from interference.checkpoint import Checkpoint
 from interference.errors import UserError
+from interference.registry import DATA
 
 
 def pick_device(name: str | None = None) -> torch.device:
@@ -27,14 +30,23 @@ def pick_device(name: str | None = None) -> torch.device:
     return device
 
 
+Source = Callable[[str, str], Tensor | None]
+
+
 class Weights:
     """Parameters of checkpoints that can be merged with each other, held once on a device in their stored dtype.
 
     Each parameter is one tensor `[model, *shape]`; a checkpoint's row is read from disk when it is first asked for.
+    `data` says for each kind that methods know (registry.DATA) what was measured on a checkpoint's parameter, or None.
+    What methods prepare is kept here too, the least recently used dropped beyond half the size of the weights.
     """
 
-    def __init__(self, checkpoints: Sequence[Checkpoint], device: torch.device):
+    def __init__(
+        self, checkpoints: Sequence[Checkpoint], device: torch.device, data: Mapping[str, Source] | None = None
+    ):
         self.device = device
+        self._data = dict(data or {})
+        self._prepared: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self.names = tuple(c.name for c in checkpoints)
         self.shapes = checkpoints[0].shapes
         self._checkpoints = {c.name: c for c in checkpoints}
@@ -77,6 +89,29 @@ class Weights:
             return stack[rows[0] : rows[0] + len(rows)]
         return stack[torch.tensor(rows, device=self.device)]
 
+    def measured(self, kind: str, names: Sequence[str], parameters: Sequence[str]) -> Tensor | None:
+        """One kind of data of each named checkpoint's parameter, stacked in float32; None where one has none."""
+        if kind not in self._data:
+            raise UserError(
+                f"This merge needs {DATA[kind]}, and nothing of the kind was measured. Give a suite with a corpus."
+            )
+        rows = [self._data[kind](name, parameter) for name, parameter in zip(names, parameters, strict=True)]
+        found = [row for row in rows if row is not None]
+        return torch.stack(found).to(self.device, torch.float32) if len(found) == len(rows) else None
+
+    def prepared(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """The value kept under a key, or made now and kept while there is room."""
+        if key not in self._prepared:
+            value = make()
+            size = _size(value)
+            if size > self.nbytes // 2:
+                return value
+            self._prepared[key] = value, size
+            while sum(size for _, size in self._prepared.values()) > self.nbytes // 2:
+                self._prepared.popitem(last=False)
+        self._prepared.move_to_end(key)
+        return self._prepared[key][0]
+
     def _check_room(self) -> None:
         free = _free_bytes(self.device)
         if free is not None and self.nbytes > free:
@@ -88,6 +123,18 @@ class Weights:
             f"{len(self.names)} checkpoints of the suite need {self.nbytes / 2**30:.1f} GiB of memory on "
             f"{self.device}, {why}. Use {other}a suite of fewer checkpoints."
         )
+
+
+def _size(value: Any) -> int:
+    """Bytes of the tensors in a value, one that stands twice counted once."""
+    return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in _tensors(value)}.values())
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
+    return [tensor for part in parts for tensor in _tensors(part)]
 
 
 def _free_bytes(device: torch.device) -> int | None:

@@ -10,13 +10,19 @@ from interference.methods.ties import combine, elect, per_model
 from interference.registry import Knob, Switch, merge_method
 
 
-@merge_method(label="DARE-TIES (mergekit: rescaled by L1 norm)", source="arXiv:2311.03099")
+@merge_method(
+    label="DARE-TIES",
+    variant="mergekit: rescaled by L1 norm",
+    family="sparse task vectors",
+    source="arXiv:2311.03099",
+    mergekit=True,
+)
 def dare_ties(
     deltas: Float[Tensor, "model *shape"],
     weights: Float[Tensor, " model"],
     uniforms: Float[Tensor, "model *shape"],
     density: Annotated[
-        Tensor | float, Knob(0, 1, 0.01, "share of each task vector kept, at random", per_model=True)
+        Tensor | float, Knob(0, 1, 0.01, "share of each task vector kept, at random", per_model=True, strict=True)
     ] = 1.0,
     normalize: Annotated[bool, Switch("divide by the summed weights of those that agree")] = False,
     rescale: Annotated[bool, Switch("scale what is kept to the task vector's L1 norm")] = True,

@@ -8,7 +8,7 @@ from torch import Tensor
 from interference.registry import Switch, merge_method
 
 
-@merge_method(label="Linear average", source="arXiv:2203.05482")
+@merge_method(label="Linear average", family="averages", source="arXiv:2203.05482", mergekit=True)
 def linear(
     tensors: Float[Tensor, "model *shape"],
     weights: Float[Tensor, " model"],

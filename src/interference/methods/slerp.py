@@ -11,7 +11,15 @@ from interference.registry import Knob, merge_method
 _PARALLEL = 0.9995  # above this |cosine| the arc has no usable direction and the line is taken, as in mergekit
 
 
-@merge_method(label="SLERP (per tensor)", source="doi:10.1145/325165.325242", parents=(2, 2))
+@merge_method(
+    label="SLERP",
+    variant="per tensor",
+    family="spherical",
+    source="doi:10.1145/325165.325242",
+    parents=(2, 2),
+    mergekit=True,
+    lacks=("order",),
+)
 def slerp(
     tensors: Float[Tensor, "model *shape"],
     t: Annotated[float | Tensor, Knob(0, 1, 0.01, "0 is the first parent, 1 the second")] = 0.5,

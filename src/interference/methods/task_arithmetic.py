@@ -9,7 +9,7 @@ from interference.methods.ties import combine
 from interference.registry import Knob, Switch, merge_method
 
 
-@merge_method(label="Task arithmetic", source="arXiv:2212.04089")
+@merge_method(label="Task arithmetic", family="task vectors", source="arXiv:2212.04089", mergekit=True)
 def task_arithmetic(
     deltas: Float[Tensor, "model *shape"],
     weights: Float[Tensor, " model"],

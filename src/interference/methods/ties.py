@@ -9,13 +9,36 @@ from torch import Tensor
 from interference.registry import Knob, Switch, merge_method
 
 
-@merge_method(label="TIES (mergekit: trimmed per tensor, weighted vote)", source="arXiv:2306.01708")
+def largest(
+    deltas: Float[Tensor, "model *shape"],
+    density: Annotated[
+        Tensor | float,
+        Knob(0, 1, 0.01, "share of each task vector kept, largest first", per_model=True, strict=True),
+    ] = 1.0,
+) -> Bool[Tensor, "model *shape"]:
+    """Where each delta has its max(1, int(density · size)) entries of largest magnitude, exactly that many."""
+    mask = torch.zeros(deltas.shape, dtype=torch.bool, device=deltas.device)
+    for delta, row, share in zip(deltas, mask.view(len(deltas), -1), per_model(density, deltas), strict=True):
+        if share >= 1:
+            row.fill_(True)
+        elif share > 0:
+            count = max(1, int(share * delta.numel()))
+            row[torch.argsort(delta.abs().flatten(), descending=True)[:count]] = True
+    return mask
+
+
+@merge_method(
+    label="TIES",
+    variant="mergekit: trimmed per tensor, weighted vote",
+    family="sparse task vectors",
+    source="arXiv:2306.01708",
+    mergekit=True,
+    prepare=largest,
+)
 def ties(
     deltas: Float[Tensor, "model *shape"],
     weights: Float[Tensor, " model"],
-    density: Annotated[
-        Tensor | float, Knob(0, 1, 0.01, "share of each task vector kept, largest first", per_model=True)
-    ] = 1.0,
+    prepared: Bool[Tensor, "model *shape"],
     normalize: Annotated[bool, Switch("divide by the summed weights of those that agree")] = True,
     lambda_: Annotated[float | Tensor, Knob(0, 2, 0.01, "scale of the merged difference from the base")] = 1.0,
 ) -> Float[Tensor, "*shape"]:
@@ -24,19 +47,8 @@ def ties(
     mergekit's variant: the paper trims over the whole model where this trims per tensor, and votes before
     weighting where this lets the coefficients vote; a tied vote goes to plus. Arithmetic is in float32.
     """
-    kept = torch.stack([trim(delta, share) for delta, share in zip(deltas, per_model(density, deltas), strict=True)])
+    kept = deltas * prepared
     return combine(kept, weights, elect(kept, weights), normalize) * lambda_
-
-
-def trim(delta: Float[Tensor, "*shape"], density: float) -> Float[Tensor, "*shape"]:
-    """The delta with all but its max(1, int(density · size)) entries of largest magnitude set to zero."""
-    if density >= 1:
-        return delta
-    mask = torch.zeros_like(delta).flatten()
-    if density > 0:
-        count = max(1, int(density * delta.numel()))
-        mask[torch.argsort(delta.abs().flatten(), descending=True)[:count]] = 1
-    return delta * mask.reshape(delta.shape)
 
 
 def elect(deltas: Float[Tensor, "model *shape"], weights: Float[Tensor, " model"]) -> Bool[Tensor, "model *shape"]:

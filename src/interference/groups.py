@@ -1,0 +1,40 @@
+"""Which part of a model a parameter is, told from its name."""
+
+import re
+from collections.abc import Iterable
+
+GROUPS = ("embeddings", "attention", "mlp", "norms", "head", "other")
+_LAYER = re.compile(r"(?<![^.])(layers?|h|blocks?)\.(\d+)(?=\.)")
+_WORDS = {  # the first group with a match is the parameter's: `self_attn.q_norm` is a norm, `embed_out` a head
+    "norms": re.compile(r"norm|(?<![^.])ln\d?(_|\.|$)", re.IGNORECASE),
+    "head": re.compile(r"(?<![^.])(lm_head|embed_out|output|score)\."),
+    "embeddings": re.compile(r"embed|(?<![^.])(wte|wpe)\."),
+    "attention": re.compile(r"attn|attention|mixer"),
+    "mlp": re.compile(r"mlp|ffn|feed_forward|experts|moe|(?<![^.])(fc1|fc2)\."),
+}
+
+
+def group_of(name: str) -> str:
+    """One of GROUPS, for the parameter names of Llama, Mistral, Qwen, Gemma, GPT-2, GPT-NeoX, OPT, BLOOM and kin."""
+    return next((group for group, words in _WORDS.items() if words.search(name)), "other")
+
+
+def layer_of(name: str) -> int | None:
+    """The index of the parameter's layer; None for embeddings, final norm and head."""
+    found = _LAYER.search(name)
+    return int(found[2]) if found else None
+
+
+def at_layer(name: str, layer: int) -> str:
+    """The name of the same parameter in another layer."""
+    return _LAYER.sub(lambda found: f"{found[1]}.{layer}", name, count=1)
+
+
+def depth_of(names: Iterable[str]) -> int:
+    """Number of layers of the model that has these parameters."""
+    return 1 + max((layer for name in names if (layer := layer_of(name)) is not None), default=-1)
+
+
+def opens(name: str) -> bool:
+    """Whether a parameter outside the layers is used before them, as embeddings are, rather than after."""
+    return group_of(name) != "head" and ("embed" in name or group_of(name) == "embeddings")

@@ -1,0 +1,56 @@
+"""TIES as published: trimmed over the whole model, every parent with one vote."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interference.methods.ties import combine, elect, per_model
+from interference.registry import Knob, merge_method
+
+
+def thresholds(
+    deltas: Mapping[str, Float[Tensor, "model *shape"]],
+    density: Annotated[
+        Tensor | float,
+        Knob(0, 1, 0.01, "share of each whole task vector kept, largest first", per_model=True, strict=True),
+    ] = 0.2,
+) -> dict[str, Float[Tensor, " model"]]:
+    """The magnitude from which on each parent's differences are kept, one for all of its tensors.
+
+    Everything is kept at density 1 and nothing at 0; equal magnitudes at the threshold all stay.
+    """
+    first = next(iter(deltas.values()))
+    limits = []
+    for row, share in enumerate(per_model(density, first)):
+        sizes = torch.cat([stack[row].abs().flatten() for stack in deltas.values()])
+        drop = sizes.numel() - max(1, int(share * sizes.numel()))
+        limits.append(sizes.kthvalue(drop + 1).values if 0 < share < 1 else sizes.new_tensor(0 if share else torch.inf))
+    return dict.fromkeys(deltas, torch.stack(limits))
+
+
+@merge_method(
+    label="TIES",
+    variant="paper: trimmed over the whole model, one vote each",
+    family="sparse task vectors",
+    source="arXiv:2306.01708",
+    prepare=thresholds,
+    scope="model",
+)
+def ties_paper(
+    deltas: Float[Tensor, "model *shape"],
+    weights: Float[Tensor, " model"],
+    prepared: Float[Tensor, " model"],
+    lambda_: Annotated[float | Tensor, Knob(0, 2, 0.01, "scale of the merged difference from the base")] = 1.0,
+) -> Float[Tensor, "*shape"]:
+    """Keep the largest differences of each whole model, elect signs without coefficients, average those that agree.
+
+    With equal weights the paper's method, whose mean is over agreeing entries that are not zero; the coefficients
+    weight that mean alone. A parent of weight zero has no vote; a tied vote goes to plus, as in mergekit, where the
+    authors' code asks the whole model.
+    """
+    kept = deltas * (deltas.abs() >= prepared.reshape(-1, *[1] * (deltas.ndim - 1)))
+    votes = (weights != 0).to(weights.dtype)
+    return combine(kept, weights, elect(kept, votes), normalize=True) * lambda_
