@@ -167,10 +167,10 @@ def _why_no_barrier(ends: Mapping[str, float], untrained: float | None, referenc
 
     A model that does not is often worse than an untrained one: on the line to it any collapse lies below the chord.
     """
-    if untrained is None:
-        return "the suite has no untrained checkpoint to say who knows the language"
-    best = min(ends.values()) if reference is None else reference
-    if untrained - best < 1e-9:
-        return "nothing in the suite does better than the untrained checkpoint"
-    ignorant = [name for name, loss in ends.items() if (untrained - loss) / (untrained - best) < KNOWS]
+    if untrained is None or reference is None:
+        lacking = "untrained checkpoint" if untrained is None else "reference"
+        return f"the suite has no {lacking} to say who knows the language"
+    if untrained - reference < 1e-9:
+        return "its reference does no better than the untrained checkpoint"
+    ignorant = [name for name, loss in ends.items() if (untrained - loss) / (untrained - reference) < KNOWS]
     return f"{' and '.join(ignorant)} {'do' if len(ignorant) > 1 else 'does'} not know it" if ignorant else ""

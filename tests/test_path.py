@@ -1,0 +1,149 @@
+"""Paths between checkpoints: ends, chord and barrier by second derivations, and the finding on the built-in suite."""
+
+import numpy as np
+import pytest
+import torch
+
+from interference.errors import UserError
+from interference.evaluate import Evaluator
+from interference.path import POINT_COLUMNS, SUMMARY_COLUMNS, Walk, path_table
+from interference.recipe import Recipe
+from interference.results import open_evaluator
+from interference.steps import finish
+from interference.store import Store
+from interference.suite import open_suite
+from interference.sweep import path_steps
+
+
+@pytest.fixture
+def tiny(suite_folder, tmp_path):
+    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
+
+
+def walk(evaluator: Evaluator, first: str, second: str, points: int = 5, method: str = "linear", **named):
+    languages = named.get("languages", evaluator.corpus.languages)
+    return finish(path_steps(evaluator, Walk(first, second, points, method), languages, named.get("sentences", 10)))
+
+
+def test_every_point_is_the_merge_it_says_and_the_ends_are_the_checkpoints(tiny):
+    table = walk(tiny, "mono-eng", "mono-deu")
+    rows = tiny.corpus.rows(10)
+    for unit in table.points:
+        assert tuple(table.points[unit].columns) == POINT_COLUMNS
+        assert tuple(table.summary[unit].columns) == SUMMARY_COLUMNS
+    points = table.points["bits per sentence"].set_index(["language", "weight"])["value"]
+    models = {0.0: "mono-eng", 1.0: "mono-deu", 0.25: Recipe("linear", ("mono-eng", "mono-deu"), (0.75, 0.25))}
+    for weight, model in models.items():
+        assert points["deu", weight] == pytest.approx(tiny.bits(model, "deu", rows).mean())
+
+
+def test_gap_and_excess_by_hand():
+    """Bits 1, 5, 3 along a path: 4 above the better end and 3 above the middle of the chord, whatever the sentence."""
+    from interference.corpus import Corpus
+
+    corpus = Corpus("c", {"eng": ("ab", "cdef", "g", "hi")}, ("a", "a", "b", "b"), True)
+    rows = np.arange(4)
+    bits = {(w, "eng"): np.full(4, b) for w, b in ((0.0, 1.0), (0.5, 5.0), (1.0, 3.0))}
+    levels = {("untrained", "eng"): np.full(4, 9.0), ("reference", "eng"): np.full(4, 1.0)}
+    table = path_table(Walk("a", "b", 3), bits, levels, corpus, rows, {})
+    middle = table.points["bits per sentence"].iloc[1]
+    assert (middle["excess"], middle["gap"], middle["gap_low"], middle["gap_high"]) == (4, 3, 3, 3)
+    summary = table.summary["bits per sentence"].iloc[0]
+    assert (summary["barrier"], summary["barrier_at"], summary["best_parent"], summary["untrained"]) == (3, 0.5, "a", 9)
+    assert table.summary["bits per byte"].iloc[0]["barrier"] == pytest.approx(3 * 4 / 9)  # 4 sentences of 9 bytes
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "untrained", "reference", "reason"),
+    [
+        (1.0, 8.0, 9.0, 1.0, "b does not know it"),
+        (8.0, 8.5, 9.0, 1.0, "a and b do not know it"),
+        (1.0, 2.0, None, 1.0, "no untrained checkpoint"),
+        (1.0, 2.0, 9.0, None, "no reference"),
+        (1.0, 2.0, 9.0, 9.0, "its reference does no better"),
+        (1.0, 4.9, 9.0, 1.0, ""),
+        (1.0, 5.1, 9.0, 1.0, "b does not know it"),
+    ],
+)
+def test_a_barrier_is_defined_only_where_both_ends_know_the_language(first, second, untrained, reference, reason):
+    from interference.corpus import Corpus
+
+    corpus = Corpus("c", {"eng": ("ab", "cd")}, ("a", "b"), True)
+    bits = {(w, "eng"): np.full(2, b) for w, b in ((0.0, first), (0.5, 7.0), (1.0, second))}
+    named = {"untrained": untrained, "reference": reference}
+    levels = {(role, "eng"): np.full(2, level) for role, level in named.items() if level is not None}
+    row = path_table(Walk("a", "b", 3), bits, levels, corpus, np.arange(2), {}).summary["bits per sentence"].iloc[0]
+    assert reason in row["why_no_barrier"]
+    assert bool(row["why_no_barrier"]) == np.isnan(row["barrier"])
+
+
+def test_the_way_back_is_the_same_way(tiny):
+    there, back = walk(tiny, "mono-eng", "mixed"), walk(tiny, "mixed", "mono-eng")
+    for column in ("value", "excess", "gap"):
+        forth = there.points["bits per byte"].pivot(index="language", columns="weight", values=column).to_numpy()
+        reverse = back.points["bits per byte"].pivot(index="language", columns="weight", values=column).to_numpy()
+        np.testing.assert_allclose(forth, reverse[:, ::-1], atol=1e-4)
+
+
+def test_slerp_takes_another_way_between_the_same_ends(tiny):
+    line, arc = walk(tiny, "mono-eng", "mono-deu"), walk(tiny, "mono-eng", "mono-deu", method="slerp")
+    a, b = (t.points["bits per sentence"]["value"].to_numpy().reshape(2, 5) for t in (line, arc))
+    np.testing.assert_allclose(a[:, [0, -1]], b[:, [0, -1]])
+    assert np.abs(a[:, 1:-1] - b[:, 1:-1]).min() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("recipe", "place"),
+    [
+        (Recipe("linear", ("a", "b"), (0.75, 0.25)), 0.25),
+        (Recipe("linear", ("b", "a"), (0.75, 0.25)), 0.75),
+        (Recipe("linear", ("a", "b"), (3.0, 1.0)), 0.25),
+        (Recipe("linear", ("a", "b"), (3.0, 1.0), (("normalize", False),)), None),
+        (Recipe("linear", ("a", "b"), (1.5, -0.5)), None),
+        (Recipe("linear", ("a", "b", "c"), (1.0, 1.0, 1.0)), None),
+        (Recipe("linear", ("a", "b"), (1.0, 1.0), post=("rescale",)), None),
+        (Recipe("slerp", ("a", "b"), knobs=(("t", 0.25),)), None),
+    ],
+)
+def test_the_place_of_a_merge_on_a_path(recipe, place):
+    assert Walk("a", "b").place(recipe) == (pytest.approx(place) if place is not None else None)
+
+
+def test_the_place_of_a_slerp():
+    assert Walk("a", "b", method="slerp").place(Recipe("slerp", ("b", "a"), knobs=(("t", 0.25),))) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Walk("a", "a"), "no length"),
+        (lambda: Walk("a", "b", 2), "give 3 to 101"),
+        (lambda: Walk("a", "b", 1000), "give 3 to 101"),
+        (lambda: Walk("a", "b", 5, "ties"), "not by 'ties'"),
+    ],
+)
+def test_what_is_no_path(make, message):
+    with pytest.raises(UserError, match=message):
+        make()
+
+
+def test_unknown_ends_and_languages(tiny):
+    with pytest.raises(UserError, match="mono-eng"):
+        walk(tiny, "mono-egn", "mixed")
+    with pytest.raises(UserError, match="no language 'fra'"):
+        walk(tiny, "mono-eng", "mixed", languages=("fra",))
+
+
+def test_the_finding_on_paths():
+    """Between two monos a large excess in both languages and no barrier that is defined; between two branches a
+    barrier that is defined, and it and the excess near zero."""
+    evaluator = open_evaluator()
+    known = {"languages": ("eng", "deu"), "sentences": 20, "points": 3}
+    monos = walk(evaluator, "mono-eng", "mono-deu", **known).summary["bits per sentence"].set_index("language")
+    assert (monos["middle_excess_low"] > 2 * monos["best"]).all()
+    assert monos["barrier"].isna().all()
+    assert monos["why_no_barrier"].tolist() == ["mono-deu does not know it", "mono-eng does not know it"]
+    branches = walk(evaluator, "branch-eng", "branch-deu", **known).summary["bits per sentence"].set_index("language")
+    assert (branches["why_no_barrier"] == "").all()
+    assert (branches["barrier"] < 0.01 * branches["best"]).all()
+    assert (branches["middle_excess"] < 0.12 * branches["best"]).all()
