@@ -1,5 +1,7 @@
 """Every page through Streamlit's own test runner: it draws, answers its widgets, and survives bad input."""
 
+import json
+import time
 from pathlib import Path
 
 import pytest
@@ -26,11 +28,45 @@ def open_page(page: str = "pages/merge.py", **query: str) -> AppTest:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     for key, value in query.items():
         app.query_params[key] = value
-    return app.run().switch_page(page).run()
+    return settled(app.run().switch_page(page).run())
+
+
+def settled(app: AppTest) -> AppTest:
+    """The page when all results are in: in a browser the figure itself asks for them."""
+    for _ in range(200):
+        if not any(plot["pending"] for plot in live_plots(app)):
+            return app
+        time.sleep(0.05)
+        app.run()
+    raise TimeoutError("the full result never came")
+
+
+def live_plots(app: AppTest) -> list[dict]:
+    parts = app.get("bidi_component")
+    return [json.loads(part.proto.json) for part in parts if part.proto.component_name == "interference.plot"]
 
 
 def figures(app: AppTest) -> list[str]:
-    return [chart.proto.spec for chart in app.get("plotly_chart")]
+    live = [plot["figure"] for plot in live_plots(settled(app))]
+    return live + [chart.proto.spec for chart in app.get("plotly_chart")]
+
+
+def panel(app: AppTest) -> dict:
+    """What the panel of coefficients is set to."""
+    parts = app.get("bidi_component")
+    return json.loads(next(p.proto.json for p in parts if p.proto.component_name == "interference.panel"))
+
+
+def send(app: AppTest, key: str = "panel tensors 2", **changes) -> AppTest:
+    """The panel as a browser reports it after these changes."""
+    shown = panel(app)
+    value = shown["state"] | {"version": shown["version"], "moving": False} | changes
+    app.session_state[key] = {"value": value}
+    return app.run()
+
+
+def button(app: AppTest, label: str):
+    return next(b for b in app.button if b.label == label)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -54,21 +90,145 @@ def test_moving_a_slider_changes_the_figure(own_suite):
     """Another coefficient, another loss; the same coefficient, the same figure."""
     app = open_page()
     before = figures(app)
-    slider = next(s for s in app.slider if s.label == "mono-eng")
-    slider.set_value(0.9).run()
+    send(app, values=[0.9, 0.5])
     assert not app.exception
     assert figures(app) != before
-    slider.set_value(0.5).run()
+    send(app, values=[0.5, 0.5])
     assert figures(app) == before
+
+
+def test_a_moving_slider_shows_a_preview_and_the_full_result_follows_at_rest(own_suite):
+    app = open_page()
+    send(app, values=[0.813, 0.2], moving=True)
+    assert "preview from" in live_plots(app)[0]["figure"]
+    assert not live_plots(app)[0]["pending"], "nothing is computed for a position that is only passed"
+    send(app, values=[0.813, 0.2])
+    assert "preview" not in figures(app)[0]
 
 
 def test_presets_set_every_slider(own_suite):
     """Only and Equal; a merge of one parent alone costs that parent's language nothing."""
     app = open_page()
-    next(b for b in app.button if b.label == "Only").click().run()
-    assert [s.value for s in app.slider if s.label.startswith("mono")] == [1.0, 0.0]
-    next(b for b in app.button if b.label == "Equal").click().run()
-    assert [s.value for s in app.slider if s.label.startswith("mono")] == [0.5, 0.5]
+    button(app, "Only").click().run()
+    assert panel(app)["state"]["values"] == [1.0, 0.0]
+    button(app, "Equal").click().run()
+    assert panel(app)["state"]["values"] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, 3, "x", {}, {"values": [1, 2]},
+        {"values": [9.0, 0.5], "locked": [False] * 2, "muted": [False] * 2, "version": 1},
+        {"values": [float("nan"), 0.5], "locked": [False] * 2, "muted": [False] * 2, "version": 1},
+        {"values": [0.1, 0.2, 0.3], "locked": [False] * 3, "muted": [False] * 3, "version": 1},
+        {"values": [0.1, 0.2], "locked": [False] * 2, "muted": [False] * 2, "version": 7},
+    ],
+)  # fmt: skip
+def test_what_no_panel_can_send_is_not_taken(own_suite, value):
+    app = open_page()
+    before = figures(app)
+    app.session_state["panel tensors 2"] = {"value": value}
+    app.run()
+    assert not app.exception
+    assert figures(app) == before
+
+
+def test_mute_and_solo_count_in_the_merge_and_keep_the_values(own_suite):
+    app = open_page()
+    send(app, muted=[False, True])
+    muted = figures(app)
+    assert panel(app)["state"]["values"] == [0.5, 0.5]
+    send(app, muted=[False, False], solo=0)
+    assert figures(app) == muted
+    send(app, muted=[False, False], solo=None)
+    assert figures(app) != muted
+
+
+def test_undo_and_redo_take_back_and_make_again_every_move(own_suite):
+    app = open_page()
+    start = figures(app)
+    settled(send(app, values=[0.2, 0.7]))
+    moved = figures(app)
+    app.selectbox(key="unit").set_value("bits per byte").run()
+    settled(app)
+    button(app, "Undo").click().run()
+    assert (figures(app), app.selectbox(key="unit").value) == (moved, "bits per sentence")
+    button(app, "Undo").click().run()
+    assert (figures(app), panel(app)["state"]["values"]) == (start, [0.5, 0.5])
+    assert button(app, "Undo").disabled
+    button(app, "Redo").click().run()
+    assert figures(app) == moved
+
+
+def test_pins_are_kept_compared_renamed_restored_and_deleted_with_undo(own_suite):
+    app = open_page()
+    button(app, "Pin").click().run()
+    settled(send(app, values=[0.2, 0.7]))
+    button(app, "Pin").click().run()
+    assert app.subheader[0].value == "Pins (2)"
+    assert len(figures(app)) == 2
+    names = [field for field in app.text_input if str(field.key).startswith("pin name")]
+    names[0].set_value("the middle <b>").run()
+    assert "the middle &lt;b&gt;" in json.loads(figures(app)[1])["layout"]["annotations"][0]["text"]
+    button(app, "Make baseline").click().run()
+    assert not app.exception
+    assert any("Positive is worse than the middle <b>" in caption.value for caption in app.caption)
+    button(app, "Restore").click().run()
+    assert panel(app)["state"]["values"] == [0.5, 0.5]
+    next(b for b in app.button if b.label.startswith("Delete")).click().run()
+    assert app.subheader[0].value == "Pins (1)"
+    button(app, "Undo").click().run()
+    assert app.subheader[0].value == "Pins (2)"
+
+
+def link_of(app: AppTest) -> str:
+    return next(code.value for code in app.code if "?view=" in code.value).split("?view=")[1]
+
+
+def test_a_link_reopens_the_view_with_its_pins(own_suite):
+    app = open_page()
+    button(app, "Pin").click().run()
+    app.multiselect(key="languages").set_value(["deu"]).run()
+    settled(send(app, values=[0.25, 0.75], locked=[True, False], normalise=False))
+    other = open_page(view=link_of(app))
+    assert figures(other)[0] == figures(app)[0]
+    assert panel(other)["state"] == panel(app)["state"]
+    assert other.subheader[0].value == "Pins (1)"
+    assert "view" not in other.query_params
+    assert link_of(other) == link_of(app)
+
+
+@pytest.mark.parametrize("view", ["nonsense", "", "eNo", "<script>alert(1)</script>"])
+def test_a_link_that_cannot_be_read_is_a_message_on_the_usual_page(own_suite, view):
+    app = open_page(view=view)
+    assert not app.exception
+    assert "This link is damaged" in app.warning[0].value
+    assert len(figures(app)) == 1
+
+
+def test_a_link_to_what_this_suite_lacks_shows_what_can_be_shown(own_suite):
+    from interference.bench import State, View, to_link
+    from interference.recipe import Recipe
+
+    recipe = Recipe("linear", ("mono-eng", "mono-xxx"), (0.5, 0.5))
+    view = View(recipe, str(own_suite), languages=("deu", "xxx"), unit="furlongs", sentences=10**9)
+    app = open_page(view=to_link(State(view)).text)
+    assert not app.exception
+    assert not app.error
+    assert app.multiselect(key="languages").value == ["deu"]
+    assert app.multiselect(key="parents").value == ["mono-eng"]
+    assert "at least" in app.info[0].value or len(figures(app)) == 1
+
+
+def test_the_guide_sets_the_bench_step_by_step(own_suite):
+    app = open_page()
+    seen = []
+    for title in ("One alone", "Another alone", "Two averaged", "Branches averaged"):
+        app.get_by_key("guide").set_value(title).run()
+        assert not app.exception
+        seen.append(figures(app)[0])
+    assert len(set(seen)) == len(seen)
 
 
 @pytest.mark.parametrize("method", sorted(methods()))
@@ -100,10 +260,7 @@ def test_controls_are_drawn(own_suite):
 
 def test_all_coefficients_zero_is_said(own_suite):
     """Nothing to merge is a sentence, not a failure."""
-    app = open_page()
-    for slider in app.slider:
-        slider.set_value(0.0)
-    app.run()
+    app = send(open_page(), values=[0.0, 0.0])
     assert not app.exception
     assert "coefficient other than zero" in app.info[0].value
 
