@@ -92,7 +92,7 @@ class Evaluator:
         bits: dict[tuple[str, str], np.ndarray] = {}
         for language, (name, model) in product(request.languages, wanted.items()):
             share = len(bits) / (len(wanted) * len(request.languages))
-            bits[name, language] = yield from _telling(share, self.bits_steps(model, language, rows))
+            bits[name, language] = yield from telling(share, self.bits_steps(model, language, rows))
         references = {language: self.suite.reference(language) for language in request.languages}
         init = self.suite.init.name if self.suite.init else None
         scored = {name: self._scored_by(model) for name, model in request.models}
@@ -108,7 +108,7 @@ class Evaluator:
             has_roles=any(c.role != "other" for c in self.suite.checkpoints),
             lossy=lossy,
             notes=notes,
-            provenance=self._provenance(scored),
+            provenance=self.provenance(scored),
         )
 
     def _wanted(self, request: Request) -> tuple[list[Subject], dict[str, Model]]:
@@ -133,7 +133,7 @@ class Evaluator:
             missing = []
             for language in request.languages:
                 if model == UNIGRAM:  # counting is faster than any estimate
-                    yield from _telling(0.0, self.bits_steps(model, language, rows))
+                    yield from telling(0.0, self.bits_steps(model, language, rows))
                 known = self._store.read(self._key(model, language), len(self.corpus.documents))[rows]
                 means[name, language] = float(known.mean()), len(rows)
                 if np.isnan(known).any():
@@ -155,7 +155,7 @@ class Evaluator:
         if key not in self._glimpses:
             scored = self._scored_by(model)
             few = self._few(scored, languages, rows)
-            bits = yield from _telling(0.0, self._score(model, self._texts_of(scored, languages, few)))
+            bits = yield from telling(0.0, self._score(model, self._texts_of(scored, languages, few)))
             own = dict(zip(languages, bits.reshape(len(languages), len(few)).sum(axis=1), strict=True))
             part, whole = ({c: self.corpus.sizes(c, r).sum() for c in languages} for r in (few, rows))
             self._glimpses[key] = {
@@ -191,7 +191,7 @@ class Evaluator:
 
     def _texts_of(self, checkpoint: Checkpoint, languages: Sequence[str], rows: np.ndarray) -> TokenizedText:
         """The same rows of several languages as one text, language after language."""
-        texts = [self._text(checkpoint, language, rows) for language in languages]
+        texts = [self.text(checkpoint, language, rows) for language in languages]
         return replace(
             texts[0],
             ids=sum((text.ids for text in texts), ()),
@@ -209,7 +209,7 @@ class Evaluator:
         """Which cells have no bits per byte because their tokenizer loses text, and what to say beside the numbers."""
         lossy, notes = set(), {}
         for (name, checkpoint), language in product(scored.items(), languages):
-            text = self._text(checkpoint, language, rows)
+            text = self.text(checkpoint, language, rows)
             tokens, unknown = sum(map(len, text.ids)), sum(text.unknown)
             if unknown or not all(text.lossless):
                 lossy.add((name, language))
@@ -222,11 +222,12 @@ class Evaluator:
             limit = checkpoint.positions
             if limit and (long := sum(len(ids) > limit for ids in text.ids)):
                 notes[f"{limit} {language}"] = f"{long} sentences of {language} are read in windows of {limit} tokens."
-        prefixes = sorted({self._text(c, languages[0], rows).prefix_name for c in scored.values()})
+        prefixes = sorted({self.text(c, languages[0], rows).prefix_name for c in scored.values()})
         notes["prefix"] = f"Each sentence follows {' or '.join(prefixes)}; float32 on {self.device}."
         return lossy, tuple(notes.values())
 
-    def _provenance(self, scored: Mapping[str, Checkpoint]) -> dict[str, str]:
+    def provenance(self, scored: Mapping[str, Checkpoint]) -> dict[str, str]:
+        """What every copy of numbers should carry, given whose tokenizer each model is scored with."""
         return {
             "suite": self.suite.name,
             "corpus_sha256": digest([self.corpus.digest(language) for language in self.corpus.languages]),
@@ -281,7 +282,7 @@ class Evaluator:
     def _compute(self, model: Model, language: str, rows: np.ndarray) -> Generator[None, None, np.ndarray]:
         if model == UNIGRAM:
             return self._unigram(language, rows)
-        return (yield from self._score(model, self._text(self._scored_by(model), language, rows)))
+        return (yield from self._score(model, self.text(self._scored_by(model), language, rows)))
 
     def _score(self, model: Model, text: TokenizedText) -> Generator[None, None, np.ndarray]:
         """Bits of a text under a checkpoint or a merge, which is put again where another was put between batches."""
@@ -313,7 +314,7 @@ class Evaluator:
                 "column."
             )
         first = self._scored_by(UNIGRAM)
-        return unigram_bits(self._text(first, language, dev).ids, self._text(first, language, rows), first.vocabulary)
+        return unigram_bits(self.text(first, language, dev).ids, self.text(first, language, rows), first.vocabulary)
 
     def put(self, model: Model) -> torch.nn.Module:
         """The network holding a checkpoint's or a merge's weights; they stay until another model is put."""
@@ -351,7 +352,8 @@ class Evaluator:
             self._models[key] = build(self.suite[name].config, self.device)
         return self._models[key]
 
-    def _text(self, checkpoint: Checkpoint, language: str, rows: np.ndarray) -> TokenizedText:
+    def text(self, checkpoint: Checkpoint, language: str, rows: np.ndarray) -> TokenizedText:
+        """The given rows of one language in a checkpoint's tokens."""
         key = (checkpoint.digest_of_tokenizer, language, rows.tobytes())
         if key not in self._texts:
             self._texts[key] = tokenize(checkpoint.tokenizer, self.corpus.text(language, rows))
@@ -362,7 +364,7 @@ class Evaluator:
         return self._texts[key]
 
 
-def _telling(share: float, steps: Generator[None, None, Result]) -> Steps[Result]:
+def telling(share: float, steps: Generator[None, None, Result]) -> Steps[Result]:
     """The same steps, each telling the share that is done."""
     while True:
         try:

@@ -6,6 +6,7 @@ Nothing heavy is imported at the top: the page's frame is drawn before torch and
 from interference.ui.merge import choose_recipe, choose_setup, compute_merge, draw_merge, introduce_merge
 from interference.ui.shell import Bench, ensure_shell, open_bench, run, serve, user_errors
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
+from interference.ui.text import draw_said, draw_sentences
 
 __all__ = [
     "Bench",
@@ -17,6 +18,8 @@ __all__ = [
     "draw_checkpoints",
     "draw_losses",
     "draw_merge",
+    "draw_said",
+    "draw_sentences",
     "ensure_shell",
     "introduce_merge",
     "open_bench",

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from interference.corpus import Corpus
     from interference.engine import Engine, Job
-    from interference.evaluate import Request
+    from interference.evaluate import Evaluator, Request, Steps
+    from interference.losses import Result
     from interference.suite import Suite
     from interference.tables import LossTable
 
@@ -55,6 +56,7 @@ def build_pages() -> list[Any]:
     return [
         st.Page(folder / "merge.py", title="Merge", icon=":material/merge:", default=True),
         st.Page(folder / "suite.py", title="Suite", icon=":material/grid_on:", url_path="suite"),
+        st.Page(folder / "text.py", title="Text", icon=":material/notes:", url_path="text"),
     ]
 
 
@@ -212,11 +214,24 @@ def compute(bench: Bench, request: "Request", title: str, place: "DeltaGenerator
 
     Progress shows in `place`, which is then emptied.
     """
+    return compute_steps(bench, "page", lambda evaluator: evaluator.table_steps(request), title, place)
+
+
+def compute_steps(
+    bench: Bench,
+    slot: str,
+    steps: "Callable[[Evaluator], Steps[Result]]",
+    title: str,
+    place: "DeltaGenerator | None" = None,
+    glance: Callable[[], None] = lambda: None,
+) -> "Result":
+    """Run steps on the engine in a slot of this session; `glance` is called again and again while they run."""
     evaluator, engine = _evaluator(*bench.key), _engine()
 
-    job = engine.submit(_session(), "page", lambda job: evaluator.table_steps(request))
+    job = engine.submit(_session(), slot, lambda job: steps(evaluator))
     place, started = place or st.empty(), time.monotonic()
     while not wait([job.future], timeout=0.1).done:
+        glance()
         if time.monotonic() - started > 0.3:
             place.progress(job.progress, text=f"{title} ({engine.depth()} waiting)" if engine.depth() else title)
     place.empty()
