@@ -16,13 +16,13 @@ st.markdown(
 
 @st.fragment
 def said_panel() -> None:
-    with ui.user_errors():
+    with ui.user_errors(stop=False):
         ui.draw_said(bench)
 
 
 @st.fragment
 def sentences_panel() -> None:
-    with ui.user_errors():
+    with ui.user_errors(stop=False):
         ui.draw_sentences(bench)
 
 

@@ -277,7 +277,7 @@ def equal_merge(suite: Suite) -> Recipe | None:
 def default_models(
     suite: Suite, language: str, merge: Recipe | None, parents: Sequence[str] | None = None
 ) -> tuple[tuple[str, Model], ...]:
-    """Who continues a prompt: the parents (the language's reference unless told), the merge, the multilingual models."""
+    """Who continues a prompt: the parents (the language's reference unless told), the merge and the mixed models."""
     reference = suite.reference(language) or (suite.names[0] if merge is None else None)
     chosen = list(parents) if parents is not None else [reference] if reference else []
     mixed = [c.name for c in suite.with_role("mixed") if c.name not in chosen]

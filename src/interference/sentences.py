@@ -33,7 +33,7 @@ class SentenceTable:
         cost = self.frame["cost"]
         tenth = max(1, len(cost) // 10)
         total = cost.sum()
-        share = f", {cost.iloc[:tenth].sum() / total:.0%} of all of it in the worst tenth" if total > 0 else ""
+        share = f", {100 * cost.iloc[:tenth].sum() / total:.0f} % of all of it in the worst tenth" if total > 0 else ""
         return (
             f"{(cost > 0).sum()} of {len(cost)} sentences cost more bits than under the reference: {cost.mean():+.1f} "
             f"bits on average, {cost.max():+.1f} at worst{share}."

@@ -19,7 +19,7 @@ def pieces(tokenizer: Any, ids: Sequence[int]) -> tuple[str, ...]:
 
 
 def added(tokenizer: Any, ids: Sequence[int], shown: str) -> str:
-    """What the text of all these tokens has beyond what is shown already, without an incomplete character at its end."""
+    """What the text of these tokens has beyond what is shown already, without an incomplete character at its end."""
     return decoded(tokenizer, ids).rstrip("\ufffd")[len(shown) :]
 
 

@@ -23,7 +23,7 @@ _STYLE = """<style>
 .it-names{font-size:.8rem;align-items:flex-end;padding:0 6px;opacity:.75;white-space:nowrap}
 .it-names span{line-height:1.6rem}
 .it-t{position:relative;display:inline-block;line-height:1.5rem;padding:0 2px;margin:0 1px 1px 0;border-radius:2px;
-white-space:pre;cursor:help;text-align:center;min-width:.7em}
+white-space:pre;cursor:help;text-align:center;min-width:.7em;box-shadow:inset 0 0 0 1px #88888866}
 .it-stack .it-t{margin:0;height:1.6rem;font-size:.95rem}
 .it-stack .it-n{font-size:.72rem}
 .it-t:focus{outline:2px solid #E69F00;outline-offset:1px}

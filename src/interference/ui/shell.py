@@ -82,13 +82,17 @@ def ensure_shell() -> None:
 
 
 @contextmanager
-def user_errors() -> Iterator[None]:
-    """Show a user's mistake as a message where it was made, and draw no further; the widgets stay alive."""
+def user_errors(stop: bool = True) -> Iterator[None]:
+    """Show a user's mistake as a message where it was made, and draw no further; the widgets stay alive.
+
+    Without `stop` only what stands inside is left out, and the page goes on.
+    """
     try:
         yield
     except UserError as error:
         st.error(str(error), icon=":material/error:")
-        st.stop()
+        if stop:
+            st.stop()
 
 
 @st.cache_resource(show_spinner=False)

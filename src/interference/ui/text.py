@@ -30,6 +30,10 @@ def _merge(bench: Bench) -> "Recipe | None":
     return equal_merge(bench.suite)
 
 
+def _label(merge: "Recipe") -> str:
+    return f"The merge: {merge.label()} of {', '.join(merge.models)}."
+
+
 def draw_said(bench: Bench) -> None:
     """Continuations of one prompt side by side, drawn while they are written."""
     from interference.figures.tokens import probability_legend, said_html
@@ -51,8 +55,8 @@ def draw_said(bench: Bench) -> None:
     answers = _answers(bench, question, draw)
     draw([list(c.tokens) for c in answers.continuations])
     st.html(probability_legend())
-    merge = next((f" {model.label()}." for _, model in question.models if not isinstance(model, str)), "")
-    st.caption(f"{answers.sentence()}{merge}")
+    merges = [model for _, model in question.models if not isinstance(model, str)]
+    st.caption(" ".join([answers.sentence(), *map(_label, merges)]))
     _download(answers.tokens(), answers.provenance, "continuations")
 
 
@@ -163,7 +167,7 @@ def draw_sentences(bench: Bench) -> None:
             "cost": st.column_config.NumberColumn(format="%+.1f"),
         },
     )
-    st.caption(f"{table.note} {merge.label()}. Choose a row to see its tokens; without a choice it is the first.")
+    st.caption(f"{table.note} {_label(merge)} Choose a row to see its tokens; without a choice it is the first.")
     _download(table.frame, table.provenance, "sentences")
     chosen = [row for row in event["selection"]["rows"] if row < len(shown)]
     _draw_line(bench, merge, shown.iloc[chosen[0] if chosen else 0])
