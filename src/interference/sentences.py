@@ -154,10 +154,10 @@ def token_line_steps(
             "a reference with the same tokenizer."
         )
     text, bits = tokenize(own.tokenizer, evaluator.corpus.text(language, [row])), []
-    for one, checkpoint in ((model, own), (reference, other)):
+    for one, called, checkpoint in ((model, name, own), (reference, reference, other)):
         bits.append(token_bits(evaluator.put(one), text, limit=checkpoint.positions)[0])
         if not np.isfinite(bits[-1]).all():
-            raise UserError(f"{checkpoint.name} gives losses that are not finite; its weights overflow.")
+            raise UserError(f"{called} gives losses that are not finite; its weights overflow.")
         yield len(bits) / 2
     frame = pd.DataFrame(
         {
