@@ -125,11 +125,11 @@ def test_draws_follow_the_probabilities(tokenizer):
     """Of 300 draws each token takes its share at this temperature, within five standard errors."""
     network, draws = llama(1), 300
     ids = torch.tensor([[0, *tokenizer(PROMPT, add_special_tokens=False)["input_ids"]]])
-    shares = (network(input_ids=ids).logits[0, -1].double() / 0.8).softmax(dim=-1).detach().numpy()
-    counts = first_draws(network, tokenizer, draws, temperature=0.8)
+    shares = (network(input_ids=ids).logits[0, -1].double() / 0.4).softmax(dim=-1).detach().numpy()
+    counts = first_draws(network, tokenizer, draws, temperature=0.4)
     found = np.array([counts[token] for token in range(259)])
     assert (np.abs(found - draws * shares) <= 5 * np.sqrt(draws * shares * (1 - shares)) + 1).all()
-    assert len(counts) > 20
+    assert len(counts) > 5
 
 
 def test_top_p_keeps_what_transformers_keeps(tokenizer):

@@ -95,13 +95,13 @@ def test_sentences_of_a_checkpoint_against_another(cli, suite_folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["say", "--language", "den"], "has no language 'den': did you mean 'deu'?"),
+        (["say", "--language", "deux"], "has no language 'deux': did you mean 'deu'?"),
         (["say", "--language", "eng", "--temperature", "-1"], "temperature is -1.0"),
         (["say", "--language", "eng", "--top-p", "2"], "Top-p is 2.0"),
         (["say", "--language", "eng", "--prompt", "a" * 64], "mono-eng: The prompt has 64 tokens"),
         (["say", "--language", "eng", "--checkpoint", "mono-enq"], "did you mean 'mono-eng'?"),
         (["sentences", "--language", "eng"], "either --recipe or --checkpoint"),
-        (["sentences", "--language", "den", "--checkpoint", "mixed"], "did you mean 'deu'?"),
+        (["sentences", "--language", "deux", "--checkpoint", "mixed"], "did you mean 'deu'?"),
         (["sentences", "--language", "eng", "--checkpoint", "mixed", "--against", "mixd"], "did you mean 'mixed'?"),
     ],
 )
@@ -179,7 +179,7 @@ def test_filters_and_choice_of_a_sentence(own_suite):  # noqa: F811
     found = app.dataframe[0].value
     assert set(found["language"]) == {"deu"}
     assert all("Hund" in text for text in found["text"])
-    app.session_state["sentences"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    app.session_state["costs_table"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
     app.run()
     assert not app.exception
     chosen = lines(app)[-1]

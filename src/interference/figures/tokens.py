@@ -15,6 +15,7 @@ PUOR = (
     "#2d004b", "#542788", "#8073ac", "#b2abd2", "#d8daeb", "#fee0b6", "#fdb863", "#e08214", "#b35806", "#7f3b08",
 )  # fmt: skip
 INCOMPLETE, END = "‥", "■"  # a token that ends inside a character; the one that ends the text
+_PART = f"{INCOMPLETE} part of a character"
 _VISIBLE = str.maketrans({" ": "·", "\t": "→", "\n": "↵", "\r": "↵", "\u00a0": "⍽", "\u3000": "□"})
 _STYLE = """<style>
 .it-line{line-height:1.9;overflow-wrap:anywhere}
@@ -25,12 +26,14 @@ _STYLE = """<style>
 .it-t{position:relative;display:inline-block;line-height:1.5rem;padding:0 2px;margin:0 1px 1px 0;border-radius:2px;
 white-space:pre;cursor:help;text-align:center;min-width:.7em;box-shadow:inset 0 0 0 1px #88888866}
 .it-stack .it-t{margin:0;height:1.6rem;font-size:.95rem}
-.it-stack .it-n{font-size:.72rem}
+.it-stack .it-n{font-size:.72rem;direction:ltr}
 .it-t:focus{outline:2px solid #E69F00;outline-offset:1px}
 .it-t:hover::after,.it-t:focus::after{content:attr(data-tip);position:absolute;left:0;bottom:calc(100% + 3px);
 z-index:1000;direction:ltr;text-align:left;white-space:pre;font-size:.8rem;line-height:1.3;padding:4px 8px;
 border-radius:4px;background:#1b1f24;color:#fff;border:1px solid #8b949e;pointer-events:none}
-[dir=rtl] .it-t:hover::after,[dir=rtl] .it-t:focus::after{left:auto;right:0}
+@supports (position-try-fallbacks:flip-inline){.it-t:hover,.it-t:focus{anchor-name:--it-t}
+.it-t:hover::after,.it-t:focus::after{position:fixed;position-anchor:--it-t;position-area:top span-right;
+left:auto;bottom:auto;margin-bottom:3px;position-try-fallbacks:flip-inline,flip-block}}
 .it-legend{display:flex;flex-wrap:wrap;align-items:center;gap:4px 6px;font-size:.8rem;margin-top:6px}
 .it-bar{display:inline-block;width:120px;height:12px;border-radius:2px}
 </style>"""
@@ -52,7 +55,8 @@ def said_html(prompt: str, frame: pd.DataFrame, language: str) -> str:
 
 def probability_legend() -> str:
     """The scale of `said_html`."""
-    return _STYLE + _legend(CIVIDIS, "0", "1", "the model's own probability of the token", ending=True)
+    signs = f"{_PART} &nbsp; {END} end of the text &nbsp; \ufffd bytes that are no character"
+    return _STYLE + _legend(CIVIDIS, "0", "1", f"the model's own probability of the token &nbsp; {signs}")
 
 
 def line_html(frame: pd.DataFrame, language: str, model: str, reference: str) -> str:
@@ -72,7 +76,7 @@ def line_html(frame: pd.DataFrame, language: str, model: str, reference: str) ->
         )
         for row in frame.to_dict("records")
     ]
-    legend = _legend(CIVIDIS[::-1], "0", f"{high:.1f}", "bits of the token")
+    legend = _legend(CIVIDIS[::-1], "0", f"{high:.1f}", f"bits of the token &nbsp; {_PART}")
     difference = _legend(PUOR, f"−{most:.1f}", f"+{most:.1f}", "difference in bits")
     line = f"<div class='it-stacks' dir='{direction(language)}'><div class='it-stack it-names'>{names}</div>"
     return f"{_STYLE}{line}{''.join(stacks)}</div>{legend}{difference}"
@@ -106,10 +110,9 @@ def _cell(text: str, color: str, tip: str, kind: str = "it-t") -> str:
     )
 
 
-def _legend(scale: Sequence[str], low: str, high: str, what: str, ending: bool = False) -> str:
+def _legend(scale: Sequence[str], low: str, high: str, what: str) -> str:
     bar = f"<span class='it-bar' style='background:linear-gradient(to right,{','.join(scale)})'></span>"
-    signs = f"{INCOMPLETE} part of a character" + (f" &nbsp; {END} end of the text" if ending else "")
-    return f"<div class='it-legend'><span>{low}</span>{bar}<span>{high} &nbsp; {what} &nbsp; {signs}</span></div>"
+    return f"<div class='it-legend'><span>{low}</span>{bar}<span>{high} &nbsp; {what}</span></div>"
 
 
 def _color(scale: Sequence[str], share: float) -> str:

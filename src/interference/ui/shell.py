@@ -234,10 +234,14 @@ def compute_steps(
 
     job = engine.submit(_session(), slot, lambda job: steps(evaluator))
     place, started = place or st.empty(), time.monotonic()
-    while not wait([job.future], timeout=0.1).done:
-        glance()
-        if time.monotonic() - started > 0.3:
-            place.progress(job.progress, text=f"{title} ({engine.depth()} waiting)" if engine.depth() else title)
+    try:
+        while not wait([job.future], timeout=0.1).done:
+            glance()
+            if time.monotonic() - started > 0.3:
+                place.progress(job.progress, text=f"{title} ({engine.depth()} waiting)" if engine.depth() else title)
+    finally:
+        if not job.future.done():  # this run of the page was ended by another
+            engine.cancel(_session(), slot)
     place.empty()
     try:
         return job.future.result()

@@ -155,7 +155,7 @@ def draw_sentences(bench: Bench) -> None:
     event = st.dataframe(
         shown,
         hide_index=True,
-        key="sentences",
+        key="costs_table",
         height=300,
         on_select="rerun",
         selection_mode="single-row",
