@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,8 +31,8 @@ from interference.store import Store
 from interference.suite import open_suite
 
 PROMPT = "Zwei Vögel"
-SAMPLED = {"temperature": 1.0, "top_p": 1.0}
-GREEDY = {"temperature": 0.0, "top_p": 1.0, "seed": 0}
+SAMPLED: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0}
+GREEDY: dict[str, Any] = {"temperature": 0.0, "top_p": 1.0, "seed": 0}
 
 
 class Scripted(nn.Module):

@@ -48,6 +48,13 @@ def recipe(tmp_path):
     return file
 
 
+def beginning(folder) -> str:
+    """How the German prompt begins unless told."""
+    corpus = open_suite(folder).corpus
+    assert corpus
+    return default_prompt(corpus, "deu")
+
+
 # commands
 
 
@@ -57,7 +64,7 @@ def test_say_unless_told(cli, suite_folder):
     assert code == 0, err
     rows = json.loads(out)
     assert [row["model"] for row in rows] == ["mono-deu", "merge", "mixed"]
-    assert {row["prompt"] for row in rows} == {default_prompt(open_suite(suite_folder).corpus, "deu")}
+    assert {row["prompt"] for row in rows} == {beginning(suite_folder)}
     assert [row["tokens"] for row in rows] == [5, 5, 5]
     assert "Bits per token" in err
 
@@ -138,7 +145,7 @@ def test_page_draws_both_views(own_suite):  # noqa: F811
 def test_language_prompt_and_sampling_change_what_is_written(own_suite):  # noqa: F811
     app = open_page(PAGE)
     app.selectbox(key="say_language").set_value("deu").run()
-    assert app.text_input(key="prompt deu").value == default_prompt(open_suite(own_suite).corpus, "deu")
+    assert app.text_input(key="prompt deu").value == beginning(own_suite)
     greedy = lines(app)[:3]
     app.get_by_key("say_how").set_value("sampled").run()
     assert not app.exception
@@ -195,7 +202,9 @@ def test_costs_of_the_page_are_those_of_the_library(own_suite, tmp_path):  # noq
     suite = open_suite(own_suite)
     shown = Recipe("linear", ("mono-eng", "mono-deu"), (0.8, 0.2))
     evaluator = Evaluator(suite, Store(tmp_path / "s", {}), torch.device("cpu"))
-    for expected in (equal_merge(suite), shown):
+    equal = equal_merge(suite)
+    assert equal
+    for expected in (equal, shown):
         app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
         if expected is shown:
             app.session_state["history"] = History(State(View(shown)))

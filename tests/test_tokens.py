@@ -219,6 +219,10 @@ class Cells(HTMLParser):
         self.open = False
 
 
+def colors(found: Cells) -> list[str]:
+    return [attributes["style"].removeprefix("background:")[:7] for attributes, _ in found.cells]
+
+
 NASTY = "<script>alert('x')</script>\"'&"
 
 
@@ -232,7 +236,7 @@ def test_what_was_written_is_coloured_by_probability():
     ]
     found = Cells(said_html("A", token_frame(tokens), "eng"))
     assert [text for _, text in found.cells] == ["·cat", "‥", "↵", "■"]
-    assert [re.search("background:(#......)", a["style"])[1] for a, _ in found.cells][::2] == [CIVIDIS[-1], CIVIDIS[0]]
+    assert colors(found)[::2] == [CIVIDIS[-1], CIVIDIS[0]]
     assert found.cells[1][0]["data-tip"] == "'å' (5)\nprobability 0.25\n2.00 bits"
     assert "inf bits" in found.cells[2][0]["data-tip"]
     assert all(a["tabindex"] == "0" and a["aria-label"] == a["data-tip"] for a, _ in found.cells)
@@ -253,8 +257,7 @@ def test_a_line_has_reference_merge_and_difference():
     assert [text for _, text in found.cells] == ["·a", "·a", "+8.0", "‥", "‥", "-2.0"]
     tips = [a["data-tip"] for a, _ in found.cells]
     assert [tip.splitlines()[-1] for tip in tips[:3]] == ["mono-eng: 0.00 bits", "merge: 8.00 bits", "+8.00 bits"]
-    colors = [re.search("background:(#......)", a["style"])[1] for a, _ in found.cells]
-    assert colors[:3] == [CIVIDIS[-1], CIVIDIS[0], PUOR[-1]]
+    assert colors(found)[:3] == [CIVIDIS[-1], CIVIDIS[0], PUOR[-1]]
 
 
 def test_nothing_that_a_model_writes_becomes_markup():
