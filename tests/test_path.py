@@ -1,5 +1,7 @@
 """Paths between checkpoints: ends, chord and barrier by second derivations, and the finding on the built-in suite."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -138,12 +140,42 @@ def test_the_finding_on_paths():
     """Between two monos a large excess in both languages and no barrier that is defined; between two branches a
     barrier that is defined, and it and the excess near zero."""
     evaluator = open_evaluator()
-    known = {"languages": ("eng", "deu"), "sentences": 20, "points": 3}
-    monos = walk(evaluator, "mono-eng", "mono-deu", **known).summary["bits per sentence"].set_index("language")
+
+    def summary(first: str, second: str):
+        table = walk(evaluator, first, second, 3, languages=("eng", "deu"), sentences=20)
+        return table.summary["bits per sentence"].set_index("language")
+
+    monos = summary("mono-eng", "mono-deu")
     assert (monos["middle_excess_low"] > 2 * monos["best"]).all()
     assert monos["barrier"].isna().all()
     assert monos["why_no_barrier"].tolist() == ["mono-deu does not know it", "mono-eng does not know it"]
-    branches = walk(evaluator, "branch-eng", "branch-deu", **known).summary["bits per sentence"].set_index("language")
+    branches = summary("branch-eng", "branch-deu")
     assert (branches["why_no_barrier"] == "").all()
     assert (branches["barrier"] < 0.01 * branches["best"]).all()
     assert (branches["middle_excess"] < 0.12 * branches["best"]).all()
+
+
+def test_the_command_prints_what_the_page_shows(suite_folder, capsys, monkeypatch, tmp_path):
+    from interference.__main__ import main
+
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--suite", str(suite_folder), "--points", "3", "--sentences", "6", "--language", "deu"]
+    main_code = run_main(main, ["path", "mono-eng", "mono-deu", *arguments, "--format", "json"])
+    out = json.loads(capsys.readouterr().out)
+    assert main_code == 0
+    evaluator = Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
+    table = walk(evaluator, "mono-eng", "mono-deu", 3, languages=("deu",), sentences=6)
+    points = table.points["bits per sentence"]
+    assert [row["weight"] for row in out] == [0, 0.5, 1]
+    assert [row["value"] for row in out] == pytest.approx(points["value"].tolist())
+    assert {row["why_no_barrier"] for row in out} == set(table.summary["bits per sentence"]["why_no_barrier"])
+    assert run_main(main, ["path", "mono-eng", "mono-eng", *arguments]) == 2
+    assert "no length" in capsys.readouterr().err
+
+
+def run_main(main, arguments: list[str]) -> int:
+    try:
+        main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0

@@ -197,7 +197,7 @@ class Evaluator:
 
     def _texts_of(self, checkpoint: Checkpoint, languages: Sequence[str], rows: np.ndarray) -> TokenizedText:
         """The same rows of several languages as one text, language after language."""
-        texts = [self._text(checkpoint, language, rows) for language in languages]
+        texts = [self.text(checkpoint, language, rows) for language in languages]
         return replace(
             texts[0],
             ids=sum((text.ids for text in texts), ()),
@@ -215,7 +215,7 @@ class Evaluator:
         """Which cells have no bits per byte because their tokenizer loses text, and what to say beside the numbers."""
         lossy, notes = set(), {}
         for (name, checkpoint), language in product(scored.items(), languages):
-            text = self._text(checkpoint, language, rows)
+            text = self.text(checkpoint, language, rows)
             tokens, unknown = sum(map(len, text.ids)), sum(text.unknown)
             if unknown or not all(text.lossless):
                 lossy.add((name, language))
@@ -228,7 +228,7 @@ class Evaluator:
             limit = checkpoint.positions
             if limit and (long := sum(len(ids) > limit for ids in text.ids)):
                 notes[f"{limit} {language}"] = f"{long} sentences of {language} are read in windows of {limit} tokens."
-        prefixes = sorted({self._text(c, languages[0], rows).prefix_name for c in scored.values()})
+        prefixes = sorted({self.text(c, languages[0], rows).prefix_name for c in scored.values()})
         notes["prefix"] = f"Each sentence follows {' or '.join(prefixes)}; float32 on {self.device}."
         return lossy, tuple(notes.values())
 
@@ -289,7 +289,7 @@ class Evaluator:
     def _compute(self, model: Model, language: str, rows: np.ndarray) -> Generator[None, None, np.ndarray]:
         if model == UNIGRAM:
             return self._unigram(language, rows)
-        return (yield from self._score(model, self._text(self._scored_by(model), language, rows)))
+        return (yield from self._score(model, self.text(self._scored_by(model), language, rows)))
 
     def _score(self, model: Model, text: TokenizedText) -> Generator[None, None, np.ndarray]:
         """Bits of a text under a checkpoint or a merge, which is put again where another was put between batches."""
@@ -321,7 +321,7 @@ class Evaluator:
                 "column."
             )
         first = self._scored_by(UNIGRAM)
-        return unigram_bits(self._text(first, language, dev).ids, self._text(first, language, rows), first.vocabulary)
+        return unigram_bits(self.text(first, language, dev).ids, self.text(first, language, rows), first.vocabulary)
 
     def put(self, model: Model) -> torch.nn.Module:
         """The network holding a checkpoint's or a merge's weights; they stay until another model is put."""
@@ -367,7 +367,8 @@ class Evaluator:
             self._models[key] = build(config, self.device)
         return self._models[key]
 
-    def _text(self, checkpoint: Checkpoint, language: str, rows: np.ndarray) -> TokenizedText:
+    def text(self, checkpoint: Checkpoint, language: str, rows: np.ndarray) -> TokenizedText:
+        """The given rows of one language in a checkpoint's tokens."""
         key = (checkpoint.digest_of_tokenizer, language, rows.tobytes())
         if key not in self._texts:
             self._texts[key] = tokenize(checkpoint.tokenizer, self.corpus.text(language, rows))

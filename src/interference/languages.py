@@ -14,3 +14,8 @@ def language_name(code: str) -> str:
     """'English (eng)', or the code alone where its name is not known here; a script suffix is kept in the code."""
     name = NAMES.get(code.split("_")[0])
     return f"{name} ({code})" if name else code
+
+
+def direction(code: str) -> str:
+    """'rtl' for languages written from right to left, else 'ltr', as HTML calls them."""
+    return "rtl" if code.split("_")[0] in ("ara", "heb", "fas", "urd") else "ltr"

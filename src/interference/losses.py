@@ -90,19 +90,37 @@ def sentence_bits_steps(
     model: nn.Module, text: TokenizedText, *, limit: int | None = None, batch_tokens: int | None = None
 ) -> Generator[None, None, np.ndarray]:
     """`sentence_bits` one batch at a time: yields after each, and returns the result."""
+    totals = np.zeros(len(text.ids))
+    for pieces, bits in _scored(model, text, limit, batch_tokens):
+        np.add.at(totals, [row for row, *_ in pieces], bits.sum(dim=1).numpy())
+        yield
+    return totals
+
+
+def token_bits(model: nn.Module, text: TokenizedText, *, limit: int | None = None) -> tuple[np.ndarray, ...]:
+    """Bits of each token of each sentence, float64 `[token]`: what `sentence_bits` of the same text is the sum of."""
+    found = tuple(np.zeros(len(ids)) for ids in text.ids)
+    for pieces, bits in _scored(model, text, limit, None):
+        for (row, sequence, start, first), line in zip(pieces, bits.numpy(), strict=True):
+            own = line[start - 1 : len(sequence) - 1]
+            found[row][first : first + len(own)] = own
+    return found
+
+
+def _scored(
+    model: nn.Module, text: TokenizedText, limit: int | None, batch_tokens: int | None
+) -> Iterator[tuple[list[tuple], Float[Tensor, "row position"]]]:
+    """Pieces of sentences in batches, each (sentence, input ids, first scored input, its token), and their bits."""
     device = next(model.parameters()).device
     pieces = [
-        (row, (text.prefix, *ids)[first:end], scored - first)
+        (row, (text.prefix, *ids)[first:end], scored - first, scored - 1)
         for row, ids in enumerate(text.ids)
         for first, scored, end in windows(len(ids), limit or max(len(ids), 1))
     ]
     pieces.sort(key=lambda piece: len(piece[1]))
-    totals = np.zeros(len(text.ids))
     for batch in _batches(pieces, batch_tokens or _BATCH_TOKENS[device.type]):
-        rows, sequences, starts = zip(*batch, strict=True)
-        np.add.at(totals, list(rows), _batch_bits(model, sequences, starts, text.unknown_id, device).numpy())
-        yield
-    return totals
+        _, sequences, starts, _ = zip(*batch, strict=True)
+        yield batch, _batch_bits(model, sequences, starts, text.unknown_id, device)
 
 
 def _batches(pieces: list, batch_tokens: int) -> Iterator[list]:
@@ -123,8 +141,11 @@ def _batch_bits(
     starts: Sequence[int],
     unknown: int | None,
     device: torch.device,
-) -> Float[Tensor, " row"]:
-    """Bits of the tokens of each sequence from its start on; padding is on the right, where no scored token sees it."""
+) -> Float[Tensor, "row position"]:
+    """Bits of the tokens of each sequence from its start on, 0 at the others, whose places are counted from the second.
+
+    Padding is on the right, where no scored token sees it.
+    """
     lengths = torch.tensor([len(s) for s in sequences])
     width = int(lengths.max())
     ids = torch.tensor([[*s, *[0] * (width - len(s))] for s in sequences])
@@ -136,7 +157,7 @@ def _batch_bits(
         nats = torch.where(ids[:, 1:][scored] == unknown, math.log(vocabulary), nats)
     bits = torch.zeros(scored.shape, dtype=torch.float64)
     bits[scored] = nats / math.log(2)
-    return bits.sum(dim=1)
+    return bits
 
 
 def _token_nats(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tensor) -> Float[Tensor, " token"]:

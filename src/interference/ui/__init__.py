@@ -16,6 +16,7 @@ from interference.ui.path import choose_walk, compute_path, draw_path
 from interference.ui.pins import draw_pins, draw_toolbar, rerun_if_asked
 from interference.ui.shell import Bench, ensure_shell, open_bench, run, serve, user_errors
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
+from interference.ui.text import draw_said, draw_sentences
 
 __all__ = [
     "Bench",
@@ -31,6 +32,8 @@ __all__ = [
     "draw_merge",
     "draw_path",
     "draw_pins",
+    "draw_said",
+    "draw_sentences",
     "draw_toolbar",
     "ensure_shell",
     "open_bench",

@@ -69,9 +69,7 @@ def compute_path(bench: Bench, walk: "Walk") -> "PathTable":
 
     present = state.present()
     sentences = present.view.sentences if present else SENTENCES
-    return run_steps(
-        bench, lambda evaluator: path_steps(evaluator, walk, bench.languages, sentences), "Walking", "path"
-    )
+    return run_steps(bench, "path", lambda found: path_steps(found, walk, bench.languages, sentences), "Walking")
 
 
 def draw_path(bench: Bench, table: "PathTable") -> None:

@@ -59,6 +59,7 @@ def build_pages() -> list[Any]:
         st.Page(folder / "merge.py", title="Merge", icon=":material/merge:", default=True),
         st.Page(folder / "path.py", title="Path", icon=":material/route:", url_path="path"),
         st.Page(folder / "suite.py", title="Suite", icon=":material/grid_on:", url_path="suite"),
+        st.Page(folder / "text.py", title="Text", icon=":material/notes:", url_path="text"),
     ]
 
 
@@ -91,13 +92,17 @@ def _frame() -> Any:
 
 
 @contextmanager
-def user_errors() -> Iterator[None]:
-    """Show a user's mistake as a message where it was made, and draw no further; the widgets stay alive."""
+def user_errors(stop: bool = True) -> Iterator[None]:
+    """Show a user's mistake as a message where it was made, and draw no further; the widgets stay alive.
+
+    Without `stop` only what stands inside is left out, and the page goes on.
+    """
     try:
         yield
     except UserError as error:
         st.error(str(error), icon=":material/error:")
-        st.stop()
+        if stop:
+            st.stop()
 
 
 @st.cache_resource(show_spinner=False)
@@ -230,26 +235,32 @@ def compute(
     bench: Bench, request: "Request", title: str, place: "DeltaGenerator | None" = None, slot: str = "page"
 ) -> "LossTable":
     """The loss table of a request."""
-    return run_steps(bench, lambda evaluator: evaluator.table_steps(request), title, slot, place)
+    return run_steps(bench, slot, lambda evaluator: evaluator.table_steps(request), title, place)
 
 
 def run_steps(
     bench: Bench,
+    slot: str,
     steps: "Callable[[Evaluator], Steps[Any]]",
     title: str,
-    slot: str,
     place: "DeltaGenerator | None" = None,
+    glance: Callable[[], None] = lambda: None,
 ) -> Any:
     """Run a job in steps on the engine; the newest of this session and slot wins, whatever page it is from.
 
-    Progress shows in `place`, which is then emptied.
+    Progress shows in `place`, which is then emptied; `glance` is called again and again meanwhile.
     """
     evaluator, engine = device(bench)
     job = engine.submit(session(), slot, lambda job: steps(evaluator))
     place, started = place or st.empty(), time.monotonic()
-    while not wait([job.future], timeout=0.1).done:
-        if time.monotonic() - started > 0.3:
-            place.progress(job.progress, text=f"{title} ({engine.depth()} waiting)" if engine.depth() else title)
+    try:
+        while not wait([job.future], timeout=0.1).done:
+            glance()
+            if time.monotonic() - started > 0.3:
+                place.progress(job.progress, text=f"{title} ({engine.depth()} waiting)" if engine.depth() else title)
+    finally:
+        if not job.future.done():  # this run of the page was ended by another
+            engine.cancel(session(), slot)
     place.empty()
     try:
         return job.future.result()

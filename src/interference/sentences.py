@@ -1,0 +1,176 @@
+"""What a model costs sentence by sentence against another, and token by token inside one sentence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from interference.errors import UserError
+from interference.evaluate import Evaluator, Model
+from interference.generate import scored_by
+from interference.losses import token_bits, tokenize
+from interference.recipe import Recipe
+from interference.steps import Steps, telling
+from interference.tokens import pieces
+
+COLUMNS = ("row", "document", "language", "text", "tokens", "bits", "reference_bits", "cost", "reference")
+TOKEN_COLUMNS = ("position", "token", "id", "text", "bits", "reference_bits", "cost")
+
+
+@dataclass(frozen=True)
+class SentenceTable:
+    """Bits of single sentences under a model and its reference, the largest cost first. `frame` has COLUMNS.
+
+    `row` is the sentence's place in the corpus, from 0; the same in all languages.
+    """
+
+    frame: pd.DataFrame
+    note: str
+    provenance: dict[str, str]
+
+    def sentence(self) -> str:
+        """What is to be seen, in one sentence."""
+        cost = self.frame["cost"]
+        tenth = max(1, len(cost) // 10)
+        total = cost.sum()
+        share = f", {100 * cost.iloc[:tenth].sum() / total:.0f} % of all of it in the worst tenth" if total > 0 else ""
+        return (
+            f"{(cost > 0).sum()} of {len(cost)} sentences cost more bits than under the reference: {cost.mean():+.1f} "
+            f"bits on average, {cost.max():+.1f} at worst{share}."
+        )
+
+
+@dataclass(frozen=True)
+class TokenLine:
+    """One sentence token by token under a model and its reference. `frame` has TOKEN_COLUMNS."""
+
+    frame: pd.DataFrame
+    language: str
+    model: str
+    reference: str
+    provenance: dict[str, str]
+
+    def sentence(self) -> str:
+        """What is to be seen, in one sentence."""
+        bits, reference, cost = (self.frame[name] for name in ("bits", "reference_bits", "cost"))
+        worst = self.frame.iloc[int(cost.argmax())]
+        place = f"'{worst['text'].strip() or worst['token']}' (token {worst['position'] + 1} of {len(cost)})"
+        return (
+            f"{self.model} needs {bits.sum():.1f} bits for this sentence, {self.reference} {reference.sum():.1f}; the "
+            f"largest difference is at {place}: {worst['cost']:+.1f} bits."
+        )
+
+
+def sentence_steps(
+    evaluator: Evaluator,
+    model: Model,
+    languages: Sequence[str],
+    sentences: int | None = None,
+    against: str | None = None,
+) -> Steps[SentenceTable]:
+    """Paired costs of single sentences, a batch at a time: the numbers that the loss table's means are made of.
+
+    The reference is `against`, else the suite's of each language, else the best parent of a merge in it.
+    """
+    evaluator.check_languages(languages)
+    rows, parts = evaluator.corpus.rows(sentences), []
+    for number, language in enumerate(languages):
+        done = number / len(languages)
+        reference = against or evaluator.suite.reference(language)
+        if reference is None:
+            reference = yield from _best_parent(evaluator, model, language, rows, done)
+        bits = []
+        for one in (model, reference):
+            bits.append((yield from telling(done, evaluator.bits_steps(one, language, rows))))
+        parts.append(_frame(evaluator, model, language, rows, *bits).assign(reference=reference))
+        yield (number + 1) / len(languages)
+    frame = pd.concat(parts).sort_values("cost", ascending=False, kind="stable", ignore_index=True)
+    note = f"{len(rows)} of {len(evaluator.corpus.rows(None))} sentences of the test half in each language."
+    return SentenceTable(frame[list(COLUMNS)], note, _provenance(evaluator, model))
+
+
+def _best_parent(evaluator: Evaluator, model: Model, language: str, rows: np.ndarray, done: float) -> Steps[str]:
+    if not isinstance(model, Recipe):
+        raise UserError(
+            f"The suite {evaluator.suite.name} names no reference for {language}. Name a checkpoint to count costs "
+            "from (--against), or give one the role mono and its language in suite.yaml."
+        )
+    totals = {}
+    for parent in model.models:
+        totals[parent] = float((yield from telling(done, evaluator.bits_steps(parent, language, rows))).sum())
+    return min(totals, key=lambda parent: totals[parent])
+
+
+def _frame(
+    evaluator: Evaluator, model: Model, language: str, rows: np.ndarray, bits: np.ndarray, reference: np.ndarray
+) -> pd.DataFrame:
+    corpus = evaluator.corpus
+    text = evaluator.text(scored_by(evaluator.suite, model), language, rows)
+    return pd.DataFrame(
+        {
+            "row": rows,
+            "document": [corpus.documents[row] for row in rows],
+            "language": language,
+            "text": corpus.text(language, rows),
+            "tokens": [len(ids) for ids in text.ids],
+            "bits": bits,
+            "reference_bits": reference,
+            "cost": bits - reference,
+        }
+    )
+
+
+def _provenance(evaluator: Evaluator, model: Model) -> dict[str, str]:
+    recipe = {"recipe": model.to_yaml()} if isinstance(model, Recipe) else {"model": model}
+    return evaluator.provenance([scored_by(evaluator.suite, model).name]) | recipe
+
+
+def choose(
+    frame: pd.DataFrame,
+    languages: Sequence[str] = (),
+    documents: Sequence[str] = (),
+    tokens: tuple[int, int] | None = None,
+    text: str = "",
+) -> pd.DataFrame:
+    """The rows of a sentence table in these languages and documents (none named: all), of so many tokens, holding a
+    text in any case."""
+    low, high = tokens or (0, frame["tokens"].max())
+    kept = frame["tokens"].between(low, high) & frame["text"].str.casefold().str.contains(text.casefold(), regex=False)
+    for column, wanted in (("language", languages), ("document", documents)):
+        if len(wanted):
+            kept &= frame[column].isin(list(wanted))
+    return frame[kept]
+
+
+def token_line_steps(
+    evaluator: Evaluator, model: Model, name: str, reference: str, language: str, row: int
+) -> Steps[TokenLine]:
+    """One sentence of the corpus token by token. Raises UserError where the two have different tokenizers."""
+    evaluator.check_languages([language])
+    own, other = scored_by(evaluator.suite, model), evaluator.suite[reference]
+    if own.digest_of_tokenizer != other.digest_of_tokenizer:
+        raise UserError(
+            f"{own.name} and {reference} have different tokenizers, so their tokens can't be laid side by side. Choose "
+            "a reference with the same tokenizer."
+        )
+    text, bits = tokenize(own.tokenizer, evaluator.corpus.text(language, [row])), []
+    for one, called, checkpoint in ((model, name, own), (reference, reference, other)):
+        bits.append(token_bits(evaluator.put(one), text, limit=checkpoint.positions)[0])
+        if not np.isfinite(bits[-1]).all():
+            raise UserError(f"{called} gives losses that are not finite; its weights overflow.")
+        yield len(bits) / 2
+    frame = pd.DataFrame(
+        {
+            "position": range(len(text.ids[0])),
+            "token": own.tokenizer.convert_ids_to_tokens(list(text.ids[0])),
+            "id": text.ids[0],
+            "text": pieces(own.tokenizer, text.ids[0]),
+            "bits": bits[0],
+            "reference_bits": bits[1],
+            "cost": bits[0] - bits[1],
+        },
+        columns=list(TOKEN_COLUMNS),
+    )
+    where = {"language": language, "row": str(row), "reference": reference}
+    return TokenLine(frame, language, name, reference, _provenance(evaluator, model) | where)
