@@ -97,8 +97,9 @@ def test_moving_a_slider_changes_the_figure(own_suite):
     assert figures(app) == before
 
 
-def test_a_moving_slider_shows_a_preview_and_the_full_result_follows_at_rest(own_suite):
-    app = open_page()
+def test_a_moving_slider_shows_a_preview_and_the_full_result_follows_at_rest(own_suite, monkeypatch):
+    monkeypatch.setattr("interference.evaluate._GLIMPSE_SECONDS", 0)  # as few sentences as on a slow machine
+    app = open_page(sentences="11")
     send(app, values=[0.813, 0.2], moving=True)
     assert "preview from" in live_plots(app)[0]["figure"]
     assert not live_plots(app)[0]["pending"], "nothing is computed for a position that is only passed"
@@ -190,7 +191,7 @@ def test_a_link_reopens_the_view_with_its_pins(own_suite):
     app = open_page()
     button(app, "Pin").click().run()
     app.multiselect(key="languages").set_value(["deu"]).run()
-    settled(send(app, values=[0.25, 0.75], locked=[True, False], normalise=False))
+    settled(send(app, values=[0.25, 0.75], locked=[True, False], normalise=False)).run()
     other = open_page(view=link_of(app))
     assert figures(other)[0] == figures(app)[0]
     assert panel(other)["state"] == panel(app)["state"]
@@ -218,7 +219,7 @@ def test_a_link_to_what_this_suite_lacks_shows_what_can_be_shown(own_suite):
     assert not app.error
     assert app.multiselect(key="languages").value == ["deu"]
     assert app.multiselect(key="parents").value == ["mono-eng"]
-    assert "at least" in app.info[0].value or len(figures(app)) == 1
+    assert len(figures(app)) == 1
 
 
 def test_the_guide_sets_the_bench_step_by_step(own_suite):

@@ -23,7 +23,7 @@ def path(
     corpus: CorpusOption = None,
     language: Annotated[
         list[str] | None,
-        typer.Option("--language", help="A language of the corpus; may be repeated. All unless given."),
+        typer.Option("--language", help="A language of the corpus, all unless given. May be repeated."),
     ] = None,
     points: Annotated[int, typer.Option(help="Merges scored along the path, both ends included.")] = 11,
     method: Annotated[str, typer.Option(help="linear or slerp.")] = "linear",
