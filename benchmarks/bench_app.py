@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from measuring import report
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 ROUNDS, RERUNS = 3, 20
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
 LIMIT = 120_000  # milliseconds
-FIGURE = ".js-plotly-plot .main-svg"
+FIGURE = ".live-plot .main-svg, .js-plotly-plot .main-svg"
 
 
 @contextmanager
@@ -122,12 +122,17 @@ def serve(log: Path, arguments: list[str]) -> None:
     main(arguments)
 
 
-def measure() -> None:
+def browser_of(playwright: Playwright) -> Browser:
+    """The browser that `make bench` found or installed."""
     path = os.environ.get("INTERFERENCE_BROWSER") or shutil.which("google-chrome") or shutil.which("chromium")
     if not path:
         sys.exit("No Chrome or Chromium found: set INTERFERENCE_BROWSER to its path, or run `make bench`.")
+    return playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+
+
+def measure() -> None:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = browser_of(playwright)
         starts = [time_start(browser) for _ in range(ROUNDS + 1)][1:]
         spent = time_reruns(browser)
         browser.close()

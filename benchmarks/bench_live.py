@@ -1,0 +1,211 @@
+"""Dragging a coefficient in a real Chromium: ten parents, ten languages, the built-in suite."""
+
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench_app import LIMIT, browser_of, served, visit
+from measuring import report
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROUNDS, MOVES, DRAG_SECONDS = 30, 500, 1.0
+LISTEN = """() => {
+  const plot = document.querySelector('.live-plot');
+  window.drawn = []; window.thumbs = []; window.reacts = [];
+  plot.on('plotly_afterplot', () => requestAnimationFrame(() => window.drawn.push(
+    [performance.now(), !plot.layout.title.text.includes('preview'), plot.layout.title.text])));
+  const react = Plotly.react;
+  Plotly.react = async (...rest) => {
+    const start = performance.now();
+    const found = await react(...rest);
+    window.reacts.push(performance.now() - start);
+    return found;
+  };
+  const panel = [...document.querySelectorAll('*')].find((e) => e.shadowRoot?.querySelector('.panel')).shadowRoot;
+  let moved = 0;
+  panel.addEventListener('pointermove', (event) => { moved = event.timeStamp; }, true);
+  panel.addEventListener('input', () => {
+    const from = moved;
+    requestAnimationFrame(() => { if (from) window.thumbs.push(performance.now() - from); });
+  }, true);
+}"""
+
+
+class Bench:
+    """A page on the dashboard, its figure drawn and its panel listened to."""
+
+    def __init__(self, browser: Browser, address: str, log: Path):
+        self.page: Page = browser.new_page(viewport={"width": 1440, "height": 900})
+        self.log = log
+        visit(self.page, address)
+        self.rest()
+        self.page.evaluate(LISTEN)
+        box = self.page.get_by_role("slider").nth(2).bounding_box()
+        assert box
+        self.left, self.width, self.y = box["x"] + 8, box["width"] - 16, box["y"] + box["height"] / 2
+        self.place = 0.1
+
+    def rest(self) -> None:
+        self.page.wait_for_function("document.querySelector('.live-plot')?.dataset.pending === 'false'", timeout=LIMIT)
+
+    def to(self, place: float) -> None:
+        self.page.mouse.move(self.left + self.width * place, self.y)
+
+    def drag(self, place: float, seconds: float = DRAG_SECONDS) -> dict[str, float]:
+        """Drag the third slider to a place; milliseconds of each part of what follows."""
+        page, start = self.page, self.place
+        self.to(start)
+        page.mouse.down()
+        page.evaluate("() => { drawn.length = thumbs.length = reacts.length = 0; }")
+        began = time.perf_counter()
+        while (spent := time.perf_counter() - began) < seconds:
+            self.to(start + (place - start) * spent / seconds)
+            time.sleep(0.01)
+        moving = page.evaluate("drawn.length")
+        self.to(place)
+        before = len(self.log.read_text().splitlines())
+        released = page.evaluate("performance.now()")
+        page.mouse.up()
+        page.wait_for_function("(t) => drawn.some(([at, full]) => at > t && full)", arg=released, timeout=LIMIT)
+        drawn = [(at - released, full) for at, full, _ in page.evaluate("drawn") if at > released]
+        parts = [line.split() for line in self.log.read_text().splitlines()[before:]]
+        self.place = place
+        sums = {kind: sum(float(s) for k, s in parts if k == kind) * 1e3 for kind in ("merge", "score", "script")}
+        return {
+            "figure updates a second while dragging": moving / (time.perf_counter() - began) if seconds else 0.0,
+            "pointer to thumb, ms": statistics.median(page.evaluate("thumbs") or [0.0]),
+            "release to first figure, ms": drawn[0][0],
+            "release to full figure, ms": next(at for at, full in drawn if full),
+            "of which merging, ms": sums["merge"],
+            "of which scoring, ms": sums["score"],
+            "of which the page's script, ms": sums["script"],
+            "drawing one figure, ms": statistics.median(page.evaluate("reacts") or [0.0]),
+        }
+
+
+@contextmanager
+def opened(browser: Browser) -> Iterator[tuple[str, Path]]:
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "seconds")
+        log.touch()
+        with served(sys.executable, __file__, "serve", str(log)) as address:
+            yield address, log
+
+
+def measure(browser: Browser) -> list[tuple[str, str, str]]:
+    rng = random.Random(0)
+    with opened(browser) as (address, log):
+        bench = Bench(browser, address, log)
+        alone = [bench.drag(rng.uniform(0.05, 0.95)) for _ in range(ROUNDS)]
+        seen = back(bench)
+        busy = Bench(browser, address, log)
+        beside = []
+        for _ in range(ROUNDS // 3):
+            busy.page.get_by_label("Sentences per language").fill(str(rng.randrange(400, 500)))
+            busy.page.keyboard.press("Enter")
+            beside.append(bench.drag(rng.uniform(0.05, 0.95)))
+        busy.page.close()
+        grown = memory_of(bench, log)
+    rows = [(name, *spread([one[name] for one in alone])) for name in alone[0]]
+    both = ("figure updates a second while dragging", "release to first figure, ms", "release to full figure, ms")
+    rows += [(f"beside a full evaluation: {name}", *spread([one[name] for one in beside])) for name in both]
+    rows += [("back at a place seen before, ms", *spread(seen)), (f"memory after {MOVES} moves, MiB more", grown, "")]
+    return rows
+
+
+def spread(values: list[float]) -> tuple[str, str]:
+    ordered = sorted(values)
+    return f"{statistics.median(ordered):.1f}", f"{ordered[int(0.95 * (len(ordered) - 1))]:.1f}"
+
+
+def back(bench: Bench) -> list[float]:
+    """Milliseconds from Undo to the figure of a place whose full result is known."""
+    found = []
+    for _ in range(10):
+        now = bench.page.evaluate("() => { drawn.length = 0; return performance.now(); }")
+        bench.page.get_by_role("button", name="Undo").click()
+        bench.page.wait_for_function("drawn.length > 0", timeout=LIMIT)
+        found.append(bench.page.evaluate("drawn[0][0]") - now)
+        bench.page.wait_for_timeout(600)
+    return found
+
+
+def memory_of(bench: Bench, log: Path) -> str:
+    """How much the server's resident memory grew over many moves, after as many to warm up."""
+    pid = int(log.with_name("pid").read_text())
+
+    def resident() -> float:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+
+    rng, before = random.Random(1), 0.0
+    bench.page.get_by_role("slider").nth(2).focus()
+    for number in range(2 * MOVES):
+        if number == MOVES:
+            before = resident()
+        bench.page.keyboard.press(rng.choice(("ArrowLeft", "ArrowRight")))
+        bench.page.wait_for_timeout(20)
+    bench.page.wait_for_timeout(2000)
+    bench.rest()
+    return f"{resident() - before:.0f}"
+
+
+def serve(log: Path, arguments: list[str]) -> None:
+    """The dashboard, writing what merging, scoring and every run of its script take."""
+    from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
+
+    from interference import evaluate
+    from interference.__main__ import main
+
+    log.with_name("pid").write_text(str(os.getpid()))
+
+    def note(kind: str, start: float) -> None:
+        with log.open("a") as handle:
+            handle.write(f"{kind} {time.perf_counter() - start}\n")
+
+    merge_network, score, run = evaluate.merge_network, evaluate.Evaluator._score, ScriptRunner._run_script
+
+    def merging(*rest):  # type: ignore[no-untyped-def]
+        start = time.perf_counter()
+        try:
+            return merge_network(*rest)
+        finally:
+            note("merge", start)
+
+    def scoring(self, *rest):  # type: ignore[no-untyped-def]
+        steps = score(self, *rest)
+        while True:
+            start = time.perf_counter()
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+            note("score", start)
+            yield
+
+    def running(self, *rest):  # type: ignore[no-untyped-def]
+        start = time.perf_counter()
+        try:
+            run(self, *rest)
+        finally:
+            note("script", start)
+
+    evaluate.merge_network = merging
+    evaluate.Evaluator._score = scoring  # type: ignore[method-assign]
+    ScriptRunner._run_script = running  # type: ignore[method-assign]
+    main(arguments)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["serve"]:
+        serve(Path(sys.argv[2]), sys.argv[3:])
+    else:
+        with sync_playwright() as playwright:
+            rows = measure(browser_of(playwright))
+        report(f"Dragging one of ten coefficients in Chromium, {ROUNDS} times", ("", "median", "95th percentile"), rows)
