@@ -1,4 +1,4 @@
-"""Three journeys through the dashboard in a real Chromium, each leaving screenshots in test-results/."""
+"""Journeys through the dashboard in a real Chromium, each leaving screenshots in test-results/."""
 
 import os
 import re
@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import torch
 from playwright.sync_api import Browser, FloatRect, Locator, Page, expect, sync_playwright
+
+from interference.evaluate import Evaluator, Request
+from interference.recipe import Recipe
+from interference.store import Store
+from interference.suite import open_suite
 
 pytestmark = pytest.mark.browser
 
@@ -110,8 +116,56 @@ def shoot(page: Page, name: str) -> None:
 
 
 def wait_for_figure(page: Page) -> None:
-    page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=WAIT)
+    """Until a figure is there and, on the Merge page, nothing in it is a preview any more."""
+    page.locator(".live-plot .main-svg, .js-plotly-plot .main-svg").first.wait_for(timeout=WAIT)
+    page.wait_for_function("document.querySelector('.live-plot')?.dataset.pending !== 'true'", timeout=WAIT)
     expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def shown(page: Page) -> dict[str, float]:
+    """The merge's bits by language, as the figure draws them."""
+    return page.evaluate(
+        """() => { const found = document.querySelector('.live-plot')._fullData.find((t) => t.name === 'the merge');
+                   return Object.fromEntries(found.y.map((name, i) => [name.match(/\\((.*)\\)/)[1], found.x[i]])); }"""
+    )
+
+
+def measured(weights: dict[str, float], folder: Path, sentences: int = 150) -> dict[str, float]:
+    """The same by the library alone, of a linear merge of the built-in monos."""
+    evaluator = Evaluator(open_suite(), Store(folder, {}), torch.device("cpu"))
+    names = tuple(c.name for c in evaluator.suite.with_role("mono"))
+    recipe = Recipe("linear", names, tuple(weights.get(name, 0.1) for name in names))
+    frame = evaluator.table(Request((("merge", recipe),), evaluator.corpus.languages, sentences)).frame
+    return dict(zip(frame["language"], frame["bits_per_sentence"], strict=True))
+
+
+def slider(page: Page, parent: str) -> Locator:
+    return page.get_by_role("slider", name=f"{parent}: coefficient")
+
+
+def drag(page: Page, parent: str, to: float, release: bool = True) -> None:
+    """Move the thumb of a parent from where it stands to a value."""
+    thumb = slider(page, parent)
+    box, value = box_of(thumb), float(thumb.input_value())
+    left, width, y = box["x"] + 8, box["width"] - 16, box["y"] + box["height"] / 2
+    page.mouse.move(left + width * value, y)
+    page.mouse.down()
+    for step in range(1, 11):
+        page.mouse.move(left + width * (value + (to - value) * step / 10), y)
+        page.wait_for_timeout(40)
+    if release:
+        page.mouse.up()
+
+
+@contextmanager
+def quiet(page: Page) -> Iterator[None]:
+    """Nothing in the browser's console, and no request to anywhere else, while this lasts."""
+    heard: list[str] = []
+    page.on("console", lambda message: heard.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    page.on("requestfailed", lambda request: heard.append(f"{request.url} failed"))
+    yield
+    assert not heard
 
 
 def merge_sentence(page: Page) -> Locator:
@@ -127,7 +181,7 @@ def test_first_visit(browser, tmp_path):
             shoot(page, "suite")
         with opened(browser, address) as page:
             wait_for_figure(page)
-            sliders = page.get_by_test_id("stSlider")
+            sliders = page.get_by_role("slider", name="mono-")
             expect(sliders).to_have_count(10)
             boxes = [box_of(sliders.nth(i)) for i in range(10)]
             assert all(box["y"] >= 0 and box["y"] + box["height"] <= 900 for box in boxes), "ten sliders need scrolling"
@@ -148,23 +202,105 @@ def test_first_visit(browser, tmp_path):
                 assert overflow <= 0, f"the page is {overflow} px too wide at {width}"
 
 
-def test_moving_a_slider(browser, tmp_path):
-    """Released at another value, the slider redraws the losses; Only gives the favoured language its expert back."""
+def test_dragging_a_coefficient(browser, tmp_path):
+    """A preview while the thumb moves, the library's own numbers at rest, with the mouse and with keys; then a pin,
+    undo, and the link in a fresh browser."""
+    with served(tmp_path / "app") as address, opened(browser, address) as page:
+        wait_for_figure(page)
+        with quiet(page):
+            drag(page, "mono-deu", 0.8, release=False)
+            expect(page.locator(".live-plot")).to_contain_text("preview", timeout=WAIT)
+            shoot(page, "dragging")
+            page.mouse.up()
+            expect(page.locator(".live-plot")).not_to_contain_text("preview", timeout=WAIT)
+            wait_for_figure(page)
+            value = float(slider(page, "mono-deu").input_value())
+            assert value == pytest.approx(0.8, abs=0.02)
+            assert shown(page) == pytest.approx(measured({"mono-deu": value}, tmp_path / "a"), rel=1e-4)
+            page.get_by_role("button", name="Pin").click()
+            expect(page.get_by_role("heading", name="Pins (1)")).to_be_visible(timeout=WAIT)
+            slider(page, "mono-eng").focus()
+            for _ in range(30):
+                page.keyboard.press("ArrowRight")
+            assert slider(page, "mono-eng").input_value() == "0.4", "a key was lost"
+            expect(merge_sentence(page)).not_to_have_text("", timeout=WAIT)
+            page.wait_for_timeout(600)
+            wait_for_figure(page)
+            expected = measured({"mono-deu": value, "mono-eng": 0.4}, tmp_path / "b")
+            assert shown(page) == pytest.approx(expected, rel=1e-4)
+            shoot(page, "pinned")
+        page.get_by_role("button", name="Link").click()
+        link = page.locator("code", has_text="?view=").inner_text()
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Undo").click()
+        expect(slider(page, "mono-eng")).to_have_value("0.1", timeout=WAIT)
+        page.locator("h1").click()
+        page.keyboard.press("Control+y")
+        expect(slider(page, "mono-eng")).to_have_value("0.4", timeout=WAIT)
+        with opened(browser, link, scheme="dark") as other:
+            wait_for_figure(other)
+            expect(slider(other, "mono-eng")).to_have_value("0.4")
+            expect(other.get_by_role("heading", name="Pins (1)")).to_be_visible(timeout=WAIT)
+            assert shown(other) == pytest.approx(expected, rel=1e-4)
+            shoot(other, "link_opened_dark")
+
+
+def test_typed_muted_shared(browser, tmp_path):
+    """A comma is a point, nonsense keeps the old value, mute and share do what they say."""
     with served(tmp_path) as address, opened(browser, address) as page:
         wait_for_figure(page)
-        before = merge_sentence(page).inner_text()
-        handle = page.get_by_role("slider", name="mono-deu")
-        box = box_of(page.get_by_test_id("stSlider").filter(has_text="mono-deu"))
-        thumb = box_of(handle.locator("xpath=.."))
-        page.mouse.move(thumb["x"] + thumb["width"] / 2, thumb["y"] + thumb["height"] / 2)
-        page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] * 0.9, thumb["y"] + thumb["height"] / 2, steps=8)
-        page.mouse.up()
-        expect(merge_sentence(page)).not_to_have_text(before, timeout=WAIT)
-        shoot(page, "slider_moved")
-        page.get_by_role("button", name="Only").click()
-        expect(merge_sentence(page)).to_contain_text("9 of 10", timeout=WAIT)
-        shoot(page, "only_english")
+        entry = page.get_by_role("textbox", name="mono-eng: coefficient, typed")
+        entry.fill("0,35")
+        entry.press("Enter")
+        expect(slider(page, "mono-eng")).to_have_value("0.35")
+        for wrong in ("many", "7", ""):
+            entry.fill(wrong)
+            entry.press("Enter")
+            expect(page.get_by_role("alert").filter(has_text="is no number from 0 to 1")).to_be_visible()
+            expect(slider(page, "mono-eng")).to_have_value("0.35")
+        shoot(page, "typed_wrong")
+        page.get_by_role("button", name="mute mono-zho").click()
+        page.get_by_role("button", name="Share").click()
+        page.get_by_role("button", name="lock mono-nld").click()
+        drag(page, "mono-eng", 0.75)
+        values = [float(page.get_by_role("slider", name="mono-").nth(i).input_value()) for i in range(10)]
+        assert (values[1], values[9]) == (0.1, 0.1), "locked and muted ones stay"
+        assert sum(values) == pytest.approx(1.25, abs=0.05), "the sum stays"
+        assert values[2:9] == pytest.approx([values[2]] * 7, abs=0.011)
+
+
+def test_two_browsers_and_one_that_goes_away(browser, tmp_path):
+    """Two sessions with different recipes see their own numbers only, while a third leaves in the middle of a drag."""
+    with served(tmp_path / "app") as address, opened(browser, address) as one, opened(browser, address) as two:
+        wait_for_figure(one)
+        wait_for_figure(two)
+        with opened(browser, address) as gone:
+            wait_for_figure(gone)
+            drag(gone, "mono-rus", 0.9, release=False)
+        for parent, page, other in (("mono-eng", one, two), ("mono-tur", two, one)):
+            drag(page, parent, 0.7)
+            drag(other, "mono-ita" if other is one else "mono-spa", 0.5)
+        for page in (one, two):
+            page.wait_for_timeout(500)
+            wait_for_figure(page)
+        for number, page in enumerate((one, two)):
+            values = {f"mono-{code}": 0.1 for code in ("eng", "tur", "ita", "spa")}
+            values = {name: float(slider(page, name).input_value()) for name in values}
+            assert shown(page) == pytest.approx(measured(values, tmp_path / str(number)), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["path", "text"])
+def test_other_pages(browser, tmp_path, name):
+    """They answer a deep link on a fresh server and fit narrow screens."""
+    views: tuple[tuple[int, Scheme], ...] = ((1440, "light"), (800, "dark"))
+    with served(tmp_path) as address:
+        for width, scheme in views:
+            with opened(browser, f"{address}/{name}", width, 900, scheme) as page:
+                page.get_by_role("button", name="CSV").first.wait_for(timeout=WAIT)
+                expect(page.get_by_test_id("stException")).to_have_count(0)
+                shoot(page, f"{name}_{width}_{scheme}")
+                overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+                assert overflow <= 0, f"the page is {overflow} px too wide at {width}"
 
 
 def test_own_suite(browser, tmp_path, suite_folder):
@@ -175,7 +311,7 @@ def test_own_suite(browser, tmp_path, suite_folder):
         opened(browser, f"{address}/suite") as other,
     ):
         wait_for_figure(page)
-        expect(page.get_by_test_id("stSlider")).to_have_count(2)
+        expect(page.get_by_role("slider", name="mono-")).to_have_count(2)
         shoot(page, "own_suite")
         field = page.get_by_label("Suite", exact=True)
         field.fill("/no/such/suite")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from interference.suite import Suite
     from interference.tables import LossTable
 
-EXPORT = {"toImageButtonOptions": {"format": "svg", "scale": 2}, "displaylogo": False}
+EXPORT = {"toImageButtonOptions": {"format": "svg", "scale": 2}, "displaylogo": False, "showSendToCloud": False}
 
 
 @dataclass(frozen=True)

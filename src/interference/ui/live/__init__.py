@@ -1,5 +1,6 @@
 """The two live parts of a page: the panel of coefficients, and a figure that changes in place."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from interference.bench import Faders
 
 _HERE = Path(__file__).parent
+_runs = itertools.count()
 _TICK_MS = 120  # between a figure that is not complete and the next look at it
 
 
@@ -104,6 +106,6 @@ def live_plot(
     source = f"/{base}/app/static/plotly.min.js?{plotly.__version__}".replace("//", "/")
     data = {
         "figure": figure.to_json(), "height": height, "alt": alt, "pending": pending, "tick": _TICK_MS, "name": name,
-        "source": source,
+        "source": source, "run": next(_runs),
     }  # fmt: skip
     _PLOT(key=key, data=data, height=height, on_tick_change=lambda: None, on_click_change=lambda: None)

@@ -53,7 +53,8 @@ async function draw(Plotly, place, s, trigger) {
   if (data.pending) s.timer = setTimeout(() => ask(s, trigger), data.tick);
 }
 
-// While more is on its way the page is run again; not for a tab that nobody looks at.
+// While more is on its way the page is run again; not for a tab that nobody looks at. Every run has a number of its
+// own, or one that found nothing new would be the last.
 function ask(s, trigger) {
   if (document.hidden) document.addEventListener("visibilitychange", () => ask(s, trigger), { once: true });
   else trigger("tick", Date.now());
@@ -92,6 +93,7 @@ function configured(Plotly, data, theme) {
   });
   return {
     displaylogo: false,
+    showSendToCloud: false,
     modeBarButtonsToRemove: ["toImage", "lasso2d", "select2d"],
     modeBarButtonsToAdd: [save("svg"), save("png")],
   };
