@@ -42,25 +42,29 @@ def settled(app: AppTest) -> AppTest:
 
 
 def live_plots(app: AppTest) -> list[dict]:
-    parts = app.get("bidi_component")
-    return [json.loads(part.proto.json) for part in parts if part.proto.component_name == "interference.plot"]
+    return [json.loads(data) for data in _sent(app, "interference.live_plot")]
+
+
+def _sent(app: AppTest, component: str) -> list[bytes | str]:
+    """What each component of a kind was given."""
+    parts = [part.proto for part in app.get("bidi_component") if part.proto.component_name == component]
+    return [part.bytes or part.json for part in parts]
 
 
 def figures(app: AppTest) -> list[str]:
-    live = [plot["figure"] for plot in live_plots(settled(app))]
+    live = [json.dumps(plot["figure"], ensure_ascii=False) for plot in live_plots(settled(app))]
     return live + [chart.proto.spec for chart in app.get("plotly_chart")]
 
 
 def panel(app: AppTest) -> dict:
     """What the panel of coefficients is set to."""
-    parts = app.get("bidi_component")
-    return json.loads(next(p.proto.json for p in parts if p.proto.component_name == "interference.panel"))
+    return json.loads(_sent(app, "interference.coefficient_panel")[0])
 
 
 def send(app: AppTest, key: str = "panel tensors 2", **changes) -> AppTest:
     """The panel as a browser reports it after these changes."""
     shown = panel(app)
-    value = shown["state"] | {"version": shown["version"], "moving": False} | changes
+    value = shown["state"] | {"version": shown["version"], "moving": False, "seq": 0} | changes
     app.session_state[key] = {"value": value}
     return app.run()
 
@@ -101,7 +105,7 @@ def test_a_moving_slider_shows_a_preview_and_the_full_result_follows_at_rest(own
     monkeypatch.setattr("interference.evaluate._GLIMPSE_SECONDS", 0)  # as few sentences as on a slow machine
     app = open_page(sentences="11")
     send(app, values=[0.813, 0.2], moving=True)
-    assert "preview from" in live_plots(app)[0]["figure"]
+    assert "preview from" in live_plots(app)[0]["figure"]["layout"]["title"]["text"]
     assert not live_plots(app)[0]["pending"], "nothing is computed for a position that is only passed"
     send(app, values=[0.813, 0.2])
     assert "preview" not in figures(app)[0]
@@ -120,10 +124,10 @@ def test_presets_set_every_slider(own_suite):
     "value",
     [
         None, 3, "x", {}, {"values": [1, 2]},
-        {"values": [9.0, 0.5], "locked": [False] * 2, "muted": [False] * 2, "version": 1},
-        {"values": [float("nan"), 0.5], "locked": [False] * 2, "muted": [False] * 2, "version": 1},
-        {"values": [0.1, 0.2, 0.3], "locked": [False] * 3, "muted": [False] * 3, "version": 1},
-        {"values": [0.1, 0.2], "locked": [False] * 2, "muted": [False] * 2, "version": 7},
+        {"values": [9.0, 0.5], "lock": [False] * 2, "mute": [False] * 2, "version": 1},
+        {"values": [float("nan"), 0.5], "lock": [False] * 2, "mute": [False] * 2, "version": 1},
+        {"values": [0.1, 0.2, 0.3], "lock": [False] * 3, "mute": [False] * 3, "version": 1},
+        {"values": [0.1, 0.2], "lock": [False] * 2, "mute": [False] * 2, "version": 7},
     ],
 )  # fmt: skip
 def test_what_no_panel_can_send_is_not_taken(own_suite, value):
@@ -137,12 +141,12 @@ def test_what_no_panel_can_send_is_not_taken(own_suite, value):
 
 def test_mute_and_solo_count_in_the_merge_and_keep_the_values(own_suite):
     app = open_page()
-    send(app, muted=[False, True])
+    send(app, mute=[False, True])
     muted = figures(app)
     assert panel(app)["state"]["values"] == [0.5, 0.5]
-    send(app, muted=[False, False], solo=0)
+    send(app, mute=[False, False], solo=0)
     assert figures(app) == muted
-    send(app, muted=[False, False], solo=None)
+    send(app, mute=[False, False], solo=None)
     assert figures(app) != muted
 
 
@@ -191,7 +195,7 @@ def test_a_link_reopens_the_view_with_its_pins(own_suite):
     app = open_page()
     button(app, "Pin").click().run()
     app.multiselect(key="languages").set_value(["deu"]).run()
-    settled(send(app, values=[0.25, 0.75], locked=[True, False], normalise=False)).run()
+    settled(send(app, values=[0.25, 0.75], lock=[True, False], normalise=False)).run()
     other = open_page(view=link_of(app))
     assert figures(other)[0] == figures(app)[0]
     assert panel(other)["state"] == panel(app)["state"]

@@ -1,9 +1,6 @@
 """The command line: the same functions and tables as the pages."""
 
-import filecmp
-import importlib.util
 import os
-import shutil
 import sys
 import threading
 from itertools import islice
@@ -53,7 +50,9 @@ def run_app(
         "FOLDER": Path.cwd(),
     }
     os.environ |= {f"INTERFERENCE_{name}": str(value) for name, value in settings.items() if value}
-    os.chdir(_app_folder())  # streamlit takes its settings from the folder it starts in
+    packaged, checkout = Path(__file__).parent / "app", Path(__file__).parents[2]
+    folder = packaged if (packaged / "app.py").is_file() else checkout
+    os.chdir(folder)  # streamlit takes its settings from the folder it starts in
     headless = "false" if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin") else "true"
     # Threads that spin while they wait for work stall each other tenfold beside a browser on the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -62,37 +61,6 @@ def run_app(
 
     options = [f"--server.port={port}", f"--server.headless={headless}"]
     sys.exit(ui.serve(options))
-
-
-def _app_folder() -> Path:
-    """The folder of app.py with Plotly's script in its static folder; a copy of it where that can't be written."""
-    from interference.store import default_folder
-
-    packaged, checkout = Path(__file__).parent / "app", Path(__file__).parents[2]
-    folder = packaged if (packaged / "app.py").is_file() else checkout
-    try:
-        _copy_plotly(folder / "static")
-    except OSError:
-        copy = default_folder() / "app"
-        for name in ("pages", ".streamlit"):
-            shutil.copytree(folder / name, copy / name, dirs_exist_ok=True)
-        shutil.copy2(folder / "app.py", copy)
-        _copy_plotly(copy / "static")
-        return copy
-    return folder
-
-
-def _copy_plotly(folder: Path) -> None:
-    """Put the installed Plotly's script into a folder that the browser can load it from, unless it is there."""
-    spec = importlib.util.find_spec("plotly")
-    assert spec
-    assert spec.origin
-    source, target = Path(spec.origin).parent / "package_data/plotly.min.js", folder / "plotly.min.js"
-    folder.mkdir(parents=True, exist_ok=True)
-    if not target.is_file() or not filecmp.cmp(source, target):
-        part = target.with_suffix(f".{os.getpid()}")
-        shutil.copy2(source, part)
-        part.replace(target)
 
 
 def _preload() -> None:

@@ -10,7 +10,17 @@ from interference.ui.live import coefficient_panel, live_plot
 from interference.ui.shell import Bench
 from interference.ui.take import draw_take_away
 from interference.ui.watch import Watched, watch
-from interference.ui.widgets import faders, faders_of, keep_faders, keep_valid, keep_within, parents_key, write_view
+from interference.ui.widgets import (
+    faders,
+    faders_of,
+    keep_faders,
+    keep_valid,
+    keep_within,
+    panel_key,
+    parents_key,
+    set_faders,
+    write_view,
+)
 
 if TYPE_CHECKING:
     from interference.bench import Faders, View
@@ -210,6 +220,7 @@ def choose_recipe(bench: Bench, setup: Setup) -> Chosen | None:
 
 
 def _choose_faders(bench: Bench, method: "Method", parents: tuple[str, ...]) -> "tuple[Faders, bool]":
+    from interference.bench import Faders
     from interference.languages import language_name
     from interference.recipe import Recipe
 
@@ -218,20 +229,23 @@ def _choose_faders(bench: Bench, method: "Method", parents: tuple[str, ...]) -> 
     if before is None:
         equal = (round(1 / len(parents), 2),) * len(parents)
         before = faders_of(Recipe(method.name, parents, equal, base="@zero" if method.needs_base else None))
+        set_faders(method, parents, before)
     _draw_presets(method, parents, before)
     languages = [bench.suite[parent].language for parent in parents]
     panel = coefficient_panel(
         parents,
-        before,
+        before.values,
         low=low,
         high=high,
-        step=0.01,
-        languages=[language_name(language) if language else "" for language in languages],
-        key=f"panel {method.takes} {len(parents)}",
+        names=[language_name(language) if language else "" for language in languages],
+        label="Coefficients",
+        help="What each parent is multiplied with.",
+        key=panel_key(method, parents),
         throttle_ms=_THROTTLE_MS,
     )
-    keep_faders(method, parents, panel.faders)
-    return panel.faders, panel.moving
+    now = Faders(panel.values, panel.locked, panel.muted, panel.solo, panel.normalise, panel.share)
+    keep_faders(method, parents, now)
+    return now, panel.moving
 
 
 def _draw_presets(method: "Method", parents: tuple[str, ...], before: "Faders") -> None:
@@ -248,7 +262,7 @@ def _draw_presets(method: "Method", parents: tuple[str, ...], before: "Faders") 
         for label, (values, caption) in presets(parents, one).items():
             no = (False,) * len(parents)
             chosen = replace(before, values=tuple(values[p] for p in parents), muted=no, solo=None)
-            st.button(label, key=f"preset {label}", help=caption, on_click=keep_faders, args=(method, parents, chosen))
+            st.button(label, key=f"preset {label}", help=caption, on_click=set_faders, args=(method, parents, chosen))
 
 
 def _set(values: dict[str, Any]) -> None:

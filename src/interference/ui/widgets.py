@@ -1,9 +1,12 @@
 """A view in the widgets' own state, and back: what links, pins, undo and the guide write."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+
+from interference.ui.live import Panel, move_panel
 
 if TYPE_CHECKING:
     from interference.bench import Faders, View
@@ -16,6 +19,10 @@ def parents_key(method: "Method") -> str:
     return "parents" if method.parents[1] > 2 else f"parents{method.parents[1]}"
 
 
+def panel_key(method: "Method", parents: tuple[str, ...]) -> str:
+    return f"panel {method.takes} {len(parents)}"
+
+
 def faders(method: "Method", parents: tuple[str, ...]) -> "Faders | None":
     """The panel as this session left it for these parents."""
     return st.session_state.get(_faders_key(method, parents))
@@ -23,6 +30,12 @@ def faders(method: "Method", parents: tuple[str, ...]) -> "Faders | None":
 
 def keep_faders(method: "Method", parents: tuple[str, ...], value: "Faders") -> None:
     st.session_state[_faders_key(method, parents)] = value
+
+
+def set_faders(method: "Method", parents: tuple[str, ...], value: "Faders") -> None:
+    """Have the panel of these parents stand so when it is drawn next."""
+    keep_faders(method, parents, value)
+    move_panel(panel_key(method, parents), Panel(**asdict(value)))
 
 
 def _faders_key(method: "Method", parents: tuple[str, ...]) -> str:
@@ -42,7 +55,7 @@ def write_view(view: "View") -> None:
     if recipe.base:
         st.session_state["base"] = recipe.base
     if method.weighted:
-        keep_faders(method, recipe.models, view.faders or faders_of(recipe))
+        set_faders(method, recipe.models, view.faders or faders_of(recipe))
     for argument in method.arguments:
         st.session_state[f"{method.name} {argument.name}"] = recipe.settings()[argument.name]
 

@@ -1,173 +1,206 @@
-// The panel of coefficients. What a user does here is drawn at once; the server's answer never moves a thumb.
+// The coefficient panel. The browser owns its state: the server's echo is not looked at, and a version that the server
+// has raised (a preset, undo, a link) replaces all of it.
+const COMMIT_MS = 250;
+const LOCKS = {
+  true: "M4.5 7V5a3.5 3.5 0 0 1 7 0v2h.5a1 1 0 0 1 1 1v5a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V8a1 1 0 0 1 1-1zM6 7h4V5a2 2 0 0 0-4 0z",
+  false: "M10 7V5a2 2 0 0 0-3.9-.6l-1.4-.5A3.5 3.5 0 0 1 11.5 5v2h.5a1 1 0 0 1 1 1v5a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V8a1 1 0 0 1 1-1zM4.5 8.5v4h7v-4z",
+};
 
-/** The values after value `i` became `wanted` and the free others gave or took the difference, inside [low, high]. */
-export function share(values, i, wanted, free, low, high) {
-  const others = values.map((_, k) => k).filter((k) => k !== i && free[k]);
-  const total = values[i] + others.reduce((sum, k) => sum + values[k], 0);
-  const found = [...values];
-  found[i] = Math.min(Math.max(wanted, low, total - others.length * high), high, total - others.length * low);
-  let open = others;
-  let rest = total - found[i];
-  while (open.length) {
-    const sum = open.reduce((all, k) => all + values[k], 0);
-    const inProportion = sum > 1e-9 && open.every((k) => values[k] >= 0);
-    const part = (k) => (inProportion ? (values[k] / sum) * rest : values[k] + (rest - sum) / open.length);
-    const over = open.filter((k) => part(k) > high + 1e-12 || part(k) < low - 1e-12);
-    if (!over.length) {
-      open.forEach((k) => (found[k] = part(k)));
-      break;
-    }
-    over.forEach((k) => (found[k] = part(k) > high ? high : low));
-    rest -= over.reduce((all, k) => all + found[k], 0);
-    open = open.filter((k) => !over.includes(k));
+function make(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+function makeToggle(kind, text, title, label, act) {
+  const button = make("button", { type: "button", class: kind, title, "aria-label": label }, text);
+  button.onclick = act;
+  return button;
+}
+
+function makeLock(label, act) {
+  const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  icon.setAttribute("viewBox", "0 0 16 16");
+  icon.append(document.createElementNS("http://www.w3.org/2000/svg", "path"));
+  return makeToggle("lock", icon, "Lock: sharing leaves it alone", label, act);
+}
+
+function makeRow(panel, i) {
+  const { parents, names, low, high, step } = panel.form;
+  const parent = parents[i], called = names[i] ? `${parent}, ${names[i]}` : parent;
+  const row = {
+    name: make("div", { class: "name", title: called }, make("b", {}, parent), make("small", {}, names[i])),
+    slider: make("input", { type: "range", min: low, max: high, step, "aria-label": called }),
+    entry: make("input", {
+      type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false", "aria-label": `${called}: value`,
+    }),
+    counts: make("output", { title: "What it counts with", "aria-hidden": "true" }),
+    lock: makeLock(`Lock ${called}`, () => toggle(panel, "lock", i)),
+    solo: makeToggle("solo", "S", "Solo: all others count as 0", `Solo ${called}`, () => toggle(panel, "solo", i)),
+    mute: makeToggle("mute", "M", "Mute: it counts as 0", `Mute ${called}`, () => toggle(panel, "mute", i)),
+    problem: make("div", { class: "problem", role: "alert" }),
+  };
+  row.element = make("div", { class: "row", role: "group", "aria-label": called }, ...Object.values(row));
+  listen(panel, row, i);
+  return row;
+}
+
+function listen(panel, row, i) {
+  row.slider.oninput = () => {
+    move(panel, i, Number(row.slider.value));
+    settleLater(panel);
+  };
+  row.slider.onpointerdown = () => {
+    settle(panel);
+    panel.dragged = i;
+    const end = () => {
+      for (const event of ["pointerup", "pointercancel"]) window.removeEventListener(event, end, true);
+      panel.dragged = null;
+      setTimeout(() => settle(panel)); // after the browser's own last input event
+    };
+    for (const event of ["pointerup", "pointercancel"]) window.addEventListener(event, end, true);
+  };
+  row.entry.oninput = () => (row.edited = true);
+  row.entry.onchange = () => type(panel, row, i);
+  row.entry.onkeydown = (event) => {
+    event.stopPropagation(); // the app has shortcuts on single letters
+    if (event.key === "Enter") type(panel, row, i);
+    if (event.key === "Escape") clear(panel, row);
+  };
+}
+
+function type(panel, row, i) {
+  if (!row.edited) return;
+  const { value, problem } = readEntry(row.entry.value, panel.form.low, panel.form.high);
+  if (problem) return tell(row, problem);
+  settle(panel);
+  row.edited = false;
+  move(panel, i, value);
+  settle(panel);
+}
+
+function clear(panel, row) {
+  row.edited = false;
+  tell(row, "");
+  show(panel);
+}
+
+function tell(row, problem) {
+  row.problem.textContent = problem;
+  row.entry.setAttribute("aria-invalid", String(Boolean(problem)));
+}
+
+// One gesture shares from where it started, so that going back brings the others back too.
+function move(panel, i, wanted) {
+  const { state, form } = panel;
+  panel.start ??= [...state.values];
+  const row = panel.rows[i];
+  row.edited = false;
+  tell(row, "");
+  if (state.share && state.solo === null) {
+    const held = state.lock.map((locked, n) => locked || state.mute[n]);
+    if (held.every((h, n) => h || n === i)) tell(row, "None to share with");
+    state.values = share(panel.start, i, wanted, form.low, form.high, held);
+  } else state.values[i] = rounded(wanted);
+  show(panel);
+  panel.unsaid = true;
+  panel.timer ||= setTimeout(() => send(panel, true), Math.max(0, panel.throttle - (performance.now() - panel.last)));
+}
+
+function settleLater(panel) {
+  clearTimeout(panel.settling);
+  if (panel.dragged === null) panel.settling = setTimeout(() => settle(panel), COMMIT_MS);
+}
+
+function settle(panel) {
+  clearTimeout(panel.settling);
+  panel.start = null;
+  if (panel.unsaid || panel.moving) send(panel, false);
+}
+
+function send(panel, moving) {
+  clearTimeout(panel.timer);
+  if (!panel.root.isConnected) return;
+  Object.assign(panel, { timer: 0, last: performance.now(), moving, unsaid: false, seq: panel.seq + 1 });
+  panel.emit("value", { ...structuredClone(panel.state), moving, seq: panel.seq, version: panel.version });
+}
+
+function toggle(panel, kind, i) {
+  settle(panel);
+  const { state } = panel;
+  if (kind === "solo") state.solo = state.solo === i ? null : i;
+  else if (i === undefined) state[kind] = !state[kind];
+  else state[kind][i] = !state[kind][i];
+  for (const row of panel.rows) if (!row.edited) tell(row, "");
+  show(panel);
+  send(panel, false);
+}
+
+function show(panel) {
+  const { state, rows } = panel;
+  const counts = counted(state);
+  rows.forEach((row, i) => showRow(panel, row, i, counts[i]));
+  for (const kind of ["normalise", "share"]) panel[kind].setAttribute("aria-pressed", String(state[kind]));
+  panel.sum.textContent = `Sum ${format(total(counts))}`;
+}
+
+function showRow(panel, row, i, counts) {
+  const { state, form } = panel, value = state.values[i], text = format(value);
+  const place = (x) => (clamp(x, form.low, form.high) - form.low) / (form.high - form.low);
+  if (Number(row.slider.value) !== value) row.slider.value = value;
+  const [from, to] = [place(0), place(value)].sort((a, b) => a - b);
+  row.slider.style.setProperty("--from", from);
+  row.slider.style.setProperty("--to", to);
+  if (!row.edited) row.entry.value = text;
+  row.counts.textContent = format(counts);
+  const said = format(counts) === text ? text : `${text}, counts with ${format(counts)}`;
+  row.slider.setAttribute("aria-valuetext", said);
+  row.element.classList.toggle("silent", state.solo === null ? state.mute[i] : state.solo !== i);
+  row.element.classList.toggle("plain", format(counts) === text);
+  row.lock.setAttribute("aria-pressed", String(state.lock[i]));
+  row.lock.querySelector("path").setAttribute("d", LOCKS[state.lock[i]]);
+  row.mute.setAttribute("aria-pressed", String(state.mute[i]));
+  row.solo.setAttribute("aria-pressed", String(state.solo === i));
+}
+
+function build(panel, form, label, help) {
+  panel.form = form;
+  panel.dragged = null;
+  panel.rows = form.parents.map((_, i) => makeRow(panel, i));
+  panel.normalise = makeToggle(
+    "wide", "Normalise", "Divide by the sum", "Normalise: divide by the sum", () => toggle(panel, "normalise"),
+  );
+  panel.share = makeToggle(
+    "wide", "Share", "Moving one scales the others, so that the sum stays",
+    "Share: moving one scales the others, so that the sum stays", () => toggle(panel, "share"),
+  );
+  panel.sum = make("output", { class: "sum", title: "Sum of what all count with" });
+  const head = make("div", { class: "head" }, make("span", { title: help }, label), panel.share, panel.normalise, panel.sum);
+  panel.root.replaceChildren(head, ...panel.rows.map((row) => row.element));
+  panel.root.setAttribute("role", "group");
+  panel.root.setAttribute("aria-label", label);
+}
+
+function adopt(panel, version, state) {
+  const { dragged } = panel;
+  clearTimeout(panel.timer);
+  clearTimeout(panel.settling);
+  Object.assign(panel, { version, state, start: null, timer: 0, unsaid: false, moving: false });
+  if (dragged !== null) state.values[dragged] = rounded(Number(panel.rows[dragged].slider.value));
+  for (const row of panel.rows) {
+    row.edited = false;
+    tell(row, "");
   }
-  return found.map((v, k) => (k === i || free[k] ? Math.round(v * 1e4) / 1e4 : v));
 }
-
-/** The number in a text with a decimal point or comma, or null. */
-export function parse(text) {
-  const plain = text.trim().replace(",", ".").replace("−", "-");
-  return /^[+-]?(\d+\.?\d*|\.\d+)$/.test(plain) ? Number(plain) : null;
-}
-
-/** What each parent counts, before normalising: nothing where it is muted or another is soloed. */
-export function heard(s) {
-  return s.values.map((v, i) => ((s.solo === null ? s.muted[i] : s.solo !== i) ? 0 : v));
-}
-
-const COMMIT_MS = 250; // after the last key
 
 export default function ({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector(".panel");
-  const s = (root._state ??= { version: null, timer: 0, last: 0, commit: 0 });
-  s.send = setStateValue;
-  s.data = data;
-  if (s.version !== data.version) {
-    Object.assign(s, structuredClone(data.state), { version: data.version, start: null });
-    clearTimeout(s.timer);
-    clearTimeout(s.commit);
-    s.timer = 0;
-    build(root, s);
-  }
-  root.dataset.server = data.version;
-  paint(root, s);
-}
-
-function build(root, s) {
-  const { names, languages, low, high, step } = s.data;
-  const rows = root.querySelector(".rows");
-  rows.replaceChildren(
-    ...names.map((name, i) => {
-      const row = root.querySelector("template").content.firstElementChild.cloneNode(true);
-      const [slider, entry] = [row.querySelector("[type=range]"), row.querySelector("[type=text]")];
-      row.querySelector(".name").textContent = name;
-      row.querySelector(".language").textContent = languages[i];
-      Object.assign(slider, { min: low, max: high, step, value: s.values[i] });
-      slider.setAttribute("aria-label", `${name}: coefficient`);
-      entry.setAttribute("aria-label", `${name}: coefficient, typed`);
-      slider.onpointerdown = () => Object.assign(s, { start: [...s.values], pointer: true });
-      slider.onkeydown = () => Object.assign(s, { start: s.start ?? [...s.values], pointer: false });
-      slider.oninput = () => {
-        entry.removeAttribute("aria-invalid");
-        set(root, s, i, Number(slider.value), true);
-      };
-      slider.onchange = () => settle(root, s);
-      entry.onchange = () => typed(root, s, i, entry);
-      for (const kind of ["lock", "solo", "mute"]) {
-        const button = row.querySelector(`.${kind}`);
-        button.setAttribute("aria-label", `${kind} ${name}`);
-        button.onclick = () => press(root, s, i, kind);
-      }
-      return row;
-    }),
-  );
-  for (const kind of ["normalise", "share"]) {
-    root.querySelector(`.${kind}`).onclick = () => {
-      s[kind] = !s[kind];
-      emit(root, s, false);
-    };
-  }
-}
-
-function set(root, s, i, value, moving) {
-  const free = s.locked.map((locked, k) => !locked && !s.muted[k]);
-  s.values = s.share
-    ? share(s.start ?? s.values, i, value, free, s.data.low, s.data.high)
-    : s.values.map((v, k) => (k === i ? value : v));
-  emit(root, s, moving);
-}
-
-// A pointer fires `change` at release, keys at every step: these are at rest a while after the last one.
-function settle(root, s) {
-  clearTimeout(s.commit);
-  const rest = () => {
-    s.start = null;
-    emit(root, s, false);
-  };
-  if (s.pointer) rest();
-  else s.commit = setTimeout(rest, COMMIT_MS);
-}
-
-function typed(root, s, i, entry) {
-  const value = parse(entry.value);
-  const { low, high } = s.data;
-  const wrong = value === null || value < low || value > high;
-  entry.setAttribute("aria-invalid", wrong);
-  const message = root.querySelector(".message");
-  message.textContent = wrong
-    ? `${s.data.names[i]}: “${entry.value.slice(0, 20)}” is no number from ${low} to ${high}. It stays ${format(s.values[i])}.`
-    : "";
-  if (wrong) return;
-  s.start = null;
-  set(root, s, i, value, false);
-  entry.value = format(s.values[i]);
-}
-
-function press(root, s, i, kind) {
-  if (kind === "solo") s.solo = s.solo === i ? null : i;
-  if (kind === "mute") s.muted = s.muted.map((m, k) => (k === i ? !m : m));
-  if (kind === "lock") s.locked = s.locked.map((l, k) => (k === i ? !l : l));
-  emit(root, s, false);
-}
-
-/** Tell the server: at most once in `throttle` ms while moving, the newest wins; at rest at once. */
-function emit(root, s, moving) {
-  paint(root, s);
-  const send = () => {
-    s.timer = 0;
-    s.last = performance.now();
-    const { values, locked, muted, solo, normalise, share, version } = s;
-    s.send("value", { values, locked, muted, solo, normalise, share, version, moving });
-  };
-  clearTimeout(s.timer);
-  if (moving) {
-    s.timer = setTimeout(send, Math.max(0, s.data.throttle - (performance.now() - s.last)));
-  } else {
-    clearTimeout(s.commit);
-    send();
-  }
-}
-
-function format(value) {
-  return (Math.round(value * 1e4) / 1e4).toFixed(2).replace(/^-0\.00$/, "0.00");
-}
-
-function paint(root, s) {
-  const counts = heard(s);
-  const sum = counts.reduce((all, v) => all + v, 0);
-  const shown = s.normalise && Math.abs(sum) > 1e-9 ? counts.map((v) => v / sum) : counts;
-  [...root.querySelectorAll(".row")].forEach((row, i) => {
-    const [slider, entry] = [row.querySelector("[type=range]"), row.querySelector("[type=text]")];
-    if (Number(slider.value) !== s.values[i]) slider.value = s.values[i];
-    if (entry.getAttribute("aria-invalid") !== "true" && !entry.matches(":focus")) entry.value = format(s.values[i]);
-    slider.style.setProperty("--share", `${((s.values[i] - s.data.low) / (s.data.high - s.data.low)) * 100}%`);
-    slider.setAttribute("aria-valuetext", `${format(s.values[i])}, counts ${format(shown[i])}`);
-    row.querySelector(".counts").textContent = format(shown[i]);
-    row.classList.toggle("silent", counts[i] === 0 && s.values[i] !== 0);
-    row.querySelector(".lock").setAttribute("aria-pressed", s.locked[i]);
-    row.querySelector(".mute").setAttribute("aria-pressed", s.muted[i]);
-    row.querySelector(".solo").setAttribute("aria-pressed", s.solo === i);
-  });
-  for (const kind of ["normalise", "share"]) root.querySelector(`.${kind}`).setAttribute("aria-pressed", s[kind]);
-  root.querySelector(".sum").textContent = `sum ${format(sum)}`;
+  const panel = (root.panel ??= { root, seq: 0, last: 0, timer: 0, settling: 0, start: null, dragged: null });
+  Object.assign(panel, { emit: setStateValue, throttle: data.throttle_ms });
+  const { label, help, form } = data, drawn = JSON.stringify([form, label, help]);
+  if (panel.drawn !== drawn) build(panel, form, label, help);
+  if (panel.drawn !== drawn || panel.version !== data.version) adopt(panel, data.version, data.state);
+  panel.drawn = drawn;
+  show(panel);
 }

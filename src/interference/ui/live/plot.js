@@ -1,100 +1,136 @@
-// A Plotly figure that is changed in place: zoom and selection stay, nothing is drawn anew.
+// A Plotly figure drawn in place: zoom, selection and the node itself survive new data. While `pending` it asks for more.
+const SVG = "M4 1h9l5 5v4h-2V7h-4V3H6v7H4zM3 12h2v4h2l-3 4-3-4h2zM8 13h10v2H8zm0 4h10v2H8z";
+const PNG = "M2 3h18v14H2zm2 2v8l4-4 3 3 5-5 2 2V5zM7 6.5A1.5 1.5 0 1 1 7 9.500A1.5 1.5 0 0 1 7 6.5z";
 
-let loading = null; // Plotly, once for the page
-function plotly(source) {
-  loading ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
+// Plotly's script, once for the page, however many plots it has.
+function load(src) {
+  const scripts = (window.interferenceScripts ??= {});
+  return (scripts[src] ??= new Promise((resolve, reject) => {
+    const script = Object.assign(document.createElement("script"), { src, async: true });
     script.onload = () => resolve(window.Plotly);
-    script.onerror = () => reject(new Error(`${source} could not be loaded`));
-    script.src = source;
+    script.onerror = () => {
+      delete scripts[src];
+      reject(new Error("The plot's script could not be loaded. Reload the page."));
+    };
     document.head.append(script);
-  });
-  return loading;
+  }));
 }
 
-export default function ({ data, parentElement, setTriggerValue }) {
-  const place = parentElement.querySelector(".live-plot");
-  const s = (place._state ??= { drawn: null, timer: 0 });
-  place.style.height = `${data.height}px`;
-  place.setAttribute("role", "img");
-  place.setAttribute("aria-label", data.alt);
-  s.latest = data;
-  plotly(data.source).then(
-    (Plotly) => draw(Plotly, place, s, setTriggerValue),
-    (error) => (place.textContent = `The figure can't be drawn: ${error.message}. Reload the page.`),
-  );
-  return () => {
-    clearTimeout(s.timer);
-    s.resized?.disconnect();
-    window.Plotly?.purge(place);
-    place._state = undefined;
-  };
-}
-
-async function draw(Plotly, place, s, trigger) {
-  const data = s.latest;
-  if (!place.isConnected) return;
-  const theme = themed(place);
-  const drawing = data.figure + JSON.stringify(theme);
-  if (s.drawn !== drawing) {
-    s.drawn = drawing;
-    const figure = JSON.parse(data.figure);
-    await Plotly.react(place, figure.data, merged(figure.layout, theme, data.height), configured(Plotly, data, theme));
-  }
-  if (!s.resized) {
-    s.resized = new ResizeObserver(() => place.isConnected && Plotly.Plots.resize(place));
-    s.resized.observe(place);
-    place.on("plotly_click", ({ points: [p] }) =>
-      trigger("click", { x: p.x, y: p.y, trace: p.data.name ?? null, custom: p.customdata ?? null }),
-    );
-  }
-  place.dataset.pending = data.pending;
-  clearTimeout(s.timer);
-  if (data.pending) s.timer = setTimeout(() => ask(s, trigger), data.tick);
-}
-
-// While more is on its way the page is run again; not for a tab that nobody looks at. Every run has a number of its
-// own, or one that found nothing new would be the last.
-function ask(s, trigger) {
-  if (document.hidden) document.addEventListener("visibilitychange", () => ask(s, trigger), { once: true });
-  else trigger("tick", Date.now());
-}
-
-function themed(place) {
-  const style = getComputedStyle(place);
-  const of = (name, other) => style.getPropertyValue(name).trim() || other;
+function readTheme(element) {
+  const style = getComputedStyle(element), read = (name) => style.getPropertyValue(`--st-${name}`).trim();
+  const faint = (share) => `color-mix(in srgb, ${read("text-color")} ${share}%, ${read("background-color")})`;
   return {
-    text: of("--st-text-color", "#31333f"),
-    line: of("--st-border-color", "#d0d0d0"),
-    ground: of("--st-background-color", "#ffffff"),
-    font: of("--st-font", "sans-serif"),
+    text: read("text-color"), ground: read("background-color"), font: read("font"), accent: read("primary-color"),
+    grid: solid(element, faint(14)), line: solid(element, faint(35)), colours: read("chart-categorical-colors").split(","),
   };
 }
 
-function merged(layout, theme, height) {
-  const found = { ...layout, height, autosize: true, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)" };
-  delete found.template;
-  found.font = { color: theme.text, family: theme.font, ...layout.font };
-  found.hoverlabel = { bgcolor: theme.ground, bordercolor: theme.line, font: { color: theme.text }, ...layout.hoverlabel };
-  for (const key of Object.keys(layout).filter((name) => /^[xy]axis\d*$/.test(name)))
-    found[key] = { automargin: true, gridcolor: theme.line, zerolinecolor: theme.line, linecolor: theme.line, ...layout[key] };
-  return found;
+// Plotly reads plain colours alone.
+function solid(element, colour) {
+  const probe = element.appendChild(document.createElement("i"));
+  probe.style.color = colour;
+  const srgb = getComputedStyle(probe).color.match(/^color\(srgb ([\d.]+) ([\d.]+) ([\d.]+)/);
+  const plain = srgb ? `rgb(${srgb.slice(1).map((x) => Math.round(x * 255))})` : getComputedStyle(probe).color;
+  probe.remove();
+  return plain;
 }
 
-function configured(Plotly, data, theme) {
-  const save = (format) => ({
-    name: `Download as ${format.toUpperCase()}`,
-    icon: Plotly.Icons.camera,
-    click: (place) => {
-      const layout = { ...place.layout, paper_bgcolor: theme.ground, plot_bgcolor: theme.ground };
-      const size = { width: place.offsetWidth, height: place.offsetHeight };
-      Plotly.downloadImage({ data: place.data, layout }, { format, filename: data.name, scale: 2, ...size });
+// What a figure looks like where it does not say so itself.
+function template(theme) {
+  const axis = { gridcolor: theme.grid, zerolinecolor: theme.line, linecolor: theme.line, automargin: true };
+  return {
+    layout: {
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", colorway: theme.colours,
+      font: { color: theme.text, family: theme.font, size: 12 }, xaxis: axis, yaxis: axis,
+      hoverlabel: { bgcolor: theme.ground, bordercolor: theme.line, font: { color: theme.text } },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: theme.line, activecolor: theme.accent },
     },
+  };
+}
+
+// Exports are for paper: dark on white, whatever the page wears.
+function save(plot, format) {
+  const paper = { ...plot.theme, text: "#000000", grid: "#e5e5e5", line: "#999999", ground: "#ffffff" };
+  const { data, layout } = plot.root;
+  const figure = { data, layout: { ...layout, template: template(paper), paper_bgcolor: "#ffffff" } };
+  const { clientWidth: width, clientHeight: height } = plot.root;
+  plot.Plotly.downloadImage(figure, { format, filename: plot.filename, width, height, scale: format === "png" ? 3 : 1 });
+}
+
+function makeConfig(plot) {
+  const button = (format, path) => ({
+    name: format, title: `Download as ${format.toUpperCase()}`, icon: { width: 22, height: 22, path },
+    click: () => save(plot, format),
   });
   return {
-    displaylogo: false,
-    showSendToCloud: false,
-    modeBarButtonsToRemove: ["toImage", "lasso2d", "select2d"],
-    modeBarButtonsToAdd: [save("svg"), save("png")],
+    responsive: true, displaylogo: false, showSendToCloud: false, modeBarButtonsToRemove: ["toImage"],
+    modeBarButtonsToAdd: [button("svg", SVG), button("png", PNG)],
+  };
+}
+
+async function draw(plot) {
+  const { root, figure, theme } = plot;
+  const { height, template: _, ...layout } = figure.layout ?? {};
+  const whole = { uirevision: "kept", ...layout, autosize: true, template: template(theme) };
+  plot.config ??= makeConfig(plot); // another one would draw all anew, without the zoom
+  await plot.Plotly.react(root, figure.data ?? [], whole, plot.config);
+  if (plot.observer || !root.isConnected) return;
+  root.on("plotly_click", (event) => plot.trigger("click", describe(event.points[0])));
+  plot.observer = new ResizeObserver(() => root.clientWidth && plot.Plotly.Plots.resize(root));
+  plot.observer.observe(root);
+}
+
+// What was clicked, in numbers and words alone: an event holds the whole figure.
+function describe(point) {
+  const plain = (x) => (ArrayBuffer.isView(x) ? Array.from(x) : x);
+  const { curveNumber, pointNumber, x, y, z, customdata, label } = point;
+  const said = { curve: curveNumber, point: plain(pointNumber), x: x ?? label, y, z, customdata: plain(customdata) };
+  return Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined && value !== null));
+}
+
+function tickLater(plot, pending) {
+  clearTimeout(plot.timer);
+  document.removeEventListener("visibilitychange", plot.wake);
+  if (!pending) return;
+  plot.wake = () => {
+    if (!plot.root.isConnected) return document.removeEventListener("visibilitychange", plot.wake);
+    if (document.hidden) return document.addEventListener("visibilitychange", plot.wake);
+    document.removeEventListener("visibilitychange", plot.wake);
+    plot.trigger("tick", (plot.ticks += 1));
+  };
+  plot.timer = setTimeout(plot.wake, plot.tickMs);
+}
+
+async function update(plot, data) {
+  try {
+    plot.Plotly ??= await load(data.src);
+    plot.theme = readTheme(plot.root.parentElement);
+    const drawn = JSON.stringify([data.figure, plot.theme]);
+    if (plot.drawn !== drawn) await draw(Object.assign(plot, { drawn, figure: data.figure }));
+  } catch (error) {
+    plot.message.textContent = error.message;
+    throw error;
+  }
+  plot.root.dataset.pending = data.pending;
+  if (plot.asked === data) tickLater(plot, data.pending); // else a newer update is on its way
+}
+
+export default function ({ data: bytes, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector(".live-plot");
+  const message = parentElement.querySelector(".live-plot-message");
+  const data = JSON.parse(new TextDecoder().decode(bytes));
+  const plot = (root.livePlot ??= { root, message, ticks: 0 });
+  Object.assign(plot, { trigger: setTriggerValue, asked: data, tickMs: data.tick_ms, filename: data.filename });
+  root.style.height = `${data.height}px`;
+  root.setAttribute("role", "img");
+  root.setAttribute("aria-label", data.alt);
+  message.textContent = "";
+  const done = update(plot, data);
+  done.catch((error) => console.error(error));
+  return () => {
+    if (root.isConnected) return; // an update that was overtaken, not the end
+    tickLater(plot, false);
+    plot.observer?.disconnect();
+    plot.Plotly?.purge(root);
   };
 }

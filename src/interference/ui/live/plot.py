@@ -1,0 +1,120 @@
+"""A Plotly figure that is drawn in place, from the script that the plotly package brings along."""
+
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+FOLDER = Path(__file__).parent
+PACKAGE, ASSETS = "interference", "plotly"
+_RUNS = itertools.count()
+_MOUNT = st.components.v2.component(
+    "interference.live_plot",
+    html="<div><div class='live-plot'></div><div class='live-plot-message'></div></div>",
+    css=(FOLDER / "plot.css").read_text(encoding="utf-8"),
+    js=(FOLDER / "plot.js").read_text(encoding="utf-8"),
+    isolate_styles=False,  # Plotly puts its styles into the page's head
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """What was clicked: the trace, the point in it (row and column in a heat map), and what the figure says there."""
+
+    curve: int
+    point: int | tuple[int, ...]
+    x: Any = None
+    y: Any = None
+    customdata: Any = None
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What made the script run, if it was this plot: a click, or a tick of a pending figure."""
+
+    click: Point | None = None
+    tick: int | None = None
+
+
+def live_plot(
+    figure: Any,
+    *,
+    key: str,
+    height: int,
+    alt: str,
+    pending: bool = False,
+    tick_ms: int = 200,
+    on_click: Callable[[Point], None] | None = None,
+    filename: str = "figure",
+) -> Plot:
+    """A figure (or its JSON) in a fixed height; zoom and selection stay while its numbers change.
+
+    While `pending`, the script, or the fragment around, is run again `tick_ms` after each drawing, as long as somebody
+    looks. The figure's own template and height give way to the page's. `alt` is what a screen reader says.
+    """
+
+    def clicked() -> None:
+        said = st.session_state.get(key)
+        point = _point(said.get("click")) if isinstance(said, Mapping) else None
+        if point and on_click:
+            on_click(point)
+
+    said = {
+        "src": _serve_plotly(),
+        "height": height,
+        "alt": alt,
+        "pending": pending,
+        "tick_ms": tick_ms,
+        "filename": filename,
+        "run": next(_RUNS),  # a pending figure asks again after every run, also after one that found nothing new
+    }
+    payload = f'{json.dumps(said)[:-1]},"figure":{_compact(figure)}}}'
+    result = _MOUNT(key=key, data=payload.encode(), on_click_change=clicked, on_tick_change=_nothing)
+    tick = result.get("tick")
+    return Plot(_point(result.get("click")), tick if type(tick) is int else None)
+
+
+def _nothing() -> None:
+    """The callback that makes a name a trigger; that the script runs is all it is for."""
+
+
+def _compact(figure: Any) -> str:
+    """The figure's JSON without its template, which is as large as a small figure and is replaced."""
+    if isinstance(figure, str):
+        return figure
+    from plotly.io.json import to_json_plotly
+
+    plain = figure.to_dict()
+    plain["layout"].pop("template", None)
+    return to_json_plotly(plain)
+
+
+def _point(said: Any) -> Point | None:
+    """A click as the browser sent it, if it is one."""
+    if not isinstance(said, Mapping) or type(said.get("curve")) is not int:
+        return None
+    at = said.get("point")
+    if isinstance(at, list) and all(type(n) is int for n in at):
+        at = tuple(at)
+    elif type(at) is not int:
+        return None
+    return Point(said["curve"], at, said.get("x"), said.get("y"), said.get("customdata"))
+
+
+def _serve_plotly() -> str:
+    """The address of the script: the plotly package's data are served where they lie, copied nowhere."""
+    import plotly
+    from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
+    from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
+
+    manager, name = get_bidi_component_manager(), f"{PACKAGE}.{ASSETS}"
+    if manager.get_component_path(name) is None:
+        manifest = ComponentManifest(PACKAGE, plotly.__version__, [ComponentConfig(ASSETS, "package_data")])
+        manager.register_from_manifest(manifest, Path(plotly.__file__).parent)
+    base = str(st.get_option("server.baseUrlPath")).strip("/")
+    root = f"/{base}/" if base else "/"
+    return f"{root}_stcore/bidi-components/{name}/plotly.min.js?{plotly.__version__}"

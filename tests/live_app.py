@@ -1,0 +1,75 @@
+"""Both live components in a fragment each, with numbers that mean nothing: for test_live.py."""
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from interference.ui.live import coefficient_panel, live_plot, move_panel
+
+NAMES = {
+    "eng": "English", "nld": "Dutch", "deu": "German", "fra": "French", "spa": "Spanish", "ita": "Italian",
+    "rus": "Russian", "tur": "Turkish", "ara": "Arabic", "zho": "Chinese",
+}  # fmt: skip
+TICKS = 5
+
+st.set_page_config(layout="wide")
+count = int(st.query_params.get("parents", 10))
+width = int(st.query_params.get("width", 420))
+parents = tuple((f"mono-{code}" if n < 10 else f"branch-{code}") for n, code in enumerate([*NAMES, *NAMES][:count]))
+names = tuple([*NAMES.values(), *NAMES.values()][:count])
+
+
+@st.fragment
+def panel_part() -> None:
+    with st.container(horizontal=True):
+        equal, first = (1 / count,) * count, (1.0,) + (0.0,) * (count - 1)
+        st.button("Equal", key="equal", on_click=move_panel, args=("weights", equal))
+        st.button("First", key="first", on_click=move_panel, args=("weights", first))
+    with st.container(width=width):
+        panel = coefficient_panel(
+            parents,
+            st.session_state.get("asked", equal),
+            key="weights",
+            names=names,
+            help="What each parent is multiplied with.",
+        )
+    runs = st.session_state["runs"] = st.session_state.get("runs", 0) + 1
+    said = st.session_state.get("weights")
+    sequence = said["value"].get("seq") if isinstance(said, dict) and isinstance(said.get("value"), dict) else None
+    st.text(f"values {list(panel.values)}")
+    st.text(f"effective {list(panel.effective)}")
+    st.text(f"moving {panel.moving}")
+    st.text(f"seq {sequence}")
+    st.text(f"runs {runs}")
+
+
+@st.fragment
+def plot_part() -> None:
+    with st.container(horizontal=True):
+        if st.button("Start", key="start"):
+            st.session_state["step"] = 0
+        if st.button("More", key="more"):
+            st.session_state["offset"] = st.session_state.get("offset", 0) + 1
+    plot = st.session_state.get("plot") or {}
+    step = st.session_state.get("step", TICKS)
+    if plot.get("tick"):
+        step = st.session_state["step"] = min(TICKS, step + 1)
+    offset = st.session_state.get("offset", 0)
+    bars = [n + offset for n in range(step)]
+    figure = go.Figure(go.Bar(x=list(NAMES.values())[:step], y=bars, customdata=[f"bar {n}" for n in bars]))
+    figure.update_layout(xaxis={"title": "language"}, yaxis={"title": "bits"}, margin={"t": 30})
+    drawn = live_plot(
+        figure, key="plot", height=300, alt="Made-up bits by language", pending=step < TICKS, tick_ms=100,
+        on_click=lambda point: st.session_state.update(called=point.customdata),
+    )  # fmt: skip
+    st.text(f"step {step}")
+    st.text(f"offset {offset}")
+    st.text(f"tick {drawn.tick}")
+    st.text(f"clicked {drawn.click.customdata if drawn.click else None}, called {st.session_state.get('called')}")
+
+
+left, right = st.columns([2, 3]) if width > 400 else (st.container(), st.container())
+with left:
+    panel_part()
+if "plot" in st.query_params.get("show", "plot"):
+    with right:
+        plot_part()
