@@ -2,8 +2,10 @@
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,14 @@ from interference.bench import Faders, View
 from interference.errors import UserError
 from interference.findings import HEADING, MOST_BLOCKS, TEXT, Block, Findings, from_json, to_json
 from interference.recipe import Recipe
+from interference.store import (
+    Store,
+    delete_findings,
+    list_findings,
+    read_findings,
+    rename_findings,
+    write_findings,
+)
 
 RECIPE = Recipe("linear", ("mono-eng", "mono-deu"), (0.7, 0.3))
 VIEW = View(RECIPE, "some/suite", "", ("eng",), "bits per byte", 12, ("unigram",))
@@ -104,3 +114,81 @@ def test_a_file_that_is_anything_else_is_refused(text, said):
         from_json(text)
     assert said in str(error.value)
     assert len(str(error.value)) < 500
+
+
+def names() -> list[str]:
+    return [kept.name for kept in list_findings()]
+
+
+def test_kept_findings_come_back():
+    """Listed last changed first; read, renamed, deleted."""
+    first = write_findings("first", to_json(FINDINGS))
+    write_findings("second", "{}")
+    assert names() == ["second", "first"]
+    assert read_findings("first") == first
+    assert from_json(first.document) == FINDINGS
+    again = write_findings("first", "{}", since=first.changed)
+    assert again.changed > first.changed
+    assert names() == ["first", "second"]
+    rename_findings("second", "other")
+    assert sorted(names()) == ["first", "other"]
+    delete_findings("first")
+    delete_findings("never there")
+    assert names() == ["other"]
+    assert read_findings("first") is None
+
+
+def test_two_tabs_lose_nothing():
+    """The second of two writes made from one version is kept beside the first, and so is a new one of a taken name."""
+    start = write_findings("mine", "start")
+    one = write_findings("mine", "one", since=start.changed)
+    two = write_findings("mine", "two", since=start.changed)
+    three = write_findings("mine", "three")
+    assert (one.name, two.name, three.name) == ("mine", "mine (2)", "mine (3)")
+    assert {kept.name: kept.document for kept in list_findings()} == {
+        "mine": "one",
+        "mine (2)": "two",
+        "mine (3)": "three",
+    }
+    long = "x" * 80
+    write_findings(long, "")
+    assert Findings(write_findings(long, "").name).title == "x" * 75 + " (2)"
+
+
+def test_what_was_deleted_elsewhere_is_kept_again():
+    start = write_findings("mine", "start")
+    delete_findings("mine")
+    assert write_findings("mine", "edited", since=start.changed).name == "mine"
+    assert names() == ["mine"]
+
+
+def test_renaming_never_replaces():
+    write_findings("one", "1")
+    write_findings("two", "2")
+    with pytest.raises(UserError, match="'two' already"):
+        rename_findings("one", "two")
+    with pytest.raises(UserError, match="no findings named 'three'"):
+        rename_findings("three", "four")
+    assert sorted(names()) == ["one", "two"]
+
+
+def test_findings_and_results_share_the_file(tmp_path):
+    """Whichever comes first makes the file; threads that write at once all get their findings in."""
+    write_findings("early", "", folder=tmp_path)
+    store = Store(tmp_path)
+    store.write("key", np.ones(2))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: write_findings("same", str(n), folder=tmp_path), range(16)))
+    kept = list_findings(tmp_path)
+    assert len({one.name for one in kept}) == len({one.changed for one in kept}) == 17
+    assert {one.document for one in kept} == {"", *map(str, range(16))}
+    np.testing.assert_array_equal(store.read("key", 2), np.ones(2))
+    store.close()
+
+
+def test_a_broken_file_is_a_message(tmp_path):
+    (tmp_path / "results.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(UserError, match=r"results\.sqlite"):
+        list_findings(tmp_path)
+    with pytest.raises(UserError, match=r"results\.sqlite"):
+        write_findings("x", "", folder=tmp_path)
