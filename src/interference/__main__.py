@@ -2,54 +2,34 @@
 
 import filecmp
 import importlib.util
-import json
 import os
 import shutil
 import sys
 import threading
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
+from interference import commands_findings
+from interference.commands import (
+    CorpusOption,
+    DeviceOption,
+    Format,
+    SuiteOption,
+    by_name,
+    note,
+    print_table,
+    recipe_of,
+    store_of,
+    suite_for,
+)
 from interference.errors import UserError, nearest, user_path
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 demo = typer.Typer(help="The built-in suite: ten languages, tiny models, and how they are made.", no_args_is_help=True)
 app.add_typer(demo, name="demo")
-
-Format = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print the table.")]
-SuiteOption = Annotated[
-    Path | None, typer.Option("--suite", help="suite.yaml or folder of checkpoints; the built-in suite unless given.")
-]
-CorpusOption = Annotated[Path | None, typer.Option("--corpus", help="Parallel text (TSV) instead of the suite's own.")]
-DeviceOption = Annotated[
-    str | None, typer.Option("--device", help="cpu, cuda or cuda:N; CUDA where there is one unless given.")
-]
-
-
-def print_table(frame: Any, form: str) -> None:
-    """One table on standard output: nothing else ever goes there."""
-    if form == "json":
-        print(
-            json.dumps(
-                json.loads(frame.to_json(orient="records", double_precision=15, force_ascii=False)),
-                indent=1,
-                ensure_ascii=False,
-            )
-        )
-    elif form == "csv":
-        print(frame.to_csv(index=False), end="")
-    else:
-        empty = {name: "" for name in frame.columns if frame[name].dtype == object}  # pandas would print None there
-        print(frame.fillna(empty).to_string(index=False, na_rep="", float_format=lambda x: f"{x:.3f}"))
-
-
-def note(*lines: str) -> None:
-    for line in lines:
-        print(line, file=sys.stderr)
 
 
 @app.command("app")
@@ -173,11 +153,11 @@ def losses(
     from interference.weights import pick_device
 
     target = pick_device(device)
-    recipes = [_recipe(path, suite) for path in recipe or []]
-    opened = _suite_for(suite, corpus, [*(checkpoint or []), *(n for r in recipes for n in r.needed)])
-    recipes = [_by_name(r, opened) for r in recipes]
+    recipes = [recipe_of(path, suite) for path in recipe or []]
+    opened = suite_for(suite, corpus, [*(checkpoint or []), *(n for r in recipes for n in r.needed)])
+    recipes = [by_name(r, opened) for r in recipes]
     names = checkpoint or ([] if recipes else list(opened.names))
-    evaluator = Evaluator(opened, _store(opened), target)
+    evaluator = Evaluator(opened, store_of(opened), target)
     # A recipe's file may be called like a checkpoint or like another recipe's: inside, it goes by its number.
     models: tuple[tuple[str, Any], ...] = (
         *((f"recipe {n}\0", r) for n, r in enumerate(recipes)),
@@ -204,10 +184,10 @@ def merge(
     from interference.weights import pick_device
 
     target = pick_device(device)
-    parsed = _recipe(recipe, suite)
-    opened = _suite_for(suite, None, parsed.needed)
+    parsed = recipe_of(recipe, suite)
+    opened = suite_for(suite, None, parsed.needed)
     with spinner("reading and merging"):
-        write_merge(_by_name(parsed, opened), opened, user_path(out), target)
+        write_merge(by_name(parsed, opened), opened, user_path(out), target)
     note(f"wrote {out}: {parsed.label()}")
 
 
@@ -217,6 +197,10 @@ def methods(form: Format = "table") -> None:
     from interference.views import method_table
 
     print_table(method_table(), form)
+
+
+app.command()(commands_findings.findings)
+app.command()(commands_findings.report)
 
 
 @demo.command("path")
@@ -290,63 +274,6 @@ def demo_results(
 
     with progress_bar("results") as bar:
         write_results(open_suite(suite), user_path(out), bar)
-
-
-def _suite_for(suite: Path | None, corpus: Path | None, names: Sequence[str]) -> Any:
-    """The suite asked for with the folders that were named; folders alone make a suite of their own.
-
-    Those are measured on the built-in suite's text unless other text is given. A name of the built-in suite is never
-    taken for a folder of the same name; `./NAME` is one.
-    """
-    from interference.progress import spinner
-    from interference.suite import built_in, open_suite, suite_of_paths, with_paths
-
-    with spinner("opening"):
-        if suite is None and names and all(user_path(name).is_dir() for name in names):
-            built = open_suite() if (built_in() / "suite.yaml").is_file() else None
-            if built is None or not set(names) & set(built.names):
-                return suite_of_paths(names, corpus, built.corpus if built else None)
-        return with_paths(open_suite(suite, corpus), names)
-
-
-def _recipe(path: Path, suite: Path | None) -> Any:
-    """The recipe of a file. A bare name that the suite lacks is a folder beside the file, if there is one."""
-    from dataclasses import replace
-
-    from interference.recipe import read_recipe
-    from interference.suite import open_suite
-
-    recipe = read_recipe(path)
-    folders = {
-        n: str((path.parent / n).resolve()) for n in recipe.needed if "/" not in n and (path.parent / n).is_dir()
-    }
-    if not folders:
-        return recipe
-    known = open_suite(suite).names
-    places = {n: folder for n, folder in folders.items() if n not in known}
-    models = tuple(places.get(model, model) for model in recipe.models)
-    return replace(recipe, models=models, base=places.get(recipe.base or "", recipe.base))
-
-
-def _by_name(recipe: Any, suite: Any) -> Any:
-    """The recipe with the suite's names in place of their folders, so that one merge is written in one way only."""
-    from dataclasses import replace
-
-    known = {str(c.path): c.name for c in reversed(suite.checkpoints)}
-
-    def name(model: str) -> str:
-        bare = Path(model).name == model
-        return model if bare else known.get(str(user_path(model).resolve()), model)
-
-    base = recipe.base and (recipe.base if recipe.base.startswith("@") else name(recipe.base))
-    return replace(recipe, models=tuple(map(name, recipe.models)), base=base)
-
-
-def _store(suite: Any) -> Any:
-    from interference.results import shipped_results
-    from interference.store import Store
-
-    return Store(shipped=shipped_results(suite))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from interference.corpus import Corpus
     from interference.engine import Engine, Job
-    from interference.evaluate import Evaluator, Request
+    from interference.evaluate import Evaluator, Request, Steps
     from interference.suite import Suite
     from interference.tables import LossTable
 
@@ -57,6 +57,7 @@ def build_pages() -> list[Any]:
     return [
         st.Page(folder / "merge.py", title="Merge", icon=":material/merge:", default=True),
         st.Page(folder / "suite.py", title="Suite", icon=":material/grid_on:", url_path="suite"),
+        st.Page(folder / "findings.py", title="Findings", icon=":material/menu_book:", url_path="findings"),
     ]
 
 
@@ -111,6 +112,13 @@ def _engine() -> "Engine":
     gc.collect()
     gc.freeze()  # the collector runs after every rerun, and would walk all of torch each time
     return Engine()
+
+
+def open_view(bench: Bench, suite: str, corpus: str) -> Bench:
+    """The same bench on another suite and corpus, all languages. Raises UserError if they can't be opened."""
+    key = (suite, corpus, bench.key[2])
+    evaluator = _evaluator(*key)
+    return Bench(evaluator.suite, key, evaluator.corpus.languages, bench.unit)
 
 
 def _evaluator(suite: str, corpus: str, device: str) -> "Evaluator":
@@ -226,13 +234,23 @@ def device(bench: Bench) -> "tuple[Evaluator, Engine]":
 def compute(
     bench: Bench, request: "Request", title: str, place: "DeltaGenerator | None" = None, slot: str = "page"
 ) -> "LossTable":
-    """Run a request on the engine; the newest of this session and slot wins, whatever page it is from.
+    """The loss table of a request."""
+    return run_steps(bench, lambda evaluator: evaluator.table_steps(request), title, slot, place)
+
+
+def run_steps(
+    bench: Bench,
+    steps: "Callable[[Evaluator], Steps[Any]]",
+    title: str,
+    slot: str,
+    place: "DeltaGenerator | None" = None,
+) -> Any:
+    """Run a job in steps on the engine; the newest of this session and slot wins, whatever page it is from.
 
     Progress shows in `place`, which is then emptied.
     """
-    evaluator, engine = _evaluator(*bench.key), _engine()
-
-    job = engine.submit(session(), slot, lambda job: evaluator.table_steps(request))
+    evaluator, engine = device(bench)
+    job = engine.submit(session(), slot, lambda job: steps(evaluator))
     place, started = place or st.empty(), time.monotonic()
     while not wait([job.future], timeout=0.1).done:
         if time.monotonic() - started > 0.3:

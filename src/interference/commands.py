@@ -1,0 +1,99 @@
+"""What commands share: their options, how they print, and how they open what was named."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from interference.errors import user_path
+
+Format = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print the table.")]
+SuiteOption = Annotated[
+    Path | None, typer.Option("--suite", help="suite.yaml or folder of checkpoints; the built-in suite unless given.")
+]
+CorpusOption = Annotated[Path | None, typer.Option("--corpus", help="Parallel text (TSV) instead of the suite's own.")]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda or cuda:N; CUDA where there is one unless given.")
+]
+
+
+def print_table(frame: Any, form: str) -> None:
+    """One table on standard output: nothing else ever goes there."""
+    if form == "json":
+        print(
+            json.dumps(
+                json.loads(frame.to_json(orient="records", double_precision=15, force_ascii=False)),
+                indent=1,
+                ensure_ascii=False,
+            )
+        )
+    elif form == "csv":
+        print(frame.to_csv(index=False), end="")
+    else:
+        empty = {name: "" for name in frame.columns if frame[name].dtype == object}  # pandas would print None there
+        print(frame.fillna(empty).to_string(index=False, na_rep="", float_format=lambda x: f"{x:.3f}"))
+
+
+def note(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+def suite_for(suite: Path | None, corpus: Path | None, names: Sequence[str]) -> Any:
+    """The suite asked for with the folders that were named; folders alone make a suite of their own.
+
+    Those are measured on the built-in suite's text unless other text is given. A name of the built-in suite is never
+    taken for a folder of the same name; `./NAME` is one.
+    """
+    from interference.progress import spinner
+    from interference.suite import built_in, open_suite, suite_of_paths, with_paths
+
+    with spinner("opening"):
+        if suite is None and names and all(user_path(name).is_dir() for name in names):
+            built = open_suite() if (built_in() / "suite.yaml").is_file() else None
+            if built is None or not set(names) & set(built.names):
+                return suite_of_paths(names, corpus, built.corpus if built else None)
+        return with_paths(open_suite(suite, corpus), names)
+
+
+def recipe_of(path: Path, suite: Path | None) -> Any:
+    """The recipe of a file. A bare name that the suite lacks is a folder beside the file, if there is one."""
+    from dataclasses import replace
+
+    from interference.recipe import read_recipe
+    from interference.suite import open_suite
+
+    recipe = read_recipe(path)
+    folders = {
+        n: str((path.parent / n).resolve()) for n in recipe.needed if "/" not in n and (path.parent / n).is_dir()
+    }
+    if not folders:
+        return recipe
+    known = open_suite(suite).names
+    places = {n: folder for n, folder in folders.items() if n not in known}
+    models = tuple(places.get(model, model) for model in recipe.models)
+    return replace(recipe, models=models, base=places.get(recipe.base or "", recipe.base))
+
+
+def by_name(recipe: Any, suite: Any) -> Any:
+    """The recipe with the suite's names in place of their folders, so that one merge is written in one way only."""
+    from dataclasses import replace
+
+    known = {str(c.path): c.name for c in reversed(suite.checkpoints)}
+
+    def name(model: str) -> str:
+        bare = Path(model).name == model
+        return model if bare else known.get(str(user_path(model).resolve()), model)
+
+    base = recipe.base and (recipe.base if recipe.base.startswith("@") else name(recipe.base))
+    return replace(recipe, models=tuple(map(name, recipe.models)), base=base)
+
+
+def store_of(suite: Any) -> Any:
+    from interference.results import shipped_results
+    from interference.store import Store
+
+    return Store(shipped=shipped_results(suite))
