@@ -17,7 +17,7 @@ from interference.findings import Block, Findings, from_json
 from interference.recipe import Recipe, parse_recipe
 from interference.report import markdown_html, report_html
 from interference.results import open_evaluator
-from interference.shown import request_of, show_all
+from interference.shown import request_in, show_all
 from interference.views import merge_view
 
 RECIPE = Recipe("linear", ("mono-eng", "mono-deu"), (0.7, 0.3))
@@ -135,7 +135,7 @@ def test_hostile_recipe_stays_in_its_place(findings, outcomes):
 def test_numbers_are_those_of_the_table(findings, evaluator, page):
     """The table shown, the table to download and the evaluator's own table; the figures hold the same rows."""
     view = findings.blocks[0].view
-    table = evaluator.table(request_of(view, evaluator))
+    table = evaluator.table(request_in(view, evaluator.suite))
     frame = merge_view(table.in_unit("bits per byte"), RECIPE, evaluator.suite, evaluator.corpus.rows(12))
     merge = frame[frame["role"] == "merge"].set_index("language")
     assert page.texts["td"][:2] == ["English (eng)", f"{merge['value']['eng']:.3f}"]

@@ -38,6 +38,20 @@ class Faders:
         return tuple(round(v, 4) if on else 0.0 for v, on in zip(self.values, heard, strict=True))
 
 
+def with_faders(recipe: Recipe, faders: Faders) -> Recipe | None:
+    """The recipe with what a panel gives each of its parents; None where nothing is heard."""
+    weights = faders.effective
+    if not any(weights):
+        return None
+    if "normalize" in recipe.settings():
+        return replace(
+            recipe, weights=weights, knobs=tuple((dict(recipe.knobs) | {"normalize": faders.normalise}).items())
+        )
+    if faders.normalise:
+        weights = tuple(round(weight / sum(weights), 4) for weight in weights)
+    return replace(recipe, weights=weights)
+
+
 @dataclass(frozen=True)
 class View:
     """What is measured and shown. No languages means all of the corpus; an empty suite is the built-in one."""

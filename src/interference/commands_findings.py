@@ -9,7 +9,7 @@ import typer
 
 from interference.commands import DeviceOption, Format, note, print_table
 from interference.errors import UserError, nearest, user_path
-from interference.findings import MOST_BYTES, Findings, from_json
+from interference.findings import MOST_BYTES, Findings, from_json, to_json
 from interference.store import Kept, list_findings, read_findings
 
 
@@ -22,7 +22,7 @@ def findings(
         kept = read_findings(name)
         if kept is None:
             raise UserError(f"No findings named '{name}' are kept here: {nearest(name, _names())}")
-        print(kept.document, end="")
+        print(to_json(from_json(kept.document).renamed(kept.name)), end="")
         return
     import pandas as pd
 

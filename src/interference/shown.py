@@ -28,26 +28,27 @@ Outcome = Shown | str | None  # of a block: its numbers, or why there are none, 
 Opener = Callable[[str, str], Evaluator]  # suite and corpus as a view names them
 
 
-def languages_of(view: View, evaluator: Evaluator) -> tuple[str, ...]:
-    """The languages that a view is about, each once. Raises UserError for one that the corpus lacks."""
-    languages = tuple(dict.fromkeys(view.languages)) or evaluator.corpus.languages
-    evaluator.check_languages(languages)
-    return languages
-
-
-def request_of(view: View, evaluator: Evaluator) -> Request:
-    """What has to be measured for a view. Raises UserError where this suite and corpus don't have what it names."""
-    known = known_units(evaluator.corpus)
-    if view.unit not in known:
-        unit = view.unit[:40]
-        raise UserError(f"The corpus {evaluator.corpus.name} has no unit '{unit}': {nearest(unit, known)}")
-    languages = languages_of(view, evaluator)
-    return merge_request(view.recipe, evaluator.suite, languages, view.sentences, view.controls)
+def request_in(view: View, suite: Suite) -> Request:
+    """What has to be measured for a view. Raises UserError where this suite and its corpus lack what it names."""
+    corpus = suite.corpus
+    assert corpus is not None  # an evaluator refuses suites without one
+    for names, known, what in (
+        (view.languages, corpus.languages, "language"),
+        ((view.unit,), known_units(corpus), "unit"),
+    ):
+        for name in names:
+            if name not in known:
+                name = name[:40]
+                raise UserError(f"The corpus {corpus.name} has no {what} '{name}': {nearest(name, known)}")
+    languages = tuple(dict.fromkeys(view.languages)) or corpus.languages
+    for name in view.recipe.needed:
+        suite[name]  # raises
+    return merge_request(view.recipe, suite, languages, view.sentences, view.controls)
 
 
 def show_steps(view: View, evaluator: Evaluator) -> Steps[Shown]:
     """Measure a view one batch at a time."""
-    request = request_of(view, evaluator)
+    request = request_in(view, evaluator.suite)
     table = yield from evaluator.table_steps(request)
     rows, suite = evaluator.corpus.rows(view.sentences), evaluator.suite
     frame = merge_view(table.in_unit(view.unit), view.recipe, suite, rows)

@@ -50,6 +50,7 @@ export default function ({ data, parentElement, setStateValue }) {
     build(root, s);
   }
   root.dataset.server = data.version;
+  root.onkeydown = (event) => event.key !== "Escape" && event.stopPropagation(); // no shortcut of the page's is meant
   paint(root, s);
 }
 
