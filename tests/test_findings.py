@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interference.bench import Faders, View
+from interference.bench import Faders, View, with_faders
 from interference.errors import UserError
 from interference.findings import HEADING, MOST_BLOCKS, TEXT, Block, Findings, from_json, to_json
 from interference.recipe import Recipe
@@ -192,3 +192,15 @@ def test_a_broken_file_is_a_message(tmp_path):
         list_findings(tmp_path)
     with pytest.raises(UserError, match=r"results\.sqlite"):
         write_findings("x", "", folder=tmp_path)
+
+
+def test_a_recipe_with_a_panel():
+    """Muted parents count nothing, a panel that normalises gives a sum of one, and silence is no merge."""
+    no, yes = (False, False), (True, False)
+    assert with_faders(RECIPE, Faders((0.2, 0.6), no, no)).weights == (0.2, 0.6)
+    assert with_faders(RECIPE, Faders((0.2, 0.6), no, yes)).weights == (0.0, 0.6)
+    assert with_faders(RECIPE, Faders((0.2, 0.0), no, yes)) is None
+    normal = with_faders(RECIPE, Faders((0.2, 0.6), no, no, None, True))
+    assert normal.settings()["normalize"] is True
+    assert normal.weights == (0.2, 0.6)
+    assert with_faders(normal, Faders((0.2, 0.6), no, no)).settings()["normalize"] is False

@@ -177,3 +177,37 @@ def test_findings_that_this_version_cannot_read():
     app.selectbox(key="findings").set_value("Fine").run()
     assert not app.error
     assert app.text_input(key="block heading 0").value == "One"
+
+
+def slide(app: AppTest) -> str:
+    return next(part.proto.body for part in app.get("html") if "slide-quiet" in part.proto.body)
+
+
+def test_presentation_from_the_address(view):
+    """The slide of the address, the nearest for one that there is not; large type; leaving opens the page again."""
+    write(Findings("Mine", (Block("One", "", view), Block("Two", "Words."))))
+    app = open_page(PAGE, present="Mine")
+    assert not app.exception
+    assert "1 / 2 · Mine" in slide(app)
+    assert json.loads(plots(app)[0]["figure"])["layout"]["font"]["size"] >= 18
+    for wrong in ("99", "x", "-1", "٣", "9" * 5000):
+        app = open_page(PAGE, present="Mine", slide=wrong)
+        assert not app.exception
+        assert ("2 / 2" if wrong == "99" else "1 / 2") in slide(app)
+    click(app, "slide Next")
+    assert "2 / 2" in slide(app)
+    assert not plots(app)
+    click(app, "slide leave")
+    assert app.title[0].value == "Findings"
+    assert app.selectbox(key="findings").value == "Mine"
+
+
+def test_presentation_of_nothing():
+    """A name that is not kept, and findings without blocks, are said; both can be left."""
+    write(Findings("Mine"))
+    app = open_page(PAGE, present="Mine")
+    assert "no blocks" in app.info[0].value
+    app = open_page(PAGE, present="Mina")
+    assert "did you mean 'Mine'" in app.error[0].value
+    click(app, "slide leave")
+    assert app.title[0].value == "Findings"
