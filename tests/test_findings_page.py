@@ -191,7 +191,8 @@ def test_presentation_from_the_address(view):
     assert "1 / 2 · Mine" in slide(app)
     assert json.loads(plots(app)[0]["figure"])["layout"]["font"]["size"] >= 18
     for wrong in ("99", "x", "-1", "٣", "9" * 5000):
-        app = open_page(PAGE, present="Mine", slide=wrong)
+        app.query_params["slide"] = wrong
+        app.run()
         assert not app.exception
         assert ("2 / 2" if wrong == "99" else "1 / 2") in slide(app)
     click(app, "slide Next")
@@ -207,7 +208,8 @@ def test_presentation_of_nothing():
     write(Findings("Mine"))
     app = open_page(PAGE, present="Mine")
     assert "no blocks" in app.info[0].value
-    app = open_page(PAGE, present="Mina")
+    app.query_params["present"] = "Mina"
+    app.run()
     assert "did you mean 'Mine'" in app.error[0].value
     click(app, "slide leave")
     assert app.title[0].value == "Findings"
