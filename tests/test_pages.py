@@ -10,7 +10,8 @@ from streamlit.testing.v1 import AppTest
 from interference.registry import methods
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(f"pages/{page.name}" for page in (ROOT / "pages").glob("*.py"))
+# Findings draw nothing until some are kept: test_findings_page.py.
+PAGES = sorted(f"pages/{page.name}" for page in (ROOT / "pages").glob("*.py") if page.stem != "findings")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from interference import commands_path, commands_text
+from interference import commands_findings, commands_path, commands_text
 from interference.commands import (
     CorpusOption,
     DeviceOption,
@@ -170,6 +170,8 @@ def methods(form: Format = "table") -> None:
 app.command()(commands_path.path)
 app.command()(commands_text.say)
 app.command()(commands_text.sentences)
+app.command()(commands_findings.findings)
+app.command()(commands_findings.report)
 
 
 @demo.command("path")

@@ -38,6 +38,20 @@ class Faders:
         return tuple(round(v, 4) if on else 0.0 for v, on in zip(self.values, heard, strict=True))
 
 
+def with_faders(recipe: Recipe, faders: Faders) -> Recipe | None:
+    """The recipe with what a panel gives each of its parents; None where nothing is heard."""
+    weights = faders.effective
+    if not any(weights):
+        return None
+    if "normalize" in recipe.settings():
+        return replace(
+            recipe, weights=weights, knobs=tuple((dict(recipe.knobs) | {"normalize": faders.normalise}).items())
+        )
+    if faders.normalise:
+        weights = tuple(round(weight / sum(weights), 4) for weight in weights)
+    return replace(recipe, weights=weights)
+
+
 @dataclass(frozen=True)
 class View:
     """What is measured and shown. No languages means all of the corpus; an empty suite is the built-in one."""
@@ -133,18 +147,18 @@ def view_document(view: View) -> dict[str, Any]:
 
 def parse_view(document: object) -> View:
     """The view in such data. Raises UserError on anything that a view can't hold."""
-    fields = _mapping(document, tuple(View.__dataclass_fields__), "view")
-    recipe = parse_recipe(_of(fields, "recipe", str))
+    fields = mapping_of(document, tuple(View.__dataclass_fields__), "view")
+    recipe = parse_recipe(field_of(fields, "recipe", str))
     default = View(recipe)
-    sentences = _of(fields, "sentences", int, default.sentences)
+    sentences = field_of(fields, "sentences", int, default.sentences)
     if sentences < 1:
         raise UserError(f"The view asks for {sentences} sentences; expected 1 or more.")
     return View(
         recipe,
-        _of(fields, "suite", str, ""),
-        _of(fields, "corpus", str, ""),
+        field_of(fields, "suite", str, ""),
+        field_of(fields, "corpus", str, ""),
         _strings(fields, "languages"),
-        _of(fields, "unit", str, default.unit),
+        field_of(fields, "unit", str, default.unit),
         sentences,
         _strings(fields, "controls"),
         parse_faders(fields["faders"], len(recipe.models)) if "faders" in fields else None,
@@ -153,10 +167,10 @@ def parse_view(document: object) -> View:
 
 def parse_faders(document: object, parents: int) -> Faders:
     """The panel of so many parents in such data. Raises UserError on anything else."""
-    fields = _mapping(document, tuple(Faders.__dataclass_fields__), "panel")
+    fields = mapping_of(document, tuple(Faders.__dataclass_fields__), "panel")
     lists = {}
     for name, kind in (("values", (int, float)), ("locked", bool), ("muted", bool)):
-        found = _of(fields, name, (list, tuple))
+        found = field_of(fields, name, (list, tuple))
         if len(found) != parents or not all(
             isinstance(one, kind) and isinstance(one, bool) == (kind is bool) and math.isfinite(one) for one in found
         ):
@@ -165,11 +179,12 @@ def parse_faders(document: object, parents: int) -> Faders:
     solo = fields.get("solo")
     if solo is not None and (not isinstance(solo, int) or isinstance(solo, bool) or not 0 <= solo < parents):
         raise UserError(f"The panel solos parent {str(solo)[:20]} of {parents}.")
-    switches = (_of(fields, name, bool, False) for name in ("normalise", "share"))
+    switches = (field_of(fields, name, bool, False) for name in ("normalise", "share"))
     return Faders(tuple(float(v) for v in lists["values"]), lists["locked"], lists["muted"], solo, *switches)
 
 
-def _mapping(document: object, known: tuple[str, ...], what: str) -> dict[str, Any]:
+def mapping_of(document: object, known: tuple[str, ...], what: str) -> dict[str, Any]:
+    """The mapping that some data from outside has to be. Raises UserError if it is none or has a key not known."""
     if not isinstance(document, dict):
         raise UserError(f"The {what} is no mapping but {str(document)[:40]!r}.")
     for key in document:
@@ -181,7 +196,8 @@ def _mapping(document: object, known: tuple[str, ...], what: str) -> dict[str, A
 _MISSING = object()
 
 
-def _of(fields: Mapping[str, Any], name: str, kind: Any, default: Any = _MISSING) -> Any:
+def field_of(fields: Mapping[str, Any], name: str, kind: Any, default: Any = _MISSING) -> Any:
+    """A field's value of a kind. Raises UserError if it is of another, or missing where there is no default."""
     value = fields.get(name, default)
     if value is _MISSING:
         raise UserError(f"The field '{name}' is missing.")
@@ -191,7 +207,7 @@ def _of(fields: Mapping[str, Any], name: str, kind: Any, default: Any = _MISSING
 
 
 def _strings(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    values = _of(fields, name, (list, tuple), ())
+    values = field_of(fields, name, (list, tuple), ())
     if not all(isinstance(value, str) for value in values):
         raise UserError(f"The field '{name}' is a list of names.")
     return tuple(values)
@@ -228,21 +244,21 @@ def _packed(state: State) -> str:
 
 def from_link(text: str) -> State:
     """The state in a link's parameter. Raises UserError on what is damaged, of another version, or not a state."""
-    fields = _mapping(_unpacked(text), ("v", "view", "pins", "baseline"), "link")
+    fields = mapping_of(_unpacked(text), ("v", "view", "pins", "baseline"), "link")
     if fields.get("v") != _VERSION:
         raise UserError(
             f"This link is of version {str(fields.get('v'))[:20]} and this dashboard reads version {_VERSION}. "
             "Ask for a link made by the same version."
         )
-    pins = _of(fields, "pins", list, [])
+    pins = field_of(fields, "pins", list, [])
     if len(pins) > _PINS:
         raise UserError(f"The link holds {len(pins)} pins; {_PINS} are kept at most.")
     parsed = []
     for pin in pins:
-        entry = _mapping(pin, ("name", "view"), "pin")
-        parsed.append(Pin(_name(_of(entry, "name", str)), parse_view(entry.get("view"))))
+        entry = mapping_of(pin, ("name", "view"), "pin")
+        parsed.append(Pin(_name(field_of(entry, "name", str)), parse_view(entry.get("view"))))
     baseline = fields.get("baseline")
-    if baseline is not None and _of(fields, "baseline", int) not in range(len(parsed)):
+    if baseline is not None and field_of(fields, "baseline", int) not in range(len(parsed)):
         raise UserError(f"The link counts deltas from pin {baseline} of {len(parsed)}.")
     return State(parse_view(fields.get("view")), tuple(parsed), baseline)
 

@@ -1,4 +1,4 @@
-"""Results on disk, by digest of what made them: one SQLite file, safe to share between processes."""
+"""Results by digest of what made them, and findings by name: one SQLite file, safe to share between processes."""
 
 import hashlib
 import json
@@ -7,6 +7,10 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +29,17 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
 
+def _file(folder: Path | None) -> Path:
+    return (folder or default_folder()) / "results.sqlite"
+
+
+def _failure(file: Path, verb: str, error: Exception) -> UserError:
+    return UserError(
+        f"Results can't be {verb} {file}: {error}. Free some space, delete a broken file, or name another folder in "
+        "INTERFERENCE_CACHE."
+    )
+
+
 _RECENT = 4096  # arrays kept in memory
 
 
@@ -35,7 +50,7 @@ class Store:
     """
 
     def __init__(self, folder: Path | None = None, shipped: dict[str, np.ndarray] | None = None):
-        self._file = (folder or default_folder()) / "results.sqlite"
+        self._file = _file(folder)
         self._shipped = shipped or {}
         self._recent: OrderedDict[str, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
@@ -44,7 +59,7 @@ class Store:
             self._connection = sqlite3.connect(self._file, check_same_thread=False, timeout=30)
             self._prepare()
         except (OSError, sqlite3.Error) as error:
-            raise self._failure("kept in", error) from None
+            raise _failure(self._file, "kept in", error) from None
 
     def _prepare(self) -> None:
         """Make the table. SQLite does not wait for its lock while the journal's mode changes, so try again."""
@@ -58,12 +73,6 @@ class Store:
                 if "locked" not in str(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
-
-    def _failure(self, verb: str, error: Exception) -> UserError:
-        return UserError(
-            f"Results can't be {verb} {self._file}: {error}. Free some space, delete a broken file, or name another "
-            "folder in INTERFERENCE_CACHE."
-        )
 
     def ships(self, key: str) -> bool:
         """Whether the array of this key came with the package."""
@@ -80,7 +89,7 @@ class Store:
                     return self._recent[key].copy()
                 row = self._connection.execute("select value from bits where key = ?", (key,)).fetchone()
         except sqlite3.Error as error:
-            raise self._failure("read from", error) from None
+            raise _failure(self._file, "read from", error) from None
         found = np.frombuffer(row[0]) if row else np.empty(0)
         return found.copy() if len(found) == length else np.full(length, np.nan)
 
@@ -92,7 +101,7 @@ class Store:
                     "insert or replace into bits values (?, ?)", (key, bits.astype(np.float64).tobytes())
                 )
         except sqlite3.Error as error:
-            raise self._failure("kept in", error) from None
+            raise _failure(self._file, "kept in", error) from None
         with self._lock:
             self._recent[key] = bits.astype(np.float64)
             if len(self._recent) > _RECENT:
@@ -100,3 +109,81 @@ class Store:
 
     def close(self) -> None:
         self._connection.close()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Findings as they are kept. `changed` is when, in nanoseconds since 1970, and never the same for two writes."""
+
+    name: str
+    document: str
+    changed: int
+
+
+def list_findings(folder: Path | None = None) -> tuple[Kept, ...]:
+    """All findings, the one changed last first."""
+    with _findings(folder, "read from") as table:
+        rows = table.execute("select name, document, changed from findings order by changed desc").fetchall()
+    return tuple(Kept(*row) for row in rows)
+
+
+def read_findings(name: str, folder: Path | None = None) -> Kept | None:
+    """The findings of a name, None where there are none."""
+    with _findings(folder, "read from") as table:
+        return _read(table, name)
+
+
+def write_findings(name: str, document: str, since: int | None = None, folder: Path | None = None) -> Kept:
+    """Keep a document that was made from the one that was kept under this name and `changed` at `since`.
+
+    New ones (`since` None) whose name is taken, and ones whose original has been changed by somebody else since, are
+    kept beside it: under the name in what comes back, the same with a number. Nothing that was kept is lost.
+    """
+    with _findings(folder, "kept in") as table:
+        there = _read(table, name)
+        if there and there.changed != since:
+            stem = name[: _NAME - 5]
+            name = next(other for n in count(2) if not _read(table, other := f"{stem} ({n})"))
+        newest = table.execute("select coalesce(max(changed), 0) from findings").fetchone()[0]
+        kept = Kept(name, document, max(time.time_ns(), newest + 1))
+        table.execute("insert or replace into findings values (?, ?, ?)", (kept.name, kept.document, kept.changed))
+    return kept
+
+
+def rename_findings(name: str, new: str, folder: Path | None = None) -> None:
+    """Keep findings under another name. Raises UserError where that is taken, or there are none of the old one."""
+    with _findings(folder, "kept in") as table:
+        if _read(table, new):
+            raise UserError(f"There are findings named '{new}' already. Choose another name, or delete those first.")
+        if not table.execute("update findings set name = ? where name = ?", (new, name)).rowcount:
+            raise UserError(f"There are no findings named '{name}' any more: they were renamed or deleted elsewhere.")
+
+
+def delete_findings(name: str, folder: Path | None = None) -> None:
+    """Delete the findings of a name, if there are any."""
+    with _findings(folder, "kept in") as table:
+        table.execute("delete from findings where name = ?", (name,))
+
+
+_NAME = 80  # characters of a name, its number included
+
+
+def _read(table: sqlite3.Connection, name: str) -> Kept | None:
+    row = table.execute("select name, document, changed from findings where name = ?", (name,)).fetchone()
+    return Kept(*row) if row else None
+
+
+@contextmanager
+def _findings(folder: Path | None, verb: str) -> Iterator[sqlite3.Connection]:
+    """The table of findings in one transaction that nobody else writes in: all that is done there, or none of it."""
+    file = _file(folder)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(file, timeout=30, isolation_level=None)) as connection, connection:
+            connection.execute("begin immediate")
+            connection.execute(
+                "create table if not exists findings (name text primary key, document text not null, changed integer)"
+            )
+            yield connection
+    except (OSError, sqlite3.Error) as error:
+        raise _failure(file, verb, error) from None

@@ -3,6 +3,14 @@
 Nothing heavy is imported at the top: the page's frame is drawn before torch and transformers are loaded.
 """
 
+from interference.ui.findings import (
+    choose_findings,
+    draw_add,
+    draw_blocks,
+    draw_findings_bar,
+    draw_no_findings,
+    draw_report,
+)
 from interference.ui.merge import (
     choose_recipe,
     choose_setup,
@@ -14,30 +22,39 @@ from interference.ui.merge import (
 )
 from interference.ui.path import choose_walk, compute_path, draw_path
 from interference.ui.pins import draw_pins, draw_toolbar, rerun_if_asked
+from interference.ui.present import draw_presentation, presented
 from interference.ui.shell import Bench, ensure_shell, open_bench, run, serve, user_errors
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
 from interference.ui.text import draw_said, draw_sentences
 
 __all__ = [
     "Bench",
+    "choose_findings",
     "choose_measure",
     "choose_recipe",
     "choose_setup",
     "choose_walk",
     "compute_path",
     "compute_suite",
+    "draw_add",
+    "draw_blocks",
     "draw_checkpoints",
+    "draw_findings_bar",
     "draw_guide",
     "draw_losses",
     "draw_merge",
+    "draw_no_findings",
     "draw_path",
     "draw_pins",
+    "draw_presentation",
+    "draw_report",
     "draw_said",
     "draw_sentences",
     "draw_toolbar",
     "ensure_shell",
     "open_bench",
     "present_view",
+    "presented",
     "remember",
     "rerun_if_asked",
     "run",

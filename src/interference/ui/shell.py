@@ -60,6 +60,7 @@ def build_pages() -> list[Any]:
         st.Page(folder / "path.py", title="Path", icon=":material/route:", url_path="path"),
         st.Page(folder / "suite.py", title="Suite", icon=":material/grid_on:", url_path="suite"),
         st.Page(folder / "text.py", title="Text", icon=":material/notes:", url_path="text"),
+        st.Page(folder / "findings.py", title="Findings", icon=":material/menu_book:", url_path="findings"),
     ]
 
 
@@ -119,6 +120,13 @@ def _engine() -> "Engine":
     gc.collect()
     gc.freeze()  # the collector runs after every rerun, and would walk all of torch each time
     return Engine()
+
+
+def open_view(bench: Bench, suite: str, corpus: str) -> Bench:
+    """The same bench on another suite and corpus, all languages. Raises UserError if they can't be opened."""
+    key = (suite, corpus, bench.key[2])
+    evaluator = _evaluator(*key)
+    return Bench(evaluator.suite, key, evaluator.corpus.languages, bench.unit)
 
 
 def _evaluator(suite: str, corpus: str, device: str) -> "Evaluator":

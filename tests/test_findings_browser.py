@@ -1,0 +1,99 @@
+"""Findings in a real Chromium: the report opens offline, the presentation follows keys and sliders."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+from test_browser import SHOTS, WAIT, browser, opened, served, shoot, wait_for_figure  # noqa: F401 - a fixture
+
+from interference.bench import View
+from interference.findings import Block, Findings, to_json
+from interference.recipe import Recipe
+from interference.report import report_html
+from interference.results import open_evaluator
+from interference.shown import show_all
+from interference.store import write_findings
+
+pytestmark = pytest.mark.browser
+HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\"> مرحبا بالعالم"
+
+
+@pytest.fixture
+def findings(suite_folder) -> Findings:
+    """Three slides: a merge, words, a merge in another unit."""
+    view = View(Recipe("linear", ("mono-eng", "mono-deu"), (0.7, 0.3)), str(suite_folder), sentences=6)
+    other = View(Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5)), str(suite_folder), "", (), "bits per byte", 6)
+    return Findings("Mine", (Block("One", "*Text.*", view), Block(HOSTILE, HOSTILE), Block("Three", "", other)))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_report_opens_offline(browser, findings, tmp_path, scheme):  # noqa: F811
+    """Every figure is drawn in the reader's colours; nothing is asked for, nothing complains, nobody's script runs."""
+    outcomes = show_all((b.view for b in findings.blocks), lambda suite, corpus: open_evaluator(suite, device="cpu"))
+    file = tmp_path / "report.html"
+    file.write_text(report_html(findings, outcomes, "2026-01-02"), encoding="utf-8")
+    context = browser.new_context(offline=True, color_scheme=scheme, viewport={"width": 800, "height": 900})
+    page, said, asked = context.new_page(), [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    expect(page.locator(".figure > .plot-container")).to_have_count(2)
+    text = page.locator(".xtick text").first.evaluate("e => getComputedStyle(e).fill")
+    assert text == {"light": "rgb(36, 38, 45)", "dark": "rgb(232, 234, 240)"}[scheme]
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert page.title() == "Mine"
+    assert (said, asked) == ([], [file.as_uri()])
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Table, CSV").first.click()
+    assert download.value.path().read_text().startswith("model,language,sentences,bits")
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / f"report_{scheme}.png", full_page=True)
+    context.close()
+
+
+def test_presentation(browser, findings, tmp_path):  # noqa: F811
+    """Keys and buttons move, the address remembers the slide, sliders keep their own keys, Escape leaves."""
+    (tmp_path / "app").mkdir()
+    write_findings("Mine", to_json(findings), folder=tmp_path / "app/store")
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/findings?present=Mine") as page:
+
+        def at(number: int) -> None:
+            expect(page.get_by_text(f"{number} / 3 · Mine")).to_be_visible(timeout=WAIT)
+            if number > 1:
+                expect(page).to_have_url(re.compile(rf"slide={number}"))
+
+        at(1)
+        wait_for_figure(page)
+        expect(page.get_by_test_id("stSidebar")).to_be_hidden()
+        shoot(page, "present")
+        for key, number in (
+            ("ArrowRight", 2), ("Space", 3), ("Home", 1), ("End", 3), ("ArrowLeft", 2), ("PageUp", 1), ("PageDown", 2),
+        ):  # fmt: skip
+            page.keyboard.press(key)
+            at(number)
+        expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
+        assert page.locator("img[src=x]").count() == 0
+        page.reload()
+        at(2)
+        page.keyboard.press("Home")
+        at(1)
+        page.get_by_role("button", name="Next").click()
+        at(2)
+        page.keyboard.press("Space")  # the button has the focus: one step all the same
+        at(3)
+        wait_for_figure(page)
+        before = page.locator(".slide-text", has_text="The merge needs").inner_text()
+        slider = page.get_by_role("slider", name="mono-eng: coefficient")
+        slider.focus()
+        for _ in range(20):
+            page.keyboard.press("ArrowRight")
+        expect(page.locator(".slide-text", has_text="The merge needs")).not_to_have_text(before, timeout=WAIT)
+        at(3)
+        assert slider.input_value() == "0.7"
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("heading", name="Findings")).to_be_visible(timeout=WAIT)
+        expect(page.get_by_role("textbox", name="Title")).to_have_value("Mine")
+        expect(page).not_to_have_url(re.compile("present="))
+        wait_for_figure(page)
+        shoot(page, "findings")

@@ -1,0 +1,215 @@
+"""The Findings page and its presentation through Streamlit's own test runner."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from test_pages import open_page, own_suite  # noqa: F401 - a fixture
+
+from interference.bench import Pin, State, View
+from interference.findings import Block, Findings, from_json, to_json
+from interference.recipe import Recipe
+from interference.store import list_findings, read_findings, write_findings
+
+PAGE = "pages/findings.py"
+HOSTILE = "</script><script>alert(1)</script> <img src=x onerror=alert(1)> ![x](https://example.org/x.png) مرحبا"
+
+
+@pytest.fixture
+def view(own_suite) -> View:  # noqa: F811
+    return View(Recipe("linear", ("mono-eng", "mono-deu"), (0.7, 0.3)), str(own_suite), sentences=6)
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(own_suite, tmp_path, monkeypatch):  # noqa: F811
+    """A store of the test's own, whatever was kept before."""
+    monkeypatch.setenv("INTERFERENCE_CACHE", str(tmp_path / "own store"))
+
+
+def kept() -> dict[str, Findings]:
+    return {one.name: from_json(one.document) for one in list_findings()}
+
+
+def write(findings: Findings) -> None:
+    write_findings(findings.title, to_json(findings))
+
+
+def plots(app: AppTest) -> list[dict]:
+    parts = app.get("bidi_component")
+    return [json.loads(part.proto.json) for part in parts if part.proto.component_name == "interference.plot"]
+
+
+def click(app: AppTest, key: str) -> AppTest:
+    app.button(key=key).click().run()
+    assert not app.exception
+    return app
+
+
+def with_pins(app: AppTest, view: View) -> AppTest:
+    """The session as the Merge page leaves it: one view with two pins."""
+    from interference.bench import History
+
+    pins = (Pin("First pin", view), Pin("Second pin", replace(view, unit="bits per byte")))
+    app.session_state["history"] = History(State(view, pins))
+    return app.run()
+
+
+def test_empty_page_says_how_to_begin(view):
+    """Without pins it points at the Merge page, with pins it begins with them, named as they are."""
+    app = open_page(PAGE)
+    assert not app.exception
+    assert app.title[0].value == "Findings"
+    assert "Pin" in app.markdown[0].value
+    assert "findings begin" not in [button.key for button in app.button]
+    app = click(with_pins(app, view), "findings begin")
+    blocks = kept()["Untitled"].blocks
+    assert [(b.heading, b.view) for b in blocks] == [
+        ("First pin", view),
+        ("Second pin", replace(view, unit="bits per byte")),
+    ]
+    assert len(plots(app)) == 2
+    assert "bits per byte" in plots(app)[1]["figure"]
+
+
+def test_blocks_are_edited_moved_and_removed(view):
+    """Every edit is kept at once; a removal can be taken back."""
+    write(Findings("Mine", (Block("One", "Text", view), Block("Two"))))
+    app = open_page(PAGE)
+    assert len(plots(app)) == 1
+    app.text_input(key="block heading 0").set_value("Uno").run()
+    app.text_area(key="block text 1").set_value(HOSTILE).run()
+    assert [(b.heading, b.text) for b in kept()["Mine"].blocks] == [("Uno", "Text"), ("Two", HOSTILE)]
+    click(app, "block Down 0")
+    assert [b.heading for b in kept()["Mine"].blocks] == ["Two", "Uno"]
+    assert [app.text_input(key=f"block heading {n}").value for n in (0, 1)] == ["Two", "Uno"]
+    click(app, "block Up 1")
+    click(app, "block Remove 0")
+    assert [b.heading for b in kept()["Mine"].blocks] == ["Two"]
+    click(app, "findings undo button")
+    assert [b.heading for b in kept()["Mine"].blocks] == ["Uno", "Two"]
+    assert list(kept()) == ["Mine"]
+
+
+def test_hostile_text_is_shown_as_text(view):
+    write(Findings("Mine", (Block(HOSTILE, HOSTILE),)))
+    app = open_page(PAGE)
+    assert not app.exception
+    shown = "".join(part.proto.body for part in app.get("html"))
+    assert "&lt;script&gt;alert(1)" in shown
+    assert "<script" not in shown.replace("<style", "")
+    assert "<img" not in shown
+
+
+def test_adding_text_views_and_pins(view):
+    write(Findings("Mine"))
+    app = open_page(PAGE)
+    assert "No blocks yet" in app.info[0].value
+    click(app, "add text")
+    click(with_pins(app, view), "add present")
+    app.multiselect(key="add which").set_value([1]).run()
+    click(app, "add pins")
+    assert [b.heading for b in kept()["Mine"].blocks] == ["New heading", "Linear average", "Second pin"]
+    assert app.multiselect(key="add which").value == []
+
+
+def test_rename_delete_and_undo():
+    write(Findings("Mine", (Block("One"),)))
+    write(Findings("Other"))
+    app = open_page(PAGE, findings="Mine")
+    app.text_input(key="findings title").set_value("Other").run()
+    assert "'Other' already" in app.warning[0].value
+    app.text_input(key="findings title").set_value(" My  findings ").run()
+    assert sorted(kept()) == ["My findings", "Other"]
+    assert app.selectbox(key="findings").value == "My findings"
+    click(app, "findings delete")
+    assert list(kept()) == ["Other"]
+    click(app, "findings undo button")
+    assert kept()["My findings"].blocks == (Block("One"),)
+    assert app.selectbox(key="findings").value == "My findings"
+
+
+def test_two_tabs_keep_both():
+    """A second tab edits what it was shown, not what the first has made of it: both are kept, and that is said."""
+    write(Findings("Mine", (Block("One"),)))
+    first, second = open_page(PAGE), open_page(PAGE)
+    first.text_input(key="block heading 0").set_value("From the first").run()
+    assert not first.warning
+    second.text_input(key="block heading 0").set_value("From the second").run()
+    assert "Both are kept" in second.warning[0].value
+    assert {name: f.blocks[0].heading for name, f in kept().items()} == {
+        "Mine": "From the first",
+        "Mine (2)": "From the second",
+    }
+    assert second.selectbox(key="findings").value == "Mine (2)"
+
+
+def test_a_file_is_imported_as_data(view):
+    """One that was exported comes back under a name of its own; any other is a message."""
+    write(Findings("Mine", (Block("One", "", view),)))
+    app = open_page(PAGE)
+    uploaded = app.get("file_uploader")[0]
+    uploaded.set_value(("f.json", read_findings("Mine").document.encode(), "application/json")).run()
+    assert not app.exception
+    assert kept()["Mine (2)"].blocks == kept()["Mine"].blocks
+    app.get("file_uploader")[0].set_value(("f.json", b"[]", "application/json")).run()
+    assert not app.exception
+    assert "no mapping" in app.warning[0].value
+    assert len(kept()) == 2
+
+
+def test_views_of_other_suites_and_views_that_fail(view, suite_folder):
+    """Each on its own suite, whatever the sidebar names; one that can't be opened is a message in its place."""
+    write(Findings("Mine", (Block("Gone", "", replace(view, suite="/no/such")), Block("There", "", view))))
+    app = open_page(PAGE)
+    assert not app.exception
+    assert len(app.error) == 1
+    assert "This view can't be computed. Suite /no/such does not exist" in app.error[0].value
+    assert len(plots(app)) == 1
+
+
+def test_findings_that_this_version_cannot_read():
+    write_findings("Broken", "{}")
+    write_findings("Fine", to_json(Findings("Fine", (Block("One"),))))
+    app = open_page(PAGE, findings="Broken")
+    assert not app.exception
+    assert "no file of findings" in app.error[0].value
+    app.selectbox(key="findings").set_value("Fine").run()
+    assert not app.error
+    assert app.text_input(key="block heading 0").value == "One"
+
+
+def slide(app: AppTest) -> str:
+    return next(part.proto.body for part in app.get("html") if "slide-quiet" in part.proto.body)
+
+
+def test_presentation_from_the_address(view):
+    """The slide of the address, the nearest for one that there is not; large type; leaving opens the page again."""
+    write(Findings("Mine", (Block("One", "", view), Block("Two", "Words."))))
+    app = open_page(PAGE, present="Mine")
+    assert not app.exception
+    assert "1 / 2 · Mine" in slide(app)
+    assert json.loads(plots(app)[0]["figure"])["layout"]["font"]["size"] >= 18
+    for wrong in ("99", "x", "-1", "٣", "9" * 5000):
+        app.query_params["slide"] = wrong
+        app.run()
+        assert not app.exception
+        assert ("2 / 2" if wrong == "99" else "1 / 2") in slide(app)
+    click(app, "slide Next")
+    assert "2 / 2" in slide(app)
+    assert not plots(app)
+    click(app, "slide leave")
+    assert app.title[0].value == "Findings"
+    assert app.selectbox(key="findings").value == "Mine"
+
+
+def test_presentation_of_nothing():
+    """A name that is not kept, and findings without blocks, are said; both can be left."""
+    write(Findings("Mine"))
+    app = open_page(PAGE, present="Mine")
+    assert "no blocks" in app.info[0].value
+    app.query_params["present"] = "Mina"
+    app.run()
+    assert "did you mean 'Mine'" in app.error[0].value
+    click(app, "slide leave")
+    assert app.title[0].value == "Findings"
