@@ -322,3 +322,19 @@ def test_own_suite(browser, tmp_path, suite_folder):
         field.fill(str(suite_folder))
         field.press("Enter")
         wait_for_figure(page)
+
+
+def test_curves_of_a_path_are_inside_their_panels(browser, tmp_path):
+    """All panels share one range, which holds every value; a figure drawn by the page alone would not show it."""
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/path?points=3") as page:
+        wait_for_figure(page)
+        shoot(page, "path")
+        ranges, values = page.evaluate(
+            "(() => { const plot = document.querySelector('.js-plotly-plot'), layout = plot._fullLayout;"
+            "return [Object.keys(layout).filter(k => /^yaxis\\d*$/.test(k)).map(k => layout[k].range),"
+            "plot._fullData.flatMap(trace => Array.from(trace.y))]; })()"
+        )
+    assert len(ranges) == 10
+    assert all(limits == ranges[0] for limits in ranges)
+    assert ranges[0][0] <= min(values)
+    assert max(values) <= ranges[0][1]

@@ -6,15 +6,19 @@ import numpy as np
 import pytest
 import torch
 
+from interference import evaluate
+from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.evaluate import Evaluator
-from interference.path import POINT_COLUMNS, SUMMARY_COLUMNS, Walk, path_table
+from interference.figures.path import path_figure
+from interference.path import POINT_COLUMNS, SIDES, SUMMARY_COLUMNS, Walk, path_table
 from interference.recipe import Recipe
 from interference.results import open_evaluator
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
 from interference.sweep import path_steps
+from interference.views import path_sentence
 
 
 @pytest.fixture
@@ -41,8 +45,6 @@ def test_every_point_is_the_merge_it_says_and_the_ends_are_the_checkpoints(tiny)
 
 def test_gap_and_excess_by_hand():
     """Bits 1, 5, 3 along a path: 4 above the better end and 3 above the middle of the chord, whatever the sentence."""
-    from interference.corpus import Corpus
-
     corpus = Corpus("c", {"eng": ("ab", "cdef", "g", "hi")}, ("a", "a", "b", "b"), True)
     rows = np.arange(4)
     bits = {(w, "eng"): np.full(4, b) for w, b in ((0.0, 1.0), (0.5, 5.0), (1.0, 3.0))}
@@ -68,8 +70,6 @@ def test_gap_and_excess_by_hand():
     ],
 )
 def test_a_barrier_is_defined_only_where_both_ends_know_the_language(first, second, untrained, reference, reason):
-    from interference.corpus import Corpus
-
     corpus = Corpus("c", {"eng": ("ab", "cd")}, ("a", "b"), True)
     bits = {(w, "eng"): np.full(2, b) for w, b in ((0.0, first), (0.5, 7.0), (1.0, second))}
     named = {"untrained": untrained, "reference": reference}
@@ -77,6 +77,86 @@ def test_a_barrier_is_defined_only_where_both_ends_know_the_language(first, seco
     row = path_table(Walk("a", "b", 3), bits, levels, corpus, np.arange(2), {}).summary["bits per sentence"].iloc[0]
     assert reason in row["why_no_barrier"]
     assert bool(row["why_no_barrier"]) == np.isnan(row["barrier"])
+
+
+def by_hand(ends: dict[str, tuple[float, float]], middle: float = 7.0, levels=(9.0, 1.0), spread=0.0, **named):
+    """The table of a path from a to b whose sentences need the same bits, but for a spread at b's documents."""
+    corpus = Corpus("c", dict.fromkeys(ends, ("ab", "cd", "ef", "gh")), tuple("abcd"), True)
+    noise = spread * np.array([-1.0, 1.0, -1.0, 1.0])
+    bits: dict[tuple[float, str], np.ndarray] = {}
+    for language, (first, second) in ends.items():
+        points = ((0.0, np.full(4, first)), (0.5, np.full(4, middle)), (1.0, np.full(4, second) + noise))
+        bits |= {(weight, language): values for weight, values in points}
+    known = zip(("untrained", "reference"), levels, strict=True)
+    found = {(role, code): np.full(4, level) for role, level in known for code in ends if level is not None}
+    return path_table(Walk("a", "b", 3), bits, found, corpus, np.arange(4), {}, **named)
+
+
+def test_a_language_is_known_only_with_all_of_the_interval():
+    """Half of the way from 9 to 1 is 5: 4.9 without spread is known, 4.9 give or take 1 is not, 2 give or take 1 is."""
+    known = [
+        by_hand({"eng": (1.0, end)}, spread=spread).summary["bits per byte"]["known_by"].item()
+        for end, spread in ((4.9, 0.0), (4.9, 1.0), (2.0, 1.0))
+    ]
+    assert known == ["a, b", "a", "a, b"]
+    assert by_hand({"eng": (1.0, 1.0)}, levels=(None, 1.0)).summary["bits per byte"]["known_by"].item() is None
+
+
+def test_the_sentence_counts_languages_that_an_end_knows():
+    """Where neither does, a merge that is below both ends has gained nothing."""
+    table = by_hand({"eng": (1.0, 20.0), "deu": (20.0, 2.0), "fra": (90.0, 90.0)})
+    sentence = path_sentence(table, "bits per sentence")
+    assert "that an end knows (2 of 3) are 5.50 bits per sentence above" in sentence
+    assert "no language is known to both ends" in sentence
+    assert "0.50 bits per sentence below" in path_sentence(by_hand({"eng": (1.0, 1.0)}, 0.5), "bits per sentence")
+    assert "neither end knows" in path_sentence(by_hand({"fra": (90.0, 90.0)}), "bits per sentence")
+    assert "the suite has no untrained" in path_sentence(
+        by_hand({"eng": (1.0, 1.0)}, levels=(None, 1.0)), "bits per sentence"
+    )
+
+
+def test_text_that_its_tokenizer_loses_has_no_bits_per_byte():
+    table = by_hand({"eng": (1.0, 2.0), "deu": (2.0, 1.0)}, lossy=["deu"], notes=["It loses text."])
+    assert "It loses text." in table.notes
+    points = {unit: frame.set_index("language") for unit, frame in table.points.items()}
+    assert points["bits per byte"].loc["deu", list(SIDES)].isna().all(axis=None)
+    assert points["bits per byte"].loc["eng", list(SIDES)].notna().all(axis=None)
+    assert points["bits per sentence"].loc["deu", list(SIDES)].notna().all(axis=None)
+    summary = table.summary["bits per byte"].set_index("language")
+    assert summary["barrier"].isna().to_dict() == {"eng": False, "deu": True}
+    assert "(1 of 1)" in path_sentence(table, "bits per byte")
+
+
+def test_a_path_says_what_its_tokenizers_lose(tiny, monkeypatch):
+    """From either end, as a loss table does."""
+    monkeypatch.setattr(tiny, "tokenization", lambda scored, *rest: ({(list(scored)[1], "deu")}, ("It loses text.",)))
+    table = walk(tiny, "mono-eng", "mono-deu", 3)
+    assert table.notes[-1] == "It loses text."
+    assert set(table.points["bits per byte"].dropna()["language"]) == {"eng"}
+
+
+def test_every_merge_is_made_once(tiny, monkeypatch):
+    made: list[Recipe] = []
+    real = evaluate.merge_network
+
+    def counted(recipe, *rest):
+        made.append(recipe)
+        return real(recipe, *rest)
+
+    monkeypatch.setattr(evaluate, "merge_network", counted)
+    walk(tiny, "mono-eng", "mono-deu", 5)
+    assert len(made) == len(set(made)) == 3
+
+
+def test_the_figure_names_every_line_once_wherever_it_first_appears():
+    """A chord that only the second language has is in the legend; without an untrained model there is no such line."""
+    figure = path_figure(by_hand({"eng": (1.0, 20.0), "deu": (1.0, 2.0)}), "bits per byte", "loss")
+    shown = [trace.name for trace in figure.data if trace.showlegend]
+    assert sorted(shown) == ["along the path", "better parent", "chord between the ends", "untrained"]
+    chords = [trace for trace in figure.data if trace.name == "chord between the ends"]
+    assert [list(chord.y) for chord in chords] == [[0.5, 1.0]]
+    figure = path_figure(by_hand({"eng": (1.0, 2.0)}, levels=(None, 1.0)), "bits per byte", "loss")
+    assert "untrained" not in [trace.name for trace in figure.data]
 
 
 def test_the_way_back_is_the_same_way(tiny):
@@ -121,6 +201,7 @@ def test_the_place_of_a_slerp():
         (lambda: Walk("a", "a"), "no length"),
         (lambda: Walk("a", "b", 2), "give 3 to 101"),
         (lambda: Walk("a", "b", 1000), "give 3 to 101"),
+        (lambda: Walk("a", "b", 4), "an odd number"),
         (lambda: Walk("a", "b", 5, "ties"), "not by 'ties'"),
     ],
 )
@@ -167,6 +248,7 @@ def test_the_command_prints_what_the_page_shows(suite_folder, capsys, monkeypatc
     table = walk(evaluator, "mono-eng", "mono-deu", 3, languages=("deu",), sentences=6)
     points = table.points["bits per sentence"]
     assert [row["weight"] for row in out] == [0, 0.5, 1]
+    assert {(row["method"], row["unit"]) for row in out} == {("linear", "bits per sentence")}
     assert [row["value"] for row in out] == pytest.approx(points["value"].tolist())
     assert {row["why_no_barrier"] for row in out} == set(table.summary["bits per sentence"]["why_no_barrier"])
     assert run_main(main, ["path", "mono-eng", "mono-eng", *arguments]) == 2

@@ -25,7 +25,7 @@ def path(
         list[str] | None,
         typer.Option("--language", help="A language of the corpus, all unless given. May be repeated."),
     ] = None,
-    points: Annotated[int, typer.Option(help="Merges scored along the path, both ends included.")] = 11,
+    points: Annotated[int, typer.Option(help="Models scored along the path, both ends included: an odd number.")] = 11,
     method: Annotated[str, typer.Option(help="linear or slerp.")] = "linear",
     unit: Annotated[str, typer.Option(help="bits per sentence, bits per byte or bits per English byte.")] = (
         "bits per sentence"
@@ -43,16 +43,17 @@ def path(
     from interference.progress import progress_bar
     from interference.steps import finish
     from interference.sweep import path_steps
+    from interference.tables import known_units
     from interference.weights import pick_device
 
     walk = Walk(first, second, points, method)
     target = pick_device(device)
     opened = suite_for(suite, corpus, [first, second])
     evaluator = Evaluator(opened, store_of(opened), target)
+    if unit not in (known := known_units(evaluator.corpus)):
+        raise UserError(f"This corpus has no unit '{unit}': {nearest(unit, known)}")
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
     with progress_bar("path") as bar:
         table = finish(path_steps(evaluator, walk, languages, sentences), bar)
-    if unit not in table.points:
-        raise UserError(f"This corpus has no unit '{unit}': {nearest(unit, table.points)}")
     print_table(table.points[unit].merge(table.summary[unit], on="language"), form)
     note(*table.notes)

@@ -102,7 +102,7 @@ class Evaluator:
         references = request.references(self.suite)
         init = self.suite.init.name if self.suite.init else None
         scored = {name: self._scored_by(model) for name, model in request.models}
-        lossy, notes = self._tokenization(scored, request.languages, rows)
+        lossy, notes = self.tokenization(scored, request.languages, rows)
         return loss_table(
             subjects,
             bits,
@@ -209,7 +209,7 @@ class Evaluator:
         """The checkpoint whose tokenizer and context a model is scored with."""
         return self.suite.checkpoints[0] if model == UNIGRAM else self.suite[_parents(model)[0]]
 
-    def _tokenization(
+    def tokenization(
         self, scored: Mapping[str, Checkpoint], languages: Sequence[str], rows: np.ndarray
     ) -> tuple[set[tuple[str, str]], tuple[str, ...]]:
         """Which cells have no bits per byte because their tokenizer loses text, and what to say beside the numbers."""

@@ -1,6 +1,6 @@
 """The path between two checkpoints: the loss of every language along it, excess and barrier."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,13 +14,15 @@ from interference.tables import known_units
 
 METHODS = ("linear", "slerp")
 POINTS = (3, 101)  # on a path, at least and at most
-KNOWS = 0.5  # recovery from which on a checkpoint counts as knowing a language
+KNOWS = 0.5  # recovery above which a checkpoint counts as knowing a language
 SERIES = ("value", "excess", "gap")
 SIDES = tuple(f"{name}{side}" for name in SERIES for side in ("", "_low", "_high"))
-POINT_COLUMNS = ("first", "second", "language", "weight", "sentences", *SIDES)
+HEADS = ("first", "second", "method", "unit", "language", "weight", "sentences")
+POINT_COLUMNS = (*HEADS, *SIDES)
 SUMMARY_COLUMNS = (
     "language", "best_parent", "best", "untrained", "middle_excess", "middle_excess_low", "middle_excess_high",
-    "largest_excess", "largest_excess_at", "barrier", "barrier_low", "barrier_high", "barrier_at", "why_no_barrier",
+    "largest_excess", "largest_excess_at", "barrier", "barrier_low", "barrier_high", "barrier_at", "known_by",
+    "why_no_barrier",
 )  # fmt: skip
 
 
@@ -38,6 +40,8 @@ class Walk:
             raise UserError(f"The path from {self.first} to itself has no length. Name two checkpoints.")
         if not POINTS[0] <= self.points <= POINTS[1]:
             raise UserError(f"A path of {self.points} points was asked for; give {POINTS[0]} to {POINTS[1]}.")
+        if self.points % 2 == 0:
+            raise UserError(f"A path of {self.points} points has none in the middle; give an odd number of points.")
         if self.method not in METHODS:
             raise UserError(f"A path is walked by {' or '.join(METHODS)}, not by '{self.method}'.")
 
@@ -76,7 +80,7 @@ class PathTable:
     `points[unit]` has POINT_COLUMNS, one row for each language and point: the loss, the excess over the better parent,
     and the gap to the straight line between the ends' losses, each with its 95 % interval. `summary[unit]` has
     SUMMARY_COLUMNS, one row for each language; the barrier is the largest gap, and empty with the reason where an end
-    does not know the language.
+    does not know the language. `known_by` names the ends that do, and is None where that can't be said.
     """
 
     walk: Walk
@@ -93,19 +97,29 @@ def path_table(
     corpus: Corpus,
     rows: np.ndarray,
     provenance: Mapping[str, str],
+    lossy: Collection[str] = (),
+    notes: Sequence[str] = (),
 ) -> PathTable:
     """The table of a path from the bits of every sentence: `bits[weight, language]` of every point, and
-    `levels[role, language]` of what they are compared with, roles untrained and reference."""
+    `levels[role, language]` of what they are compared with, roles untrained and reference.
+
+    Languages in `lossy`, whose text the tokenizer does not give back, have no bits per byte.
+    """
     languages, documents = list(dict.fromkeys(code for _, code in bits)), [corpus.documents[row] for row in rows]
     sizes = {unit: _sizes(unit, corpus, languages, rows) for unit in known_units(corpus)}
-    points = {unit: _points(walk, bits, sizes[unit], documents) for unit in sizes}
-    summary = {unit: _summary(walk, points[unit], bits, levels, sizes[unit]) for unit in sizes}
+    knowers = {language: _knowers(walk, bits, levels, language, documents) for language in languages}
+    points = {unit: _points(walk, unit, bits, sizes[unit], documents) for unit in sizes}
+    summary = {unit: _summary(walk, points[unit], bits, levels, sizes[unit], knowers) for unit in sizes}
+    for frame in (points["bits per byte"], summary["bits per byte"]):
+        numbers = frame.columns.intersection([*SIDES, *SUMMARY_COLUMNS[2:-2]])
+        frame.loc[frame["language"].isin(list(lossy)), numbers] = np.nan
     half = "test half, " if len(corpus.halves["dev"]) else ""
-    notes = (
+    own = (
         f"{len(rows)} sentences per language ({half}{len(set(documents))} documents); intervals are 95 %, by document.",
-        f"A checkpoint counts as knowing a language from a recovery of {KNOWS:g} on.",
+        f"A checkpoint counts as knowing a language if its recovery is above {KNOWS:g} with all of its interval.",
+        "The interval of a barrier is that of the gap where it is largest.",
     )
-    return PathTable(walk, points, summary, notes, provenance)
+    return PathTable(walk, points, summary, (*own, *notes), provenance)
 
 
 def _sizes(unit: str, corpus: Corpus, languages: Sequence[str], rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -117,6 +131,7 @@ def _sizes(unit: str, corpus: Corpus, languages: Sequence[str], rows: np.ndarray
 
 def _points(
     walk: Walk,
+    unit: str,
     bits: Mapping[tuple[float, str], np.ndarray],
     sizes: Mapping[str, np.ndarray],
     documents: Sequence[str],
@@ -129,9 +144,9 @@ def _points(
             own = bits[weight, language]
             series += [own, own - best, own - ((1 - weight) * first + weight * second)]
             scale += [sizes[language]] * len(SERIES)
-            heads.append((walk.first, walk.second, language, weight, len(own)))
+            heads.append((walk.first, walk.second, walk.method, unit, language, weight, len(own)))
     found = np.stack(clustered_means(np.stack(series), documents, np.stack(scale)), axis=1)
-    frame = pd.DataFrame(heads, columns=list(POINT_COLUMNS[:5]))
+    frame = pd.DataFrame(heads, columns=list(HEADS))
     return frame.join(pd.DataFrame(found.reshape(len(heads), -1), columns=list(SIDES)))
 
 
@@ -141,36 +156,53 @@ def _summary(
     bits: Mapping[tuple[float, str], np.ndarray],
     levels: Mapping[tuple[str, str], np.ndarray],
     sizes: Mapping[str, np.ndarray],
+    knowers: Mapping[str, tuple[str, ...] | str],
 ) -> pd.DataFrame:
     records = []
     for language, part in points.groupby("language", sort=False):
         code = str(language)
         total = float(sizes[code].sum())
         ends = {walk.first: bits[0.0, code].sum() / total, walk.second: bits[1.0, code].sum() / total}
-        level = {
-            role: levels[role, code].sum() / total for role in ("untrained", "reference") if (role, code) in levels
-        }
+        untrained = levels["untrained", code].sum() / total if ("untrained", code) in levels else np.nan
         best = min(ends, key=lambda name: float(ends[name]))
         middle = part.iloc[(part["weight"] - 0.5).abs().argmin()]
         highest, widest = part.iloc[part["excess"].argmax()], part.iloc[part["gap"].argmax()]
-        why = _why_no_barrier(ends, level.get("untrained"), level.get("reference"))
+        known_by, why = _who_knows(walk, knowers[code])
         barrier = (np.nan,) * 4 if why else (widest["gap"], widest["gap_low"], widest["gap_high"], widest["weight"])
         records.append(
-            (code, best, ends[best], level.get("untrained", np.nan), middle["excess"], middle["excess_low"],
-             middle["excess_high"], highest["excess"], highest["weight"], *barrier, why)
+            (code, best, ends[best], untrained, middle["excess"], middle["excess_low"],
+             middle["excess_high"], highest["excess"], highest["weight"], *barrier, known_by, why)
         )  # fmt: skip
     return pd.DataFrame(records, columns=list(SUMMARY_COLUMNS))
 
 
-def _why_no_barrier(ends: Mapping[str, float], untrained: float | None, reference: float | None) -> str:
-    """Empty where both ends know the language.
+def _knowers(
+    walk: Walk,
+    bits: Mapping[tuple[float, str], np.ndarray],
+    levels: Mapping[tuple[str, str], np.ndarray],
+    language: str,
+    documents: Sequence[str],
+) -> tuple[str, ...] | str:
+    """The ends that know a language, or why that can't be said."""
+    for role, name in (("untrained", "untrained checkpoint"), ("reference", "reference")):
+        if (role, language) not in levels:
+            return f"the suite has no {name} to say who knows the language"
+    untrained, reference = levels["untrained", language], levels["reference", language]
+    if (untrained - reference).mean() < 1e-9:
+        return "its reference does no better than the untrained checkpoint"
+    required = untrained - KNOWS * (untrained - reference)  # the bits of a model whose recovery is KNOWS
+    means, low, _ = clustered_means(np.stack([required - bits[end, language] for end in (0.0, 1.0)]), documents)
+    clear = np.where(np.isnan(low), means, low) > 0  # without an interval the mean decides
+    return tuple(name for name, knows in zip((walk.first, walk.second), clear, strict=True) if knows)
+
+
+def _who_knows(walk: Walk, knowers: tuple[str, ...] | str) -> tuple[str | None, str]:
+    """The ends that know a language, and why it has no barrier; '' where both do.
 
     A model that does not is often worse than an untrained one: on the line to it any collapse lies below the chord.
     """
-    if untrained is None or reference is None:
-        lacking = "untrained checkpoint" if untrained is None else "reference"
-        return f"the suite has no {lacking} to say who knows the language"
-    if untrained - reference < 1e-9:
-        return "its reference does no better than the untrained checkpoint"
-    ignorant = [name for name, loss in ends.items() if (untrained - loss) / (untrained - reference) < KNOWS]
-    return f"{' and '.join(ignorant)} {'do' if len(ignorant) > 1 else 'does'} not know it" if ignorant else ""
+    if isinstance(knowers, str):
+        return None, knowers
+    ignorant = [name for name in (walk.first, walk.second) if name not in knowers]
+    why = f"{' and '.join(ignorant)} {'do' if len(ignorant) > 1 else 'does'} not know it" if ignorant else ""
+    return ", ".join(knowers), why

@@ -17,7 +17,7 @@ def path_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sente
     evaluator.check_languages(languages)
     rows = evaluator.corpus.rows(sentences)
     bits: dict[tuple[float, str], np.ndarray] = {}
-    for language, weight in product(languages, walk.weights):
+    for weight, language in product(walk.weights, languages):  # every merge is made once
         steps = evaluator.bits_steps(walk.at(weight), language, rows)
         bits[weight, language] = yield from telling(len(bits) / (len(languages) * walk.points), steps)
     levels: dict[tuple[str, str], np.ndarray] = {}
@@ -26,4 +26,7 @@ def path_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sente
         for role, name in named.items():
             if name:
                 levels[role, language] = yield from telling(1.0, evaluator.bits_steps(name, language, rows))
-    return path_table(walk, bits, levels, evaluator.corpus, rows, evaluator.provenance([walk.first]))
+    ends = (walk.first, walk.second)
+    cells, notes = evaluator.tokenization({name: suite[name] for name in ends}, languages, rows)
+    lossy = {language for _, language in cells}
+    return path_table(walk, bits, levels, evaluator.corpus, rows, evaluator.provenance(ends), lossy, notes)

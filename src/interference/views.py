@@ -167,11 +167,16 @@ def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
 
 def path_sentence(table: PathTable, unit: str) -> str:
     """What a path's figure shows, in one sentence: the middle, and the barriers that are defined."""
-    summary, walk = table.summary[unit], table.walk
-    defined = summary[summary["why_no_barrier"] == ""]
+    summary, walk = table.summary[unit].dropna(subset=["middle_excess"]), table.walk
+    halfway = f"**Halfway from {walk.first} to {walk.second}**"
+    known = summary[summary["known_by"] != ""]  # elsewhere the better parent is no standard: it knows nothing
+    if known.empty:
+        return f"{halfway} there is nothing to lose: neither end knows one of these languages in this unit."
+    excess, defined = known["middle_excess"].mean(), summary[summary["why_no_barrier"] == ""]
+    whose = "that an end knows " if known["known_by"].notna().all() else ""
     sentence = (
-        f"**Halfway from {walk.first} to {walk.second}** the languages are {_amount(summary['middle_excess'].mean())} "
-        f"{unit} above the better parent, on average"
+        f"{halfway} the languages {whose}({len(known)} of {len(summary)}) are {_amount(abs(excess))} {unit} "
+        f"{'above' if excess >= 0 else 'below'} the better parent, on average"
     )
     if len(defined):
         highest = defined.iloc[defined["barrier"].argmax()]
@@ -179,7 +184,9 @@ def path_sentence(table: PathTable, unit: str) -> str:
             f"{sentence}; the highest barrier is {_amount(highest['barrier'])} ({language_name(highest['language'])}, "
             f"of {len(defined)} with one defined)."
         )
-    return f"{sentence}; no barrier is defined, for no language is known to both ends."
+    unsaid = summary.loc[summary["known_by"].isna(), "why_no_barrier"]
+    why = "no language is known to both ends" if unsaid.empty else unsaid.iloc[0]
+    return f"{sentence}; no barrier is defined, for {why}."
 
 
 def _amount(bits: float) -> str:

@@ -24,19 +24,24 @@ def path_figure(table: PathTable, unit: str, measure: str, place: float | None =
     columns = min(_COLUMNS, len(languages))
     rows = -(-len(languages) // columns)
     figure = make_subplots(
-        rows, columns, shared_xaxes=True, shared_yaxes=True, subplot_titles=[language_name(c) for c in languages],
-        horizontal_spacing=0.012, vertical_spacing=0.16 / rows,
+        rows, columns, shared_xaxes=True, shared_yaxes="all", subplot_titles=[language_name(c) for c in languages],
+        horizontal_spacing=0.025, vertical_spacing=0.16 / rows,
         x_title=f"share of {table.walk.second} (the rest is {table.walk.first})",
         y_title=f"{'extra ' if measure != 'loss' else ''}{unit}",
     )  # fmt: skip
+    named: set[str] = set()
     for number, code in enumerate(languages):
         cell = {"row": number // columns + 1, "col": number % columns + 1}
         part = points[points["language"] == code]
-        for trace in _traces(part, summary.loc[code], MEASURES[measure], unit, number == 0):
+        for trace in _traces(part, summary.loc[code], MEASURES[measure], unit):
+            trace.showlegend = trace.name is not None and trace.name not in named
+            named |= {trace.name}
             figure.add_trace(trace, **cell)
         if place is not None:
             figure.add_vline(place, line={"color": RED, "dash": "dot", "width": 1.5}, **cell)
-    figure.update_xaxes(range=[0, 1], tickvals=[0, 0.5, 1])
+    # Matching x axes of a fixed range leave matching y axes without a range of their own.
+    figure.update_xaxes(range=[0, 1], tickvals=[0, 0.5, 1], matches=None)
+    figure.update_annotations(font_size=12)
     figure.update_yaxes(rangemode="tozero")
     figure.update_layout(
         height=110 + 190 * rows,
@@ -47,7 +52,7 @@ def path_figure(table: PathTable, unit: str, measure: str, place: float | None =
     return figure
 
 
-def _traces(part: pd.DataFrame, level: pd.Series, column: str, unit: str, first: bool) -> list[go.Scatter]:
+def _traces(part: pd.DataFrame, level: pd.Series, column: str, unit: str) -> list[go.Scatter]:
     weight, value = part["weight"], part[column]
     low, high = part[f"{column}_low"], part[f"{column}_high"]
     traces = []
@@ -55,12 +60,12 @@ def _traces(part: pd.DataFrame, level: pd.Series, column: str, unit: str, first:
         traces.append(
             go.Scatter(
                 x=[*weight, *weight[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=_BAND, line={"width": 0},
-                hoverinfo="skip", showlegend=False,
+                hoverinfo="skip",
             )
         )  # fmt: skip
     traces.append(
         go.Scatter(
-            x=weight, y=value, mode="lines+markers", name="along the path", showlegend=first,
+            x=weight, y=value, mode="lines+markers", name="along the path",
             line={"color": BLUE, "width": 2}, marker={"size": 4},
             customdata=pd.concat([low, high, part["excess"], part["gap"]], axis=1).to_numpy(),
             hovertemplate="share %{x:.2f}<br>%{y:.3f} " + unit + "<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}"
@@ -69,15 +74,14 @@ def _traces(part: pd.DataFrame, level: pd.Series, column: str, unit: str, first:
     )  # fmt: skip
     if column == "value":
         ends = [float(value.iloc[0]), float(value.iloc[-1])]
-        lines = [
-            ("better parent", GREEN, "dot", [level["best"]] * 2),
-            ("untrained", GREY, "dash", [level["untrained"]] * 2),
-        ]
+        lines = [("better parent", GREEN, "dot", [level["best"]] * 2)]
+        if pd.notna(level["untrained"]):
+            lines.append(("untrained", GREY, "dash", [level["untrained"]] * 2))
         if not level["why_no_barrier"]:
             lines.append(("chord between the ends", RED, "solid", ends))
         traces += [
             go.Scatter(
-                x=[0, 1], y=heights, mode="lines", name=name, showlegend=first,
+                x=[0, 1], y=heights, mode="lines", name=name,
                 line={"color": color, "dash": dash, "width": 1.5},
                 hovertemplate=f"{name}<br>%{{y:.3f}} {unit}<extra></extra>",
             )

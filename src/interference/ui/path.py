@@ -11,10 +11,16 @@ from interference.ui.widgets import keep_valid, keep_within
 if TYPE_CHECKING:
     from interference.path import PathTable, Walk
 
+# As much of the summary as is seen without scrolling: what is lost halfway, and the barrier or why there is none.
+ORDER = (
+    "language", "best_parent", "best", "untrained", "middle_excess", "middle_excess_low", "middle_excess_high",
+    "barrier", "barrier_low", "barrier_high", "why_no_barrier",
+)  # fmt: skip
 READINGS = {
     "loss": "Lower is better. The green line is the better parent, the dashed grey one an untrained model; a bulge "
     "above the red chord is a barrier, and there is a chord only where both ends know the language.",
-    "excess over the better parent": "Zero is as good as the better parent; what stands above it is lost on the way.",
+    "excess over the better parent": "Zero is as good as the better parent; what stands above it is lost on the "
+    "way. Where neither end knows the language both are worse than untrained, and below zero nothing is gained.",
 }
 
 
@@ -45,7 +51,7 @@ def choose_walk(bench: Bench) -> "Walk":
         keep_within("points", *POINTS)
         points = st.number_input(
             "Points", POINTS[0], POINTS[1], 11, 2, key="points", bind="query-params", width=130,
-            help="Merges scored along the path, both ends included.",
+            help="Models scored along the path, both ends included: an odd number.",
         )  # fmt: skip
     return Walk(ends[0], ends[1], int(points), method)
 
@@ -93,8 +99,8 @@ def draw_path(bench: Bench, table: "PathTable") -> None:
     where = f" The dotted red line is the merge of the Merge page, at {place:.2f}." if place is not None else ""
     st.caption(f"{READINGS[measure]}{where} {' '.join(table.notes)}")
     summary = table.summary[bench.unit]
-    st.dataframe(summary, hide_index=True, key="path_summary", height="content")
-    points = table.points[bench.unit].merge(summary, on="language").assign(unit=bench.unit, **table.provenance)
+    st.dataframe(summary, hide_index=True, key="path_summary", height="content", column_order=ORDER)
+    points = table.points[bench.unit].merge(summary, on="language").assign(**table.provenance)
     st.download_button(
         "Path, CSV", lambda: points.to_csv(index=False), "path.csv", "text/csv",
         on_click="ignore", icon=":material/download:", key="path_csv", help="Every point with its intervals.",
