@@ -201,6 +201,7 @@ def test_a_recipe_with_a_panel():
     assert with_faders(RECIPE, Faders((0.2, 0.6), no, yes)).weights == (0.0, 0.6)
     assert with_faders(RECIPE, Faders((0.2, 0.0), no, yes)) is None
     normal = with_faders(RECIPE, Faders((0.2, 0.6), no, no, None, True))
+    assert normal
     assert normal.settings()["normalize"] is True
     assert normal.weights == (0.2, 0.6)
     assert with_faders(normal, Faders((0.2, 0.6), no, no)).settings()["normalize"] is False

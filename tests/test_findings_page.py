@@ -36,8 +36,8 @@ def write(findings: Findings) -> None:
 
 
 def plots(app: AppTest) -> list[dict]:
-    parts = app.get("bidi_component")
-    return [json.loads(part.proto.json) for part in parts if part.proto.component_name == "interference.plot"]
+    parts = [part.proto for part in app.get("bidi_component")]
+    return [json.loads(part.bytes) for part in parts if part.component_name == "interference.live_plot"]
 
 
 def click(app: AppTest, key: str) -> AppTest:
@@ -69,7 +69,7 @@ def test_empty_page_says_how_to_begin(view):
         ("Second pin", replace(view, unit="bits per byte")),
     ]
     assert len(plots(app)) == 2
-    assert "bits per byte" in plots(app)[1]["figure"]
+    assert "bits per byte" in json.dumps(plots(app)[1]["figure"])
 
 
 def test_blocks_are_edited_moved_and_removed(view):
@@ -189,7 +189,7 @@ def test_presentation_from_the_address(view):
     app = open_page(PAGE, present="Mine")
     assert not app.exception
     assert "1 / 2 · Mine" in slide(app)
-    assert json.loads(plots(app)[0]["figure"])["layout"]["font"]["size"] >= 18
+    assert plots(app)[0]["figure"]["layout"]["font"]["size"] >= 18
     for wrong in ("99", "x", "-1", "٣", "9" * 5000):
         app.query_params["slide"] = wrong
         app.run()
