@@ -118,12 +118,15 @@ def shoot(page: Page, name: str) -> None:
 def wait_for_figure(page: Page) -> None:
     """Until a figure is there and, on the Merge page, nothing in it is a preview any more."""
     page.locator(".live-plot .main-svg, .js-plotly-plot .main-svg").first.wait_for(timeout=WAIT)
-    page.wait_for_function("document.querySelector('.live-plot')?.dataset.pending !== 'true'", timeout=WAIT)
+    page.wait_for_function(
+        "(document.querySelector('.live-plot')?.dataset.pending ?? 'false') === 'false'", timeout=WAIT
+    )
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
 def shown(page: Page) -> dict[str, float]:
     """The merge's bits by language, as the figure draws them."""
+    page.wait_for_function("document.querySelector('.live-plot')?._fullData", timeout=WAIT)
     return page.evaluate(
         """() => { const found = document.querySelector('.live-plot')._fullData.find((t) => t.name === 'the merge');
                    return Object.fromEntries(found.y.map((name, i) => [name.match(/\\((.*)\\)/)[1], found.x[i]])); }"""

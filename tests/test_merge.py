@@ -35,6 +35,26 @@ RECIPES = {
     "nuslerp, from a base": Recipe("nuslerp", MONOS[:2], (0.5, 0.3), (("nuslerp_flatten", False),), "init"),
     "passthrough": Recipe("passthrough", MONOS[:1], knobs=(("scale", 0.5),)),
     "layer_swap": Recipe("layer_swap", MONOS[:2], knobs=(("first", 1), ("last", 0))),
+    "dare_linear": Recipe("dare_linear", MONOS, (0.5, 0.3, 0.2), (("density", (0.2, 0.5, 0.9)),), "init"),
+    "dare_linear_paper": Recipe("dare_linear_paper", MONOS, (0.5, 0.3, 0.2), (("density", 0.4),), "init"),
+    "breadcrumbs": Recipe("breadcrumbs", MONOS, (0.5, 0.3, 0.2), (("density", 0.6), ("gamma", 0.1)), "init"),
+    "breadcrumbs_ties": Recipe("breadcrumbs_ties", MONOS, (0.9, 0.1, 0.05), (("density", 0.6),), "init"),
+    "della": Recipe(
+        "della", MONOS, (0.9, 0.1, 0.05), (("density", 0.4), ("epsilon", (0.1, 0.2, 0.3)), ("normalize", False)), "init"
+    ),
+    "della_linear": Recipe("della_linear", MONOS, (0.5, 0.3, 0.2), (("density", 0.4),), "init"),
+    "della_paper": Recipe("della_paper", MONOS, (0.5, 0.3, 0.2), (("density", 0.4),), "init"),
+    "multislerp": Recipe("multislerp", MONOS, (0.5, 0.3, 0.2)),
+    "multislerp, from a base": Recipe("multislerp", MONOS, (0.5, 0.3, 0.4), (("normalize_weights", False),), "init"),
+    "karcher": Recipe("karcher", MONOS),
+    "sce": Recipe("sce", MONOS, knobs=(("select_topk", 0.5),), base="init"),
+    "sce_paper": Recipe("sce_paper", MONOS, knobs=(("select_topk", 0.5),), base="init"),
+    "ram": Recipe("ram", MONOS, knobs=(("epsilon", 0.01),), base="init"),
+    "ramplus_tl": Recipe("ramplus_tl", MONOS, knobs=(("epsilon", 0.01), ("r", 0.5)), base="init"),
+    "model_stock": Recipe("model_stock", MONOS, base="init"),
+    "model_stock_clamped": Recipe("model_stock_clamped", MONOS, knobs=(("filter_wise", True),), base="init"),
+    "nearswap": Recipe("nearswap", MONOS[:1], knobs=(("t", 0.05),), base="init"),
+    "arcee_fusion": Recipe("arcee_fusion", MONOS[:1], base="init"),
     "rescaled": Recipe("linear", MONOS, (0.5, 0.3, 0.2), post=("rescale",)),
 }
 

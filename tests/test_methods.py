@@ -1,5 +1,6 @@
 """Every merge method as a formula: what all of them must obey, then what each one says it does, derived twice."""
 
+import itertools
 import math
 
 import numpy as np
@@ -8,10 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interference.methods.dare_ties import drop
+from interference.methods import arcee_fusion, dare, della
+from interference.methods.nearswap import nearswap
 from interference.methods.nuslerp import nuslerp
 from interference.methods.ties import elect, largest
 from interference.methods.ties_paper import thresholds
+from interference.ranks import ranked, smallest
 from interference.registry import Knob, Method, Part, Switch, merge_method, methods
 
 METHODS = sorted(methods())
@@ -28,12 +31,12 @@ def parents(method: Method, shape: tuple[int, ...] = (5, 7), count: int = 3, see
 
 def apply(method: Method, stack: torch.Tensor, weights=None, uniforms=None, **knobs) -> torch.Tensor:
     """The method on `stack` as a matrix of the first of two layers, prepared as the loop does, by default with equal
-    weights that sum to one and seeded uniform numbers."""
+    weights that sum to one and seeded uniform numbers, from a base of zeros."""
     given = {
         method.takes: stack,
         "weights": even(len(stack)).to(stack.dtype) if weights is None else weights,
         "uniforms": seeded(stack.shape) if uniforms is None else uniforms,
-        "name": NAME, "group": "mlp", "layer": 0, "layers": 2,
+        "base": torch.zeros_like(stack[0]), "name": NAME, "group": "mlp", "layer": 0, "layers": 2,
     }  # fmt: skip
     settings = {a.name: a.default for a in method.arguments} | knobs
     if method.prepare and method.scope == "model":
@@ -333,7 +336,13 @@ def test_opposite_parents_keep_the_positive_one():
     assert apply(methods()["linear"], deltas).tolist() == [0.0, 0.0]
 
 
-# --- dare_ties --------------------------------------------------------------------------------------------------
+# --- dare -------------------------------------------------------------------------------------------------------
+
+
+def drop(delta, uniform, density, rescale):
+    """One delta by dare's preparation."""
+    mask, factors = dare.drop(delta[None], uniform[None], density, rescale)
+    return delta * mask[0] * factors[0]
 
 
 def test_dare_at_density_one_is_ties_unnormalised():
@@ -496,6 +505,182 @@ def test_coefficients_have_no_vote_in_the_papers_ties():
     assert apply(methods()["ties"], deltas, weights, density=1.0).tolist() == [-2.0]
 
 
+# --- mergekit's other methods, by hand -------------------------------------------------------------------------------
+
+
+def test_dare_divides_by_the_density_or_restores_the_norm():
+    """Of 4, 2, 1, 1 the first and third are kept at 0.5: twice their size in the paper, times 8/5 in mergekit."""
+    deltas, uniforms = torch.tensor([[4.0, 2.0, 1.0, 1.0]]), torch.tensor([[0.1, 0.9, 0.4, 0.5]])
+    given = {"weights": torch.ones(1), "uniforms": uniforms, "density": 0.5}
+    assert apply(methods()["dare_linear_paper"], deltas, **given).tolist() == [8.0, 0.0, 2.0, 0.0]
+    torch.testing.assert_close(apply(methods()["dare_linear"], deltas, **given), torch.tensor([6.4, 0.0, 1.6, 0.0]))
+    assert apply(methods()["dare_linear"], deltas, rescale=False, **given).tolist() == [4.0, 0.0, 1.0, 0.0]
+
+
+def test_breadcrumbs_keep_what_lies_between():
+    """Of ten, the largest (gamma 0.1) and the six smallest go; where 0.7 are kept only 0.3 of the outliers can go."""
+    delta = torch.tensor([[1.0, -10.0, 2.0, -9.0, 3.0, 8.0, 4.0, -7.0, 5.0, 6.0]])
+    given = {"weights": torch.ones(1), "gamma": 0.1}
+    merged = apply(methods()["breadcrumbs"], delta, density=0.3, **given)
+    assert merged.tolist() == [0, 0, 0, -9, 0, 8, 0, -7, 0, 0]
+    many = apply(methods()["breadcrumbs"], delta, density=0.7, weights=torch.ones(1), gamma=0.5)
+    assert many.tolist() == [1, 0, 2, 0, 3, 0, 4, -7, 5, 6]
+    two = torch.cat([delta, -delta / 2])
+    signed = apply(methods()["breadcrumbs_ties"], two, torch.ones(2), density=0.3, gamma=0.1)
+    assert signed.tolist() == merged.tolist()
+
+
+def test_della_keeps_by_rank_within_each_row():
+    """Chances at 0.5 ± 0.4 over three ranks are 0.1, 0.5, 0.9, whatever another row holds; of a vector, over all."""
+    deltas = torch.tensor([[[1.0, 3.0, -2.0], [90.0, -70.0, 80.0]]])
+    likely = della.chances(della.heights(deltas), torch.tensor([[0.1, 0.8]]), 2)
+    torch.testing.assert_close(likely, torch.tensor([[[0.1, 0.9, 0.5], [0.9, 0.1, 0.5]]]))
+    given = {"density": 0.5, "epsilon": 0.4, "weights": torch.ones(1), "uniforms": torch.full((1, 2, 3), 0.45)}
+    assert apply(methods()["della"], deltas, rescale=False, **given).tolist() == [[0, 3, -2], [90, 0, 80]]
+    torch.testing.assert_close(apply(methods()["della_linear"], deltas, **given).abs().sum(), deltas.abs().sum())
+    paper = apply(methods()["della_paper"], deltas, **given)
+    torch.testing.assert_close(paper, torch.tensor([[0.0, 3 / 0.9, -4], [100.0, 0.0, 160.0]]))
+
+
+def test_della_of_one_column_keeps_with_the_density():
+    """mergekit divides by zero there."""
+    _, factors = della.drop_by_rank(torch.ones(1, 4, 1), torch.tensor([0.1, 0.4, 0.6, 0.9]).reshape(1, 4, 1), 0.5)
+    assert factors.tolist() == [2.0]
+
+
+def test_the_papers_della_expects_the_task_vector():
+    """Over 2000 draws the mean of one parent's merge is its difference: each entry is divided by its own chance."""
+    deltas = parents(methods()["della_paper"], (2, 6), count=1)
+    draws = [
+        apply(methods()["della_paper"], deltas, torch.ones(1), seeded(deltas.shape, seed), density=0.5, epsilon=0.3)
+        for seed in range(2000)
+    ]
+    bound = 4 * deltas[0].abs() * math.sqrt(4 / 2000)  # four standard errors at the smallest chance, 0.2
+    assert bool(((torch.stack(draws).mean(dim=0) - deltas[0]).abs() <= bound).all())
+
+
+@pytest.mark.parametrize("prepare", [dare.drop, della.drop_by_rank])
+def test_a_growing_density_adds_to_one_mask_of_every_random_method(prepare):
+    deltas, uniforms = parents(methods()["della"]), seeded((3, 5, 7))
+    masks = [prepare(deltas, uniforms, density)[0] for density in (0.2, 0.4, 0.6, 0.8)]
+    for few, many in itertools.pairwise(masks):
+        assert bool((many | ~few).all())
+        assert many.sum() > few.sum()
+
+
+def test_sce_selects_weighs_and_erases():
+    """Variances 0, 9, 4, 1: half of the three that are not zero is one entry; then energies 1 : 4 and signs."""
+    deltas = torch.tensor([[1.0, 3.0, -2.0, 1.0], [1.0, -3.0, 2.0, 3.0]])
+    selected = apply(methods()["sce"], deltas, select_topk=0.5)
+    assert selected.tolist() == [0.0, 3.0, 0.0, 0.0]  # a tied vote goes to plus
+    merged = apply(methods()["sce"], torch.tensor([[1.0, -1.0, 1.0], [2.0, 2.0, -2.0]]))
+    torch.testing.assert_close(merged, torch.tensor([(1 * 1 + 4 * 2) / 5, 2.0, -2.0]))
+
+
+def test_only_the_papers_sce_weighs_small_differences():
+    """Mean squares of 1e-8 and 4e-8: mergekit's plain mean, the paper's 1 : 4; both alike when large."""
+    small = torch.tensor([[1e-4], [2e-4]])
+    torch.testing.assert_close(apply(methods()["sce"], small), torch.tensor([1.5e-4]))
+    torch.testing.assert_close(apply(methods()["sce_paper"], small), torch.tensor([1.8e-4]))
+    large = small * 1e4
+    torch.testing.assert_close(apply(methods()["sce"], large), apply(methods()["sce_paper"], large))
+
+
+def test_ram_keeps_what_one_parent_changed_and_averages_the_rest():
+    """The first shares one entry of its three, the second its only one: 1 + 0.5 · 1/2 and no own entry to scale."""
+    deltas = torch.tensor([[4.0, 2.0, 6.0, 1e-6], [0.0, 4.0, 0.0, 0.0]])
+    assert apply(methods()["ram"], deltas).tolist() == [4.0, 3.0, 6.0, 0.0]
+    assert apply(methods()["ramplus_tl"], deltas, r=0.5, alpha=1.0).tolist() == [5.0, 3.0, 7.5, 0.0]
+    torch.testing.assert_close(
+        apply(methods()["ramplus_tl"], deltas, r=0.5, alpha=0.2), torch.tensor([4.4, 3.0, 6.6, 0.0])
+    )
+
+
+def test_model_stock_goes_as_far_as_the_angle_says():
+    """At 60 degrees t is 2 · 1/2 / (1 + 1/2); at right angles the base; opposed, t is -2 unless held to 0."""
+    half = torch.tensor([[1.0, 0.0], [0.5, math.sqrt(0.75)]])
+    torch.testing.assert_close(apply(methods()["model_stock"], half), half.mean(dim=0) * 2 / 3)
+    torch.testing.assert_close(apply(methods()["model_stock"], torch.eye(2)), torch.zeros(2))
+    opposed = torch.tensor([[1.0, 0.0], [-0.5, math.sqrt(0.75)]])
+    torch.testing.assert_close(apply(methods()["model_stock"], opposed), opposed.mean(dim=0) * -2)
+    assert not apply(methods()["model_stock_clamped"], opposed).any()
+    assert not apply(methods()["model_stock"], torch.tensor([[1.0, 0.0], [-1.0, 0.0]])).any()
+
+
+def test_model_stock_by_row_is_model_stock_of_each_row():
+    stack = parents(methods()["model_stock"])
+    merged = apply(methods()["model_stock"], stack, filter_wise=True)
+    rows = [apply(methods()["model_stock"], stack[:, row]) for row in range(5)]
+    torch.testing.assert_close(merged, torch.stack(rows))
+    assert not torch.allclose(merged, apply(methods()["model_stock"], stack))
+
+
+def test_nearswap_replaces_what_is_near_and_nudges_the_rest():
+    base, parent = torch.tensor([1.0, 1.0, 1.0, 1.0]), torch.tensor([[1.25, 0.5, 3.0, -1.0]])
+    assert nearswap(parent, base, 0.5).tolist() == [1.25, 0.5, 1.5, 0.5]
+    assert nearswap(parent, base, 0.0).tolist() == base.tolist()
+
+
+def test_arcee_fusion_takes_what_stands_out():
+    """Of two rows one alone changes its softmax; there the scores are proportional to the differences."""
+    base = torch.zeros(2, 4)
+    parent = torch.tensor([[[0.1, 0.1, 0.1, 5.0], [1.0, 1.0, 1.0, 1.0]]])
+    assert apply(methods()["arcee_fusion"], parent).tolist() == [[0, 0, 0, 5], [0, 0, 0, 0]]
+    scores = arcee_fusion.importance(parent[0], base)
+    assert not scores[1].any()
+    torch.testing.assert_close(scores[0] / scores[0, 3], parent[0, 0] / 5)
+    shares = parent[0, 0].softmax(dim=0)
+    torch.testing.assert_close(scores[0, 3], 5 * (shares * (shares * 4).log()).sum())
+
+
+def test_multislerp_is_the_mean_direction_at_the_mean_length():
+    """Of (3, 0) and (0, 1) halfway: the diagonal at length 2; opposite ones fall back to the weighted sum."""
+    across = torch.tensor([[3.0, 0.0], [0.0, 1.0]])
+    torch.testing.assert_close(apply(methods()["multislerp"], across), torch.full((2,), math.sqrt(2)))
+    opposite = torch.tensor([[3.0, 0.0], [-1.0, 0.0]])
+    assert apply(methods()["multislerp"], opposite).tolist() == [1.0, 0.0]
+    weights = torch.tensor([1.0, 3.0])
+    one, four = (apply(methods()["multislerp"], across, w) for w in (weights / 4, weights))
+    torch.testing.assert_close(one, four)
+    scaled = apply(methods()["multislerp"], across, weights, normalize_weights=False)
+    torch.testing.assert_close(scaled, four * 4)
+
+
+def test_the_karcher_mean_is_halfway_on_the_arc_and_balances_three():
+    """Two: slerp at a half, at the mean length. Three: the tangents at the mean sum to zero, in plain vectors."""
+    two = parents(methods()["karcher"], count=2)
+    lengths = two.flatten(1).norm(dim=1)
+    halfway = apply(methods()["slerp"], two / lengths[:, None, None], t=0.5)
+    torch.testing.assert_close(apply(methods()["karcher"], two), halfway * lengths.mean())
+    three = parents(methods()["karcher"], (40,)).abs()
+    units = three / three.norm(dim=1, keepdim=True)
+    mean = apply(methods()["karcher"], three, max_iter=100, tol=1e-9)
+    torch.testing.assert_close(mean.norm(), three.norm(dim=1).mean())
+    mean = mean / mean.norm()
+    angles = (units @ mean).arccos()
+    tangents = (angles / angles.sin())[:, None] * (units - (units @ mean)[:, None] * mean)
+    assert float(tangents.sum(dim=0).norm()) < 1e-7
+    start = apply(methods()["karcher"], three, max_iter=0)
+    assert not torch.allclose(start / start.norm(), mean)
+
+
+def test_the_karcher_mean_of_opposite_parents_is_the_first():
+    """No direction lies between them; a parent of zeros has none of its own, but shortens the mean."""
+    opposite = torch.tensor([[2.0, 0.0], [-2.0, 0.0]], dtype=torch.float64)
+    assert apply(methods()["karcher"], opposite).tolist() == [2.0, 0.0]
+    assert apply(methods()["karcher"], torch.tensor([[2.0, 0.0], [0.0, 0.0]])).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("count", [-1, 0, 1, 4, 7, 8, 9])
+def test_ranks_by_selection_are_those_of_sorting(count):
+    """Exactly so many, all equal ones in order of their place."""
+    sizes = torch.tensor([3.0, 1.0, 2.0, 2.0, 0.0, 2.0, 5.0, 2.0])
+    expected = torch.zeros(8, dtype=torch.bool)
+    expected[sizes.sort(stable=True).indices[: max(0, count)]] = True
+    assert torch.equal(smallest(sizes, count), expected)
+    assert torch.equal(ranked(sizes, 2, count), expected & ~smallest(sizes, 2))
+
+
 # --- the registry -----------------------------------------------------------------------------------------------
 
 
@@ -505,7 +690,7 @@ def test_every_method_says_what_the_page_shows(name):
     method = methods()[name]
     assert method.label
     assert method.caption.endswith(".")
-    assert method.source.startswith(("arXiv:", "doi:"))
+    assert method.source.startswith(("arXiv:", "doi:", "https://"))
     for argument in method.arguments:
         assert argument.control.caption
         if isinstance(argument.control, Knob):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from interference.errors import UserError
@@ -20,6 +20,7 @@ from interference.recipe import (
     mergekit_yaml,
     parse_recipe,
     read_recipe,
+    site_at,
 )
 from interference.registry import Knob, methods
 
@@ -40,6 +41,23 @@ EACH = {
     "ties_paper": Recipe("ties_paper", ("a", "b"), (0.5, 0.3), (("density", (0.2, 0.4)),), "init"),
     "nuslerp": Recipe("nuslerp", ("a", "b"), (0.5, 0.3), (("nuslerp_flatten", False),), "init"),
     "passthrough": Recipe("passthrough", ("a",), knobs=(("scale", (0.3,)),)),
+    "dare_linear": Recipe("dare_linear", ("a", "b"), (0.5, 0.3), (("density", 0.4), ("lambda", 0.5)), "init"),
+    "dare_linear_paper": Recipe("dare_linear_paper", ("a", "b"), (0.5, 0.3), (("density", (0.2, 0.4)),), "init"),
+    "breadcrumbs": Recipe("breadcrumbs", ("a", "b"), (0.5, 0.3), (("gamma", (0.01, 0.2)), ("density", 0.4)), "init"),
+    "breadcrumbs_ties": Recipe("breadcrumbs_ties", ("a", "b"), (0.5, 0.3), (("rescale", True),), "init"),
+    "della": Recipe("della", ("a", "b"), (0.5, 0.3), (("density", (0.2, 1.0)), ("epsilon", 0.1)), "init"),
+    "della_linear": Recipe("della_linear", ("a", "b"), (0.5, 0.3), (("density", 0.5),), "init"),
+    "della_paper": Recipe("della_paper", ("a", "b"), (0.5, 0.3), (("density", 0.5), ("epsilon", 0.2)), "init"),
+    "multislerp": Recipe("multislerp", ("a", "b"), (0.5, 0.3), (("eps", 1e-6),), "init"),
+    "karcher": Recipe("karcher", ("a", "b"), knobs=(("max_iter", 3), ("tol", 1e-4))),
+    "sce": Recipe("sce", ("a", "b"), knobs=(("select_topk", 0.3),), base="init"),
+    "sce_paper": Recipe("sce_paper", ("a", "b"), knobs=(("select_topk", 0.3),), base="init"),
+    "ram": Recipe("ram", ("a", "b"), knobs=(("epsilon", 1e-4),), base="init"),
+    "ramplus_tl": Recipe("ramplus_tl", ("a", "b"), knobs=(("r", 0.3), ("alpha", 0.4)), base="init"),
+    "model_stock": Recipe("model_stock", ("a", "b"), knobs=(("filter_wise", True),), base="init"),
+    "model_stock_clamped": Recipe("model_stock_clamped", ("a", "b"), base="init"),
+    "nearswap": Recipe("nearswap", ("a",), knobs=(("t", 0.01),), base="init"),
+    "arcee_fusion": Recipe("arcee_fusion", ("a",), base="init"),
     "layer_swap": Recipe("layer_swap", ("a", "b"), knobs=(("first", 2), ("outside", True))),
 }
 
@@ -124,10 +142,12 @@ def recipes(draw) -> Recipe:
     if slices:
         weights, knobs = (), tuple((k, v) for k, v in knobs if not isinstance(v, tuple))
     dtypes = st.sampled_from([None, *DTYPES])
-    return Recipe(
-        method.name, models, weights, knobs, base, draw(st.sampled_from([(), ("rescale",)])), draw(dtypes),
-        draw(dtypes), draw(st.integers(0, 10**9)), slices,
-    )  # fmt: skip
+    rest = (draw(st.sampled_from([(), ("rescale",)])), draw(dtypes), draw(dtypes), draw(st.integers(0, 10**9)), slices)
+    try:
+        return Recipe(method.name, models, weights, knobs, base, *rest)
+    except UserError:
+        assume(not method.name.startswith("della"))  # whose density bounds its epsilon
+        raise
 
 
 @given(recipe=recipes())
@@ -150,7 +170,7 @@ def test_mergekit_reads_what_is_written(name):
     parsed = MergeConfiguration.model_validate(document)
     known = {p.name for p in merge_methods.get(parsed.merge_method).spec.parameters}
     used = set(document.get("parameters", {})).union(*(m.get("parameters", {}) for m in document["models"]))
-    assert used
+    assert used or not known
     assert used <= known
     assert [str(m.model) for m in parsed.models] == list(EACH[name].models)
 
@@ -315,7 +335,9 @@ def test_what_mergekit_cannot_express_is_refused_by_name(recipe, words):
 
 @pytest.mark.parametrize("name", [n for n in sorted(methods()) if methods()[n].needs_base])
 def test_methods_on_differences_need_a_base(name):
-    message = refusal(recipe_text(merge_method=name, base_model=None, parameters=None))
+    own = {"parameters": {"weight": 1}} if methods()[name].weighted else {}
+    models = [{"model": model} | own for model in ("a", "b")[: methods()[name].parents[1]]]
+    message = refusal(recipe_text(merge_method=name, base_model=None, models=models, parameters=None))
     assert "@mean" in message
     assert "@zero" in message
 
@@ -417,14 +439,43 @@ def test_parameters_out_of_range_or_of_another_kind_are_refused_by_name(method, 
     assert next(iter(parameters)) in message
 
 
+@pytest.mark.parametrize("method", ["della", "della_linear", "della_paper"])
+@pytest.mark.parametrize(
+    ("density", "epsilon", "fine"),
+    [(0.9, 0.15, False), (0.1, 0.1, False), (0.5, 0.5, False), (0.5, 0.4, True), (1.0, 0.5, True), (0.0, 0.5, True),
+     ((0.5, 0.9), 0.2, False), ((0.5, 0.9), (0.2, 0.05), True)],
+)  # fmt: skip
+def test_chances_outside_0_to_1_are_refused(method, density, epsilon, fine):
+    """By model; a density of 0 or 1 leaves nothing to chance. What a gradient comes to is refused tensor by tensor."""
+    knobs = (("density", density), ("epsilon", epsilon))
+    if fine:
+        Recipe(method, ("a", "b"), (1.0, 1.0), knobs, "init")
+        return
+    with pytest.raises(UserError, match=r"chances of .* Take a smaller epsilon"):
+        Recipe(method, ("a", "b"), (1.0, 1.0), knobs, "init")
+    late = Recipe(method, ("a", "b"), (1.0, 1.0), (("density", 0.9), ("epsilon", Gradient((0.05, 0.3)))), "init")
+    with pytest.raises(UserError, match=r"of model.layers.3.mlp: density 0.9"):
+        site_at(late, "model.layers.3.mlp", 4)
+
+
+@pytest.mark.parametrize(
+    ("method", "models", "wanted"),
+    [("model_stock", ("a",), "at least 2 models besides the base"), ("nearswap", ("a", "b"), "exactly 1 model besides"),
+     ("arcee_fusion", ("a", "b"), "exactly 1 model besides the base")],
+)  # fmt: skip
+def test_methods_of_so_many_models_refuse_others(method, models, wanted):
+    with pytest.raises(UserError, match=wanted):
+        Recipe(method, models, base="init")
+
+
 @pytest.mark.parametrize("weights", [(0.5, -0.5), (0.0, 0.0), (1e-8, 0.0), (1 / 3, 2 / 3, -1.0)])
-@pytest.mark.parametrize("method", ["linear", "ties"])
+@pytest.mark.parametrize("method", ["linear", "ties", "della", "multislerp"])
 def test_weights_summing_to_zero_are_refused_only_where_they_are_divided_by(method, weights):
-    parts: dict[str, Any] = {"base": "init"} if method == "ties" else {}
-    models = ("a", "b", "c")[: len(weights)]
-    with pytest.raises(UserError, match="normalize off"):
+    parts: dict[str, Any] = {"base": "init"} if methods()[method].needs_base else {}
+    models, switch = ("a", "b", "c")[: len(weights)], "normalize_weights" if method == "multislerp" else "normalize"
+    with pytest.raises(UserError, match=f"{switch} off"):
         Recipe(method, models, weights, **parts)
-    Recipe(method, models, weights, (("normalize", False),), **parts)
+    Recipe(method, models, weights, ((switch, False),), **parts)
     Recipe("task_arithmetic", models, weights, base="init")
 
 

@@ -3,9 +3,10 @@
 from typing import Annotated
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from interference.ranks import smallest
 from interference.registry import Knob, Switch, merge_method
 
 
@@ -19,11 +20,8 @@ def largest(
     """Where each delta has its max(1, int(density · size)) entries of largest magnitude, exactly that many."""
     mask = torch.zeros(deltas.shape, dtype=torch.bool, device=deltas.device)
     for delta, row, share in zip(deltas, mask.view(len(deltas), -1), per_model(density, deltas), strict=True):
-        if share >= 1:
-            row.fill_(True)
-        elif share > 0:
-            count = max(1, int(share * delta.numel()))
-            row[torch.argsort(delta.abs().flatten(), descending=True)[:count]] = True
+        count = max(1, int(share * delta.numel())) if share > 0 else 0
+        row.copy_(~smallest(delta.abs().flatten(), delta.numel() - count))
     return mask
 
 
@@ -53,7 +51,7 @@ def ties(
 
 def elect(deltas: Float[Tensor, "model *shape"], weights: Float[Tensor, " model"]) -> Bool[Tensor, "model *shape"]:
     """Which weighted entries carry the sign of their sum over the models, zero sums counting as positive."""
-    votes = deltas * _column(weights, deltas)
+    votes = deltas * as_column(weights, deltas)
     majority = torch.where(votes.sum(dim=0) >= 0, 1.0, -1.0)
     return votes.sign() == majority
 
@@ -65,7 +63,7 @@ def combine(
     normalize: bool,
 ) -> Float[Tensor, "*shape"]:
     """Weighted sum over the models, of the agreeing entries only if given; normalised by the weights summed alike."""
-    column = _column(weights, deltas)
+    column = as_column(weights, deltas)
     if agree is None:
         total, divisor = (deltas * column).sum(dim=0), column.sum(dim=0)
         divisor = torch.where(divisor.abs() < 1e-8, 1, divisor)
@@ -80,5 +78,5 @@ def per_model(value: Tensor | float, deltas: Float[Tensor, "model *shape"]) -> l
     return torch.as_tensor(value, dtype=torch.float64).expand(len(deltas)).tolist()
 
 
-def _column(weights: Float[Tensor, " model"], like: Float[Tensor, "model *shape"]) -> Tensor:
+def as_column(weights: Float[Tensor, " model"], like: Shaped[Tensor, "model *shape"]) -> Tensor:
     return weights.reshape(-1, *[1] * (like.ndim - 1))

@@ -139,10 +139,11 @@ def _named(value: Any) -> dict[str, Any]:
 
 def refuse(recipe: Recipe, where: str, weights: tuple[float, ...], settings: Mapping[str, Any]) -> None:
     """Raise UserError for numbers and switches, all resolved, that the method can't merge with."""
-    if weights and settings.get("normalize") and abs(math.fsum(weights)) < 1e-6:
+    switch = next((name for name in ("normalize", "normalize_weights") if settings.get(name)), None)
+    if weights and switch and abs(math.fsum(weights)) < 1e-6:
         raise UserError(
             f"The weights{where} sum to {math.fsum(weights):.3g} and {recipe.method} divides by such sums. "
-            "Change a weight or switch normalize off."
+            f"Change a weight or switch {switch} off."
         )
     if wrong := recipe.definition.check(settings):
         raise UserError(f"{recipe.method}{where}: {wrong}")
@@ -178,8 +179,9 @@ def _validate_part(recipe: Recipe, part: Slice) -> None:
     least, most = method.parents
     if not least <= len(part.models) <= most:
         wanted = f"exactly {least}" if least == most else f"at least {least}"
+        models = ("model" if most == 1 else "models") + (" besides the base" if method.needs_base else "")
         where = "a slice of the recipe" if recipe.slices else "the recipe"
-        raise UserError(f"{recipe.method} merges {wanted} models, {where} names {len(part.models)}.")
+        raise UserError(f"{recipe.method} merges {wanted} {models}, {where} names {len(part.models)}.")
     if method.weighted and len(part.weights) != len(part.models):
         raise UserError(
             f"{recipe.method} needs a weight per model: {len(part.models)} models, {len(part.weights)} weights."

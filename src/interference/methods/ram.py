@@ -1,0 +1,51 @@
+"""Reinforced agent merging: entries that one parent alone changed stay whole, shared ones are averaged."""
+
+from typing import Annotated
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from interference.methods.ties import as_column
+from interference.registry import Knob, merge_method
+
+Threshold = Annotated[float, Knob(0, 0.01, 1e-5, "differences up to this size count as none")]
+
+
+@merge_method(label="RAM", family="sparse task vectors", source="arXiv:2601.13572", mergekit=True, lacks=("scale",))
+def ram(deltas: Float[Tensor, "model *shape"], epsilon: Threshold = 1e-5) -> Float[Tensor, "*shape"]:
+    """Average each entry over the parents that changed it, so that what one alone changed stays whole."""
+    active = deltas.abs() > epsilon
+    return (deltas * active / active.sum(dim=0).clamp(min=1)).sum(dim=0)
+
+
+@merge_method(
+    label="RAM+",
+    variant="counted per tensor",
+    family="sparse task vectors",
+    source="arXiv:2601.13572",
+    mergekit=True,
+    lacks=("scale",),
+)
+def ramplus_tl(
+    deltas: Float[Tensor, "model *shape"],
+    r: Annotated[float | Tensor, Knob(0, 1, 0.01, "how much a parent's own entries grow with what it shares")] = 0.1,
+    alpha: Annotated[float, Knob(0, 1, 0.01, "upper bound of shared over own entries")] = 0.2,
+    epsilon: Threshold = 1e-5,
+) -> Float[Tensor, "*shape"]:
+    """RAM, with what one parent alone changed scaled up the more of its changes others share.
+
+    By 1 + r · min(shared / own, alpha), counts of the parent's entries taken tensor by tensor.
+    """
+    active = deltas.abs() > epsilon
+    counts = active.sum(dim=0)
+    factors = 1 + r * _shared_by_own(active, counts).clamp(0, alpha)
+    parts = deltas * active
+    own = parts * as_column(factors.to(deltas), deltas)
+    return torch.where(counts == 1, own, parts / counts.clamp(min=1)).sum(dim=0)
+
+
+def _shared_by_own(active: Bool[Tensor, "model *shape"], counts: Tensor) -> Float[Tensor, " model"]:
+    """Each model's count of entries that others changed too over that of those that none did; 0 shared is 0."""
+    own = (active & (counts == 1)).flatten(1).sum(dim=1)
+    return (active.flatten(1).sum(dim=1) - own) / own.clamp(min=1e-5)
