@@ -237,6 +237,7 @@ def test_dragging_a_coefficient(browser, tmp_path):
         page.keyboard.press("Escape")
         page.get_by_role("button", name="Undo").click()
         expect(slider(page, "mono-eng")).to_have_value("0.1", timeout=WAIT)
+        expect(page.get_by_role("button", name="Redo")).to_be_enabled(timeout=WAIT)
         page.locator("h1").click()
         page.keyboard.press("Control+y")
         expect(slider(page, "mono-eng")).to_have_value("0.4", timeout=WAIT)
