@@ -59,15 +59,14 @@ def with_facts(checkpoints: Sequence[Checkpoint], file: Path) -> tuple[Checkpoin
 
 def _knowing(checkpoint: Checkpoint, digest: str | None, known: Any) -> Checkpoint:
     try:
-        unchanged = digest is not None and checkpoint.digest == digest
-    except (UserError, OSError):  # opening it says what is wrong
+        if digest is None or checkpoint.digest != digest or set(known) != set(_FACTS):
+            return checkpoint
+        known = known | {
+            "shapes": {name: tuple(shape) for name, shape in known["shapes"].items()},
+            "heads": tuple((key, value) for key, value in known["heads"]),
+        }
+    except (UserError, OSError, AttributeError, TypeError, ValueError):  # opening it says what is wrong
         return checkpoint
-    if not unchanged or not isinstance(known, dict) or set(known) != set(_FACTS):
-        return checkpoint
-    known = known | {
-        "shapes": {name: tuple(shape) for name, shape in known["shapes"].items()},
-        "heads": tuple((key, value) for key, value in known["heads"]),
-    }
     found = replace(checkpoint)
     vars(found).update(known, digest=digest)  # where cached properties look first
     return found
