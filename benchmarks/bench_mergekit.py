@@ -23,7 +23,7 @@ from interference.recipe import Recipe
 from interference.store import Store
 from interference.suite import Suite, open_suite
 
-SENTENCES, ROUNDS = 150, 3
+SENTENCES, ROUNDS = 100, 3
 CPU = torch.device("cpu")
 MERGEKIT = Path(sys.executable).with_name("mergekit-yaml")
 

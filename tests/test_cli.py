@@ -514,13 +514,13 @@ def test_results_are_computed_anew_and_serve_the_suite_they_lie_beside(own_suite
     out = own_suite / "results.npz"
     computed = rows("--suite", own_suite)
     out.write_bytes(b"broken")
-    monkeypatch.setattr("interference.store.Store.ships", lambda self, key: False)
+    monkeypatch.setattr("interference.store.Store.shipped", lambda self, key: None)
     with sqlite3.connect(Path(os.environ["INTERFERENCE_CACHE"]) / "results.sqlite") as store:
         store.execute("update bits set value = zeroblob(length(value))")
     assert cli("demo", "results", "--suite", own_suite, "--out", out)[:2] == (0, "")
     assert [p.name for p in own_suite.iterdir() if "results" in p.name] == ["results.npz"]
     monkeypatch.undo()
-    monkeypatch.setattr("interference.evaluate.sentence_bits", lambda *a, **n: pytest.fail("scored again"))
+    monkeypatch.setattr("interference.evaluate.sentence_bits_steps", lambda *a, **n: pytest.fail("scored again"))
     for row, expected in zip(rows("--suite", own_suite, "--device", "cpu"), computed, strict=True):
         assert row["bits"] == pytest.approx(expected["bits"], rel=1e-6)
 

@@ -142,7 +142,7 @@ def full_disk(tmp_path, monkeypatch):
         def fail(*arguments, **named):
             raise OSError(28, "No space left on device", str(folder))
 
-        monkeypatch.setattr(module.PreTrainedModel, "save_pretrained", fail)
+        monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", fail)
     yield folder
     if mounted:
         subprocess.run(["umount", folder], check=True)

@@ -6,10 +6,12 @@ import torch
 
 from interference.demo.forms import LANGUAGES
 from interference.evaluate import Evaluator
+from interference.guide import opening
 from interference.recipe import Recipe
 from interference.results import shipped_results
 from interference.store import Store
 from interference.suite import built_in, open_suite
+from interference.views import merge_request
 
 MONOS = tuple(f"mono-{language}" for language in LANGUAGES)
 BRANCHES = tuple(f"branch-{language}" for language in LANGUAGES)
@@ -76,11 +78,28 @@ def test_a_sample_of_the_shipped_results_is_recomputed(evaluator, tmp_path):
         )
 
 
-def test_results_cover_the_suite(evaluator):
-    """Every checkpoint on every sentence of every language, so that the Suite page opens without computing."""
+def test_the_shipped_merge_is_recomputed(evaluator, tmp_path):
+    """The merge that the Merge page opens with, by whatever torch, within the bound that is stated for devices."""
+    fresh = Evaluator(evaluator.suite, Store(tmp_path, {}), torch.device("cpu"))
+    rows, merge = np.arange(0, 1000, 125), opening(evaluator.suite)
+    assert len(merge.models) == 10
+    for language in ("eng", "zho"):
+        np.testing.assert_allclose(
+            fresh.bits(merge, language, rows), evaluator.bits(merge, language, rows), rtol=0, atol=0.01
+        )
+
+
+def test_results_cover_the_first_pages(evaluator, monkeypatch):
+    """Every checkpoint and the opening merge on every sentence, and the tokens: nothing is computed or tokenised."""
     found = shipped_results(evaluator.suite)
-    assert len(found) == 25 * 10
-    assert all(bits.shape == (1000,) and np.isfinite(bits).all() for bits in found.values())
+    bits = [array for array in found.values() if array.dtype.kind == "f"]
+    assert len(bits) == 26 * 10
+    assert all(array.shape == (1000,) and np.isfinite(array).all() for array in bits)
+    for name in ("tokenize", "sentence_bits_steps"):
+        monkeypatch.setattr(f"interference.evaluate.{name}", lambda *a, **n: pytest.fail("computed"))
+    suite = evaluator.suite
+    table = evaluator.table(merge_request(opening(suite), suite, LANGUAGES, 150))
+    assert "what came with the suite: torch " in table.provenance["scoring"]
 
 
 def test_suite_is_small():

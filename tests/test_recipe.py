@@ -632,3 +632,13 @@ def test_one_weird_value_in_a_good_recipe_gives_a_recipe_or_a_user_error(changes
 def test_any_text_gives_a_user_error(text):
     with pytest.raises(UserError):
         parse_recipe(text)
+
+
+@pytest.mark.parametrize("method", [name for name, m in methods().items() if m.base != "none"])
+def test_base_among_the_models_is_refused(method):
+    """mergekit leaves it out, so the YAML would not come back as the same recipe."""
+    weights = (0.5, 0.5) if methods()[method].weighted else ()
+    assert Recipe(method, ("a", "b"), weights, base="c").base == "c"
+    with pytest.raises(UserError, match="a is the base and one of the models") as error:
+        Recipe(method, ("a", "b"), weights, base="a")
+    assert "Take it out of the models" in str(error.value)

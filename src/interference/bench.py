@@ -13,6 +13,7 @@ from interference.errors import UserError, nearest
 from interference.recipe import Recipe, parse_recipe
 
 SENTENCES = 150
+PARENTS = 20  # on the panel at most
 LINK_BYTES = 8192  # a link's longest parameter
 _UNPACKED_BYTES = 1 << 18  # more than any link of that length honestly unpacks to
 _VERSION = 1

@@ -1,4 +1,7 @@
-"""One checkpoint on disk: what its files say, without loading its weights, and then its weights."""
+"""One checkpoint on disk: what its files say, without loading its weights, and then its weights.
+
+transformers takes seconds to import, and is not needed for a checkpoint whose facts are known: functions import it.
+"""
 
 import functools
 import hashlib
@@ -14,8 +17,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from tokenizers import Tokenizer
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from torch import nn
 
 from interference.errors import UserError
 
@@ -58,6 +60,8 @@ class Checkpoint:
                 f"{self.name}: {file} asks for the attention '{kernels[0]}', which is code to be downloaded, and none "
                 "is run here. Take attn_implementation out of it; the weights do not depend on it."
             )
+        from transformers import AutoConfig
+
         try:
             return AutoConfig.from_pretrained(self.path, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # an unknown model_type, values out of range, wrong types: each its own kind
@@ -99,7 +103,7 @@ class Checkpoint:
         return {name: (tuple(t.shape), str(t.dtype).removeprefix("torch.")) for _, name, t in stored}
 
     @cached_property
-    def _meta(self) -> PreTrainedModel:
+    def _meta(self) -> nn.Module:
         """The model without memory for its weights. Raises UserError for what is no causal language model."""
         file = self.path / "config.json"
         declared = (self.config.architectures or [""])[0]
@@ -119,20 +123,25 @@ class Checkpoint:
             )
         return meta
 
-    @property
+    @cached_property
     def architecture(self) -> str:
         """The name of the model class, for example LlamaForCausalLM."""
         return type(self._meta).__name__
 
-    @property
+    @cached_property
     def vocabulary(self) -> int:
         """Number of rows of the output embedding."""
         return int(self._meta.get_output_embeddings().weight.shape[0])  # type: ignore[operator]
 
-    @property
+    @cached_property
     def positions(self) -> int | None:
         """The longest text the model reads at once, in tokens; None where its configuration does not say."""
         return getattr(self.config.get_text_config(), "max_position_embeddings", None)
+
+    @cached_property
+    def heads(self) -> tuple[tuple[str, Any], ...]:
+        """What the shapes leave open: the same matrix is cut into heads of this number."""
+        return tuple((key, getattr(self.config, key, None)) for key in ("num_attention_heads", "num_key_value_heads"))
 
     @property
     def parameters(self) -> int:
@@ -177,6 +186,8 @@ class Checkpoint:
 
     @cached_property
     def tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
         try:
             return AutoTokenizer.from_pretrained(self.path, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # transformers raises many kinds here; all mean the same to the user
@@ -303,7 +314,7 @@ _OWN_CODE = ("AutoConfig", "AutoModel", "AutoModelForCausalLM")
 _CAUSAL = re.compile("CausalLM|LMHead", re.IGNORECASE)
 
 
-def _canonical_names(meta: PreTrainedModel, stored: Iterable[str]) -> dict[str, str]:
+def _canonical_names(meta: nn.Module, stored: Iterable[str]) -> dict[str, str]:
     """Parameter name in the model -> name in the file. Buffers are left out, and tied copies of what is stored."""
     parameters, twins = _names(meta)
     buffers = {name for name, _ in meta.named_buffers()}
@@ -316,14 +327,14 @@ def _canonical_names(meta: PreTrainedModel, stored: Iterable[str]) -> dict[str, 
     return copies | names
 
 
-def _stored_twins(meta: PreTrainedModel, stored: Iterable[str]) -> dict[str, str]:
+def _stored_twins(meta: nn.Module, stored: Iterable[str]) -> dict[str, str]:
     """Names in the file of tied tensors that are both stored, each to the other."""
     in_model = _in_model(meta, stored)
     both = [(in_model[a], in_model[b]) for a, b in _names(meta)[1].items() if a in in_model and b in in_model]
     return dict(both) | {b: a for a, b in both}
 
 
-def _in_model(meta: PreTrainedModel, stored: Iterable[str]) -> dict[str, str]:
+def _in_model(meta: nn.Module, stored: Iterable[str]) -> dict[str, str]:
     """Name in the model -> name in the file: the language-model class puts a prefix before its body's names.
 
     GPT-2 checkpoints are often stored without it.
@@ -333,7 +344,7 @@ def _in_model(meta: PreTrainedModel, stored: Iterable[str]) -> dict[str, str]:
     return {f"{prefix}.{n}" if n not in known and f"{prefix}.{n}" in known else n: n for n in stored}
 
 
-def _names(meta: PreTrainedModel) -> tuple[set[str], dict[str, str]]:
+def _names(meta: nn.Module) -> tuple[set[str], dict[str, str]]:
     """Parameter names of the model, tied ones once; and each tied copy's name to that of its original."""
     originals = {id(parameter): name for name, parameter in meta.named_parameters()}
     every = meta.named_parameters(remove_duplicate=False)
@@ -341,19 +352,28 @@ def _names(meta: PreTrainedModel) -> tuple[set[str], dict[str, str]]:
 
 
 @functools.lru_cache(maxsize=16)
-def _meta_model(config_json: str) -> PreTrainedModel:
+def _meta_model(config_json: str) -> nn.Module:
+    from transformers import AutoConfig
+
     values = json.loads(config_json)
     return build(AutoConfig.for_model(values.pop("model_type"), **values), "meta")
 
 
-def build(config: Any, device: str | torch.device = "cpu") -> PreTrainedModel:
+def build(config: Any, device: str | torch.device = "cpu") -> nn.Module:
     """A model of this configuration in float32 with arbitrary weights, in evaluation mode.
 
     Its attention is sdpa, or eager where the architecture has no sdpa, whatever the configuration asks for.
     """
-    kind = AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM as Kind
+
     with torch.device(device):  # no attention named: transformers' own choice of the two, for each part of a model
-        return kind.from_config(config, attn_implementation=None, dtype=torch.float32, trust_remote_code=False).eval()
+        return Kind.from_config(config, attn_implementation=None, dtype=torch.float32, trust_remote_code=False).eval()
+
+
+def import_models() -> None:
+    """Import what reading and building models needs of transformers: seconds, and the same ones at first use."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer  # noqa: F401
+    from transformers.models.llama import modeling_llama  # noqa: F401 - the built-in suite's
 
 
 def _attentions(document: Any, here: bool = False) -> list[str]:
@@ -370,6 +390,8 @@ def _map_digest(vocabulary: dict[str, int]) -> str:
 @functools.lru_cache(maxsize=64)
 def _vocabulary_digest(file: Path, contents: str) -> str:
     """Digest of a tokenizer file's map; the digest of its contents is part of the key."""
+    from tokenizers import Tokenizer
+
     return _map_digest(Tokenizer.from_file(str(file)).get_vocab())
 
 

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from interference.checkpoint import Checkpoint, build
 from interference.corpus import Corpus
 from interference.errors import UserError, nearest
 from interference.losses import (
     CONVENTION,
+    PREFIXES,
     TokenizedText,
     sentence_bits,
     sentence_bits_steps,
+    token_counts,
     tokenize,
     unigram_bits,
 )
@@ -31,6 +34,7 @@ from interference.tables import Glimpse, LossTable, Subject, glimpse, loss_table
 from interference.weights import Weights
 
 UNIGRAM = "unigram"
+SHIPPED = "shipped"  # in place of torch's version in the key of a merge's bits that came with a suite
 _TABLES = 256  # loss tables kept in memory
 _TEXTS = 512  # tokenised languages kept in memory
 _MERGING = 1  # raised when a merge method gives other numbers than before, so that stored ones are not taken for its
@@ -215,31 +219,38 @@ class Evaluator:
         """Which cells have no bits per byte because their tokenizer loses text, and what to say beside the numbers."""
         lossy, notes = set(), {}
         for (name, checkpoint), language in product(scored.items(), languages):
-            text = self.text(checkpoint, language, rows)
-            tokens, unknown = sum(map(len, text.ids)), sum(text.unknown)
-            if unknown or not all(text.lossless):
+            tokens, unknown, lossless, _ = self.token_counts(checkpoint, language, rows)
+            if unknown.any() or not lossless.all():
                 lossy.add((name, language))
-                lost = len(rows) - sum(text.lossless)
                 notes[f"{checkpoint.digest_of_tokenizer} {language}"] = (
-                    f"The tokenizer of {checkpoint.name} does not give {lost} of {len(rows)} sentences of {language} "
-                    f"back; {unknown / tokens:.1%} of its tokens are UNK, each counted as log2 of the vocabulary; no "
-                    "bits per byte."
+                    f"The tokenizer of {checkpoint.name} does not give {len(rows) - lossless.sum()} of {len(rows)} "
+                    f"sentences of {language} back; {unknown.sum() / tokens.sum():.1%} of its tokens are UNK, each "
+                    "counted as log2 of the vocabulary; no bits per byte."
                 )
             limit = checkpoint.positions
-            if limit and (long := sum(len(ids) > limit for ids in text.ids)):
+            if limit and (long := int((tokens > limit).sum())):
                 notes[f"{limit} {language}"] = f"{long} sentences of {language} are read in windows of {limit} tokens."
-        prefixes = sorted({self.text(c, languages[0], rows).prefix_name for c in scored.values()})
-        notes["prefix"] = f"Each sentence follows {' or '.join(prefixes)}; float32 on {self.device}."
+        prefixes = {PREFIXES[self.token_counts(c, languages[0], rows)[3, 0]].upper() for c in scored.values()}
+        notes["prefix"] = f"Each sentence follows {' or '.join(sorted(prefixes))}; float32 on {self.device}."
         return lossy, tuple(notes.values())
+
+    def token_counts(
+        self, checkpoint: Checkpoint, language: str, rows: np.ndarray
+    ) -> Int[np.ndarray, "count sentence"]:
+        """What TOKEN_COUNTS name of the given rows: from what came with the suite, else by tokenising them."""
+        shipped = self._store.shipped(tokens_key(checkpoint.digest_of_tokenizer, self.corpus, language))
+        return token_counts(self.text(checkpoint, language, rows)) if shipped is None else shipped[:, rows]
 
     def provenance(self, names: Iterable[str]) -> dict[str, str]:
         """What every copy of numbers should carry, scored with the tokenizers of the named checkpoints."""
         tokenizers = {self.suite[name].digest_of_tokenizer for name in names}
+        shipped = self._store.shipped(SHIPPED)
+        came = "" if shipped is None else f"; what came with the suite: {shipped}"
         return {
             "suite": self.suite.name,
             "corpus_sha256": digest([self.corpus.digest(language) for language in self.corpus.languages]),
             "tokenizer_sha256": "+".join(sorted(tokenizers)),
-            "scoring": f"{CONVENTION}; float32 on {self.device}; torch {torch.__version__}",
+            "scoring": f"{CONVENTION}; float32 on {self.device}; torch {torch.__version__}{came}",
         }
 
     def changed(self) -> bool:
@@ -281,10 +292,10 @@ class Evaluator:
 
     def _key(self, model: Model, language: str) -> str:
         """The store's key. What ships was computed on a CPU and serves every device: they agree within 0.01 bits."""
-        shipped, own = (
-            bits_key(model_digest(self.suite, model), self.corpus, language, d) for d in ("cpu", self.device.type)
-        )
-        return shipped if self._store.ships(shipped) else own
+        shipped = bits_key(model_digest(self.suite, model, SHIPPED), self.corpus, language, "cpu")
+        if self._store.shipped(shipped) is not None:
+            return shipped
+        return bits_key(model_digest(self.suite, model), self.corpus, language, self.device.type)
 
     def _compute(self, model: Model, language: str, rows: np.ndarray) -> Generator[None, None, np.ndarray]:
         if model == UNIGRAM:
@@ -404,7 +415,7 @@ def _stamps(suite: Suite) -> dict[Path, tuple[int, int]]:
     return {f: (f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()}
 
 
-def model_digest(suite: Suite, model: Model) -> str:
+def model_digest(suite: Suite, model: Model, torch_version: str = torch.__version__) -> str:
     """What a model's losses depend on: the contents of its files, and of a recipe its parents' and its own."""
     if model == UNIGRAM:
         return digest(UNIGRAM, suite.checkpoints[0].digest)
@@ -413,9 +424,14 @@ def model_digest(suite: Suite, model: Model) -> str:
     corpus = suite.corpus if model.data else None  # what is measured on the dev half
     measured = [[corpus.digest(language) for language in corpus.languages]] if corpus else []
     parents = [suite[name].digest for name in model.needed]
-    return digest(model.digest(), parents, _MERGING, torch.__version__, *measured)
+    return digest(model.digest(), parents, _MERGING, torch_version, *measured)
 
 
 def bits_key(model: str, corpus: Corpus, language: str, device_type: str) -> str:
     """The store's key for the bits of one model (by digest) on one language of a corpus."""
     return digest(CONVENTION, model, corpus.digest(language), corpus.digest_of_documents, device_type)
+
+
+def tokens_key(tokenizer: str, corpus: Corpus, language: str) -> str:
+    """The key of what a tokenizer (by digest) makes of one language of a corpus."""
+    return digest("tokens", tokenizer, corpus.digest(language))

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import PreTrainedModel
 
 from interference.checkpoint import build
 from interference.errors import UserError
@@ -59,7 +59,7 @@ def writing(what: str, out: Path) -> Iterator[None]:
         ) from None
 
 
-def _merged(recipe: Recipe, suite: Suite, device: torch.device) -> PreTrainedModel:
+def _merged(recipe: Recipe, suite: Suite, device: torch.device) -> Any:
     """A model with the configuration of the recipe's first and the merged weights, all of them finite."""
     try:
         weights = Weights([suite[name] for name in recipe.needed], device)

@@ -1,7 +1,8 @@
 """The guided finding: five states of the bench, from one model alone to a merge that works. Pure: no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from interference.bench import PARENTS
 from interference.recipe import Recipe
 from interference.suite import Suite
 
@@ -57,6 +58,18 @@ def guide(suite: Suite) -> tuple[Step, ...]:
             )
         )
     return tuple(steps)
+
+
+def opening(suite: Suite) -> Recipe | None:
+    """The merge that the Merge page opens with: all monolingual models, equally.
+
+    None where it opens with another: without two of them, or with more than its panel shows or that can't be merged.
+    """
+    names = tuple(c.name for c in suite.with_role("mono"))
+    if not 2 <= len(names) <= PARENTS or not any(set(names) <= set(group) for group in suite.groups):
+        return None
+    equal = _equal(names)
+    return replace(equal, knobs=tuple(equal.settings().items()))
 
 
 def _equal(names: tuple[str, ...]) -> Recipe:

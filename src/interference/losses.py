@@ -17,6 +17,8 @@ from interference.errors import UserError
 from interference.steps import finish
 
 CONVENTION = "prefix BOS|CLS|EOS, first token scored, end not scored, float32 log-softmax, float64 sums, v1"
+PREFIXES = ("bos", "cls", "eos")
+TOKEN_COUNTS = ("tokens", "unknown tokens", "whether decoding gives the text back", "kind of prefix, as in PREFIXES")
 _BATCH_TOKENS = {"cpu": 512, "cuda": 32768}  # positions in a batch: little padding on a CPU, full kernels on a GPU
 _LOGIT_ELEMENTS = 1 << 25  # logits held at once, in elements: 128 MiB of float32
 
@@ -38,7 +40,7 @@ class TokenizedText:
 
 def prefix_token(tokenizer: object) -> tuple[int, str]:
     """The id put before every sentence and its kind: BOS, else CLS, else EOS. Raises UserError where there is none."""
-    for kind in ("bos", "cls", "eos"):
+    for kind in PREFIXES:
         if (token := getattr(tokenizer, f"{kind}_token_id", None)) is not None:
             return int(token), kind.upper()
     raise UserError(
@@ -60,6 +62,12 @@ def tokenize(tokenizer: object, sentences: Sequence[str]) -> TokenizedText:
         tuple(d == s for d, s in zip(decoded, sentences, strict=True)),
         unknown,
     )
+
+
+def token_counts(text: TokenizedText) -> Int[np.ndarray, "count sentence"]:
+    """What TOKEN_COUNTS name, sentence by sentence: all that notes on a tokenizer say."""
+    prefix = [PREFIXES.index(text.prefix_name.lower())] * len(text.ids)
+    return np.array([[len(ids) for ids in text.ids], text.unknown, text.lossless, prefix], dtype=np.int64)
 
 
 def windows(length: int, limit: int) -> Iterator[tuple[int, int, int]]:

@@ -46,7 +46,7 @@ _RECENT = 4096  # arrays kept in memory
 class Store:
     """Bits of sentences by key. An array runs over a whole corpus; what was never scored is NaN.
 
-    `shipped` are arrays that came with the package, read only, looked at first; one of another length is not used.
+    `shipped` are arrays that came with the suite, read only, looked at first; bits of another length are not used.
     """
 
     def __init__(self, folder: Path | None = None, shipped: dict[str, np.ndarray] | None = None):
@@ -74,9 +74,9 @@ class Store:
                     raise
                 time.sleep(0.02)
 
-    def ships(self, key: str) -> bool:
-        """Whether the array of this key came with the package."""
-        return key in self._shipped
+    def shipped(self, key: str) -> np.ndarray | None:
+        """The array of this key that came with the suite, None where none did."""
+        return self._shipped.get(key)
 
     def read(self, key: str, length: int) -> np.ndarray:
         """Bits of all sentences of one text, float64 `[sentence]`, NaN where unknown."""

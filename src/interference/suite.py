@@ -12,6 +12,7 @@ import yaml
 from interference.checkpoint import Checkpoint
 from interference.corpus import Corpus, read_corpus
 from interference.errors import UserError, nearest, user_path
+from interference.facts import FILE, with_facts
 
 ROLES = ("mono", "mixed", "branch", "init", "other")
 _SUITE_KEYS = ("name", "corpus", "entropy", "reference", "checkpoints")
@@ -86,12 +87,7 @@ class Suite:
 
 
 def _merge_key(c: Checkpoint) -> tuple:
-    return (c.architecture, tuple(c.shapes.items()), _heads(c), c.vocabulary_digest)
-
-
-def _heads(c: Checkpoint) -> tuple[tuple[str, Any], ...]:
-    """What the shapes leave open: the same matrix is cut into heads of this number."""
-    return tuple((key, getattr(c.config, key, None)) for key in ("num_attention_heads", "num_key_value_heads"))
+    return (c.architecture, tuple(c.shapes.items()), c.heads, c.vocabulary_digest)
 
 
 def difference(first: Checkpoint, other: Checkpoint) -> str:
@@ -105,7 +101,7 @@ def difference(first: Checkpoint, other: Checkpoint) -> str:
     for name, shape in first.shapes.items():
         if other.shapes[name] != shape:
             return f"{name} is {list(shape)} in {first.name} and {list(other.shapes[name])} in {other.name}."
-    for (key, value), (_, others) in zip(_heads(first), _heads(other), strict=True):
+    for (key, value), (_, others) in zip(first.heads, other.heads, strict=True):
         if value != others:
             return f"{key} is {value} in {first.name} and {others} in {other.name}."
     if first.vocabulary_digest != other.vocabulary_digest:
@@ -133,7 +129,8 @@ def open_suite(path: Path | None = None, corpus: Path | None = None) -> Suite:
     file = user_path(path / "suite.yaml") if path.is_dir() else path
     suite = _from_yaml(file.resolve()) if file.is_file() else _from_folder(path.resolve())
     text = read_corpus(corpus) if corpus else suite.corpus
-    opened = Suite(suite.name, suite.path, suite.checkpoints, text, suite.references)
+    known = with_facts(suite.checkpoints, file.parent / FILE) if file.is_file() else suite.checkpoints
+    opened = Suite(suite.name, suite.path, known, text, suite.references)
     check_readable(opened.checkpoints)
     if opened.languages and text and (lacking := [name for name in text.languages if name not in opened.languages]):
         raise UserError(

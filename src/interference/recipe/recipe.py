@@ -182,6 +182,11 @@ def _validate_part(recipe: Recipe, part: Slice) -> None:
         models = ("model" if most == 1 else "models") + (" besides the base" if method.needs_base else "")
         where = "a slice of the recipe" if recipe.slices else "the recipe"
         raise UserError(f"{recipe.method} merges {wanted} {models}, {where} names {len(part.models)}.")
+    if recipe.base in part.models:
+        raise UserError(
+            f"{recipe.base} is the base and one of the models; its difference from itself is zero, and mergekit leaves "
+            "such a model out. Take it out of the models, or choose another base."
+        )
     if method.weighted and len(part.weights) != len(part.models):
         raise UserError(
             f"{recipe.method} needs a weight per model: {len(part.models)} models, {len(part.weights)} weights."

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 CONTROLS = {"rescaled": "rescaled merge", "unigram": "unigram model"}
 _THROTTLE_MS = 60
-_MOST = 20  # parents on the panel
 
 
 def draw_guide(bench: Bench) -> None:
@@ -143,9 +142,11 @@ def choose_setup(bench: Bench) -> Setup:
 
 
 def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
+    from interference.bench import PARENTS
+
     monos = tuple(c.name for c in bench.suite.with_role("mono"))
     default = monos if len(monos) > 1 else next((g for g in bench.suite.groups if len(g) > 1), bench.suite.names)
-    most, key = min(method.parents[1], _MOST), parents_key(method)
+    most, key = min(method.parents[1], PARENTS), parents_key(method)
     keep_valid(key, bench.suite.names)
     chosen = st.session_state.get(key, default[:most])
     with st.popover(f"Parents ({len(chosen)})", help="Checkpoints to merge.", width=130):
@@ -156,7 +157,7 @@ def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
             max_selections=most,
             key=key,
             bind="query-params",
-            help="Exactly two; the merge starts at the first." if most == 2 else f"Up to {_MOST} checkpoints.",
+            help="Exactly two; the merge starts at the first." if most == 2 else f"Up to {PARENTS} checkpoints.",
         )
         for role, names in _families(bench, most).items():
             st.button(

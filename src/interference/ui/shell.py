@@ -1,10 +1,11 @@
 """The frame around every page: menu, sidebar, the engine, and how a page computes."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,10 @@ def run() -> None:
     page = _frame()
     st.session_state["_shell"] = True
     open_link()
-    page.run()
+    try:
+        page.run()
+    finally:
+        _finish_imports()
 
 
 def ensure_shell() -> None:
@@ -108,17 +112,14 @@ def user_errors(stop: bool = True) -> Iterator[None]:
 
 @st.cache_resource(show_spinner=False)
 def _engine() -> "Engine":
-    """The one engine of the process, after the heavy imports."""
-    import gc
-
+    """The one engine of the process, after the imports that a page of known results needs."""
     import plotly.graph_objects
 
-    import interference.evaluate  # noqa: F401 - torch and transformers with it
+    import interference.evaluate  # noqa: F401 - torch with it
     from interference.engine import Engine
 
     plotly.graph_objects.Figure()  # loads the validators
-    gc.collect()
-    gc.freeze()  # the collector runs after every rerun, and would walk all of torch each time
+    _freeze()
     return Engine()
 
 
@@ -127,6 +128,39 @@ def open_view(bench: Bench, suite: str, corpus: str) -> Bench:
     key = (suite, corpus, bench.key[2])
     evaluator = _evaluator(*key)
     return Bench(evaluator.suite, key, evaluator.corpus.languages, bench.unit)
+
+
+def _freeze() -> None:
+    """Take all that was imported from the collector, which runs after every rerun and would walk it each time."""
+    import gc
+
+    gc.collect()
+    gc.freeze()
+
+
+@st.cache_resource(show_spinner=False)
+def _finish_imports() -> "Job":
+    """What scoring needs besides, imported on the engine's thread once the first page is drawn."""
+    imported = _imported()
+
+    def imports(job: "Job") -> None:
+        from interference.checkpoint import import_models
+
+        import_models()
+        _freeze()
+        imported.set()
+
+    return _engine().submit("process", "imports", imports)
+
+
+@st.cache_resource(show_spinner=False)
+def _imported() -> threading.Event:
+    return threading.Event()
+
+
+def loading() -> AbstractContextManager[Any]:
+    """A spinner for what waits for the engine while it is still importing."""
+    return nullcontext() if _imported().is_set() else st.spinner("Loading transformers…")
 
 
 def _evaluator(suite: str, corpus: str, device: str) -> "Evaluator":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.errors import UserError
-from interference.ui.shell import Bench, device, session
+from interference.ui.shell import Bench, device, loading, session
 
 if TYPE_CHECKING:
     from interference.engine import Engine, Job
@@ -57,7 +57,8 @@ def watch(bench: Bench, request: "Request", moving: bool) -> Watched:
 
 def _glimpse(evaluator: "Evaluator", engine: "Engine", request: "Request") -> "Glimpse":
     try:
-        return engine.run(session(), _GLIMPSE, lambda job: evaluator.glimpse_steps(request), urgent=True)
+        with loading():
+            return engine.run(session(), _GLIMPSE, lambda job: evaluator.glimpse_steps(request), urgent=True)
     except CancelledError:  # a newer rerun of this session has taken over
         st.stop()
 
