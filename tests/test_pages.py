@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from interference.guide import opening
 from interference.registry import methods
+from interference.suite import open_suite
 
 ROOT = Path(__file__).parents[1]
 # Findings draw nothing until some are kept: test_findings_page.py.
@@ -306,3 +308,9 @@ def test_units_and_languages_from_the_link(own_suite):
     assert "bits per byte" in figures(app)[0]
     assert "English" not in figures(app)[0]
     assert not open_page(unit="furlongs", method="nonsense").exception
+
+
+def test_merge_page_opens_with_the_merge_that_ships(own_suite):
+    """Else its first figure would have to be computed."""
+    view = open_page().session_state["history"].present.view
+    assert view.recipe == opening(open_suite(own_suite))
