@@ -637,8 +637,9 @@ def test_any_text_gives_a_user_error(text):
 @pytest.mark.parametrize("method", [name for name, m in methods().items() if m.base != "none"])
 def test_base_among_the_models_is_refused(method):
     """mergekit leaves it out, so the YAML would not come back as the same recipe."""
-    weights = (0.5, 0.5) if methods()[method].weighted else ()
-    assert Recipe(method, ("a", "b"), weights, base="c").base == "c"
+    models = ("a", "b", "d")[: min(methods()[method].parents[1], 3)]
+    weights = (0.5,) * len(models) if methods()[method].weighted else ()
+    assert Recipe(method, models, weights, base="c").base == "c"
     with pytest.raises(UserError, match="a is the base and one of the models") as error:
-        Recipe(method, ("a", "b"), weights, base="a")
+        Recipe(method, models, weights, base="a")
     assert "Take it out of the models" in str(error.value)

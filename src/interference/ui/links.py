@@ -24,11 +24,11 @@ def open_link() -> None:
 
     try:
         found = from_link(text)
+        write_view(found.view)
     except UserError as error:
         st.session_state["link error"] = str(error)
         return
     state.move(found)
-    write_view(found.view)
 
 
 def draw_link_error() -> None:

@@ -157,7 +157,7 @@ def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
             max_selections=most,
             key=key,
             bind="query-params",
-            help="Exactly two; the merge starts at the first." if most == 2 else f"Up to {PARENTS} checkpoints.",
+            help={1: "Exactly one.", 2: "Exactly two; the merge starts at the first."}.get(most, f"Up to {most}."),
         )
         for role, names in _families(bench, most).items():
             st.button(
@@ -280,9 +280,10 @@ def _choose_value(method: "Method", argument: "Argument") -> Any:
         return st.toggle(argument.name, bool(argument.default), key=key, help=caption, persist_state="session")
     low, high, default, step = (float(x) for x in (control.low, control.high, argument.default, control.step))
     keep_within(key, low, high)
-    return round(
-        st.slider(argument.name, low, high, default, step, key=key, help=caption, width=220, persist_state="session"), 4
+    value = st.slider(
+        argument.name, low, high, default, step, key=key, help=caption, width=220, persist_state="session"
     )
+    return int(value) if isinstance(argument.default, int) else round(value, 4)
 
 
 def present_view(bench: Bench, chosen: Chosen, setup: Setup) -> "View":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from interference.errors import UserError
 from interference.ui.live import Panel, move_panel
 
 if TYPE_CHECKING:
@@ -43,8 +44,20 @@ def _faders_key(method: "Method", parents: tuple[str, ...]) -> str:
 
 
 def write_view(view: "View") -> None:
-    """Set every widget to a view; to be called before they are drawn, in a callback for example."""
+    """Set every widget to a view; to be called before they are drawn, in a callback for example.
+
+    Raises UserError for a recipe that holds what no widget does.
+    """
     recipe, method = view.recipe, view.recipe.definition
+    from interference.recipe import Recipe
+
+    numbers = (*recipe.weights, *(value for _, value in recipe.knobs))
+    plain = Recipe(recipe.method, recipe.models, recipe.weights, recipe.knobs, recipe.base)
+    if plain != recipe or not all(isinstance(number, int | float) for number in numbers):
+        raise UserError(
+            "Its recipe has gradients, filters, slices, post-steps or a dtype, and this page has no controls for them. "
+            "Use `interference losses --recipe` instead."
+        )
     for name, value in (("suite", view.suite), ("corpus", view.corpus), ("unit", view.unit)):
         st.session_state[name] = value
     st.session_state["languages"] = list(view.languages)
