@@ -281,9 +281,10 @@ def _choose_value(method: "Method", argument: "Argument") -> Any:
     low, high, default, step = (float(x) for x in (control.low, control.high, argument.default, control.step))
     keep_within(key, low, high)
     value = st.slider(
-        argument.name, low, high, default, step, key=key, help=caption, width=220, persist_state="session"
-    )
-    return int(value) if isinstance(argument.default, int) else round(value, 4)
+        argument.name, low, high, default, step, key=key, help=caption, width=220, persist_state="session",
+        format=None if step >= 0.01 else "%.1e",
+    )  # fmt: skip
+    return int(value) if isinstance(argument.default, int) else float(f"{value:.6g}")  # 0.1 + 0.2 is 0.3
 
 
 def present_view(bench: Bench, chosen: Chosen, setup: Setup) -> "View":
