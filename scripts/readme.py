@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from interference.evaluate import Evaluator, Request
+from interference.evaluate import Evaluator, Request, Scored
 from interference.recipe import read_recipe
+from interference.registry import post_steps
 from interference.results import shipped_results
 from interference.store import Store
 from interference.suite import built_in, open_suite
@@ -27,7 +28,11 @@ def finding() -> str:
     suite = open_suite()
     evaluator = Evaluator(suite, Store(shipped=shipped_results(suite)), torch.device("cpu"))
     recipes = tuple((f"`{name}`", read_recipe(ROOT / f"examples/{name}.yaml")) for name in RECIPES)
-    models = (*recipes, *((name, name) for name in CHECKPOINTS), *((c.name, c.name) for c in suite.with_role("mono")))
+    models: tuple[tuple[str, Scored], ...] = (
+        *recipes,
+        *((name, name) for name in CHECKPOINTS),
+        *((c.name, c.name) for c in suite.with_role("mono")),
+    )
     table = evaluator.table(Request(models, evaluator.corpus.languages, SENTENCES))
     own = {f"mono-{language}": language for language in evaluator.corpus.languages}
     frame = table.frame[
@@ -53,6 +58,12 @@ def methods() -> str:
     return "\n".join(["| method | label | base | parameters | source |", "|---|---|---|---|---|", *rows])
 
 
+def steps() -> str:
+    """The post-steps as a table."""
+    rows = [f"| `{step.name}` | {step.label} | {step.caption} |" for step in post_steps().values()]
+    return "\n".join(["| post-step | label | what it does |", "|---|---|---|", *rows])
+
+
 def _markdown(frame: pd.DataFrame) -> str:
     grid = frame.pivot(index="model", columns="language", values="bits_per_sentence")
     grid = grid.loc[list(dict.fromkeys(frame["model"])), list(dict.fromkeys(frame["language"]))]
@@ -70,7 +81,7 @@ def _markdown(frame: pd.DataFrame) -> str:
 
 
 PARTS = {
-    ROOT / "README.md": {"finding": finding, "methods": methods},
+    ROOT / "README.md": {"finding": finding, "methods": methods, "post-steps": steps},
     built_in().parent / "README.md": {"losses": losses},
 }
 

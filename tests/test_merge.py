@@ -14,6 +14,7 @@ from interference import merge as merging
 from interference import registry
 from interference import weights as holding
 from interference.checkpoint import build
+from interference.dev import DevHalf
 from interference.errors import UserError
 from interference.groups import GROUPS, group_of
 from interference.merge import merge, merge_into, merge_network, merge_tensor, merge_with, output_dtype
@@ -55,14 +56,20 @@ RECIPES = {
     "model_stock_clamped": Recipe("model_stock_clamped", MONOS, knobs=(("filter_wise", True),), base="init"),
     "nearswap": Recipe("nearswap", MONOS[:1], knobs=(("t", 0.05),), base="init"),
     "arcee_fusion": Recipe("arcee_fusion", MONOS[:1], base="init"),
+    "fisher": Recipe("fisher", MONOS, (0.5, 0.3, 0.2)),
+    "regmean": Recipe("regmean", MONOS, (0.5, 0.3, 0.2)),
+    "iso_c": Recipe("iso_c", MONOS, (0.5, 0.3, 0.2), base="init"),
+    "tsv_m": Recipe("tsv_m", MONOS, base="init"),
     "rescaled": Recipe("linear", MONOS, (0.5, 0.3, 0.2), post=("rescale",)),
 }
 
 
 @pytest.fixture(scope="module")
 def weights(suite_folder) -> Weights:
-    """Six float32 checkpoints, resident."""
-    return Weights(open_suite(suite_folder).checkpoints, CPU)
+    """Six float32 checkpoints, resident, and what is measured on them."""
+    suite = open_suite(suite_folder)
+    dev = DevHalf(suite, CPU)
+    return Weights(suite.checkpoints, CPU, dev.sources, dev)
 
 
 @pytest.fixture(scope="module")
@@ -607,13 +614,13 @@ def test_output_dtype_of_float32_checkpoints_is_float32(weights):
 
 def test_more_weights_than_memory_are_refused_before_they_are_asked_for(suite_folder, monkeypatch):
     """On the CPU too, where the system would end the program later."""
-    monkeypatch.setattr(holding, "_free_bytes", lambda device: 1000)
+    monkeypatch.setattr(holding, "free_bytes", lambda device: 1000)
     with pytest.raises(UserError, match=r"6 checkpoints of the suite need .* on cpu, .* suite of fewer checkpoints"):
         Weights(open_suite(suite_folder).checkpoints, CPU)
 
 
 def test_available_memory_of_this_machine_is_known():
-    assert (holding._free_bytes(CPU) or 0) > 2**20
+    assert (holding.free_bytes(CPU) or 0) > 2**20
 
 
 @pytest.mark.parametrize("message", ["DefaultCPUAllocator: can't allocate memory", "not enough memory"])

@@ -59,6 +59,10 @@ EACH = {
     "nearswap": Recipe("nearswap", ("a",), knobs=(("t", 0.01),), base="init"),
     "arcee_fusion": Recipe("arcee_fusion", ("a",), base="init"),
     "layer_swap": Recipe("layer_swap", ("a", "b"), knobs=(("first", 2), ("outside", True))),
+    "fisher": Recipe("fisher", ("a", "b"), (0.5, 0.3)),
+    "regmean": Recipe("regmean", ("a", "b"), (0.5, 0.3), (("alpha", 0.7),), post=("vocabulary_rows", "repair")),
+    "iso_c": Recipe("iso_c", ("a", "b"), (0.5, 0.3), (("lambda", 0.7),), "init"),
+    "tsv_m": Recipe("tsv_m", ("a", "b"), knobs=(("lambda", 0.7),), base="@mean"),
 }
 
 
@@ -340,6 +344,14 @@ def test_methods_on_differences_need_a_base(name):
     message = refusal(recipe_text(merge_method=name, base_model=None, models=models, parameters=None))
     assert "@mean" in message
     assert "@zero" in message
+
+
+@pytest.mark.parametrize("name", ["fisher", "regmean"])
+@pytest.mark.parametrize("weights", [(0.5, -0.1), (0.0, 0.0)])
+def test_averages_by_information_refuse_weights_below_zero(name, weights):
+    with pytest.raises(UserError, match=f"{name}: the weights are .* expected none below 0"):
+        Recipe(name, ("a", "b"), weights)
+    assert Recipe(name, ("a", "b"), (0.5, 0.0))
 
 
 @pytest.mark.parametrize(("base", "words"), [("@mean", "mean of the parents"), ("@zero", "zero"), ("init", "init")])

@@ -248,10 +248,11 @@ def test_names_of_other_table_rows_are_refused(name, mixed_folder, tmp_path):
 
 
 def test_reserved_names_are_those_that_tables_use():
-    from interference.evaluate import UNIGRAM
+    from interference.ensemble import KINDS
+    from interference.evaluate import BIGRAM, UNIGRAM
     from interference.views import MERGE, PERFECT, RESCALED
 
-    assert set(RESERVED) == {MERGE, RESCALED, UNIGRAM, PERFECT}
+    assert set(RESERVED) == {MERGE, RESCALED, UNIGRAM, BIGRAM, PERFECT, *KINDS.values()}
 
 
 @pytest.mark.parametrize("path", ["~nobody-of-this-name/x", "x" * 5000, "\0"])

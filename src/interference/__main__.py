@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from interference import commands_findings, commands_path, commands_text
+from interference import commands_findings, commands_learn, commands_path, commands_text
 from interference.commands import (
     CorpusOption,
     DeviceOption,
@@ -98,11 +98,19 @@ def losses(
         list[str] | None,
         typer.Option(
             "--checkpoint",
-            help="A checkpoint's name or folder, or `unigram`: a control that counts tokens. May be repeated.",
+            help="A checkpoint's name or folder, or `unigram`, `bigram`: controls that count tokens. May be repeated.",
         ),
     ] = None,
     recipe: Annotated[
         list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
+    ] = None,
+    ensemble: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ensemble",
+            help="What the models of each recipe say unmerged: `logits` or `probabilities`, their mean, or `best`, the "
+            "best of them by language. May be repeated.",
+        ),
     ] = None,
     corpus: CorpusOption = None,
     language: Annotated[
@@ -116,25 +124,33 @@ def losses(
     form: Format = "table",
 ) -> None:
     """Bits of every language under checkpoints and merges, with cost and recovery."""
+    from interference.ensemble import KINDS, Ensemble
     from interference.evaluate import Evaluator, Request
     from interference.progress import progress_bar
     from interference.weights import pick_device
 
+    for kind in ensemble or []:
+        if kind not in KINDS:
+            raise UserError(f"Unknown ensemble '{kind}': {nearest(kind, KINDS)}")
+    if ensemble and not recipe:
+        raise UserError("--ensemble needs the models of a recipe. Give --recipe.")
     target = pick_device(device)
     recipes = [recipe_of(path, suite) for path in recipe or []]
     opened = suite_for(suite, corpus, [*(checkpoint or []), *(n for r in recipes for n in r.needed)])
     recipes = [by_name(r, opened) for r in recipes]
     names = checkpoint or ([] if recipes else list(opened.names))
     evaluator = Evaluator(opened, store_of(opened), target)
+    unmerged = [Ensemble(r.models, KINDS[kind]) for kind in dict.fromkeys(ensemble or []) for r in recipes]
     # A recipe's file may be called like a checkpoint or like another recipe's: inside, it goes by its number.
     models: tuple[tuple[str, Any], ...] = (
-        *((f"recipe {n}\0", r) for n, r in enumerate(recipes)),
+        *((f"recipe {n}\0", r) for n, r in enumerate([*recipes, *unmerged])),
         *((name, name) for name in names),
     )
     request = Request(models, tuple(dict.fromkeys(language or evaluator.corpus.languages)), sentences)
     with progress_bar("losses") as bar:
         table = evaluator.table(request, progress=bar)
-    shown = [path.stem for path in recipe or []] + names
+    stems = [path.stem for path in recipe or []]
+    shown = stems + [f"{stem}, {KINDS[kind]}" for kind in dict.fromkeys(ensemble or []) for stem in stems] + names
     print_table(table.frame.assign(model=[name for name in shown for _ in request.languages]), form)
     note(*table.notes, *(f"{path}: {r.label()}" for path, r in zip(recipe or [], recipes, strict=True)))
 
@@ -167,6 +183,7 @@ def methods(form: Format = "table") -> None:
     print_table(method_table(), form)
 
 
+app.command()(commands_learn.learn)
 app.command()(commands_path.path)
 app.command()(commands_text.say)
 app.command()(commands_text.sentences)

@@ -73,8 +73,8 @@ class Checkpoint:
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every parameter by its name in the model, tied ones once."""
-        expected = {name: tuple(p.shape) for name, p in self._meta.named_parameters()}
-        headers = {name: self._headers[stored] for name, stored in _canonical_names(self._meta, self._headers).items()}
+        expected = {name: tuple(p.shape) for name, p in self.meta.named_parameters()}
+        headers = {name: self._headers[stored] for name, stored in _canonical_names(self.meta, self._headers).items()}
         found = {name: shape for name, (shape, _) in headers.items()}
         wrong = [f"{n} is missing" for n in expected if n not in found]
         wrong += [
@@ -103,7 +103,7 @@ class Checkpoint:
         return {name: (tuple(t.shape), str(t.dtype).removeprefix("torch.")) for _, name, t in stored}
 
     @cached_property
-    def _meta(self) -> nn.Module:
+    def meta(self) -> nn.Module:
         """The model without memory for its weights. Raises UserError for what is no causal language model."""
         file = self.path / "config.json"
         declared = (self.config.architectures or [""])[0]
@@ -126,12 +126,12 @@ class Checkpoint:
     @cached_property
     def architecture(self) -> str:
         """The name of the model class, for example LlamaForCausalLM."""
-        return type(self._meta).__name__
+        return type(self.meta).__name__
 
     @cached_property
     def vocabulary(self) -> int:
         """Number of rows of the output embedding."""
-        return int(self._meta.get_output_embeddings().weight.shape[0])  # type: ignore[operator]
+        return int(self.meta.get_output_embeddings().weight.shape[0])  # type: ignore[operator]
 
     @cached_property
     def positions(self) -> int | None:
@@ -151,7 +151,7 @@ class Checkpoint:
     @cached_property
     def dtype(self) -> str:
         """The stored dtype, or the several joined by '+'."""
-        return "+".join(sorted({self._headers[n][1] for n in _canonical_names(self._meta, self._headers).values()}))
+        return "+".join(sorted({self._headers[n][1] for n in _canonical_names(self.meta, self._headers).values()}))
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
@@ -226,8 +226,8 @@ class Checkpoint:
 
         Raises UserError if one holds a value that is not finite, or if a tied copy is not equal to its original.
         """
-        names = {stored: name for name, stored in _canonical_names(self._meta, self._headers).items()}
-        twins = _stored_twins(self._meta, self._headers)
+        names = {stored: name for name, stored in _canonical_names(self.meta, self._headers).items()}
+        twins = _stored_twins(self.meta, self._headers)
         held: dict[str, torch.Tensor] = {}
         for file, stored, tensor in self._stored():
             if (stored in names or stored in twins) and not torch.isfinite(tensor).all():

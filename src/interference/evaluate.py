@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,18 +14,21 @@ from jaxtyping import Int
 
 from interference.checkpoint import Checkpoint, build
 from interference.corpus import Corpus
+from interference.dev import DevHalf
+from interference.ensemble import BEST, Averaged, Ensemble
 from interference.errors import UserError, nearest
 from interference.losses import (
     CONVENTION,
     PREFIXES,
     TokenizedText,
+    bigram_bits,
     sentence_bits,
     sentence_bits_steps,
     token_counts,
     tokenize,
     unigram_bits,
 )
-from interference.merge import merge_network, output_config
+from interference.merge import merge_into, merge_network_steps, output_config
 from interference.preview import estimate, representative
 from interference.recipe import Recipe
 from interference.steps import Steps, finish, telling
@@ -33,15 +37,18 @@ from interference.suite import Suite
 from interference.tables import Glimpse, LossTable, Subject, glimpse, loss_table
 from interference.weights import Weights
 
-UNIGRAM = "unigram"
 SHIPPED = "shipped"  # in place of torch's version in the key of a merge's bits that came with a suite
+UNIGRAM, BIGRAM = "unigram", "bigram"
+_COUNTED = {UNIGRAM: unigram_bits, BIGRAM: bigram_bits}  # models that count tokens of the dev half
 _TABLES = 256  # loss tables kept in memory
 _TEXTS = 512  # tokenised languages kept in memory
 _MERGING = 1  # raised when a merge method gives other numbers than before, so that stored ones are not taken for its
+_FINISHED = 4  # merges kept whole whose post-steps take long
 _GLIMPSES = 2048  # estimates kept in memory
 _GLIMPSE_SECONDS = 0.08  # what an estimate of one merge may take, so that it can follow a slider
 _FEW = (4, 48)  # sentences behind an estimate, at least and at most
-Model = str | Recipe
+Model = str | Recipe  # what a network can hold
+Scored = Model | Ensemble
 Progress = Callable[[float], None]
 
 
@@ -52,7 +59,7 @@ class Request:
     Costs are counted from the suite's references, or from the one of the models that `against` names.
     """
 
-    models: tuple[tuple[str, Model], ...]
+    models: tuple[tuple[str, Scored], ...]
     languages: tuple[str, ...]
     sentences: int | None = None
     against: str | None = None
@@ -75,6 +82,8 @@ class Evaluator:
         self._weights: dict[tuple[str, ...], Weights] = {}
         self._models: dict[str, torch.nn.Module] = {}  # by configuration
         self._held: dict[torch.nn.Module, Model] = {}
+        self.dev = DevHalf(suite, device)
+        self._finished: OrderedDict[Recipe, dict[str, torch.Tensor]] = OrderedDict()
         self._sliced = ""  # the key of the network of another depth
         self._tables: OrderedDict[Request, LossTable] = OrderedDict()
         self._texts: OrderedDict[tuple[str, str, bytes], TokenizedText] = OrderedDict()
@@ -121,9 +130,9 @@ class Evaluator:
             provenance=self.provenance([c.name for c in scored.values()]),
         )
 
-    def _wanted(self, request: Request) -> tuple[list[Subject], dict[str, Model]]:
+    def _wanted(self, request: Request) -> tuple[list[Subject], dict[str, Scored]]:
         """What the rows are about, and every model to score for them by name."""
-        subjects = [Subject(name, model.models if isinstance(model, Recipe) else ()) for name, model in request.models]
+        subjects = [Subject(name, () if isinstance(model, str) else model.models) for name, model in request.models]
         return subjects, dict(self._companions(request)) | dict(request.models)
 
     def finished(self, request: Request) -> LossTable | None:
@@ -142,7 +151,7 @@ class Evaluator:
         for name, model in wanted.items():
             missing = set()
             for language in request.languages:
-                if model == UNIGRAM:  # counting is faster than any estimate
+                if model in _COUNTED or (isinstance(model, Ensemble) and model.kind == BEST):  # as fast as an estimate
                     yield from telling(0.0, self.bits_steps(model, language, rows))
                 known = self._store.read(self._key(model, language), len(self.corpus.documents))[rows]
                 means[name, language] = float(known.mean()), len(rows)
@@ -158,7 +167,7 @@ class Evaluator:
         return glimpse(subjects, means, self.corpus, rows, references, init, request.languages, has_roles)
 
     def _estimate(
-        self, model: Model, languages: tuple[str, ...], rows: np.ndarray
+        self, model: Scored, languages: tuple[str, ...], rows: np.ndarray
     ) -> Steps[dict[str, tuple[float, int]]]:
         """(bits per sentence, sentences behind it) of a model by language, from few of the rows."""
         key = (model, languages, rows.tobytes())
@@ -209,9 +218,9 @@ class Evaluator:
             lossless=sum((text.lossless for text in texts), ()),
         )
 
-    def _scored_by(self, model: Model) -> Checkpoint:
+    def _scored_by(self, model: Scored) -> Checkpoint:
         """The checkpoint whose tokenizer and context a model is scored with."""
-        return self.suite.checkpoints[0] if model == UNIGRAM else self.suite[_parents(model)[0]]
+        return self.suite.checkpoints[0] if model in _COUNTED else self.suite[_parents(model)[0]]
 
     def tokenization(
         self, scored: Mapping[str, Checkpoint], languages: Sequence[str], rows: np.ndarray
@@ -265,7 +274,7 @@ class Evaluator:
                     f"{nearest(language, self.corpus.languages)}"
                 )
 
-    def _companions(self, request: Request) -> Iterable[tuple[str, Model]]:
+    def _companions(self, request: Request) -> Iterable[tuple[str, Scored]]:
         """What the models are compared with: references, init, and the parents where a language has no reference."""
         references = list(request.references(self.suite).values())
         names = [name for name in references if name and name != request.against]
@@ -275,11 +284,11 @@ class Evaluator:
             names += [parent for _, model in request.models for parent in _parents(model)]
         return [(name, name) for name in dict.fromkeys(names)]
 
-    def bits(self, model: Model, language: str, rows: np.ndarray) -> np.ndarray:
+    def bits(self, model: Scored, language: str, rows: np.ndarray) -> np.ndarray:
         """Bits of the given rows of one language, float64; what the store has not seen is computed and kept there."""
         return finish(self.bits_steps(model, language, rows))
 
-    def bits_steps(self, model: Model, language: str, rows: np.ndarray) -> Generator[None, None, np.ndarray]:
+    def bits_steps(self, model: Scored, language: str, rows: np.ndarray) -> Generator[None, None, np.ndarray]:
         """`bits` one batch at a time."""
         self.check_languages([language])
         key = self._key(model, language)
@@ -290,21 +299,24 @@ class Evaluator:
             self._store.write(key, known)
         return known[rows]
 
-    def _key(self, model: Model, language: str) -> str:
+    def _key(self, model: Scored, language: str) -> str:
         """The store's key. What ships was computed on a CPU and serves every device: they agree within 0.01 bits."""
         shipped = bits_key(model_digest(self.suite, model, SHIPPED), self.corpus, language, "cpu")
         if self._store.shipped(shipped) is not None:
             return shipped
         return bits_key(model_digest(self.suite, model), self.corpus, language, self.device.type)
 
-    def _compute(self, model: Model, language: str, rows: np.ndarray) -> Generator[None, None, np.ndarray]:
-        if model == UNIGRAM:
-            return self._unigram(language, rows)
+    def _compute(self, model: Scored, language: str, rows: np.ndarray) -> Generator[None, None, np.ndarray]:
+        if isinstance(model, str) and model in _COUNTED:
+            return self._counted(model, language, rows)
+        if isinstance(model, Ensemble) and model.kind == BEST:
+            return (yield from self.bits_steps((yield from self._best(model, language)), language, rows))
         return (yield from self._score(model, self.text(self._scored_by(model), language, rows)))
 
-    def _score(self, model: Model, text: TokenizedText) -> Generator[None, None, np.ndarray]:
+    def _score(self, model: Scored, text: TokenizedText) -> Generator[None, None, np.ndarray]:
         """Bits of a text under a checkpoint or a merge, which is put again where another was put between batches."""
         try:
+            yield from self._ready_steps(model)
             steps = sentence_bits_steps(self.put(model), text, limit=self._scored_by(model).positions)
             while True:
                 self.put(model)
@@ -323,52 +335,81 @@ class Evaluator:
                 "smaller suite."
             ) from None
 
-    def _unigram(self, language: str, rows: np.ndarray) -> np.ndarray:
-        """Token frequencies of the language's dev half, add-one smoothed over the vocabulary."""
-        dev = self.corpus.halves["dev"]
-        if not len(dev):
-            raise UserError(
-                "A unigram model is fitted on the dev half, and a corpus without documents has none. Add a document "
-                "column."
-            )
-        first = self._scored_by(UNIGRAM)
-        return unigram_bits(self.text(first, language, dev).ids, self.text(first, language, rows), first.vocabulary)
+    def _counted(self, model: str, language: str, rows: np.ndarray) -> np.ndarray:
+        """A model of token counts, fitted on the language's dev half."""
+        dev, first = self.dev.rows(), self._scored_by(model)
+        fit, text = self.text(first, language, dev), self.text(first, language, rows)
+        return _COUNTED[model](fit.ids, text, first.vocabulary)
 
-    def put(self, model: Model) -> torch.nn.Module:
+    def _best(self, model: Ensemble, language: str) -> Generator[None, None, str]:
+        """The one of an ensemble's models that needs least for the language's dev half."""
+        found = {}
+        for name in model.models:
+            found[name] = (yield from self.bits_steps(name, language, self.dev.rows())).sum()
+        return min(found, key=lambda name: found[name])
+
+    def _ready_steps(self, model: Scored) -> Generator[None, None, None]:
+        """What takes long before a merge can be put: measuring its parents, and what is done to the whole network."""
+        if not isinstance(model, Recipe) or model in self._finished:
+            return
+        yield from self.dev.steps(model)
+        if model.finished:
+            network = build(self._config(model), self.device)
+            yield from merge_network_steps(model, self.weights(self.group(model.needed)), network)
+            self._finished[model] = {name: p.detach() for name, p in network.named_parameters()}
+            if len(self._finished) > _FINISHED:
+                self._finished.popitem(last=False)
+
+    def put(self, model: Scored) -> torch.nn.Module:
         """The network holding a checkpoint's or a merge's weights; they stay until another model is put."""
+        if isinstance(model, Ensemble):
+            return self._averaged(model)
         names = _parents(model) if isinstance(model, str) else model.needed
         for network, held in self._held.items():
             if held == model:
                 return network
-        weights = self.weights(self._group(names))  # first, for it asks whether there is room
-        network = self._network(names[0], model)
+        weights = self.weights(self.group(names))  # first, for it asks whether there is room
+        finish(self._ready_steps(model))
+        network = self.network(model)
         self._held.pop(network, None)  # what a failing merge leaves behind is nobody's
-        if isinstance(model, Recipe):
-            merge_network(model, weights, network)
+        if isinstance(model, Recipe) and not model.finished:
+            merge_into(model, weights, dict(network.named_parameters()))
         else:
             with torch.no_grad():
                 for name, parameter in network.named_parameters():
-                    parameter.copy_(weights.read(name, [model])[0])
+                    own = self._finished[model][name] if isinstance(model, Recipe) else weights.read(name, [model])[0]
+                    parameter.copy_(own)
         self._held[network] = model
         return network
 
-    def _group(self, names: Sequence[str]) -> tuple[str, ...]:
+    def _averaged(self, model: Ensemble) -> Averaged:
+        """The resident weights of an ensemble's models, which share one network and leave what it holds."""
+        weights = self.weights(self.group(model.models))
+        parameters = [{n: weights.read(n, [one])[0] for n in weights.shapes} for one in model.models]
+        return Averaged(self.network(model.models[0]), parameters, model.kind)
+
+    def group(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The merging group of checkpoints. Raises UserError if they can't be merged."""
         self.suite.mergeable(names)
         return next(group for group in self.suite.groups if names[0] in group)
 
     def weights(self, group: tuple[str, ...]) -> Weights:
         """The resident weights of one merging group."""
         if group not in self._weights:
-            self._weights[group] = Weights([self.suite[name] for name in group], self.device)
+            checkpoints = [self.suite[name] for name in group]
+            self._weights[group] = Weights(checkpoints, self.device, self.dev.sources, self.dev)
         return self._weights[group]
 
-    def _network(self, name: str, model: Model) -> torch.nn.Module:
+    def _config(self, model: Scored) -> Any:
+        own = self.suite[_parents(model)[0]].config
+        return output_config(model, own) if isinstance(model, Recipe) else own
+
+    def network(self, model: Scored) -> torch.nn.Module:
         """One network for each configuration: equal shapes may still go with other frequencies or another epsilon.
 
         Of the networks of another depth, which merges of slices need, the last one alone is kept.
         """
-        own = self.suite[name].config
-        config = output_config(model, own) if isinstance(model, Recipe) else own
+        own, config = self.suite[_parents(model)[0]].config, self._config(model)
         key = config.to_json_string()
         if key not in self._models:
             if config is not own:
@@ -400,11 +441,13 @@ def _check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:
         )
 
 
-def _parents(model: Model) -> tuple[str, ...]:
-    return model.models if isinstance(model, Recipe) else (model,)
+def _parents(model: Scored) -> tuple[str, ...]:
+    return (model,) if isinstance(model, str) else model.models
 
 
-def _name(model: Model) -> str:
+def _name(model: Scored) -> str:
+    if isinstance(model, Ensemble):
+        return f"the {model.kind}"
     return model if isinstance(model, str) else f"the {model.method} merge"
 
 
@@ -415,15 +458,16 @@ def _stamps(suite: Suite) -> dict[Path, tuple[int, int]]:
     return {f: (f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()}
 
 
-def model_digest(suite: Suite, model: Model, torch_version: str = torch.__version__) -> str:
+def model_digest(suite: Suite, model: Scored, torch_version: str = torch.__version__) -> str:
     """What a model's losses depend on: the contents of its files, and of a recipe its parents' and its own."""
-    if model == UNIGRAM:
-        return digest(UNIGRAM, suite.checkpoints[0].digest)
     if isinstance(model, str):
-        return suite[model].digest
+        return digest(model, suite.checkpoints[0].digest) if model in _COUNTED else suite[model].digest
+    if isinstance(model, Ensemble):
+        return digest(model.kind, [suite[name].digest for name in model.models])
     corpus = suite.corpus if model.data else None  # what is measured on the dev half
-    measured = [[corpus.digest(language) for language in corpus.languages]] if corpus else []
+    measured: list[Any] = [[corpus.digest(language) for language in corpus.languages]] if corpus else []
     parents = [suite[name].digest for name in model.needed]
+    measured += [suite[name].language for name in model.models] if corpus else []
     return digest(model.digest(), parents, _MERGING, torch_version, *measured)
 
 

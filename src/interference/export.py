@@ -12,9 +12,11 @@ from typing import Any
 import torch
 
 from interference.checkpoint import build
+from interference.dev import DevHalf
 from interference.errors import UserError
 from interference.merge import merge_network, output_config, output_dtype
 from interference.recipe import Recipe
+from interference.steps import finish
 from interference.suite import Suite
 from interference.weights import Weights
 
@@ -62,10 +64,14 @@ def writing(what: str, out: Path) -> Iterator[None]:
 def _merged(recipe: Recipe, suite: Suite, device: torch.device) -> Any:
     """A model with the configuration of the recipe's first and the merged weights, all of them finite."""
     try:
-        weights = Weights([suite[name] for name in recipe.needed], device)
-        config = output_config(recipe, suite[recipe.models[0]].config)
-        network = build(config, device).to(output_dtype(recipe, weights))  # type: ignore[arg-type]
+        dev = DevHalf(suite, device)
+        finish(dev.steps(recipe))
+        weights = Weights([suite[name] for name in recipe.needed], device, dev.sources, dev)
+        network = build(output_config(recipe, suite[recipe.models[0]].config), device)
+        if not recipe.finished:  # what is done to a whole network is done in float32
+            network = network.to(output_dtype(recipe, weights))  # type: ignore[arg-type]
         merge_network(recipe, weights, network)
+        network = network.to(output_dtype(recipe, weights))  # type: ignore[arg-type]
     except torch.OutOfMemoryError:
         raise UserError(
             f"{device} ran out of memory while merging {len(recipe.needed)} models. Use --device cpu."
@@ -81,6 +87,8 @@ def _merged(recipe: Recipe, suite: Suite, device: torch.device) -> Any:
 
 def provenance(recipe: Recipe, suite: Suite, dtype: torch.dtype) -> dict:
     """What a merge was made from and by: enough to make it again and to see whether it would be the same."""
+    corpus = suite.corpus
+    text = {"text_sha256": {c: corpus.digest(c) for c in corpus.languages}} if corpus and recipe.data else {}
     return {
         "recipe_sha256": recipe.digest(),
         "checkpoints": {name: {"path": str(suite[name].path), "sha256": suite[name].digest} for name in recipe.needed},
@@ -88,4 +96,5 @@ def provenance(recipe: Recipe, suite: Suite, dtype: torch.dtype) -> dict:
         "out_dtype": str(dtype).removeprefix("torch."),
         "label": recipe.label(),
         "versions": {name: version(name) for name in ("interference", "torch", "transformers", "safetensors")},
+        **text,
     }

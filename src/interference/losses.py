@@ -5,8 +5,10 @@ sentence scored including the first, the end not scored; log-softmax in float32,
 """
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -200,3 +202,28 @@ def unigram_bits(fit: Sequence[Sequence[int]], text: TokenizedText, vocabulary: 
     np.add.at(counts, np.concatenate([np.asarray(ids, dtype=np.int64) for ids in fit]), 1)
     cost = -np.log2(counts / counts.sum())
     return np.array([cost[list(ids)].sum() if ids else 0.0 for ids in text.ids])
+
+
+def bigram_bits(fit: Sequence[Sequence[int]], text: TokenizedText, vocabulary: int) -> np.ndarray:
+    """Bits of each sentence under pairs of tokens counted on `fit`, interpolated with the unigram model of `fit`.
+
+    After a token that was followed `count` times by `kinds` different ones, pairs weigh count / (count + kinds) and
+    the unigram model the rest (Witten and Bell); the prefix counts as a token before each sentence.
+    """
+    single = np.ones(vocabulary)
+    pairs: dict[int, Counter[int]] = defaultdict(Counter)
+    for ids in fit:
+        np.add.at(single, list(ids), 1)
+        for before, token in pairwise((text.prefix, *ids)):
+            pairs[before][token] += 1
+    single /= single.sum()
+    totals = {before: (counts.total(), len(counts)) for before, counts in pairs.items()}
+
+    def probability(before: int, token: int) -> float:
+        count, kinds = totals.get(before, (0, 1))
+        return float((pairs[before][token] if count else 0) + kinds * single[token]) / (count + kinds)
+
+    return np.array(
+        [-sum(math.log2(probability(*pair)) for pair in pairwise((text.prefix, *ids))) for ids in text.ids],
+        dtype=float,
+    )

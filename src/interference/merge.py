@@ -1,7 +1,8 @@
 """The one loop that merges: a recipe and weights in, merged tensors in the output buffer."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from interference.groups import depth_of, group_of, layer_of
 from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at, sites
 from interference.recipe.sites import source_layers
 from interference.registry import DATA, Part
+from interference.steps import finish
 from interference.weights import Weights
 
 
@@ -45,11 +47,28 @@ def merge_into(recipe: Recipe, weights: Weights, buffer: Mapping[str, Tensor]) -
 
 
 def merge_network(recipe: Recipe, weights: Weights, network: torch.nn.Module) -> None:
-    """Merge into the parameters of a network and do the post-steps that need it whole."""
-    merge_into(recipe, weights, dict(network.named_parameters()))
-    for step in recipe.steps:
-        if step.scope == "network":
-            step.body.function(network, recipe, weights)
+    """Merge into the parameters of a float32 network and do the post-steps that need it whole."""
+    finish(merge_network_steps(recipe, weights, network))
+
+
+def merge_network_steps(recipe: Recipe, weights: Weights, network: torch.nn.Module) -> Generator[None, None, None]:
+    """`merge_network` in steps; what the post-steps leave is rounded to the recipe's output dtype again."""
+    parameters = dict(network.named_parameters())
+    merge_into(recipe, weights, parameters)
+    steps = [step for step in recipe.steps if step.scope == "network"]
+    given: dict[str, Callable[[], Any]] = {
+        "network": lambda: network,
+        "recipe": lambda: recipe,
+        "weights": lambda: weights,
+        "dev": lambda: weights.dev,
+    }
+    for step in steps:
+        if inspect.isgenerator(running := _call(step.body, given, {})):
+            yield from running
+    if steps:
+        with torch.no_grad():
+            for parameter in parameters.values():
+                parameter.copy_(parameter.to(output_dtype(recipe, weights)))
 
 
 def merge_tensor(
@@ -150,6 +169,7 @@ def _merged(
         "group": lambda: group_of(site.name),
         "layer": lambda: layer_of(site.name),
         "layers": lambda: site.layers,
+        "transposed": lambda: site.sources[0] in weights.transposed,
         "recipe": lambda: recipe,
         **{kind: partial(weights.measured, kind, site.models, site.sources) for kind in DATA},
     }

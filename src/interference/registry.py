@@ -38,6 +38,7 @@ INPUTS = {
     "group": "its part of the model, see interference.groups",
     "layer": "the index of its layer in the merge, None outside the layers",
     "layers": "the number of layers of the merge",
+    "transposed": "whether the matrix is stored [in, out], as GPT-2's are, and not [out, in]",
 }
 DATA = {  # measured on the dev half; None for a parameter that has none
     "fisher": "diagonal Fisher information [model, *shape]",
@@ -48,6 +49,7 @@ PROPERTIES = {
     "order": "the order of the parents is irrelevant",
     "identity": "identical parents with weights that sum to one give the parent back",
     "gradient": "the result is differentiable in the coefficients",
+    "smooth": "the result is differentiable in the parents too",
     "scale": "differences scaled by a factor give a merged difference scaled by it",
 }
 
@@ -107,7 +109,8 @@ class Method:
 
     `takes` is 'tensors' or 'deltas'; `base` is 'required', 'optional' (deltas from zero without one) or 'none'.
     `variant` says whose version it is, `mergekit` whether mergekit knows it by this name. `lacks` names those of
-    PROPERTIES that do not hold. `check` gets resolved settings and says what is wrong with them, or None.
+    PROPERTIES that do not hold. `check` gets resolved settings and says what is wrong with them, or None. `positive`
+    refuses weights below zero or all zero.
     """
 
     name: str
@@ -124,6 +127,7 @@ class Method:
     mergekit: bool
     lacks: frozenset[str]
     check: Callable[[Mapping[str, Any]], str | None]
+    positive: bool = False
 
     @property
     def function(self) -> Callable:
@@ -179,7 +183,7 @@ class PostStep:
 
     @property
     def data(self) -> frozenset[str]:
-        return frozenset(self.body.inputs).intersection(DATA)
+        return frozenset(self.body.inputs).intersection((*DATA, "dev"))
 
 
 _METHODS: dict[str, Method] = {}
@@ -199,6 +203,7 @@ def merge_method(
     scope: str = "tensor",
     lacks: tuple[str, ...] = (),
     check: Callable[[Mapping[str, Any]], str | None] = lambda settings: None,
+    positive: bool = False,
 ) -> Callable[[Callable], Callable]:
     """Register a pure function of one tensor of all parents as a merge method; the function is returned unchanged.
 
@@ -217,7 +222,7 @@ def merge_method(
         asked = "required" if {"deltas", "base"} & set(body.inputs) else "none"
         method = Method(
             function.__name__, label, variant, family, _caption(function), source, body, first, scope, base or asked,
-            parents, mergekit, frozenset(lacks), check,
+            parents, mergekit, frozenset(lacks), check, positive,
         )  # fmt: skip
         _add(_METHODS, method, "merge method")
         return function
@@ -229,12 +234,13 @@ def post_step(*, label: str) -> Callable[[Callable], Callable]:
     """Register a post-step; the function is returned unchanged.
 
     With `merged` as its first argument it gets each merged tensor in float32 and returns a new one; it may ask for
-    `tensors` (the parents') and for what methods get, but has no knobs. With `network`, `recipe`, `weights` as its
-    arguments it changes the merged network in place, once all tensors are in it.
+    `tensors` (the parents') and for what methods get, but has no knobs. With `network` as its first it changes the
+    merged network in place, once all tensors are in it; it may ask for `recipe`, `weights` and `dev`, the dev half's
+    text, and be a generator that yields now and then, so that it can be stopped.
     """
 
     def register(function: Callable) -> Callable:
-        body = _part(function, ("merged", "network"), ("tensors", "recipe"))
+        body = _part(function, ("merged", "network"), ("tensors", "recipe", "dev"))
         if body.arguments:
             raise ValueError(f"{function.__name__}: a post-step has no knobs")
         _add(_POST_STEPS, PostStep(function.__name__, label, _caption(function), body), "post-step")

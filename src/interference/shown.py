@@ -8,6 +8,7 @@ import pandas as pd
 from interference.bench import View
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator, Request
+from interference.recipe import Recipe
 from interference.steps import Steps, finish
 from interference.suite import Suite
 from interference.tables import LossTable, known_units
@@ -56,7 +57,7 @@ def show_steps(view: View, evaluator: Evaluator) -> Steps[Shown]:
 
 
 def _digests(suite: Suite, request: Request) -> tuple[tuple[str, str], ...]:
-    merged = [name for _, model in request.models if not isinstance(model, str) for name in model.needed]
+    merged = [name for _, model in request.models if isinstance(model, Recipe) for name in model.needed]
     names = dict.fromkeys([*merged, *(name for name, model in request.models if model == name)])
     return tuple((name, suite[name].digest) for name in names if name in suite.names)
 

@@ -16,7 +16,10 @@ from interference.facts import FILE, with_facts
 
 ROLES = ("mono", "mixed", "branch", "init", "other")
 _SUITE_KEYS = ("name", "corpus", "entropy", "reference", "checkpoints")
-RESERVED = ("merge", "merge, rescaled", "unigram", "perfect model")  # rows of tables that are no checkpoints
+RESERVED = (  # rows of tables that are no checkpoints
+    "merge", "merge, rescaled", "unigram", "bigram", "perfect model",
+    "mean of logits", "mean of probabilities", "best parent",
+)  # fmt: skip
 _CHECKPOINT_KEYS = ("name", "role", "language", "parent", "step", "path")
 
 

@@ -4,7 +4,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,11 @@ from torch import Tensor
 
 from interference.checkpoint import Checkpoint
 from interference.errors import UserError
+from interference.layout import transposed
 from interference.registry import DATA
+
+if TYPE_CHECKING:
+    from interference.dev import DevHalf
 
 
 def pick_device(name: str | None = None) -> torch.device:
@@ -37,18 +41,25 @@ class Weights:
     """Parameters of checkpoints that can be merged with each other, held once on a device in their stored dtype.
 
     Each parameter is one tensor `[model, *shape]`; a checkpoint's row is read from disk when it is first asked for.
-    `data` says for each kind that methods know (registry.DATA) what was measured on a checkpoint's parameter, or None.
+    `data` says for each kind that methods know (registry.DATA) what was measured on a checkpoint's parameter, or None;
+    `dev` is the text that post-steps of the network work with.
     What methods prepare is kept here too, the least recently used dropped beyond half the size of the weights.
     """
 
     def __init__(
-        self, checkpoints: Sequence[Checkpoint], device: torch.device, data: Mapping[str, Source] | None = None
+        self,
+        checkpoints: Sequence[Checkpoint],
+        device: torch.device,
+        data: Mapping[str, Source] | None = None,
+        dev: "DevHalf | None" = None,
     ):
         self.device = device
+        self._dev = dev
         self._data = dict(data or {})
         self._prepared: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self.names = tuple(c.name for c in checkpoints)
         self.shapes = checkpoints[0].shapes
+        self.transposed = transposed(checkpoints[0].meta)
         self._checkpoints = {c.name: c for c in checkpoints}
         self._loaded: set[str] = set()
         self.dtype = self.dtype_of(self.names)
@@ -99,6 +110,12 @@ class Weights:
         found = [row for row in rows if row is not None]
         return torch.stack(found).to(self.device, torch.float32) if len(found) == len(rows) else None
 
+    @property
+    def dev(self) -> "DevHalf":
+        if self._dev is None:
+            raise UserError("A post-step of this merge works with the dev half's text. Give a suite with a corpus.")
+        return self._dev
+
     def prepared(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The value kept under a key, or made now and kept while there is room."""
         if key not in self._prepared:
@@ -113,7 +130,7 @@ class Weights:
         return self._prepared[key][0]
 
     def _check_room(self) -> None:
-        free = _free_bytes(self.device)
+        free = free_bytes(self.device)
         if free is not None and self.nbytes > free:
             raise self._no_room(f"which has {free / 2**30:.1f} GiB free")
 
@@ -137,7 +154,7 @@ def _tensors(value: Any) -> list[Tensor]:
     return [tensor for part in parts for tensor in _tensors(part)]
 
 
-def _free_bytes(device: torch.device) -> int | None:
+def free_bytes(device: torch.device) -> int | None:
     """Memory that can be had on a device now; on systems without /proc/meminfo all there is, or None."""
     if device.type == "cuda":
         torch.cuda.empty_cache()

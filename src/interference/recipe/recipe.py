@@ -84,6 +84,11 @@ class Recipe:
         return self.definition.data.union(*(step.data for step in self.steps))
 
     @property
+    def finished(self) -> bool:
+        """Whether a post-step works on the whole network, so that a merge takes longer than its tensors."""
+        return any(step.scope == "network" for step in self.steps)
+
+    @property
     def needed(self) -> tuple[str, ...]:
         """Every checkpoint the merge reads, each once: the models and a base that is a checkpoint."""
         base = (self.base,) if self.base and self.base not in BASES else ()
@@ -145,6 +150,9 @@ def refuse(recipe: Recipe, where: str, weights: tuple[float, ...], settings: Map
             f"The weights{where} sum to {math.fsum(weights):.3g} and {recipe.method} divides by such sums. "
             f"Change a weight or switch {switch} off."
         )
+    if recipe.definition.positive and (min(weights) < 0 or not any(weights)):
+        shown_weights = ", ".join(f"{w:g}" for w in weights)
+        raise UserError(f"{recipe.method}{where}: the weights are {shown_weights}; expected none below 0, one above.")
     if wrong := recipe.definition.check(settings):
         raise UserError(f"{recipe.method}{where}: {wrong}")
 

@@ -1,0 +1,79 @@
+"""The command that learns a recipe's coefficients."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from interference.commands import (
+    CorpusOption,
+    DeviceOption,
+    Format,
+    SuiteOption,
+    by_name,
+    note,
+    print_table,
+    recipe_of,
+    store_of,
+    suite_for,
+)
+
+
+def learn(
+    recipe: Annotated[Path, typer.Argument(help="A recipe in mergekit's YAML; its coefficients are where it starts.")],
+    out: Annotated[Path, typer.Option("--out", help="The recipe to write; it must not exist.")],
+    scope: Annotated[
+        Literal["model", "group", "layer"],
+        typer.Option(help="What has coefficients of its own: models, their parts, or their layers."),
+    ] = "model",
+    steps: Annotated[int, typer.Option(help="Steps of Adam.")] = 50,
+    rate: Annotated[float, typer.Option(help="Adam's learning rate.")] = 0.05,
+    suite: SuiteOption = None,
+    corpus: CorpusOption = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option("--language", help="A language of the corpus; may be repeated. The models' own unless given."),
+    ] = None,
+    device: DeviceOption = None,
+    form: Format = "table",
+) -> None:
+    """Learn a merge's coefficients by gradient descent on its loss on the dev half, and write the recipe."""
+    import pandas as pd
+
+    from interference.errors import UserError, user_path
+    from interference.evaluate import Evaluator
+    from interference.export import writing
+    from interference.learn import Learned, learn_steps
+    from interference.progress import progress_bar
+    from interference.steps import finish
+    from interference.weights import pick_device
+
+    target, file = pick_device(device), user_path(out)
+    if file.exists() or not file.parent.is_dir():
+        raise UserError(f"{out} can't be written: expected a new file in a folder that exists. Name another for --out.")
+    parsed = recipe_of(recipe, suite)
+    opened = suite_for(suite, corpus, parsed.needed)
+    evaluator = Evaluator(opened, store_of(opened), target)
+    start = by_name(parsed, opened)
+    languages = tuple(dict.fromkeys(language or evaluator.dev.languages(start.models)))
+    told: list[Learned] = []
+    with progress_bar("learning") as bar:
+
+        def tell(learned: Learned) -> None:
+            told.append(learned)
+            bar(learned.share)
+
+        found = finish(learn_steps(evaluator, start, languages, scope, steps, rate), tell)
+    with writing("The recipe", out):
+        file.write_text(found.to_yaml(), encoding="utf-8")
+    end = told[-1]
+    print_table(
+        pd.DataFrame(
+            [
+                {"dev_bits_per_sentence": bits, "coefficients": name}
+                for name, bits in (("given", end.first), ("learned", end.best))
+            ]
+        ),
+        form,
+    )
+    note(f"wrote {out}: bits per sentence on the dev half, mean of {', '.join(languages)}; the test half was not read")

@@ -1,0 +1,31 @@
+"""Fisher merging: each weight averaged by how much its parents' likelihoods depend on it."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interference.registry import merge_method
+
+_FLOOR = 1e-6  # information of a weight that matters to no parent, as a share of the tensor's mean
+
+
+@merge_method(
+    label="Fisher merging",
+    variant="diagonal, empirical",
+    family="measured",
+    source="arXiv:2111.09832",
+    positive=True,
+)
+def fisher(
+    tensors: Float[Tensor, "model *shape"],
+    weights: Float[Tensor, " model"],
+    fisher: Float[Tensor, "model *shape"],
+) -> Float[Tensor, "*shape"]:
+    """Average every weight in proportion to its coefficient times each parent's diagonal Fisher information.
+
+    Information is measured on the parent's own language. A floor, one for all parents, makes weights that matter to
+    none their plain weighted average; it is relative where the authors' code has an absolute one.
+    """
+    least = _FLOOR * (weights * fisher.flatten(1).mean(dim=1)).sum() / weights.sum()
+    shares = (fisher + torch.where(least > 0, least, 1)) * weights.reshape(-1, *[1] * (tensors.ndim - 1))
+    return (tensors * shares).sum(dim=0) / shares.sum(dim=0)

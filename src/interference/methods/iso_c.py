@@ -1,0 +1,27 @@
+"""Isotropic merging: the summed differences with all their directions made equally strong."""
+
+from typing import Annotated
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interference.methods.ties import combine
+from interference.registry import Knob, merge_method
+
+
+@merge_method(label="Iso-C", family="spectral", source="arXiv:2502.04959", lacks=("identity", "smooth"))
+def iso_c(
+    deltas: Float[Tensor, "model *shape"],
+    weights: Float[Tensor, " model"],
+    lambda_: Annotated[float | Tensor, Knob(0, 2, 0.01, "scale of the merged difference from the base")] = 1.0,
+) -> Float[Tensor, "*shape"]:
+    """Sum the differences from the base and replace the singular values of each matrix by their mean.
+
+    Weights of 1 are the paper's; what is no matrix is averaged. Embeddings and head count as matrices, as in the
+    authors' code.
+    """
+    if deltas.ndim != 3:
+        return combine(deltas, weights, None, normalize=True) * lambda_
+    left, spectrum, right = torch.linalg.svd(combine(deltas, weights, None, normalize=False), full_matrices=False)
+    return left @ right * spectrum.mean() * lambda_

@@ -1,0 +1,135 @@
+"""Reference points that need no merge: what parents say together, the best of them, and counted pairs of tokens."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from interference.ensemble import BEST, KINDS, LOGITS, PROBABILITIES, Ensemble
+from interference.errors import UserError
+from interference.evaluate import BIGRAM, UNIGRAM, Evaluator, Request, Scored, model_digest
+from interference.losses import TokenizedText, bigram_bits, unigram_bits
+from interference.recipe import Recipe
+from interference.store import Store
+from interference.suite import open_suite
+
+CPU = torch.device("cpu")
+NAMES = ("mono-eng", "mono-deu", "mixed")
+
+
+@pytest.fixture
+def evaluator(suite_folder, tmp_path) -> Evaluator:
+    return Evaluator(open_suite(suite_folder), Store(tmp_path / "a store"), CPU)
+
+
+def logits_of(evaluator, name, ids):
+    with torch.no_grad():
+        return evaluator.dev.network(name)(input_ids=torch.tensor([ids])).logits[0].double()
+
+
+@pytest.mark.parametrize("kind", [LOGITS, PROBABILITIES])
+def test_ensembles_are_the_means_that_they_are_named_after(kind, evaluator):
+    """Against three networks of their own, a sentence at a time."""
+    rows = evaluator.corpus.rows(3)
+    bits = evaluator.bits(Ensemble(NAMES, kind), "eng", rows)
+    tokenizer = evaluator.suite["mixed"].tokenizer
+    for found, text in zip(bits, evaluator.corpus.text("eng", rows), strict=True):
+        ids = [0, *tokenizer(text, add_special_tokens=False)["input_ids"]]
+        each = torch.stack([logits_of(evaluator, name, ids) for name in NAMES])
+        mean = each.mean(dim=0).softmax(dim=-1) if kind == LOGITS else each.softmax(dim=-1).mean(dim=0)
+        picked = mean[:-1].gather(1, torch.tensor(ids[1:])[:, None])
+        assert found == pytest.approx(-float(picked.log2().sum()), rel=1e-5)
+
+
+def test_the_mean_of_probabilities_costs_at_most_log2_n_per_token_above_the_best_model(evaluator):
+    """Sentence by sentence, whichever model is the best there; the mean of logits has no such bound."""
+    rows = evaluator.corpus.rows(None)
+    tokens = np.array([len(ids) for ids in evaluator.text(evaluator.suite["mixed"], "deu", rows).ids])
+    best = np.min([evaluator.bits(name, "deu", rows) for name in NAMES], axis=0)
+    mean = evaluator.bits(Ensemble(NAMES, PROBABILITIES), "deu", rows)
+    assert (mean <= best + tokens * math.log2(len(NAMES)) + 1e-3).all()
+
+
+@pytest.mark.parametrize("kind", KINDS.values())
+def test_an_ensemble_of_one_is_that_model(kind, evaluator):
+    rows = evaluator.corpus.rows(4)
+    alone = evaluator.bits("mono-eng", "deu", rows)
+    np.testing.assert_allclose(evaluator.bits(Ensemble(("mono-eng",), kind), "deu", rows), alone, rtol=1e-5)
+
+
+def test_the_best_parent_is_chosen_on_the_dev_half(evaluator):
+    """By language, and its bits are that model's own, also where another is better on the test half."""
+    rows, dev = evaluator.corpus.rows(None), evaluator.corpus.halves["dev"]
+    for language in ("eng", "deu"):
+        sums = {name: evaluator.bits(name, language, dev).sum() for name in NAMES}
+        best = min(sums, key=lambda name: sums[name])
+        assert (evaluator.bits(Ensemble(NAMES, BEST), language, rows) == evaluator.bits(best, language, rows)).all()
+
+
+def test_an_ensemble_leaves_the_merge_that_is_put_alone(evaluator):
+    network = evaluator.put("mono-eng")
+    before = [p.clone() for p in network.parameters()]
+    evaluator.bits(Ensemble(NAMES, LOGITS), "eng", evaluator.corpus.rows(2))
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
+def test_ensembles_stand_in_tables_and_glimpses(evaluator):
+    from interference.steps import finish
+
+    models = tuple((kind, Ensemble(NAMES, kind)) for kind in KINDS.values())
+    request = Request((("merge", Recipe("linear", NAMES, (1.0, 1.0, 1.0))), *models, (BIGRAM, BIGRAM)), ("eng",), 6)
+    glimpse = finish(evaluator.glimpse_steps(request))
+    table = evaluator.table(request)
+    assert list(table.frame["model"]) == ["merge", *KINDS.values(), "bigram"]
+    assert table.frame["bits_per_sentence"].notna().all()
+    assert len(glimpse.frame) == 5
+
+
+def test_no_two_ensembles_share_a_result(evaluator):
+    models: list[Scored] = [*(Ensemble(NAMES, k) for k in KINDS.values()), Ensemble(NAMES[:2], LOGITS), UNIGRAM, BIGRAM]
+    assert len({model_digest(evaluator.suite, model) for model in models}) == len(models)
+
+
+@pytest.mark.parametrize(("models", "kind"), [(NAMES, "mean of logit"), ((), LOGITS)])
+def test_ensembles_of_nothing_or_an_unknown_kind_are_refused(models, kind):
+    with pytest.raises(UserError, match=r"did you mean 'mean of logits'|of no models"):
+        Ensemble(models, kind)
+
+
+# --- pairs of tokens --------------------------------------------------------------------------------------------
+
+
+def text(*ids: tuple[int, ...]) -> TokenizedText:
+    return TokenizedText(ids, 0, "BOS", (0,) * len(ids), (True,) * len(ids), None)
+
+
+def test_bigram_bits_by_hand():
+    """Four tokens, prefix 0. After 1 came 2 twice and 3 once: three followers of two kinds; after 2 came nothing."""
+    fit = [(1, 2), (1, 2), (1, 3)]
+    single = {0: 1 / 10, 1: 4 / 10, 2: 3 / 10, 3: 2 / 10}
+    after_prefix = (3 + 1 * single[1]) / (3 + 1)
+    after_one = (2 + 2 * single[2]) / (3 + 2)
+    found = bigram_bits(fit, text((1, 2), (2, 1), ()), 4)
+    assert found[0] == pytest.approx(-math.log2(after_prefix * after_one))
+    assert found[1] == pytest.approx(-math.log2((0 + 1 * single[2]) / (3 + 1) * single[1]))
+    assert found[2] == 0
+
+
+def test_bigram_probabilities_sum_to_one():
+    """After every token that was seen or not."""
+    fit = [(1, 2, 3, 1, 1), (2, 2), (4, 1, 2)]
+    for before in range(6):
+        two = bigram_bits(fit, text(*((before, token) for token in range(6))), 6)
+        one = bigram_bits(fit, text((before,)), 6)
+        assert np.exp2(-(two - one)).sum() == pytest.approx(1)
+
+
+def test_pairs_are_worth_more_than_single_tokens(evaluator):
+    """On text that repeats itself; and both are fitted on the dev half alone."""
+    fit = [(1, 2, 3)] * 5
+    assert bigram_bits(fit, text((1, 2, 3)), 8)[0] < unigram_bits(fit, text((1, 2, 3)), 8)[0]
+    rows, dev = evaluator.corpus.rows(None), evaluator.corpus.halves["dev"]
+    ids = evaluator.text(evaluator.suite["init"], "eng", dev).ids
+    expected = bigram_bits(ids, evaluator.text(evaluator.suite["init"], "eng", rows), 259)
+    assert (evaluator.bits(BIGRAM, "eng", rows) == expected).all()
