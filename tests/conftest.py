@@ -4,10 +4,19 @@ import importlib.util
 import os
 from pathlib import Path
 
+# Threads that spin while they wait stall each other beside the servers and browsers that some tests start.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import jaxtyping
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
