@@ -169,12 +169,12 @@ def serve(log: Path, arguments: list[str]) -> None:
         with log.open("a") as handle:
             handle.write(f"{kind} {time.perf_counter() - start}\n")
 
-    merge_network, score, run = evaluate.merge_network, evaluate.Evaluator._score, ScriptRunner._run_script
+    merge_into, score, run = evaluate.merge_into, evaluate.Evaluator._score, ScriptRunner._run_script
 
     def merging(*rest):  # type: ignore[no-untyped-def]
         start = time.perf_counter()
         try:
-            return merge_network(*rest)
+            return merge_into(*rest)
         finally:
             note("merge", start)
 
@@ -196,7 +196,7 @@ def serve(log: Path, arguments: list[str]) -> None:
         finally:
             note("script", start)
 
-    evaluate.merge_network = merging
+    evaluate.merge_into = merging
     evaluate.Evaluator._score = scoring  # type: ignore[method-assign]
     ScriptRunner._run_script = running  # type: ignore[method-assign]
     main(arguments)

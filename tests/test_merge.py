@@ -385,7 +385,7 @@ def test_registering_refuses_what_could_not_be_called(registered):
 @pytest.mark.parametrize("method", ["linear", "task_arithmetic"])
 def test_output_dtype(halves, method, names, dtype, out_dtype, expected):
     """`out_dtype`, else `dtype`, else what the merged checkpoints' dtypes promote to; whoever else is resident."""
-    base = {"base": names[0]} if method == "task_arithmetic" else {}
+    base = {"base": "@mean"} if method == "task_arithmetic" else {}
     recipe = Recipe(method, names, (0.3, 0.7), dtype=dtype, out_dtype=out_dtype, **base)
     for resident in (names, ("bfloat16", "bfloat16-too", "float16", "float32")):
         merged = merge(recipe, halves_of(halves, *resident))

@@ -137,13 +137,13 @@ def test_a_path_says_what_its_tokenizers_lose(tiny, monkeypatch):
 
 def test_every_merge_is_made_once(tiny, monkeypatch):
     made: list[Recipe] = []
-    real = evaluate.merge_network
+    real = evaluate.merge_into
 
     def counted(recipe, *rest):
         made.append(recipe)
         return real(recipe, *rest)
 
-    monkeypatch.setattr(evaluate, "merge_network", counted)
+    monkeypatch.setattr(evaluate, "merge_into", counted)
     walk(tiny, "mono-eng", "mono-deu", 5)
     assert len(made) == len(set(made)) == 3
 
