@@ -126,7 +126,8 @@ def wait_for_figure(page: Page) -> None:
 
 def shown(page: Page) -> dict[str, float]:
     """The merge's bits by language, as the figure draws them."""
-    page.wait_for_function("document.querySelector('.live-plot')?._fullData", timeout=WAIT)
+    whole = "document.querySelector('.live-plot')?._fullData?.every((t) => t.name !== 'preview')"
+    page.wait_for_function(whole, timeout=WAIT)
     return page.evaluate(
         """() => { const found = document.querySelector('.live-plot')._fullData.find((t) => t.name === 'the merge');
                    return Object.fromEntries(found.y.map((name, i) => [name.match(/\\((.*)\\)/)[1], found.x[i]])); }"""
