@@ -84,7 +84,7 @@ def test_presentation(browser, findings, tmp_path):  # noqa: F811
         at(3)
         wait_for_figure(page)
         before = page.locator(".slide-text", has_text="The merge needs").inner_text()
-        slider = page.get_by_role("slider", name="mono-eng: coefficient")
+        slider = page.get_by_role("slider", name="mono-eng")
         slider.focus()
         for _ in range(20):
             page.keyboard.press("ArrowRight")
