@@ -43,7 +43,7 @@ def write_models(folder: Path) -> None:
     for seed, name in enumerate(MODELS):
         tokenizer.save_pretrained(folder / name)
         torch.manual_seed(seed)
-        build(LlamaConfig(**CONFIG), "cpu").float().save_pretrained(folder / name)  # type: ignore[arg-type]
+        build(LlamaConfig(**CONFIG), "cpu").float().save_pretrained(folder / name)  # type: ignore[arg-type, operator]
 
 
 def recipe(method: str, move: int) -> Recipe:

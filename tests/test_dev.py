@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
@@ -82,7 +83,7 @@ def test_fisher_is_the_mean_square_of_a_sentences_gradient(suite, few):
 def test_grams_are_those_of_the_layers_inputs(suite, few):
     """Of a layer whose inputs can be had otherwise: the first layer's queries read the normed embeddings."""
     dev = DevHalf(suite, CPU)
-    network = dev.network("mono-eng")
+    network: Any = dev.network("mono-eng")
     ids = torch.tensor([token for line in own_text(suite, "eng", 4) for token in [0, *line[:-1]]])
     inputs = network.model.layers[0].input_layernorm(network.get_input_embeddings()(ids)).detach()
     found = dev.sources["grams"]("mono-eng", "model.layers.0.self_attn.q_proj.weight")

@@ -72,6 +72,7 @@ def test_other_versions_read_anew_but_share_bits(own, monkeypatch):
     monkeypatch.setattr(module, "version", lambda name: "0.0" if name == "transformers" else "1.0")
     assert not knows(own)
     suite = open_suite(own)
+    assert suite.corpus
     found = shipped_results(suite)
     assert tokens_key(suite["init"].digest_of_tokenizer, suite.corpus, "eng") not in found
     assert sum(array.dtype.kind == "f" for array in found.values()) == 7 * 2

@@ -82,6 +82,7 @@ def test_the_shipped_merge_is_recomputed(evaluator, tmp_path):
     """The merge that the Merge page opens with, by whatever torch, within the bound that is stated for devices."""
     fresh = Evaluator(evaluator.suite, Store(tmp_path, {}), torch.device("cpu"))
     rows, merge = np.arange(0, 1000, 125), opening(evaluator.suite)
+    assert merge
     assert len(merge.models) == 10
     for language in ("eng", "zho"):
         np.testing.assert_allclose(
@@ -97,8 +98,9 @@ def test_results_cover_the_first_pages(evaluator, monkeypatch):
     assert all(array.shape == (1000,) and np.isfinite(array).all() for array in bits)
     for name in ("tokenize", "sentence_bits_steps"):
         monkeypatch.setattr(f"interference.evaluate.{name}", lambda *a, **n: pytest.fail("computed"))
-    suite = evaluator.suite
-    table = evaluator.table(merge_request(opening(suite), suite, LANGUAGES, 150))
+    suite, merge = evaluator.suite, opening(evaluator.suite)
+    assert merge
+    table = evaluator.table(merge_request(merge, suite, LANGUAGES, 150))
     assert "what came with the suite: torch " in table.provenance["scoring"]
 
 

@@ -385,8 +385,8 @@ def test_registering_refuses_what_could_not_be_called(registered):
 @pytest.mark.parametrize("method", ["linear", "task_arithmetic"])
 def test_output_dtype(halves, method, names, dtype, out_dtype, expected):
     """`out_dtype`, else `dtype`, else what the merged checkpoints' dtypes promote to; whoever else is resident."""
-    base = {"base": "@mean"} if method == "task_arithmetic" else {}
-    recipe = Recipe(method, names, (0.3, 0.7), dtype=dtype, out_dtype=out_dtype, **base)
+    base = "@mean" if method == "task_arithmetic" else None
+    recipe = Recipe(method, names, (0.3, 0.7), base=base, dtype=dtype, out_dtype=out_dtype)
     for resident in (names, ("bfloat16", "bfloat16-too", "float16", "float32")):
         merged = merge(recipe, halves_of(halves, *resident))
         assert {tensor.dtype for tensor in merged.values()} == {expected}
@@ -538,7 +538,7 @@ def test_merging_into_a_network_equals_merging(name, weights, suite_folder):
     merge_into(RECIPES[name], weights, parameters)
     assert same({k: v.detach() for k, v in network.named_parameters()}, merge(RECIPES[name], weights))
     assert {k: v.data_ptr() for k, v in network.named_parameters()} == storage
-    assert torch.equal(network.lm_head.weight, parameters["model.embed_tokens.weight"])
+    assert torch.equal(network.get_parameter("lm_head.weight"), parameters["model.embed_tokens.weight"])
 
 
 @pytest.mark.parametrize("method", ["linear", "task_arithmetic"])
