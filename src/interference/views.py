@@ -1,5 +1,6 @@
 """Tables that describe a suite and the methods: what pages and the command line list."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -73,16 +74,22 @@ def merge_view(frame: pd.DataFrame, recipe: Recipe, suite: Suite, rows: np.ndarr
     """
     corpus = suite.corpus
     assert corpus is not None  # an evaluator made the table, and it refuses suites without one
-    model, language = frame["model"], frame["language"]
+    models, languages, values = (frame[column].tolist() for column in ("model", "language", "value"))
+    references = {language: suite.reference(language) for language in set(languages)}
     untrained = suite.init.name if suite.init else None
-    roles = {role: model == name for name, role in CONTROLS.items()}
-    roles["reference"] = model == language.map(suite.reference)
-    roles["untrained"] = model == untrained
-    best = frame[model.isin(recipe.models)].groupby("language")["value"].idxmin()
-    roles["best parent"] = pd.Series(frame.index.isin(best.to_numpy()), frame.index)
-    parts = [frame[chosen].assign(role=role) for role, chosen in roles.items()]
-    parts.append(perfect_model(frame, corpus, rows).assign(role="perfect model"))
-    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+    best: dict[str, int] = {}
+    for place, (model, language, value) in enumerate(zip(models, languages, values, strict=True)):
+        if model in recipe.models and (language not in best or value < values[best[language]]):
+            best[language] = place
+    cells = list(enumerate(zip(models, languages, strict=True)))
+    places = {role: [i for i, (model, _) in cells if model == name] for name, role in CONTROLS.items()}
+    places["reference"] = [i for i, (model, language) in cells if model == references[language]]
+    places["untrained"] = [i for i, (model, _) in cells if model == untrained]
+    places["best parent"] = sorted(best.values())
+    found = frame.take([i for role in places.values() for i in role])  # one copy: this follows a slider
+    found = found.assign(role=[role for role, chosen in places.items() for _ in chosen])
+    perfect = perfect_model(frame, corpus, rows).assign(role="perfect model")
+    return pd.concat([found, perfect], ignore_index=True) if len(perfect) else found.reset_index(drop=True)
 
 
 def suite_view(table: LossTable, corpus: Corpus, rows: np.ndarray, unit: str) -> pd.DataFrame:
@@ -143,8 +150,13 @@ def presets(parents: Sequence[str], one: str) -> dict[str, tuple[dict[str, float
 
 def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
     """What a merge's figure shows, in one sentence: means over its languages, and how many are back at untrained."""
-    means = frame.groupby("role")["value"].mean()
-    merge = frame[frame["role"] == "merge"].set_index("language")
+    by_role: dict[str, dict[str, float]] = {}
+    for role, language, value in zip(*(frame[c].tolist() for c in ("role", "language", "value")), strict=True):
+        if value == value:  # no bits per byte where the tokenizer loses text
+            by_role.setdefault(role, {})[language] = value
+    merge, means = by_role.get("merge", {}), {role: sum(v.values()) / len(v) for role, v in by_role.items()}
+    if not merge:
+        return f"**The merge has no {unit}.**"
     named = {
         "reference": "references",
         "best parent": "best parents",
@@ -158,9 +170,8 @@ def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
         if role in means and not (role == "best parent" and "reference" in means)
     ]
     sentence = f"**The merge needs {_amount(means['merge'])} {unit}** ({', '.join(parts)})."
-    untrained = frame[frame["role"] == "untrained"].set_index("language")["value"]
-    if len(untrained):
-        near = [code for code in merge.index if merge["value"][code] > 0.9 * untrained[code]]
+    if untrained := by_role.get("untrained"):
+        near = [code for code, value in merge.items() if value > 0.9 * untrained.get(code, math.inf)]
         sentence += f" Untrained level (at most 10 % below it) in {len(near)} of {len(merge)}."
     return sentence
 

@@ -1,6 +1,7 @@
 """A recipe as YAML in mergekit's schema."""
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from interference.recipe.recipe import Recipe, Slice
 
 
+@lru_cache(256)
 def to_yaml(recipe: "Recipe") -> str:
     """The document, with values of our own where mergekit fails on them."""
     shared = {k: written(v) for k, v in recipe.knobs if not isinstance(v, tuple)}

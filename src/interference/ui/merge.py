@@ -318,13 +318,13 @@ def watch_merge(bench: Bench, chosen: Chosen, setup: Setup) -> Watched:
 
 def draw_merge(bench: Bench, view: "View", watched: Watched) -> None:
     """What is seen in one sentence, the figure with its reading, and what can be taken away."""
-    from interference.figures.losses import merge_figure, merge_figure_height
+    from interference.figures.losses import merge_data, merge_figure_height
     from interference.views import merge_sentence, merge_view
 
     rows = bench.corpus.rows(view.sentences)
     frame = merge_view(watched.found.in_unit(bench.unit), view.recipe, bench.suite, rows)
     st.markdown(merge_sentence(frame, bench.unit))
-    figure = merge_figure(frame, bench.unit, view.recipe.label(), len(rows))
+    figure = merge_data(frame, bench.unit, view.recipe.label(), len(rows))
     live_plot(
         figure,
         key="merge_figure",

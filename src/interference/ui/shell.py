@@ -15,6 +15,7 @@ import streamlit as st
 from interference.errors import UserError, user_path
 from interference.languages import language_name
 from interference.ui.links import draw_link_error, open_link
+from interference.ui.live import load_ahead
 from interference.ui.widgets import keep_valid
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from interference.tables import LossTable
 
 EXPORT = {"toImageButtonOptions": {"format": "svg", "scale": 2}, "displaylogo": False, "showSendToCloud": False}
+
+_PAUSE = 2.0  # seconds between the first page and the imports it does without
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,10 @@ def _frame() -> Any:
         ":has(>.st-key-panel){flex:2 1 340px!important;min-width:min(340px,100%)!important} "
         ":has(>.st-key-figure){flex:3 1 500px!important;min-width:min(500px,100%)!important}</style>"
     )
-    return st.navigation(build_pages())
+    page = st.navigation(build_pages())
+    if not _imported().is_set():
+        load_ahead()
+    return page
 
 
 @contextmanager
@@ -139,9 +145,12 @@ def _freeze() -> None:
 
 
 @st.cache_resource(show_spinner=False)
-def _finish_imports() -> "Job":
-    """What scoring needs besides, imported on the engine's thread once the first page is drawn."""
-    imported = _imported()
+def _finish_imports() -> threading.Timer:
+    """What scoring needs besides, imported on the engine's thread once the first page is seen.
+
+    The pause is for the browser: an import would hold up the script and the styles that it still loads.
+    """
+    imported, engine = _imported(), _engine()
 
     def imports(job: "Job") -> None:
         from interference.checkpoint import import_models
@@ -150,7 +159,10 @@ def _finish_imports() -> "Job":
         _freeze()
         imported.set()
 
-    return _engine().submit("process", "imports", imports)
+    timer = threading.Timer(_PAUSE, lambda: engine.submit("process", "imports", imports))
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 @st.cache_resource(show_spinner=False)

@@ -10,12 +10,10 @@ from interference.ui.watch import Watched
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import plotly.graph_objects as go
-
     from interference.bench import View
 
 
-def draw_take_away(bench: Bench, view: "View", figure: "go.Figure", watched: Watched) -> None:
+def draw_take_away(bench: Bench, view: "View", figure: dict, watched: Watched) -> None:
     """One row of downloads; while numbers are estimates there is nothing to take but the recipe."""
     from interference.snippets import as_command, as_python
     from interference.tables import LossTable
@@ -31,7 +29,7 @@ def draw_take_away(bench: Bench, view: "View", figure: "go.Figure", watched: Wat
         )
         _download(
             "Figure, HTML", "html", "text/html",
-            (lambda: figure.to_html(include_plotlyjs=True)) if table else None,
+            (lambda: _html(figure)) if table else None,
             help="A page that opens anywhere, offline. SVG and PNG are in the figure's own toolbar.",
         )  # fmt: skip
         _download(
@@ -46,6 +44,12 @@ def draw_take_away(bench: Bench, view: "View", figure: "go.Figure", watched: Wat
     with st.expander("Table", expanded=False, key="merge_table_open", on_change="rerun") as expander:
         if expander.open:
             st.dataframe(found.frame, hide_index=True, key="merge_table")
+
+
+def _html(figure: dict) -> str:
+    import plotly.graph_objects as go
+
+    return go.Figure(figure).to_html(include_plotlyjs=True)
 
 
 def _download(
