@@ -67,7 +67,7 @@ class Bench:
         while (spent := time.perf_counter() - began) < seconds:
             self.to(start + (place - start) * spent / seconds)
             time.sleep(0.01)
-        moving = page.evaluate("drawn.length")
+        moving, spent = page.evaluate("drawn.length"), time.perf_counter() - began
         self.to(place)
         before = len(self.log.read_text().splitlines())
         released = page.evaluate("performance.now()")
@@ -78,7 +78,7 @@ class Bench:
         self.place = place
         sums = {kind: sum(float(s) for k, s in parts if k == kind) * 1e3 for kind in ("merge", "score", "script")}
         return {
-            "figure updates a second while dragging": moving / (time.perf_counter() - began) if seconds else 0.0,
+            "figure updates a second while dragging": moving / spent,
             "pointer to thumb, ms": statistics.median(page.evaluate("thumbs") or [0.0]),
             "release to first figure, ms": drawn[0][0],
             "release to full figure, ms": next(at for at, full in drawn if full),

@@ -27,6 +27,10 @@ CHECKED = [
     for module in (Path(__file__).parents[1] / "src/interference").iterdir()
     if module.stem not in ("__init__", "__main__", "__pycache__", "demo", "recipe")
 ]
+if importlib.util.find_spec("playwright"):
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=30_000)  # a busy machine is no failure
 if importlib.util.find_spec("beartype"):
     jaxtyping.install_import_hook(CHECKED, "typechecker.check")
 

@@ -56,6 +56,8 @@ def run_app(
     headless = "false" if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin") else "true"
     # Threads that spin while they wait for work stall each other tenfold beside a browser on the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # One core is the page's and the browser's: a thread that waits for its turn there holds all others up.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
     threading.Thread(target=_preload, daemon=True).start()
     from interference import ui
 

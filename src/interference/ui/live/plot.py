@@ -56,7 +56,7 @@ def live_plot(
     height: int,
     alt: str,
     pending: bool = False,
-    tick_ms: int = 200,
+    tick_ms: int = 350,
     on_click: Callable[[Point], None] | None = None,
     filename: str = "figure",
 ) -> Plot:
