@@ -6,6 +6,8 @@ from pathlib import Path
 
 # Threads that spin while they wait stall each other beside the servers and browsers that some tests start.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:  # each of several processes its share of the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jaxtyping
 import pytest
