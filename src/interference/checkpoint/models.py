@@ -49,6 +49,12 @@ def _names(meta: nn.Module) -> tuple[set[str], dict[str, str]]:
     return set(originals.values()), {n: originals[id(p)] for n, p in every if originals[id(p)] != n}
 
 
+def tied_names(meta: nn.Module) -> frozenset[str]:
+    """Names that share their tensor with another name."""
+    twins = _names(meta)[1]
+    return frozenset({*twins, *twins.values()})
+
+
 @functools.lru_cache(maxsize=16)
 def meta_model(config_json: str) -> nn.Module:
     from transformers import AutoConfig

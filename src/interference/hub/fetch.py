@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from interference.checkpoint import Checkpoint
 from interference.errors import UserError
-from interference.hub.convert import convert_steps
+from interference.hub.convert import convert_steps, converted_name
 from interference.hub.failures import hub_failures
-from interference.hub.ids import DONE, HubId, fetched, references
+from interference.hub.ids import DONE, HubId, references
 from interference.hub.listing import TIMEOUT, HubFile, Listing
 from interference.steps import Steps
 
-_CHUNK = 1 << 20
 _TRIES = 5  # in a row without one more byte
 _PART = ".part"
 _SPARE = 1 << 30  # bytes left free on a disk
@@ -88,6 +88,10 @@ def _fetch(found: Listing) -> Generator[int, None, Path]:
     with hub_failures(found.which):
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder, found.which):
+            for file in found.beside:
+                yield from _download(found, file, folder)
+            if found.which.kind == "model":  # before gigabytes of weights come that no model here would take
+                _ = Checkpoint(str(found.which), folder).meta
             for file in found.needed:
                 yield from _download(found, file, folder)
             _check_index(found, folder)
@@ -99,18 +103,27 @@ def _fetch(found: Listing) -> Generator[int, None, Path]:
     return folder
 
 
+def beside_steps(found: Listing, only: str) -> Generator[int, None, Path]:
+    """One small file of a repository, for a plan; the folder it is in, which a download later fills."""
+    folder = _folder(found)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in found.needed:
+        if file.name == only:
+            yield from _download(found, file, folder)
+    return folder
+
+
 def _download(found: Listing, file: HubFile, folder: Path) -> Generator[int, None, None]:
     """One file into its place: bytes that are there are kept, and all are checked at the end."""
-    have = _have(folder, file)
-    if (folder / file.name).is_file() and have == file.size:
-        return
     part = folder / (file.name + _PART)
+    if _have(folder, file) == file.size and not part.exists() and file.size:
+        return
     part.parent.mkdir(parents=True, exist_ok=True)
     for attempt in ("gone on from what was there", "begun anew"):
         digest = _digest(file)
         if part.exists():
             with part.open("rb") as handle:
-                while chunk := handle.read(_CHUNK):
+                while chunk := handle.read(1 << 20):
                     digest.update(chunk)
         yield from _stream(found, file, part, digest)
         if not file.checksum or digest.hexdigest() == file.checksum:
@@ -163,7 +176,7 @@ def _request(found: Listing, file: HubFile, part: Path, digest: Any, start: int)
                 "fetch once more."
             )
         with part.open("ab") as handle:
-            for chunk in response.iter_bytes(_CHUNK):
+            for chunk in response.iter_bytes():  # as it comes, so that nothing is lost where it breaks off
                 if handle.tell() + len(chunk) > file.size:
                     raise UserError(
                         f"{which}: {file.name} is longer than the {file.size:,} bytes that the Hub lists. It may have "
@@ -186,7 +199,7 @@ def _pause(error: Exception, tries: int) -> float | None:
 
 
 def _converted(found: Listing, folder: Path) -> Generator[int, None, dict[str, str]]:
-    if not found.converts or not any((folder / f.name).is_file() for f in found.weights):
+    if found.which.kind != "model" or not found.converts:
         return {}
     steps = convert_steps(str(found.which), folder)
     while True:
@@ -218,6 +231,8 @@ def _digest(file: HubFile) -> Any:
 
 def _have(folder: Path, file: HubFile) -> int:
     """Bytes of a file that are here, whole or in part."""
+    if file.name.endswith(".bin") and converted_name(folder / file.name).is_file():
+        return file.size
     for path in (folder / file.name, folder / (file.name + _PART)):
         if path.is_file() and (size := path.stat().st_size) <= file.size:
             return size
@@ -255,6 +270,3 @@ def _alone(folder: Path, which: HubId) -> Iterator[None]:
 def _names(listings: Sequence[Listing]) -> str:
     names = [str(each.which) for each in listings]
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-
-
-__all__ = ["check_disk", "disk_need", "fetch_steps", "fetched", "fetched_at", "to_fetch"]
