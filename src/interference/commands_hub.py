@@ -47,13 +47,13 @@ def revisions(repository: Annotated[str, typer.Argument(help="org/name")]) -> No
 def plan_models(ids: Ids, form: Format = "table") -> None:
     """Say what models need of disk and memory, whether they share a tokenizer, and why some can't be merged."""
     from interference.hub import hub_id
-    from interference.hub.plan import plan
+    from interference.hub.plan import plan, room
     from interference.progress import spinner
 
     with spinner("asking the Hub"):
         made = plan([hub_id(text) for text in ids])
     print_table(made.frame(), form)
-    note(*made.notes())
+    note(*made.notes(), room())
 
 
 @hub.command()

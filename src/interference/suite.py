@@ -1,7 +1,8 @@
 """Suites: named checkpoints with their roles, their corpus, and what of them can be merged."""
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -118,7 +119,7 @@ def difference(first: Checkpoint, other: Checkpoint) -> str:
 
 def difference_of_models(first: Checkpoint, other: Checkpoint) -> str:
     """The same as far as configurations alone tell: architecture, names, shapes and heads."""
-    one, two = (replace(c) for c in (first, other))
+    one, two = (dataclasses.replace(c) for c in (first, other))
     for c in (one, two):
         shapes = {name: tuple(p.shape) for name, p in c.meta.named_parameters()}
         vars(c).update(shapes=shapes, vocabulary_digest="")  # where cached properties look first
@@ -334,11 +335,11 @@ def _entry(entry: dict, folder: Path) -> Checkpoint:
     )
 
 
-def write_suite(document: dict, file: Path) -> None:
-    """Write a suite.yaml. Raises UserError where it can't be written, or is there already."""
+def write_suite(document: dict, file: Path, replace: bool = False) -> None:
+    """Write a suite.yaml. Raises UserError where it can't be written, or is there already and not to be replaced."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8") as handle:
+        with file.open("w" if replace else "x", encoding="utf-8") as handle:
             yaml.safe_dump(document, handle, sort_keys=False, allow_unicode=True)
     except FileExistsError:
         raise UserError(f"{file} exists already. Give another name, or delete it first.") from None

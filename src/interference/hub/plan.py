@@ -1,10 +1,12 @@
 """What loading models from the Hub needs of this machine, and whether they can be merged, before anything starts."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from interference.checkpoint import Checkpoint
 from interference.errors import UserError
@@ -13,7 +15,9 @@ from interference.hub.fetch import beside_steps, disk_need, fetched_at, to_fetch
 from interference.hub.ids import HubId
 from interference.hub.listing import Listing, listing
 from interference.steps import finish
+from interference.store import default_folder
 from interference.suite import difference_of_models
+from interference.weights import free_bytes
 
 GIB = 2**30
 
@@ -117,6 +121,14 @@ class Plan:
         )
         refused = [f"{model.which} can't be loaded" for model in self.models if model.refused]
         return (*needs, *refused)
+
+
+def room() -> str:
+    """What this machine has free of disk and memory, as part of a sentence."""
+    there = next(p for p in (default_folder(), *default_folder().parents) if p.exists())
+    memory = free_bytes(torch.device("cpu"))
+    has = f"{shutil.disk_usage(there).free / GIB:.1f} GiB of disk at {there}"
+    return f"here are free: {has}" + (f", {memory / GIB:.1f} GiB of memory" if memory else "")
 
 
 def plan(ids: Sequence[HubId]) -> Plan:

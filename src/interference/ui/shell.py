@@ -60,6 +60,7 @@ def build_pages() -> list[Any]:
         st.Page(folder / "merge.py", title="Merge", icon=":material/merge:", default=True),
         st.Page(folder / "path.py", title="Path", icon=":material/route:", url_path="path"),
         st.Page(folder / "suite.py", title="Suite", icon=":material/grid_on:", url_path="suite"),
+        st.Page(folder / "models.py", title="Models", icon=":material/cloud_download:", url_path="models"),
         st.Page(folder / "text.py", title="Text", icon=":material/notes:", url_path="text"),
         st.Page(folder / "findings.py", title="Findings", icon=":material/menu_book:", url_path="findings"),
     ]
@@ -204,8 +205,24 @@ def _path(text: str) -> Path | None:
     return Path(os.environ.get("INTERFERENCE_FOLDER", "."), user_path(text)) if text else None
 
 
+def open_sidebar() -> None:
+    """The sidebar alone, for a page that needs no suite; one that can't be opened is said there."""
+    try:
+        _open_bench()
+    except UserError as error:
+        st.sidebar.error(str(error), icon=":material/error:")
+
+
 def open_bench() -> Bench:
     """The sidebar, and the suite it names. Stops the page with a message if that can't be opened."""
+    try:
+        return _open_bench()
+    except UserError as error:
+        st.error(str(error), icon=":material/error:")
+        st.stop()
+
+
+def _open_bench() -> Bench:
     with st.sidebar:
         suite = st.text_input(
             "Suite",
@@ -231,10 +248,8 @@ def open_bench() -> Bench:
     try:
         with place.container(), st.spinner("Loading torch and opening the suite…"):
             evaluator = _evaluator(*key)
-    except UserError as error:
-        place.error(str(error), icon=":material/error:")
-        st.stop()
-    place.empty()
+    finally:
+        place.empty()
     from interference.tables import known_units
 
     with st.sidebar:
