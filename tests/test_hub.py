@@ -15,6 +15,7 @@ from fake_hub import FakeHub, Fault, commit_of, serving
 from safetensors import safe_open
 
 from interference.checkpoint import Checkpoint
+from interference.corpus import read_corpus
 
 ROOT = Path(__file__).parents[1]
 
@@ -354,3 +355,54 @@ def test_the_catalogue_lists_what_the_hub_has(client, hub, models):
     assert found["HPLT/hplt2c_swe_checkpoints"] == "swe"
     assert found["HPLT/hplt2c_zhos_checkpoints"] == "zho"
     assert "HPLT/hplt2c_other" not in found
+
+
+# Data sets
+
+
+def flores(languages: dict[str, list[str]]) -> dict[str, bytes]:
+    """A data set with a folder for each half and a table for each language."""
+    rows = {
+        name: "\n".join(json.dumps({"id": n, "text": t, "url": f"u{n // 2}"}) for n, t in enumerate(sentences)).encode()
+        for name, sentences in languages.items()
+    }
+    return {f"{half}/{name}.jsonl": text for half in ("dev", "devtest") for name, text in rows.items()}
+
+
+def test_a_data_set_becomes_a_corpus_of_the_languages_asked_for(client, hub, tmp_path):
+    texts = {"eng_Latn": ["a", "b", "c", "d"], "deu_Latn": ["e", "f", "g", "h"], "fra_Latn": ["i", "j", "k", "l"]}
+    hub.add("org/flores", flores(texts), kind="datasets")
+    hub.gated.add("org/flores")
+    asked = ["corpus", "org/flores", "--language", "eng=eng_Latn", "--language", "deu=deu_Latn"]
+    asked += ["--inside", "devtest", "--document", "url", "--out", str(tmp_path / "c.yaml")]
+    assert "is gated" in client.refusal(*asked)
+    assert not (tmp_path / "c.yaml").exists()
+    client.works(*asked, token=hub.token)
+    assert not [seen for seen in hub.downloads() if "fra_Latn" in seen.path or "/dev/" in seen.path]
+    corpus = read_corpus(tmp_path / "c.yaml")
+    assert corpus.sentences == {"eng": ("a", "b", "c", "d"), "deu": ("e", "f", "g", "h")}
+    assert corpus.documents == ("u0", "u0", "u1", "u1")
+    more = [word.replace("deu", "fra").replace("c.yaml", "more.yaml") for word in asked]
+    client.works(*more, token=hub.token)
+    assert read_corpus(tmp_path / "more.yaml").sentences["fra"] == ("i", "j", "k", "l")
+
+
+def test_a_data_set_of_one_table_maps_its_columns(client, hub, tmp_path):
+    rows = [{"sentence_en": "a", "sentence_de": "b"}, {"sentence_en": "c", "sentence_de": "d"}]
+    hub.add("org/wide", {"data/all.jsonl": "\n".join(map(json.dumps, rows)).encode()}, kind="datasets")
+    languages = ["--language", "eng=sentence_en", "--language", "deu=sentence_de"]
+    client.works("corpus", "org/wide", *languages, "--inside", "data", "--out", str(tmp_path / "w.yaml"))
+    assert read_corpus(tmp_path / "w.yaml").sentences == {"eng": ("a", "c"), "deu": ("b", "d")}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (["--inside", "tset"], "It has some in: dev, devtest"),
+        (["--inside", "dev", "--language", "eng=eng_Lat"], "did you mean 'eng_Latn'?"),
+    ],
+)
+def test_what_a_data_set_lacks_is_named(more, expected, client, hub, tmp_path):
+    hub.add("org/texts", flores({"eng_Latn": ["a"], "deu_Latn": ["b"]}), kind="datasets")
+    asked = ["corpus", "org/texts", "--language", "deu=deu_Latn", *more, "--out", str(tmp_path / "c.yaml")]
+    assert expected in client.refusal(*asked)

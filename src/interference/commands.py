@@ -12,7 +12,13 @@ Format = Annotated[Literal["table", "json", "csv"], typer.Option("--format", hel
 SuiteOption = Annotated[
     Path | None, typer.Option("--suite", help="suite.yaml or folder of checkpoints; the built-in suite unless given.")
 ]
-CorpusOption = Annotated[Path | None, typer.Option("--corpus", help="Parallel text (TSV) instead of the suite's own.")]
+CorpusOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--corpus", help="Parallel text instead of the suite's own: TSV, JSONL, parquet, a folder or a .yaml."
+    ),
+]
+
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda or cuda:N; CUDA where there is one unless given.")
 ]

@@ -96,3 +96,38 @@ def compose(
     write_suite(suite_document(name, models, corpus), user_path(out))
     missing = [str(which) for which, *_ in models if fetched(which) is None]
     note(f"wrote {out}", *([f"still to be fetched: interference hub fetch {' '.join(missing)}"] if missing else []))
+
+
+@hub.command()
+def corpus(
+    repository: Annotated[str, typer.Argument(help="A data set: org/name or org/name@revision.")],
+    language: Annotated[
+        list[str], typer.Option("--language", help="CODE or CODE=NAME of its file or column, eng=eng_Latn. Repeatable.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The corpus.yaml to write; it must not exist.")],
+    inside: Annotated[str, typer.Option(help="The folder of the data set, for example devtest.")] = "",
+    text: Annotated[str, typer.Option(help="The column of sentences in one language's file.")] = "text",
+    document: Annotated[str, typer.Option(help="The column that tells documents apart.")] = "document",
+) -> None:
+    """Download the text of some languages of a data set, and describe it as a corpus that `--corpus` takes."""
+    from interference.corpus import read_corpus
+    from interference.hub import hub_id
+    from interference.hub.corpora import description, narrowed
+    from interference.hub.fetch import fetch_steps
+    from interference.hub.listing import listing
+    from interference.progress import progress_bar
+    from interference.steps import finish
+    from interference.suite import write_suite
+
+    names = dict(pair.split("=", 1) if "=" in pair else (pair, pair) for pair in language)
+    found = narrowed(listing(hub_id(repository, kind="dataset")), inside, names)
+    with progress_bar("fetching") as bar:
+        finish(fetch_steps([found]), bar)
+    file = user_path(out)
+    write_suite(description(found, inside, names, text, document), file)
+    try:
+        read = read_corpus(file)
+    except UserError:
+        file.unlink()
+        raise
+    note(f"wrote {out}: {len(read.documents)} sentences in {', '.join(read.languages)}")

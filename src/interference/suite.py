@@ -244,18 +244,27 @@ def _from_yaml(file: Path) -> Suite:
     if wrong:
         raise UserError(f"{file} can't be used:\n- " + "\n- ".join(wrong))
     checkpoints = tuple(_entry(entry, file.parent) for entry in document["checkpoints"])
-    corpus = read_corpus(file.parent / user_path(document["corpus"])) if document.get("corpus") else None
+    corpus = named_corpus(document["corpus"], file) if document.get("corpus") else None
     if corpus and document.get("entropy"):
         corpus = with_entropy(corpus, file.parent / user_path(document["entropy"]))
     return Suite(document.get("name") or file.parent.name, file, checkpoints, corpus, document.get("reference") or {})
+
+
+def named_corpus(named: str | dict, file: Path) -> Corpus:
+    """The corpus that a suite names by its path, or describes."""
+    if isinstance(named, str):
+        return read_corpus(file.parent / user_path(named))
+    from interference.corpus_files import read_described
+
+    return read_described(named, file.parent, f"'corpus' in {file}")
 
 
 def _text_problems(document: dict, names: Sequence[str]) -> list[str]:
     """What is wrong with the keys beside `checkpoints`."""
     wrong = [
         f"'{key}' is {document[key]!r}; expected the name of a file"
-        for key in ("corpus", "entropy")
-        if not isinstance(document.get(key) or "", str)
+        for key, kinds in (("corpus", str | dict), ("entropy", str))
+        if not isinstance(document.get(key) or "", kinds)
     ]
     wrong += _string_problems("the suite", document, ("name",))
     for path in (document[key] for key in ("corpus", "entropy") if isinstance(document.get(key), str)):

@@ -43,7 +43,10 @@ def disk_need(found: Listing) -> int:
 def fetched_at(found: Listing) -> Path | None:
     """The folder where this very commit is complete."""
     folder = _folder(found)
-    return folder if (folder / DONE).is_file() else None
+    there = (folder / DONE).is_file()
+    if found.which.kind == "dataset":  # of which other files may have been fetched
+        there = there and all((folder / file.name).is_file() for file in found.needed)
+    return folder if there else None
 
 
 def check_disk(listings: Sequence[Listing]) -> None:

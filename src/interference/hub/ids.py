@@ -78,7 +78,9 @@ def references(which: HubId) -> dict[str, str]:
         raise UserError(f"{file} can't be read: {error}. Delete it and fetch {which} again.") from None
 
 
-def local_folder(text: str, revision: str | None = None, beside: Path = Path()) -> Path | None:
+def local_folder(
+    text: str, revision: str | None = None, beside: Path = Path(), kind: Literal["model", "dataset"] = "model"
+) -> Path | None:
     """The folder that a path or an id of the Hub means here; None where there is none.
 
     A folder that is there comes first. Raises UserError for an id that was not fetched yet, saying how it is.
@@ -88,12 +90,15 @@ def local_folder(text: str, revision: str | None = None, beside: Path = Path()) 
         return path.resolve()
     if not _ID.fullmatch(text) or ".." in text:
         return None
-    which = hub_id(text, revision)
+    which = hub_id(text, revision, kind)
     if folder := fetched(which):
         return folder
     if revision is None and "@" not in text and path.parent.is_dir() and path.parent != beside:
         return None  # a folder of that name would lie in one that is there: a slip, no id
+    how = f"`interference hub plan {which}` says what it needs, `interference hub fetch {which}` gets it."
+    if kind == "dataset":
+        how = f"`interference hub corpus {which} --language ... --out corpus.yaml` gets it."
     raise UserError(
         f"{which} is neither a folder here nor fetched from the Hub, and nothing is downloaded without being asked. "
-        f"`interference hub plan {which}` says what it needs, `interference hub fetch {which}` gets it."
+        + how
     )

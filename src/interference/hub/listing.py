@@ -46,6 +46,8 @@ class Listing:
     @cached_property
     def weights(self) -> tuple[HubFile, ...]:
         """The files of the weights, in one of the formats that can be read. Raises UserError where there is none."""
+        if self.which.kind == "dataset":
+            return ()
         for pattern in _WEIGHTS.values():
             found = tuple(file for file in self.files if pattern.fullmatch(file.name))
             if any(not file.name.endswith(".json") for file in found):
@@ -64,12 +66,16 @@ class Listing:
 
     @cached_property
     def beside(self) -> tuple[HubFile, ...]:
-        """Configuration and tokenizer; code and whatever else lies there is left."""
+        """Configuration and tokenizer of a model; code and whatever else lies there is left."""
+        if self.which.kind == "dataset":
+            return ()
         return tuple(file for file in self.files if _BESIDE.fullmatch(file.name))
 
     @property
     def needed(self) -> tuple[HubFile, ...]:
-        """All that is downloaded, small files first."""
+        """All that is downloaded, small files first; of a data set, what it was narrowed to."""
+        if self.which.kind == "dataset":
+            return self.files
         if "config.json" not in {file.name for file in self.files}:
             raise UserError(f"{self.which} has no config.json: it is no model that transformers loads.")
         return (*self.beside, *self.weights)

@@ -180,7 +180,10 @@ def _evaluator(suite: str, corpus: str, device: str) -> "Evaluator":
 def stamp(corpus: str) -> tuple[int, int] | None:
     """Size and time of change of a corpus that was named here, None for the suite's own."""
     path = _path(corpus)
-    return (path.stat().st_size, path.stat().st_mtime_ns) if path and path.is_file() else None
+    if path is None or not path.exists():
+        return None
+    stats = [file.stat() for file in ([path] if path.is_file() else path.rglob("*"))]
+    return sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -238,8 +241,8 @@ def _open_bench() -> Bench:
             placeholder="the suite's own",
             key="corpus",
             bind="query-params",
-            help="Parallel text: a tab-separated file with language codes in its first row, optionally a column "
-            "`document`.",
+            help="Parallel text: a table (TSV, JSONL, parquet) with a column for each language and optionally "
+            "`document`, a folder of eng.txt, deu.txt, ..., or a corpus.yaml that describes either.",
         )
         device = _choose_device()
     key = (suite.strip(), corpus.strip(), device)
