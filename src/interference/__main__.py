@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from interference import commands_findings, commands_learn, commands_path, commands_text
+from interference import commands_findings, commands_hub, commands_learn, commands_path, commands_text
 from interference.commands import (
     CorpusOption,
     DeviceOption,
@@ -27,6 +27,7 @@ from interference.errors import UserError, nearest, user_path
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 demo = typer.Typer(help="The built-in suite: ten languages, tiny models, and how they are made.", no_args_is_help=True)
 app.add_typer(demo, name="demo")
+app.add_typer(commands_hub.hub, name="hub")
 
 
 @app.command("app")

@@ -20,10 +20,11 @@ from interference.ui.merge import (
     remember,
     watch_merge,
 )
+from interference.ui.models import choose_models, draw_download, draw_plan
 from interference.ui.path import choose_walk, compute_path, draw_path
 from interference.ui.pins import draw_pins, draw_toolbar, rerun_if_asked
 from interference.ui.present import draw_presentation, presented
-from interference.ui.shell import Bench, ensure_shell, open_bench, run, serve, user_errors
+from interference.ui.shell import Bench, ensure_shell, open_bench, open_sidebar, run, serve, user_errors
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
 from interference.ui.text import draw_said, draw_sentences
 
@@ -31,6 +32,7 @@ __all__ = [
     "Bench",
     "choose_findings",
     "choose_measure",
+    "choose_models",
     "choose_recipe",
     "choose_setup",
     "choose_walk",
@@ -39,6 +41,7 @@ __all__ = [
     "draw_add",
     "draw_blocks",
     "draw_checkpoints",
+    "draw_download",
     "draw_findings_bar",
     "draw_guide",
     "draw_losses",
@@ -46,6 +49,7 @@ __all__ = [
     "draw_no_findings",
     "draw_path",
     "draw_pins",
+    "draw_plan",
     "draw_presentation",
     "draw_report",
     "draw_said",
@@ -53,6 +57,7 @@ __all__ = [
     "draw_toolbar",
     "ensure_shell",
     "open_bench",
+    "open_sidebar",
     "present_view",
     "presented",
     "remember",

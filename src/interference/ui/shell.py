@@ -63,6 +63,7 @@ def build_pages() -> list[Any]:
         st.Page(folder / "merge.py", title="Merge", icon=":material/merge:", default=True),
         st.Page(folder / "path.py", title="Path", icon=":material/route:", url_path="path"),
         st.Page(folder / "suite.py", title="Suite", icon=":material/grid_on:", url_path="suite"),
+        st.Page(folder / "models.py", title="Models", icon=":material/cloud_download:", url_path="models"),
         st.Page(folder / "text.py", title="Text", icon=":material/notes:", url_path="text"),
         st.Page(folder / "findings.py", title="Findings", icon=":material/menu_book:", url_path="findings"),
     ]
@@ -191,7 +192,10 @@ def _evaluator(suite: str, corpus: str, device: str) -> "Evaluator":
 def stamp(corpus: str) -> tuple[int, int] | None:
     """Size and time of change of a corpus that was named here, None for the suite's own."""
     path = _path(corpus)
-    return (path.stat().st_size, path.stat().st_mtime_ns) if path and path.is_file() else None
+    if path is None or not path.exists():
+        return None
+    stats = [file.stat() for file in ([path] if path.is_file() else path.rglob("*"))]
+    return sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -216,8 +220,24 @@ def _path(text: str) -> Path | None:
     return Path(os.environ.get("INTERFERENCE_FOLDER", "."), user_path(text)) if text else None
 
 
+def open_sidebar() -> None:
+    """The sidebar alone, for a page that needs no suite; one that can't be opened is said there."""
+    try:
+        _open_bench()
+    except UserError as error:
+        st.sidebar.error(str(error), icon=":material/error:")
+
+
 def open_bench() -> Bench:
     """The sidebar, and the suite it names. Stops the page with a message if that can't be opened."""
+    try:
+        return _open_bench()
+    except UserError as error:
+        st.error(str(error), icon=":material/error:")
+        st.stop()
+
+
+def _open_bench() -> Bench:
     with st.sidebar:
         suite = st.text_input(
             "Suite",
@@ -233,8 +253,8 @@ def open_bench() -> Bench:
             placeholder="the suite's own",
             key="corpus",
             bind="query-params",
-            help="Parallel text: a tab-separated file with language codes in its first row, optionally a column "
-            "`document`.",
+            help="Parallel text: a table (TSV, JSONL, parquet) with a column for each language and optionally "
+            "`document`, a folder of eng.txt, deu.txt, ..., or a corpus.yaml that describes either.",
         )
         device = _choose_device()
     key = (suite.strip(), corpus.strip(), device)
@@ -243,10 +263,8 @@ def open_bench() -> Bench:
     try:
         with place.container(), st.spinner("Loading torch and opening the suite…"):
             evaluator = _evaluator(*key)
-    except UserError as error:
-        place.error(str(error), icon=":material/error:")
-        st.stop()
-    place.empty()
+    finally:
+        place.empty()
     from interference.tables import known_units
 
     with st.sidebar:
