@@ -21,6 +21,4 @@ from interference.conflict.sums import columns, total
 )
 def cancellation(stack: Float[Tensor, "model *shape"]) -> Float[Tensor, "subject part"]:
     """Share of the models' summed magnitudes that is gone from the magnitude of their sum."""
-    return columns(
-        *total(stack, lambda piece: torch.stack([piece.sum(dim=0).abs().sum(), piece.abs().sum()]))
-    )
+    return columns(*total(stack, lambda piece: torch.stack([piece.sum(dim=0).abs().sum(), piece.abs().sum()])))

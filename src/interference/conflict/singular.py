@@ -64,7 +64,9 @@ def subspace_overlap(
     models = len(frames.values)
     left = frames.left[:, :, :kept].transpose(0, 1).flatten(1).double()
     overlaps = (left.T @ left).square().reshape(models, kept, models, kept).sum(dim=(1, 3))
-    return columns(pairs(overlaps), float(kept))
+    there = (frames.values[:, 0] > 0).double()  # a matrix of zeros has no directions
+    both = pairs(there[:, None] * there)
+    return columns(pairs(overlaps) * both, kept * both)
 
 
 @conflict_measure(
@@ -77,9 +79,7 @@ def subspace_overlap(
     value=lambda inside, all_: (inside / all_) ** 0.5,
     unchanged=("common scale", "rotation"),
 )
-def subspace_alignment(
-    stack: Float[Tensor, "model out in"], merged_frames: Frames
-) -> Float[Tensor, "subject part"]:
+def subspace_alignment(stack: Float[Tensor, "model out in"], merged_frames: Frames) -> Float[Tensor, "subject part"]:
     """Share of a model's Frobenius norm in the left singular directions that hold 95 % of the merge's."""
     kept = int(rank_at(merged_frames.values)[0])
     left = merged_frames.left[0, :, :kept]

@@ -1,7 +1,7 @@
 """One pass over the weights of some models that measures all their conflicts, beside the same on shuffled weights."""
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from interference.suite import Suite
 
 _VERSION = 1  # raised when a measure gives other numbers than before
-_DRAWS, _ENTRIES = 8, 1 << 19  # orders a tensor is shuffled to, fewer for a large one, where one says enough
+_DRAWS, _ENTRIES = 4, 1 << 19  # orders a tensor is shuffled to, fewer for a large one, where one says enough
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,9 @@ class Survey:
         return scaled and len(set(recipe.weights)) == 1 and not recipe.post
 
 
-def survey_steps(suite: "Suite", weights: Weights, dev: "DevHalf", store: Store, survey: Survey) -> Steps[ConflictTable]:
+def survey_steps(
+    suite: "Suite", weights: Weights, dev: "DevHalf", store: Store, survey: Survey
+) -> Steps[ConflictTable]:
     """The table of a survey, tensor by tensor; sums are kept in the store. `weights` hold all that is needed."""
     suite.mergeable(survey.needed)
     if survey.recipe.finished:
@@ -139,12 +141,15 @@ def _share(steps: Iterator[None]) -> Steps[None]:
 def _pass(weights: Weights, survey: Survey, chosen: Sequence[Measure]) -> Steps[dict[Measure, np.ndarray]]:
     """Sums of every tensor and of its null, [own or null, tensor, subject, part]; NaN of measures not asked about it."""
     found = {measure: np.full(_shape(weights, survey, measure), np.nan) for measure in chosen}
+    # A method that looks at the whole model does so once for each order.
+    whole = survey.recipe.definition.scope == "model"
+    shuffled = [Shuffled(weights, survey, draw) for draw in range(1 if whole else _DRAWS)]
     for number, (name, shape) in enumerate(weights.shapes.items()):
         asked = [m for m in chosen if len(shape) == 2 or not m.matrices]
-        nulls: dict[str, Iterator[_Given]] = {
+        nulls: dict[str, Iterator[Given]] = {
             "own": iter([_given(weights, survey, name)]),
             "Gaussian": iter([_noise(shape, name)]),
-            "permuted": _shuffles(weights, survey, name),
+            "permuted": (_given(one, survey, name) for one in shuffled[: _ENTRIES // torch.Size(shape).numel() or 1]),
         }
         for kind, given in nulls.items():
             wanted = [m for m in asked if kind in ("own", m.null)]
@@ -152,14 +157,14 @@ def _pass(weights: Weights, survey: Survey, chosen: Sequence[Measure]) -> Steps[
             for measure in wanted:
                 # Decomposing takes longest, and orders that keep all singular values differ little.
                 some = draws[:1] if measure.decomposes else draws
-                sums = [one.sums(measure, survey) for one in some]
+                sums = [one.sums(measure, survey.settings(measure)) for one in some]
                 found[measure][int(kind != "own"), number] = np.mean(sums, axis=0)
                 yield number / len(weights.shapes)
     return found
 
 
 @dataclass(frozen=True, eq=False)
-class _Given:
+class Given:
     """One parameter of all models as measures ask for it; what is asked for first is made then, and once."""
 
     stack: Float[Tensor, "model *shape"]
@@ -168,10 +173,10 @@ class _Given:
     measured: Callable[[], Tensor] | None = None
     weigh: Callable[[], Tensor] | None = None
 
-    def sums(self, measure: Measure, survey: Survey) -> np.ndarray:
+    def sums(self, measure: Measure, knobs: Mapping[str, float]) -> np.ndarray:
         """What a measure makes of it, [subject, part]."""
         given = {name: getattr(self, name) for name in measure.inputs}
-        return measure.function(**given, **survey.settings(measure)).numpy()
+        return measure.function(**given, **knobs).numpy()
 
     @cached_property
     def gram(self) -> Tensor:
@@ -201,7 +206,7 @@ class _Given:
         return self.measured()
 
 
-def _given(weights: Weights, survey: Survey, name: str) -> _Given:
+def _given(weights: Weights, survey: Survey, name: str) -> Given:
     recipe, models = survey.recipe, survey.recipe.models
 
     def less_base(tensors: Tensor) -> Tensor:
@@ -223,7 +228,7 @@ def _given(weights: Weights, survey: Survey, name: str) -> _Given:
         row = site_at(recipe, name, depth_of(weights.shapes)).weights or (1.0,) * len(models)
         return torch.tensor(row, dtype=torch.float32, device=weights.device)
 
-    return _Given(
+    return Given(
         less_base(weights.read(name, models).float()),
         group_of(name),
         lambda: less_base(merge_tensor(recipe, weights, name)[None])[0],
@@ -232,14 +237,9 @@ def _given(weights: Weights, survey: Survey, name: str) -> _Given:
     )
 
 
-def _noise(shape: tuple[int, ...], name: str) -> _Given:
+def _noise(shape: tuple[int, ...], name: str) -> Given:
     """A tensor of independent normal numbers, the same for every model."""
-    return _Given(torch.randn(1, *shape, generator=_generator("noise", name)), group_of(name))
-
-
-def _shuffles(weights: Weights, survey: Survey, name: str) -> Iterator[_Given]:
-    draws = min(_DRAWS, max(1, _ENTRIES // torch.Size(weights.shapes[name]).numel()))
-    return (_given(Shuffled(weights, survey, draw), survey, name) for draw in range(draws))
+    return Given(torch.randn(1, *shape, generator=_generator("noise", name)), group_of(name))
 
 
 class Shuffled(Weights):
@@ -271,7 +271,9 @@ class Shuffled(Weights):
         return torch.stack([self._shuffle(one, parameters[0], n, axes) for one, n in zip(found, names, strict=True)])
 
     def prepared(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """Kept as long as these weights: what a method prepares is of no use to another order."""
+        """What a method prepares of one tensor is of no use to the next; of a whole model it is kept."""
+        if self._survey.recipe.definition.scope == "tensor":
+            return make()
         if key not in self._masks:
             self._masks[key] = make()
         return self._masks[key]

@@ -113,7 +113,5 @@ def _parts(names: Sequence[str]) -> list[tuple[str, str, int | None, str | None,
             ("layer", group, layer, None, [i for i in inside if groups[i] == group])
             for group in dict.fromkeys(groups[i] for i in inside)
         ]
-    found += [
-        ("group", group, None, None, [i for i in every if groups[i] == group]) for group in dict.fromkeys(groups)
-    ]
+    found += [("group", group, None, None, [i for i in every if groups[i] == group]) for group in dict.fromkeys(groups)]
     return [*found, ("whole", ALL, None, None, list(every))]
