@@ -31,9 +31,7 @@ def _gaussian(at: At) -> float:
 )
 def top_k_mass(
     stack: Float[Tensor, "model *shape"],
-    share: Annotated[
-        float, Knob(0.01, 1, 0.01, "share of each tensor's entries that counts as top", strict=True)
-    ] = 0.2,
+    share: Annotated[float, Knob(0.01, 1, 0.01, "share of a tensor's entries that count as top", strict=True)] = 0.2,
 ) -> Float[Tensor, "subject part"]:
     """Share of a model's squared norm that is in the largest entries of each tensor."""
     kept = stack * largest(stack, share)

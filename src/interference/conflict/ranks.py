@@ -1,7 +1,6 @@
 """In how many directions a model's matrices, or their differences from the base, extend."""
 
 import torch
-
 from jaxtyping import Float
 from torch import Tensor
 
