@@ -259,7 +259,7 @@ def test_a_model_that_did_not_move_has_no_direction(planted):
 
 def test_sums_are_kept(planted, tmp_path, monkeypatch):
     """The second time nothing is computed; another knob, base or recipe is another key."""
-    store, named = Store(tmp_path), {"measures": ("top_k_mass", "norm_shrinkage"), "base": "base"}
+    store, named = Store(tmp_path), {"measures": ("top_k_mass", "update_retention"), "base": "base"}
     first = survey(planted, "a", "b", store=store, **named)
     passes: list[Survey] = []
     real = surveys._pass

@@ -53,8 +53,8 @@ class Survey:
             )
         if self.base in self.recipe.models:
             raise UserError(
-                f"{self.base} is the base and one of the models: its difference from itself is zero. Take it out of the "
-                "models, or choose another base."
+                f"{self.base} is the base and one of the models: its difference from itself is zero. Take it out of "
+                "the models, or choose another base."
             )
         for name in self.measures:
             if name not in measures():
@@ -139,7 +139,7 @@ def _share(steps: Iterator[None]) -> Steps[None]:
 
 
 def _pass(weights: Weights, survey: Survey, chosen: Sequence[Measure]) -> Steps[dict[Measure, np.ndarray]]:
-    """Sums of every tensor and of its null, [own or null, tensor, subject, part]; NaN of measures not asked about it."""
+    """Sums of every tensor and of its null, [own or null, tensor, subject, part]; NaN where a measure is not asked."""
     found = {measure: np.full(_shape(weights, survey, measure), np.nan) for measure in chosen}
     # A method that looks at the whole model does so once for each order.
     whole = survey.recipe.definition.scope == "model"
