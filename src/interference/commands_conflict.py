@@ -1,4 +1,4 @@
-"""The commands about where weights collide, and which part of a merge does the damage."""
+"""The commands about where weights collide."""
 
 from pathlib import Path
 from typing import Annotated, Literal

@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from interference.corpus import Corpus
 from interference.dev import DevHalf
 from interference.ensemble import BEST, Averaged, Ensemble
 from interference.errors import UserError, nearest
+from interference.hybrid import Hybrid
 from interference.losses import (
     CONVENTION,
     PREFIXES,
@@ -48,7 +49,7 @@ _GLIMPSES = 2048  # estimates kept in memory
 _GLIMPSE_SECONDS = 0.08  # what an estimate of one merge may take, so that it can follow a slider
 _FEW = (4, 48)  # sentences behind an estimate, at least and at most
 Model = str | Recipe  # what a network can hold
-Scored = Model | Ensemble
+Scored = Model | Ensemble | Hybrid
 Progress = Callable[[float], None]
 
 
@@ -78,7 +79,7 @@ class Evaluator:
                 f"The suite {suite.name} has no corpus to measure losses on. Give one: a table of parallel text."
             )
         self.suite, self.corpus, self.device = suite, suite.corpus, device
-        self._store = store
+        self.store = store
         self._weights: dict[tuple[str, ...], Weights] = {}
         self._models: dict[str, torch.nn.Module] = {}  # by configuration
         self._held: dict[torch.nn.Module, Model] = {}
@@ -153,7 +154,7 @@ class Evaluator:
             for language in request.languages:
                 if model in _COUNTED or (isinstance(model, Ensemble) and model.kind == BEST):  # as fast as an estimate
                     yield from telling(0.0, self.bits_steps(model, language, rows))
-                known = self._store.read(self._key(model, language), len(self.corpus.documents))[rows]
+                known = self.store.read(self._key(model, language), len(self.corpus.documents))[rows]
                 means[name, language] = float(known.mean()), len(rows)
                 if np.isnan(known).any():
                     missing.add(language)
@@ -192,7 +193,7 @@ class Evaluator:
             known = {}
             for language in languages:
                 keys = [self._key(name, language) for name in self.suite.names]
-                bits = np.stack([self._store.read(k, len(self.corpus.documents))[rows] for k in keys])
+                bits = np.stack([self.store.read(k, len(self.corpus.documents))[rows] for k in keys])
                 known[language] = bits[np.isfinite(bits).all(axis=1)]
             sizes = {language: self.corpus.sizes(language, rows) for language in languages}
             self._fews[key] = rows[representative(sizes, known, count)]
@@ -247,13 +248,13 @@ class Evaluator:
         self, checkpoint: Checkpoint, language: str, rows: np.ndarray
     ) -> Int[np.ndarray, "count sentence"]:
         """What TOKEN_COUNTS name of the given rows: from what came with the suite, else by tokenising them."""
-        shipped = self._store.shipped(tokens_key(checkpoint.digest_of_tokenizer, self.corpus, language))
+        shipped = self.store.shipped(tokens_key(checkpoint.digest_of_tokenizer, self.corpus, language))
         return token_counts(self.text(checkpoint, language, rows)) if shipped is None else shipped[:, rows]
 
     def provenance(self, names: Iterable[str]) -> dict[str, str]:
         """What every copy of numbers should carry, scored with the tokenizers of the named checkpoints."""
         tokenizers = {self.suite[name].digest_of_tokenizer for name in names}
-        shipped = self._store.shipped(SHIPPED)
+        shipped = self.store.shipped(SHIPPED)
         came = "" if shipped is None else f"; what came with the suite: {shipped}"
         return {
             "suite": self.suite.name,
@@ -292,17 +293,17 @@ class Evaluator:
         """`bits` one batch at a time."""
         self.check_languages([language])
         key = self._key(model, language)
-        known = self._store.read(key, len(self.corpus.documents))
+        known = self.store.read(key, len(self.corpus.documents))
         missing = rows[np.isnan(known[rows])]
         if len(missing):
             known[missing] = yield from self._compute(model, language, missing)
-            self._store.write(key, known)
+            self.store.write(key, known)
         return known[rows]
 
     def _key(self, model: Scored, language: str) -> str:
         """The store's key. What ships was computed on a CPU and serves every device: they agree within 0.01 bits."""
         shipped = bits_key(model_digest(self.suite, model, SHIPPED), self.corpus, language, "cpu")
-        if self._store.shipped(shipped) is not None:
+        if self.store.shipped(shipped) is not None:
             return shipped
         return bits_key(model_digest(self.suite, model), self.corpus, language, self.device.type)
 
@@ -350,6 +351,7 @@ class Evaluator:
 
     def _ready_steps(self, model: Scored) -> Generator[None, None, None]:
         """What takes long before a merge can be put: measuring its parents, and what is done to the whole network."""
+        model = model.recipe if isinstance(model, Hybrid) else model
         if not isinstance(model, Recipe) or model in self._finished:
             return
         yield from self.dev.steps(model)
@@ -372,15 +374,26 @@ class Evaluator:
         finish(self._ready_steps(model))
         network = self.network(model)
         self._held.pop(network, None)  # what a failing merge leaves behind is nobody's
-        if isinstance(model, Recipe) and not model.finished:
-            merge_into(model, weights, dict(network.named_parameters()))
+        parameters = dict(network.named_parameters())
+        if isinstance(model, Recipe):
+            self._merge(model, weights, parameters)
         else:
+            parent, merged = (model, []) if isinstance(model, str) else (model.parent, model.merged(parameters))
             with torch.no_grad():
-                for name, parameter in network.named_parameters():
-                    own = self._finished[model][name] if isinstance(model, Recipe) else weights.read(name, [model])[0]
-                    parameter.copy_(own)
+                for name in parameters.keys() - set(merged):
+                    parameters[name].copy_(weights.read(name, [parent])[0])
+            if isinstance(model, Hybrid):
+                self._merge(model.recipe, weights, {name: parameters[name] for name in merged})
         self._held[network] = model
         return network
+
+    def _merge(self, recipe: Recipe, weights: Weights, parameters: Mapping[str, torch.Tensor]) -> None:
+        """The merge's tensors into some or all of a network's parameters."""
+        if not recipe.finished:
+            return merge_into(recipe, weights, parameters)
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(self._finished[recipe][name])
 
     def _averaged(self, model: Ensemble) -> Averaged:
         """The resident weights of an ensemble's models, which share one network and leave what it holds."""
@@ -448,6 +461,8 @@ def _parents(model: Scored) -> tuple[str, ...]:
 def _name(model: Scored) -> str:
     if isinstance(model, Ensemble):
         return f"the {model.kind}"
+    if isinstance(model, Hybrid):
+        return f"{model.parent} with {model.component.label} exchanged with the {model.recipe.method} merge"
     return model if isinstance(model, str) else f"the {model.method} merge"
 
 
@@ -464,6 +479,9 @@ def model_digest(suite: Suite, model: Scored, torch_version: str = torch.__versi
         return digest(model, suite.checkpoints[0].digest) if model in _COUNTED else suite[model].digest
     if isinstance(model, Ensemble):
         return digest(model.kind, [suite[name].digest for name in model.models])
+    if isinstance(model, Hybrid):
+        parts = (model_digest(suite, name, torch_version) for name in (model.parent, model.recipe))
+        return digest("hybrid", astuple(model.component), model.restored, *parts)
     corpus = suite.corpus if model.data else None  # what is measured on the dev half
     measured: list[Any] = [[corpus.digest(language) for language in corpus.languages]] if corpus else []
     parents = [suite[name].digest for name in model.needed]

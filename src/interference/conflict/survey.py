@@ -25,6 +25,7 @@ from interference.weights import Weights
 
 if TYPE_CHECKING:
     from interference.dev import DevHalf
+    from interference.evaluate import Evaluator
     from interference.suite import Suite
 
 _VERSION = 1  # raised when a measure gives other numbers than before
@@ -334,6 +335,12 @@ def _notes(survey: Survey) -> Iterator[str]:
     yield f"The merge is {survey.recipe.label()}."
     yield "The whole model mixes groups that behave differently: norm gains, all positive, lift a cosine by themselves."
     yield "Chance: " + "; ".join(f"{kind}, {text}" for kind, text in NULLS.items()) + "."
+
+
+def resident_steps(evaluator: "Evaluator", survey: Survey) -> Steps[ConflictTable]:
+    """The table of a survey from the weights that an evaluator holds anyway."""
+    weights = evaluator.weights(evaluator.group(survey.needed))
+    return (yield from survey_steps(evaluator.suite, weights, evaluator.dev, evaluator.store, survey))
 
 
 def equal_average(models: tuple[str, ...]) -> Recipe:
