@@ -9,8 +9,8 @@ ui.ensure_shell()
 st.title("Causal map", anchor=False)
 bench = ui.open_bench()
 st.markdown(
-    "Which component of the merge does the damage? Each one is put into an intact parent alone, and each of the parent's "
-    "into the merge alone."
+    "Which component of the merge does the damage? Each one is put into an intact parent alone, and each of the "
+    "parent's into the merge alone."
 )
 with ui.user_errors():
     trial = ui.choose_trial(bench)

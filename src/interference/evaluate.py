@@ -79,7 +79,7 @@ class Evaluator:
                 f"The suite {suite.name} has no corpus to measure losses on. Give one: a table of parallel text."
             )
         self.suite, self.corpus, self.device = suite, suite.corpus, device
-        self.store = store
+        self._store = store
         self._weights: dict[tuple[str, ...], Weights] = {}
         self._models: dict[str, torch.nn.Module] = {}  # by configuration
         self._held: dict[torch.nn.Module, Model] = {}
@@ -91,6 +91,11 @@ class Evaluator:
         self._glimpses: OrderedDict[tuple, dict[str, tuple[float, int]]] = OrderedDict()
         self._fews: dict[tuple[tuple[str, ...], bytes], np.ndarray] = {}
         self._files = _stamps(suite)
+
+    @property
+    def store(self) -> Store:
+        """Where results are kept."""
+        return self._store
 
     def table(self, request: Request, progress: Progress = lambda share: None) -> LossTable:
         """The loss table of a request, one row per model and language, models in the order given."""
@@ -154,7 +159,7 @@ class Evaluator:
             for language in request.languages:
                 if model in _COUNTED or (isinstance(model, Ensemble) and model.kind == BEST):  # as fast as an estimate
                     yield from telling(0.0, self.bits_steps(model, language, rows))
-                known = self.store.read(self._key(model, language), len(self.corpus.documents))[rows]
+                known = self._store.read(self._key(model, language), len(self.corpus.documents))[rows]
                 means[name, language] = float(known.mean()), len(rows)
                 if np.isnan(known).any():
                     missing.add(language)
@@ -193,7 +198,7 @@ class Evaluator:
             known = {}
             for language in languages:
                 keys = [self._key(name, language) for name in self.suite.names]
-                bits = np.stack([self.store.read(k, len(self.corpus.documents))[rows] for k in keys])
+                bits = np.stack([self._store.read(k, len(self.corpus.documents))[rows] for k in keys])
                 known[language] = bits[np.isfinite(bits).all(axis=1)]
             sizes = {language: self.corpus.sizes(language, rows) for language in languages}
             self._fews[key] = rows[representative(sizes, known, count)]
@@ -248,13 +253,13 @@ class Evaluator:
         self, checkpoint: Checkpoint, language: str, rows: np.ndarray
     ) -> Int[np.ndarray, "count sentence"]:
         """What TOKEN_COUNTS name of the given rows: from what came with the suite, else by tokenising them."""
-        shipped = self.store.shipped(tokens_key(checkpoint.digest_of_tokenizer, self.corpus, language))
+        shipped = self._store.shipped(tokens_key(checkpoint.digest_of_tokenizer, self.corpus, language))
         return token_counts(self.text(checkpoint, language, rows)) if shipped is None else shipped[:, rows]
 
     def provenance(self, names: Iterable[str]) -> dict[str, str]:
         """What every copy of numbers should carry, scored with the tokenizers of the named checkpoints."""
         tokenizers = {self.suite[name].digest_of_tokenizer for name in names}
-        shipped = self.store.shipped(SHIPPED)
+        shipped = self._store.shipped(SHIPPED)
         came = "" if shipped is None else f"; what came with the suite: {shipped}"
         return {
             "suite": self.suite.name,
@@ -293,17 +298,17 @@ class Evaluator:
         """`bits` one batch at a time."""
         self.check_languages([language])
         key = self._key(model, language)
-        known = self.store.read(key, len(self.corpus.documents))
+        known = self._store.read(key, len(self.corpus.documents))
         missing = rows[np.isnan(known[rows])]
         if len(missing):
             known[missing] = yield from self._compute(model, language, missing)
-            self.store.write(key, known)
+            self._store.write(key, known)
         return known[rows]
 
     def _key(self, model: Scored, language: str) -> str:
         """The store's key. What ships was computed on a CPU and serves every device: they agree within 0.01 bits."""
         shipped = bits_key(model_digest(self.suite, model, SHIPPED), self.corpus, language, "cpu")
-        if self.store.shipped(shipped) is not None:
+        if self._store.shipped(shipped) is not None:
             return shipped
         return bits_key(model_digest(self.suite, model), self.corpus, language, self.device.type)
 
