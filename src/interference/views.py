@@ -223,8 +223,8 @@ def causal_sentence(table: CausalTable, unit: str) -> str:
     )
     return (
         f"**The merge costs {language_name(table.trial.language)} {_signed(total)} {unit}.** Alone in the parent, "
-        f"{worst['component']} costs most ({_signed(worst['bits'])}); given back to the merge, {best['component']} gains "
-        f"most ({_signed(best['bits'])})."
+        f"{worst['component']} costs most ({_signed(worst['bits'])}); given back to the merge, {best['component']} "
+        f"gains most ({_signed(best['bits'])})."
     )
 
 

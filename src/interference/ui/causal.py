@@ -89,7 +89,7 @@ def _figure(bench: Bench, table: "CausalTable") -> object:
 
 
 def draw_causal(bench: Bench, table: "CausalTable") -> None:
-    """What is seen in one sentence, the maps with their reading, the cell that is chosen, and what can be taken away."""
+    """What is seen in one sentence, the maps with their reading, the chosen cell, and what can be taken away."""
     from interference.views import causal_sentence
 
     frame = table.units[bench.unit]
