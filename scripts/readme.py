@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from interference.conflict.survey import measure_table
 from interference.evaluate import Evaluator, Request, Scored
 from interference.recipe import read_recipe
 from interference.registry import post_steps
@@ -64,6 +65,16 @@ def steps() -> str:
     return "\n".join(["| post-step | label | what it does |", "|---|---|---|", *rows])
 
 
+def measures() -> str:
+    """The conflict measures as a table."""
+    rows = [
+        f"| `{r.measure}` | {r.of} | {r.best} | {r.needs} | {r.knobs} | {r.source} | {r[-2]} |"
+        for r in measure_table().itertuples(index=False)
+    ]
+    head = "| measure | of | best | needs | knobs | source | what it measures |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|", *rows])
+
+
 def _markdown(frame: pd.DataFrame) -> str:
     grid = frame.pivot(index="model", columns="language", values="bits_per_sentence")
     grid = grid.loc[list(dict.fromkeys(frame["model"])), list(dict.fromkeys(frame["language"]))]
@@ -81,7 +92,7 @@ def _markdown(frame: pd.DataFrame) -> str:
 
 
 PARTS = {
-    ROOT / "README.md": {"finding": finding, "methods": methods, "post-steps": steps},
+    ROOT / "README.md": {"finding": finding, "methods": methods, "post-steps": steps, "measures": measures},
     built_in().parent / "README.md": {"losses": losses},
 }
 

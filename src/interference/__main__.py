@@ -9,7 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from interference import commands_findings, commands_hub, commands_learn, commands_path, commands_text
+from interference import (
+    commands_causal,
+    commands_conflict,
+    commands_findings,
+    commands_hub,
+    commands_learn,
+    commands_path,
+    commands_text,
+)
 from interference.commands import (
     CorpusOption,
     DeviceOption,
@@ -186,6 +194,9 @@ def methods(form: Format = "table") -> None:
     print_table(method_table(), form)
 
 
+app.command()(commands_causal.causal)
+app.command()(commands_conflict.conflict)
+app.command()(commands_conflict.measures)
 app.command()(commands_learn.learn)
 app.command()(commands_path.path)
 app.command()(commands_text.say)

@@ -123,7 +123,11 @@ class DevHalf:
 
     def steps(self, recipe: "Recipe") -> Generator[None, None, None]:
         """Measure what a recipe needs and is not known yet, a sentence at a time."""
-        wanted = [(kind, name) for kind in sorted(recipe.data & DATA.keys()) for name in recipe.models]
+        return self.measure_steps(sorted(recipe.data & DATA.keys()), recipe.models)
+
+    def measure_steps(self, kinds: Sequence[str], names: Sequence[str]) -> Generator[None, None, None]:
+        """Measure some kinds of data on checkpoints where they are not known yet, a sentence at a time."""
+        wanted = [(kind, name) for kind in kinds for name in names]
         keys = {self._key(*one): one for one in wanted}
         self._check_room([one for key, one in keys.items() if key not in self._kept])
         for key, (kind, name) in keys.items():

@@ -4,7 +4,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -17,6 +17,7 @@ from interference.corpus import Corpus
 from interference.dev import DevHalf
 from interference.ensemble import BEST, Averaged, Ensemble
 from interference.errors import UserError, nearest
+from interference.hybrid import Hybrid
 from interference.losses import (
     CONVENTION,
     PREFIXES,
@@ -48,7 +49,7 @@ _GLIMPSES = 2048  # estimates kept in memory
 _GLIMPSE_SECONDS = 0.08  # what an estimate of one merge may take, so that it can follow a slider
 _FEW = (4, 48)  # sentences behind an estimate, at least and at most
 Model = str | Recipe  # what a network can hold
-Scored = Model | Ensemble
+Scored = Model | Ensemble | Hybrid
 Progress = Callable[[float], None]
 
 
@@ -90,6 +91,11 @@ class Evaluator:
         self._glimpses: OrderedDict[tuple, dict[str, tuple[float, int]]] = OrderedDict()
         self._fews: dict[tuple[tuple[str, ...], bytes], np.ndarray] = {}
         self._files = _stamps(suite)
+
+    @property
+    def store(self) -> Store:
+        """Where results are kept."""
+        return self._store
 
     def table(self, request: Request, progress: Progress = lambda share: None) -> LossTable:
         """The loss table of a request, one row per model and language, models in the order given."""
@@ -350,6 +356,7 @@ class Evaluator:
 
     def _ready_steps(self, model: Scored) -> Generator[None, None, None]:
         """What takes long before a merge can be put: measuring its parents, and what is done to the whole network."""
+        model = model.recipe if isinstance(model, Hybrid) else model
         if not isinstance(model, Recipe) or model in self._finished:
             return
         yield from self.dev.steps(model)
@@ -372,15 +379,26 @@ class Evaluator:
         finish(self._ready_steps(model))
         network = self.network(model)
         self._held.pop(network, None)  # what a failing merge leaves behind is nobody's
-        if isinstance(model, Recipe) and not model.finished:
-            merge_into(model, weights, dict(network.named_parameters()))
+        parameters = dict(network.named_parameters())
+        if isinstance(model, Recipe):
+            self._merge(model, weights, parameters)
         else:
+            parent, merged = (model, []) if isinstance(model, str) else (model.parent, model.merged(parameters))
             with torch.no_grad():
-                for name, parameter in network.named_parameters():
-                    own = self._finished[model][name] if isinstance(model, Recipe) else weights.read(name, [model])[0]
-                    parameter.copy_(own)
+                for name in parameters.keys() - set(merged):
+                    parameters[name].copy_(weights.read(name, [parent])[0])
+            if isinstance(model, Hybrid):
+                self._merge(model.recipe, weights, {name: parameters[name] for name in merged})
         self._held[network] = model
         return network
+
+    def _merge(self, recipe: Recipe, weights: Weights, parameters: Mapping[str, torch.Tensor]) -> None:
+        """The merge's tensors into some or all of a network's parameters."""
+        if not recipe.finished:
+            return merge_into(recipe, weights, parameters)
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(self._finished[recipe][name])
 
     def _averaged(self, model: Ensemble) -> Averaged:
         """The resident weights of an ensemble's models, which share one network and leave what it holds."""
@@ -448,6 +466,8 @@ def _parents(model: Scored) -> tuple[str, ...]:
 def _name(model: Scored) -> str:
     if isinstance(model, Ensemble):
         return f"the {model.kind}"
+    if isinstance(model, Hybrid):
+        return f"{model.parent} with {model.component.label} exchanged with the {model.recipe.method} merge"
     return model if isinstance(model, str) else f"the {model.method} merge"
 
 
@@ -466,6 +486,9 @@ def model_digest(suite: Suite, model: Scored, torch_version: str = torch.__versi
         return digest(model, suite.checkpoints[0].digest) if model in _COUNTED else suite[model].digest
     if isinstance(model, Ensemble):
         return digest(model.kind, [suite[name].digest for name in model.models])
+    if isinstance(model, Hybrid):
+        parts = (model_digest(suite, name, torch_version) for name in (model.parent, model.recipe))
+        return digest("hybrid", astuple(model.component), model.restored, *parts)
     corpus = suite.corpus if model.data else None  # what is measured on the dev half
     measured: list[Any] = [[corpus.digest(language) for language in corpus.languages]] if corpus else []
     parents = [suite[name].digest for name in model.needed]

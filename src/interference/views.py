@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 
 from interference.bench import Pin
+from interference.causal import RESTORED, TRANSPLANTED, WHOLE, CausalTable
+from interference.conflict.registry import Measure
+from interference.conflict.table import ConflictTable
 from interference.corpus import Corpus
 from interference.evaluate import UNIGRAM, Request
 from interference.languages import language_name
@@ -202,3 +205,39 @@ def path_sentence(table: PathTable, unit: str) -> str:
 
 def _amount(bits: float) -> str:
     return f"{bits:.0f}" if bits >= 100 else f"{bits:.1f}" if bits >= 10 else f"{bits:.2f}"
+
+
+def conflict_sentence(table: ConflictTable, measure: Measure) -> str:
+    """What a measure's figure shows, in one sentence: the groups furthest from chance and nearest to it."""
+    frame = table.by("group").groupby("group", sort=False)[["value", "chance"]].mean().dropna()
+    if frame.empty:
+        return f"**{measure.label}** is undefined here: the models' tensors are all zero."
+    gaps = (frame["value"] - frame["chance"]).abs().sort_values(ascending=False)
+    first = gaps.index[0]
+    value, chance = frame.loc[first]
+    sentence = f"**{measure.label} is furthest from chance in {first}**: {value:.3g} where chance is {chance:.3g}"
+    if len(gaps) > 1:
+        value, chance = frame.loc[gaps.index[-1]]
+        sentence += f"; nearest in {gaps.index[-1]} ({value:.3g}, chance {chance:.3g})"
+    return f"{sentence}{'' if measure.of == 'set' else f', mean over {measure.of}s'}."
+
+
+def causal_sentence(table: CausalTable, unit: str) -> str:
+    """What a causal map shows, in one sentence: the component that costs most, and the one that gains most."""
+    frame = table.units[unit].dropna(subset=["bits"])
+    cells, whole = frame[frame["component"] != WHOLE], frame[frame["component"] == WHOLE]
+    if cells.empty:
+        return f"There are no {unit} for this language."
+    total = whole.loc[whole["map"] == TRANSPLANTED, "bits"].item()
+    worst, best = (
+        part.loc[part["bits"].idxmax()] for part in (cells[cells["map"] == kind] for kind in (TRANSPLANTED, RESTORED))
+    )
+    return (
+        f"**The merge costs {language_name(table.trial.language)} {_signed(total)} {unit}.** Alone in the parent, "
+        f"{worst['component']} costs most ({_signed(worst['bits'])}); given back to the merge, {best['component']} "
+        f"gains most ({_signed(best['bits'])})."
+    )
+
+
+def _signed(bits: float) -> str:
+    return f"{'−' if bits < 0 else ''}{_amount(abs(bits))}"

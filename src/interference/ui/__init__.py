@@ -3,6 +3,7 @@
 Nothing heavy is imported at the top: the page's frame is drawn before torch and transformers are loaded.
 """
 
+from interference.ui.causal import choose_trial, compute_causal, draw_causal
 from interference.ui.findings import (
     choose_findings,
     draw_add,
@@ -27,6 +28,7 @@ from interference.ui.present import draw_presentation, presented
 from interference.ui.shell import Bench, ensure_shell, open_bench, open_sidebar, run, serve, user_errors
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
 from interference.ui.text import draw_said, draw_sentences
+from interference.ui.weights import choose_survey, compute_conflict, draw_conflict
 
 __all__ = [
     "Bench",
@@ -35,12 +37,18 @@ __all__ = [
     "choose_models",
     "choose_recipe",
     "choose_setup",
+    "choose_survey",
+    "choose_trial",
     "choose_walk",
+    "compute_causal",
+    "compute_conflict",
     "compute_path",
     "compute_suite",
     "draw_add",
     "draw_blocks",
+    "draw_causal",
     "draw_checkpoints",
+    "draw_conflict",
     "draw_download",
     "draw_findings_bar",
     "draw_guide",

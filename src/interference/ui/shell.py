@@ -62,6 +62,8 @@ def build_pages() -> list[Any]:
     return [
         st.Page(folder / "merge.py", title="Merge", icon=":material/merge:", default=True),
         st.Page(folder / "path.py", title="Path", icon=":material/route:", url_path="path"),
+        st.Page(folder / "weights.py", title="Weights", icon=":material/difference:", url_path="weights"),
+        st.Page(folder / "causal.py", title="Causal map", icon=":material/grid_view:", url_path="causal"),
         st.Page(folder / "suite.py", title="Suite", icon=":material/grid_on:", url_path="suite"),
         st.Page(folder / "models.py", title="Models", icon=":material/cloud_download:", url_path="models"),
         st.Page(folder / "text.py", title="Text", icon=":material/notes:", url_path="text"),

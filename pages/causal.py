@@ -1,0 +1,17 @@
+"""Causal map: which component of a merge does the damage."""
+
+import streamlit as st
+
+from interference import ui
+
+ui.ensure_shell()
+
+st.title("Causal map", anchor=False)
+bench = ui.open_bench()
+st.markdown(
+    "Which component of the merge does the damage? Each one is put into an intact parent alone, and each of the "
+    "parent's into the merge alone."
+)
+with ui.user_errors():
+    trial = ui.choose_trial(bench)
+    ui.draw_causal(bench, ui.compute_causal(bench, trial))

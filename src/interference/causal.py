@@ -1,0 +1,193 @@
+"""The causal map: which component of a merge does the damage, by putting each into the parent, and back, alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from interference.corpus import Corpus
+from interference.errors import UserError
+from interference.evaluate import Evaluator, Scored
+from interference.groups import depth_of
+from interference.hybrid import Component, Hybrid, components
+from interference.recipe import Recipe, site_at
+from interference.recipe.values import Where, fallback
+from interference.statistics import clustered_means
+from interference.steps import Steps, telling
+from interference.suite import difference
+from interference.tables import known_units
+
+TRANSPLANTED, RESTORED, UNTRAINED = "transplanted", "restored", "untrained"
+MAPS = {
+    TRANSPLANTED: "one component of the merge in the parent: what it costs",
+    RESTORED: "one component of the parent in the merge: what it gains",
+    UNTRAINED: "one component of the untrained model in the parent: what losing it costs, the control",
+}
+WHOLE = "whole model"
+COLUMNS = ("map", "component", "group", "layer", "parameters", "sentences", "bits", "low", "high")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is tried: the components of a merge against one of a language's models, on that language."""
+
+    recipe: Recipe
+    parent: str
+    language: str
+    control: bool = True
+
+    def __post_init__(self) -> None:
+        if self.recipe.slices:
+            raise UserError(
+                "The merge of this recipe is made of slices, whose layers are no longer its parents'. Give a recipe "
+                "without slices."
+            )
+
+
+@dataclass(frozen=True)
+class CausalTable:
+    """Costs of exchanged components. `units[unit]` has exactly COLUMNS, one row for each map and component.
+
+    `bits` are mean paired differences with their 95 % interval by document: of the parent with a component from the
+    merge and the parent (transplanted, untrained), or of the merge and the merge with a component from the parent
+    (restored). So both are above zero where the component does damage. The component 'whole model' is the merge against
+    the parent. `done` is the share of the components that have been tried.
+    """
+
+    trial: Trial
+    units: Mapping[str, pd.DataFrame]
+    done: float = 1.0
+    notes: tuple[str, ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for frame in self.units.values():
+            if tuple(frame.columns) != COLUMNS:
+                raise ValueError(f"a causal table has the columns {COLUMNS}, not {tuple(frame.columns)}")
+
+
+def default_parent(recipe: Recipe, reference: str | None) -> str:
+    """What a language's merge is held against unless said otherwise: its reference, else the first of the models."""
+    return reference or recipe.models[0]
+
+
+def causal_steps(
+    evaluator: Evaluator,
+    trial: Trial,
+    sentences: int | None,
+    show: Callable[[CausalTable], None] = lambda table: None,
+) -> Steps[CausalTable]:
+    """Score every component both ways, in real forward passes; `show` is given the table whenever a layer is done."""
+    suite = evaluator.suite
+    suite.mergeable(tuple(dict.fromkeys((trial.parent, *trial.recipe.needed))))
+    evaluator.check_languages([trial.language])
+    rows = evaluator.corpus.rows(sentences)
+    shapes = suite[trial.parent].shapes
+    parts = components(shapes)
+    init = suite.init.name if suite.init and trial.control else None
+    recipes = {TRANSPLANTED: trial.recipe, RESTORED: trial.recipe}
+    if init and init != trial.parent and not difference(suite[trial.parent], suite[init]):
+        recipes[UNTRAINED] = Recipe("passthrough", (init,))
+    sizes = {part: sum(int(np.prod(shapes[name])) for name in part.names(shapes)) for part in parts}
+    ends: dict[str, np.ndarray] = {}
+    for kind, model in (("parent", trial.parent), ("merge", trial.recipe), (UNTRAINED, init)):
+        if model and (kind != UNTRAINED or UNTRAINED in recipes):
+            ends[kind] = yield from telling(0.0, evaluator.bits_steps(model, trial.language, rows))
+    found: dict[tuple[str, Component | None], np.ndarray] = {
+        (TRANSPLANTED, None): ends["merge"] - ends["parent"],
+        (RESTORED, None): ends["merge"] - ends["parent"],
+    }
+    if UNTRAINED in ends:
+        found[UNTRAINED, None] = ends[UNTRAINED] - ends["parent"]
+
+    def table(done: float) -> CausalTable:
+        return _table(trial, found, sizes, evaluator, rows, done)
+
+    total = len(parts) * len(recipes)
+    # The embeddings first: what they cost bounds what any layer can be blamed for.
+    for number, (part, (kind, recipe)) in enumerate((p, r) for p in parts for r in recipes.items()):
+        model: Scored = Hybrid(recipe, trial.parent, part, kind == RESTORED)
+        bits = yield from telling(number / total, evaluator.bits_steps(model, trial.language, rows))
+        found[kind, part] = ends["merge"] - bits if kind == RESTORED else bits - ends["parent"]
+        if kind == list(recipes)[-1] and (number + 1) % (3 * len(recipes)) == 0:
+            show(table((number + 1) / total))
+    return table(1.0)
+
+
+def _table(
+    trial: Trial,
+    found: Mapping[tuple[str, Component | None], np.ndarray],
+    sizes: Mapping[Component, int],
+    evaluator: Evaluator,
+    rows: np.ndarray,
+    done: float,
+) -> CausalTable:
+    corpus, language = evaluator.corpus, trial.language
+    documents = [corpus.documents[row] for row in rows]
+    heads = [
+        (kind, part.label if part else WHOLE, part.group if part else WHOLE, part.layer if part else None,
+         sizes[part] if part else sum(sizes.values()), len(rows))
+        for kind, part in found
+    ]  # fmt: skip
+    values = np.stack(list(found.values()))
+    checkpoint = evaluator.suite[trial.parent]
+    lossy, notes = evaluator.tokenization({trial.parent: checkpoint}, [language], rows)
+    units = {}
+    for unit in known_units(corpus):
+        size = _size(unit, corpus, language, rows)
+        means, low, high = clustered_means(values, documents, np.broadcast_to(size, values.shape).copy())
+        frame = pd.DataFrame(heads, columns=list(COLUMNS[:6])).assign(bits=means, low=low, high=high)
+        if lossy and unit == "bits per byte":
+            frame[["bits", "low", "high"]] = np.nan
+        units[unit] = frame.astype({"layer": "Int64"})
+    half, count = "test half, " if len(corpus.halves["dev"]) else "", len(set(documents))
+    own = (
+        f"{len(rows)} sentences of {language} ({half}{count} documents); intervals are 95 %, by document.",
+        f"The merge: {trial.recipe.label()}. The parent: {trial.parent}.",
+        "Components interact: the cells do not add up to the whole model's cost.",
+    )
+    return CausalTable(trial, units, done, (*own, *notes), evaluator.provenance([trial.parent]))
+
+
+def _size(unit: str, corpus: Corpus, language: str, rows: np.ndarray) -> np.ndarray:
+    if unit == "bits per sentence":
+        return np.ones(len(rows))
+    return corpus.sizes("eng" if "English" in unit else language, rows).astype(float)
+
+
+def cell_recipe(trial: Trial, component: Component, restored: bool, parameters: Sequence[str]) -> Recipe:
+    """A recipe in mergekit's schema that makes one cell's model: weights by filters on parameter names.
+
+    Raises UserError where filters can't say it: methods that do not give one model back at full weight, and a parent
+    that is not among the recipe's models.
+    """
+    recipe, parent = trial.recipe, trial.parent
+    gives_back = recipe.method == "linear" and recipe.settings()["normalize"]
+    if not gives_back or recipe.post:
+        raise UserError(
+            f"{recipe.label()} can't be turned into this cell by filters: only a normalised linear average gives one "
+            "model back where all weight is on it."
+        )
+    if parent not in recipe.models:
+        raise UserError(f"{parent} is not among the models of the recipe, so no weight brings it in.")
+    names = component.names(parameters)
+    alone = [float(model == parent) for model in recipe.models]
+    weights = []
+    for own, one in zip(recipe.weights, alone, strict=True):
+        inside, outside = (one, own) if restored else (own, one)
+        weights.append(fallback(Where(tuple((name, inside) for name in names)), outside))
+    made = replace(recipe, weights=tuple(weights))
+    _check(made, trial, names, restored, parameters)
+    return made
+
+
+def _check(made: Recipe, trial: Trial, names: Sequence[str], restored: bool, parameters: Sequence[str]) -> None:
+    """Filters are parts of names: one that is part of another component's name would take that along."""
+    depth = depth_of(parameters)
+    alone = tuple(float(model == trial.parent) for model in trial.recipe.models)
+    for name in parameters:
+        merged = (name in names) != restored
+        expected = site_at(trial.recipe, name, depth).weights if merged else alone
+        if site_at(made, name, depth).weights != expected:
+            raise UserError(f"The names of this component are part of {name}, so no filter tells them apart.")

@@ -1,0 +1,90 @@
+"""The commands about where weights collide."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from interference.commands import (
+    CorpusOption,
+    DeviceOption,
+    Format,
+    SuiteOption,
+    by_name,
+    note,
+    print_table,
+    recipe_of,
+    store_of,
+    suite_for,
+)
+from interference.errors import UserError
+
+
+def conflict(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(help="Two or more checkpoints: names of the suite, or folders. The monolingual ones if none."),
+    ] = None,
+    suite: SuiteOption = None,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="A merge of the models in mergekit's YAML; their mean unless given.")
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option("--base", help="Measure differences from this checkpoint, '@mean' or '@zero', not the weights."),
+    ] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option("--measure", help="A measure of `interference measures`; may be repeated. All unless given."),
+    ] = None,
+    knob: Annotated[
+        list[str] | None,
+        typer.Option("--knob", help="A measure's own knob, as `top_k_mass.share=0.1`. May be repeated."),
+    ] = None,
+    by: Annotated[
+        Literal["tensor", "layer", "group", "whole"],
+        typer.Option("--by", help="What a row is about. With `whole` come the groups, with `layer` those in it."),
+    ] = "group",
+    corpus: CorpusOption = None,
+    device: DeviceOption = None,
+    form: Format = "table",
+) -> None:
+    """Where the weights of two or more models collide: every measure with its chance level."""
+    from interference.conflict.survey import Survey, default_models, equal_average, survey_steps
+    from interference.dev import DevHalf
+    from interference.progress import progress_bar
+    from interference.recipe import BASES
+    from interference.steps import finish
+    from interference.weights import Weights, pick_device
+
+    if models and recipe:
+        raise UserError("A recipe names its models itself. Give models or --recipe, not both.")
+    target = pick_device(device)
+    parsed = recipe_of(recipe, suite) if recipe else None
+    named = list(parsed.needed) if parsed else list(models or [])
+    opened = suite_for(suite, corpus, [*named, *([base] if base and base not in BASES else [])])
+    chosen = by_name(parsed, opened) if parsed else equal_average(tuple(models or default_models(opened)))
+    knobs = tuple(_knob(text) for text in knob or [])
+    survey = Survey(chosen, base or chosen.base, tuple(dict.fromkeys(measure or [])), knobs)
+    opened.mergeable(survey.needed)
+    dev = DevHalf(opened, target)
+    weights = Weights([opened[name] for name in survey.needed], target, dev.sources, dev)
+    with progress_bar("conflict") as bar:
+        table = finish(survey_steps(opened, weights, dev, store_of(opened), survey), bar)
+    print_table(table.by(by), form)
+    note(*table.notes)
+
+
+def _knob(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise UserError(f"The knob '{text}' has no number; write it as top_k_mass.share=0.1.") from None
+
+
+def measures(form: Format = "table") -> None:
+    """List the conflict measures: what they are of, what is best, their range and how to read them."""
+    from interference.conflict.survey import measure_table
+
+    print_table(measure_table(), form)

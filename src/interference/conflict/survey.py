@@ -1,0 +1,376 @@
+"""One pass over the weights of some models that measures all their conflicts, beside the same on shuffled weights."""
+
+import hashlib
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interference.conflict.registry import NULLS, At, Measure, measures
+from interference.conflict.sums import Frames, frames_of, gram_of
+from interference.conflict.table import ConflictTable, Sums, conflict_table, subjects
+from interference.errors import UserError, nearest
+from interference.groups import depth_of, group_of
+from interference.merge import merge_tensor
+from interference.recipe import MEAN, ZERO, Recipe, site_at
+from interference.steps import Steps
+from interference.store import Store, digest
+from interference.weights import Weights
+
+if TYPE_CHECKING:
+    from interference.dev import DevHalf
+    from interference.evaluate import Evaluator
+    from interference.suite import Suite
+
+_VERSION = 1  # raised when a measure gives other numbers than before
+_DRAWS, _ENTRIES = 4, 1 << 19  # orders a tensor is shuffled to, fewer for a large one, where one says enough
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is measured: the models of a recipe, on their weights or on their differences from `base`.
+
+    `knobs` are values of the measures' own, by 'measure.knob'. All measures unless some are named.
+    """
+
+    recipe: Recipe
+    base: str | None = None
+    measures: tuple[str, ...] = ()
+    knobs: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.recipe.models)) < 2:
+            raise UserError("A conflict is between two models or more. Name at least two.")
+        if self.recipe.slices:
+            raise UserError(
+                "The merge of this recipe is made of slices, whose layers are no longer its parents'. Give a recipe "
+                "without slices."
+            )
+        if self.base in self.recipe.models:
+            raise UserError(
+                f"{self.base} is the base and one of the models: its difference from itself is zero. Take it out of "
+                "the models, or choose another base."
+            )
+        for name in self.measures:
+            if name not in measures():
+                raise UserError(f"Unknown conflict measure '{name}': {nearest(name, measures())}")
+        for name, value in self.knobs:
+            self._check_knob(name, value)
+
+    def _check_knob(self, name: str, value: float) -> None:
+        known = {f"{m.name}.{a.name}": a for m in measures().values() for a in m.arguments}
+        if name not in known:
+            raise UserError(f"No conflict measure has a knob '{name}': {nearest(name, known)}")
+        control: Any = known[name].control
+        if not control.low <= value <= control.high:
+            raise UserError(f"{name} is {value:g}; expected {control.low:g} to {control.high:g}.")
+
+    @property
+    def chosen(self) -> tuple[Measure, ...]:
+        known = measures()
+        return tuple(known[name] for name in self.measures or known)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Every checkpoint that is read."""
+        base = (self.base,) if self.base and self.base not in (MEAN, ZERO) else ()
+        return tuple(dict.fromkeys((*self.recipe.needed, *base)))
+
+    def settings(self, measure: Measure) -> dict[str, float]:
+        """The knobs of a measure."""
+        given = {n.split(".")[1]: v for n, v in self.knobs if n.split(".")[0] == measure.name}
+        return measure.defaults | given
+
+    def is_equal_average(self) -> bool:
+        """Whether the recipe is the plain mean of its models, for which there are closed forms."""
+        recipe = self.recipe
+        scaled = recipe.method == "linear" and (recipe.settings()["normalize"] or abs(sum(recipe.weights) - 1) < 1e-3)
+        return scaled and len(set(recipe.weights)) == 1 and not recipe.post
+
+
+def survey_steps(
+    suite: "Suite", weights: Weights, dev: "DevHalf", store: Store, survey: Survey
+) -> Steps[ConflictTable]:
+    """The table of a survey, tensor by tensor; sums are kept in the store. `weights` hold all that is needed."""
+    suite.mergeable(survey.needed)
+    if survey.recipe.finished:
+        raise UserError(
+            "A post-step of this recipe changes the whole network after merging, and conflicts are measured tensor by "
+            "tensor. Give the recipe without it."
+        )
+    found: dict[Measure, np.ndarray] = {}
+    for measure in survey.chosen:
+        shape = _shape(weights, survey, measure)
+        known = store.read(_key(suite, weights, survey, measure), int(np.prod(shape)) + 1)
+        if known[-1] == 1:  # the last says that all others are there; NaN among them is where nothing is asked
+            found[measure] = known[:-1].reshape(shape)
+    missing = [measure for measure in survey.chosen if measure not in found]
+    left_out: dict[Measure, str] = {}
+    for measure in [m for m in missing if "fisher" in m.inputs]:
+        try:
+            yield from _share(dev.measure_steps(["fisher"], survey.recipe.models))
+        except UserError as error:  # without text, or without documents
+            left_out[measure] = str(error)
+    missing = [measure for measure in missing if measure not in left_out]
+    if missing:
+        sums = yield from _pass(weights, survey, missing)
+        for measure in missing:
+            flat = np.append(sums[measure].ravel(), 1.0)
+            store.write(_key(suite, weights, survey, measure), flat)
+        found |= sums
+    names = list(weights.shapes)
+    notes = [f"{measure.label} is left out. {why}" for measure, why in left_out.items()]
+    sums_of = [
+        Sums(measure, found[measure], [_closed(survey, measure, weights.shapes[n], n) for n in names])
+        for measure in survey.chosen
+        if measure in found
+    ]
+    return conflict_table(survey.recipe.models, weights.shapes, sums_of, (*notes, *_notes(survey)))
+
+
+def _share(steps: Iterator[None]) -> Steps[None]:
+    for _ in steps:
+        yield 0.0
+
+
+def _pass(weights: Weights, survey: Survey, chosen: Sequence[Measure]) -> Steps[dict[Measure, np.ndarray]]:
+    """Sums of every tensor and of its null, [own or null, tensor, subject, part]; NaN where a measure is not asked."""
+    found = {measure: np.full(_shape(weights, survey, measure), np.nan) for measure in chosen}
+    # A method that looks at the whole model does so once for each order.
+    whole = survey.recipe.definition.scope == "model"
+    shuffled = [Shuffled(weights, survey, draw) for draw in range(1 if whole else _DRAWS)]
+    for number, (name, shape) in enumerate(weights.shapes.items()):
+        asked = [m for m in chosen if len(shape) == 2 or not m.matrices]
+        nulls: dict[str, Iterator[Given]] = {
+            "own": iter([_given(weights, survey, name)]),
+            "Gaussian": iter([_noise(shape, name)]),
+            "permuted": (_given(one, survey, name) for one in shuffled[: _ENTRIES // torch.Size(shape).numel() or 1]),
+        }
+        for kind, given in nulls.items():
+            wanted = [m for m in asked if kind in ("own", m.null)]
+            draws = list(given) if wanted else []
+            for measure in wanted:
+                # Decomposing takes longest, and orders that keep all singular values differ little.
+                some = draws[:1] if measure.decomposes else draws
+                sums = [one.sums(measure, survey.settings(measure)) for one in some]
+                found[measure][int(kind != "own"), number] = np.mean(sums, axis=0)
+                yield number / len(weights.shapes)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """One parameter of all models as measures ask for it; what is asked for first is made then, and once."""
+
+    stack: Float[Tensor, "model *shape"]
+    group: str
+    merge: Callable[[], Tensor] | None = None
+    measured: Callable[[], Tensor] | None = None
+    weigh: Callable[[], Tensor] | None = None
+
+    def sums(self, measure: Measure, knobs: Mapping[str, float]) -> np.ndarray:
+        """What a measure makes of it, [subject, part]."""
+        given = {name: getattr(self, name) for name in measure.inputs}
+        return measure.function(**given, **knobs).numpy()
+
+    @cached_property
+    def gram(self) -> Tensor:
+        return gram_of(self.stack)
+
+    @cached_property
+    def frames(self) -> Frames:
+        return frames_of(self.stack)
+
+    @cached_property
+    def merged(self) -> Tensor:
+        assert self.merge is not None  # the registry lets no Gaussian null ask for it
+        return self.merge()
+
+    @cached_property
+    def merged_frames(self) -> Frames:
+        return frames_of(self.merged[None])
+
+    @cached_property
+    def coefficients(self) -> Tensor:
+        assert self.weigh is not None
+        return self.weigh()
+
+    @cached_property
+    def fisher(self) -> Tensor:
+        assert self.measured is not None
+        return self.measured()
+
+
+def _given(weights: Weights, survey: Survey, name: str) -> Given:
+    recipe, models = survey.recipe, survey.recipe.models
+
+    def less_base(tensors: Tensor) -> Tensor:
+        """Differences from the base, matrices as [out, in]."""
+        base = None
+        if survey.base == MEAN:
+            base = weights.read(name, models).float().mean(dim=0)
+        elif survey.base not in (None, ZERO):
+            base = weights.read(name, [survey.base])[0].float()
+        less = tensors if base is None else tensors - base
+        return less.transpose(1, 2) if name in weights.transposed else less
+
+    def measured() -> Tensor:
+        found = weights.measured("fisher", models, [name] * len(models))
+        assert found is not None  # every parameter has a gradient
+        return found
+
+    def weigh() -> Tensor:
+        row = site_at(recipe, name, depth_of(weights.shapes)).weights or (1.0,) * len(models)
+        return torch.tensor(row, dtype=torch.float32, device=weights.device)
+
+    return Given(
+        less_base(weights.read(name, models).float()),
+        group_of(name),
+        lambda: less_base(merge_tensor(recipe, weights, name)[None])[0],
+        measured,
+        weigh,
+    )
+
+
+def _noise(shape: tuple[int, ...], name: str) -> Given:
+    """A tensor of independent normal numbers, the same for every model."""
+    return Given(torch.randn(1, *shape, generator=_generator("noise", name)), group_of(name))
+
+
+class Shuffled(Weights):
+    """The same weights with the rows and columns of every model's tensors in another order for each model.
+
+    What is shuffled are differences from a base that is a checkpoint, which itself stays as it is.
+    """
+
+    def __init__(self, weights: Weights, survey: Survey, draw: int):
+        self.__dict__.update(weights.__dict__)
+        self._plain, self._survey, self._draw = weights, survey, draw
+        self._masks: dict[Hashable, Any] = {}
+
+    def read(self, parameter: str, names: Sequence[str]) -> Float[Tensor, "model *shape"]:
+        base = self._survey.base
+        offset = self._plain.read(parameter, [base])[0].float() if base not in (None, MEAN, ZERO) else 0.0
+        rows = []
+        for name in names:
+            own = self._plain.read(parameter, [name])[0].float()
+            shuffled = name in self._survey.recipe.models
+            rows.append(offset + self._shuffle(own - offset, parameter, name) if shuffled else own)
+        return torch.stack(rows)
+
+    def measured(self, kind: str, names: Sequence[str], parameters: Sequence[str]) -> Tensor | None:
+        found = self._plain.measured(kind, names, parameters)
+        if found is None or kind == "counts":
+            return found
+        axes = (1, 1) if kind == "grams" else None
+        return torch.stack([self._shuffle(one, parameters[0], n, axes) for one, n in zip(found, names, strict=True)])
+
+    def prepared(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What a method prepares of one tensor is of no use to the next; of a whole model it is kept."""
+        if self._survey.recipe.definition.scope == "tensor":
+            return make()
+        if key not in self._masks:
+            self._masks[key] = make()
+        return self._masks[key]
+
+    def _shuffle(self, tensor: Tensor, parameter: str, model: str, axes: tuple[int, ...] | None = None) -> Tensor:
+        for place, axis in enumerate(axes or range(tensor.ndim)):
+            generator = _generator(self._draw, parameter, model, axis)
+            order = torch.randperm(tensor.shape[place], generator=generator).to(tensor.device)
+            tensor = tensor.index_select(place, order)
+        return tensor
+
+
+def _generator(*parts: object) -> torch.Generator:
+    number = int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])
+    return torch.Generator().manual_seed(number)
+
+
+def _shape(weights: Weights, survey: Survey, measure: Measure) -> tuple[int, int, int, int]:
+    """Own and null, tensors, subjects, parts."""
+    return 2, len(weights.shapes), len(subjects(measure.of, survey.recipe.models)), measure.parts
+
+
+def _key(suite: "Suite", weights: Weights, survey: Survey, measure: Measure) -> str:
+    """What a measure's sums depend on."""
+    base = suite[survey.base].digest if survey.base and survey.base not in (MEAN, ZERO) else survey.base
+    parts: list[Any] = [[suite[name].digest for name in survey.recipe.models], base, survey.settings(measure)]
+    if measure.needs:
+        recipe = survey.recipe
+        parts += [recipe.digest(), [suite[name].digest for name in recipe.needed]]
+        if suite.corpus and ("fisher" in measure.inputs or recipe.data):
+            corpus, languages = suite.corpus, [suite[name].language for name in recipe.models]
+            parts += [corpus.digest_of_documents, [corpus.digest(code) for code in corpus.languages], languages]
+    return digest("conflict", _VERSION, measure.name, torch.__version__, weights.device.type, *parts)
+
+
+def _closed(survey: Survey, measure: Measure, shape: tuple[int, ...], name: str) -> float:
+    """The closed form for one tensor, NaN where there is none."""
+    merged = "merged" in measure.inputs
+    if measure.closed is None or (measure.matrices and len(shape) != 2):
+        return np.nan
+    if merged and not (survey.is_equal_average() and survey.base in (None, ZERO)):
+        return np.nan
+    return float(measure.closed(At(len(survey.recipe.models), shape, group_of(name), survey.settings(measure))))
+
+
+def _notes(survey: Survey) -> Iterator[str]:
+    models = ", ".join(survey.recipe.models)
+    if survey.base is None:
+        yield f"Measured on the weights themselves of {models}: without a shared base there are no task vectors."
+    elif survey.base == MEAN:
+        count = len(survey.recipe.models)
+        yield (
+            f"Measured on differences from the mean of {models}, which sum to zero: cosines average to "
+            f"{-1 / (count - 1):.2f} by that alone."
+        )
+    else:
+        yield f"Measured on differences of {models} from {'zero' if survey.base == ZERO else survey.base}."
+    yield f"The merge is {survey.recipe.label()}."
+    yield "The whole model mixes groups that behave differently: norm gains, all positive, lift a cosine by themselves."
+    yield "Chance: " + "; ".join(f"{kind}, {text}" for kind, text in NULLS.items()) + "."
+
+
+def resident_steps(evaluator: "Evaluator", survey: Survey) -> Steps[ConflictTable]:
+    """The table of a survey from the weights that an evaluator holds anyway."""
+    weights = evaluator.weights(evaluator.group(survey.needed))
+    return (yield from survey_steps(evaluator.suite, weights, evaluator.dev, evaluator.store, survey))
+
+
+def equal_average(models: tuple[str, ...]) -> Recipe:
+    """The merge that is looked at where no recipe is given: the mean of the models."""
+    return Recipe("linear", models, (1.0,) * len(models))
+
+
+def default_models(suite: "Suite") -> tuple[str, ...]:
+    """The models looked at where none are named: the monolingual ones, else those of the largest merging group."""
+    monos = tuple(c.name for c in suite.with_role("mono"))
+    return monos if len(monos) > 1 else max(suite.groups, key=len)
+
+
+def measure_table() -> pd.DataFrame:
+    """One row per conflict measure."""
+    return pd.DataFrame(
+        [
+            {
+                "measure": m.name,
+                "label": m.label,
+                "of": m.of,
+                "best": m.best,
+                "range": f"{m.span[0]:g} to {m.span[1]:g}",
+                "needs": ", ".join([*(["matrices"] if m.matrices else []), *m.needs]),
+                "knobs": ", ".join(f"{a.name} ({a.default:g})" for a in m.arguments),
+                "chance": m.null,
+                "source": m.source,
+                "what it measures": m.caption,
+                "how to read it": m.reading,
+            }
+            for m in measures().values()
+        ]
+    )

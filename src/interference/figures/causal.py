@@ -1,0 +1,71 @@
+"""Figures of causal maps: one heat map of components for each way of exchanging them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from interference.groups import GROUPS
+
+OUTSIDE = "outside"
+TITLES = {
+    "transplanted": "merge's component in the parent: cost",
+    "restored": "parent's component in the merge: gain",
+    "untrained": "control: untrained component in the parent: cost",
+}
+_WHOLE = "whole model"
+
+
+def causal_figure(frame: pd.DataFrame, unit: str, kinds: Sequence[str]) -> go.Figure:
+    """Layers × groups, a heat map for each of `kinds`, on one scale; `frame` is a CausalTable's of the unit.
+
+    A cell whose interval contains zero is written in parentheses.
+    """
+    cells = frame[frame["component"] != _WHOLE]
+    rows = [OUTSIDE, *(str(layer) for layer in sorted(cells["layer"].dropna().unique()))]
+    groups = [group for group in GROUPS if group in set(cells["group"])]
+    figure = make_subplots(
+        1, len(kinds), shared_yaxes=True, horizontal_spacing=0.03, y_title="layer",
+        subplot_titles=[_title(frame, kind, unit) for kind in kinds],
+    )  # fmt: skip
+    for number, kind in enumerate(kinds, start=1):
+        part = cells[cells["map"] == kind]
+        part = part.assign(row=[OUTSIDE if pd.isna(layer) else str(layer) for layer in part["layer"]])
+        grids = [
+            part.pivot(index="row", columns="group", values=c).reindex(index=rows, columns=groups).to_numpy(np.float32)
+            for c in ("bits", "low", "high")
+        ]
+        figure.add_trace(
+            go.Heatmap(
+                z=grids[0], x=groups, y=rows, customdata=np.dstack(grids[1:]), coloraxis="coloraxis", xgap=1, ygap=1,
+                text=[[_text(*cell) for cell in zip(*line, strict=True)] for line in zip(*grids, strict=True)],
+                texttemplate="%{text}", hoverongaps=False, name=kind,
+                hovertemplate="%{y}, %{x}<br>%{z:+.3f} " + unit
+                + "<br>95 % %{customdata[0]:+.3f} to %{customdata[1]:+.3f}<extra></extra>",
+            ), 1, number,
+        )  # fmt: skip
+    figure.update_xaxes(type="category", showgrid=False)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+    figure.update_annotations(font_size=12)
+    figure.update_layout(
+        height=150 + 34 * len(rows),
+        margin={"l": 65, "r": 10, "t": 50, "b": 30},
+        coloraxis={"colorscale": "PuOr_r", "cmid": 0,
+                   "colorbar": {"title": {"text": unit, "side": "right"}, "thickness": 12}},
+    )  # fmt: skip
+    return figure
+
+
+def _title(frame: pd.DataFrame, kind: str, unit: str) -> str:
+    whole = frame.loc[(frame["map"] == kind) & (frame["component"] == _WHOLE), "bits"]
+    known = f" (whole model {whole.item():+.1f})" if len(whole) and pd.notna(whole.item()) else ""
+    return TITLES[kind] + known
+
+
+def _text(bits: float, low: float, high: float) -> str:
+    if np.isnan(bits):
+        return ""
+    text = f"{bits:+.1f}" if abs(bits) >= 10 else f"{bits:+.2f}"
+    return f"({text})" if low <= 0 <= high else text

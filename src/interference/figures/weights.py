@@ -1,0 +1,155 @@
+"""Figures of conflict tables: a measure by group, along the layers, tensor by tensor, and between every two models."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from interference.conflict.table import ALL
+from interference.figures.losses import BLUE, GREY, ORANGE
+from interference.groups import GROUPS
+
+_BAND = "rgba(0, 114, 178, 0.22)"
+OUTSIDE = "outside"
+
+
+def group_figure(frame: pd.DataFrame, label: str) -> go.Figure:
+    """Every model's, pair's or the set's value in each group and the whole model, beside its chance level.
+
+    `frame` is one measure's of `ConflictTable.by("whole")`.
+    """
+    groups = [g for g in (*GROUPS, ALL) if g in set(frame["group"])]
+    names = _subjects(frame)
+    figure = go.Figure(
+        [
+            go.Scatter(
+                x=frame["chance"], y=frame["group"], mode="markers", name="chance level", customdata=names,
+                marker={"symbol": "line-ns", "size": 15, "color": GREY, "line": {"width": 1.5, "color": GREY}},
+                hovertemplate="%{customdata}<br>chance level %{x:.4g}<extra></extra>",
+            ),
+            go.Scatter(
+                x=frame["closed_form"], y=frame["group"], mode="markers", name="closed form, Gaussian",
+                marker={"symbol": "diamond-open", "size": 9, "color": ORANGE},
+                hovertemplate="independent Gaussian tensors<br>%{x:.4g}<extra></extra>",
+            ),
+            go.Scatter(
+                x=frame["value"], y=frame["group"], mode="markers", name="value", customdata=np.stack(
+                    [names, frame["chance"]], axis=1),
+                marker={"size": 8, "color": BLUE, "opacity": 0.75},
+                hovertemplate="%{customdata[0]}, %{y}<br>%{x:.4g}, chance %{customdata[1]:.4g}<extra></extra>",
+            ),
+        ]
+    )  # fmt: skip
+    figure.update_layout(
+        height=130 + 44 * len(groups),
+        margin={"l": 10, "r": 10, "t": 40, "b": 45},
+        xaxis={"title": label},
+        yaxis={"title": "part of the model", "categoryorder": "array", "categoryarray": groups[::-1]},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+    )
+    return figure
+
+
+def layer_figure(frame: pd.DataFrame, label: str) -> go.Figure:
+    """One panel for each group: the mean over models or pairs along the layers, their range, and the chance level.
+
+    `frame` is one measure's of `ConflictTable.by("layer")`; what stands outside the layers is left out.
+    """
+    inside = frame[frame["layer"].notna()]
+    groups = [g for g in (ALL, *GROUPS) if g in set(inside["group"])]
+    figure = make_subplots(
+        1, len(groups), shared_yaxes=True, subplot_titles=["all of the layer" if g == ALL else g for g in groups],
+        horizontal_spacing=0.02, x_title="layer", y_title=label,
+    )  # fmt: skip
+    for number, group in enumerate(groups, start=1):
+        by_layer = inside[inside["group"] == group].groupby("layer")
+        value, chance = by_layer["value"], by_layer["chance"].mean()
+        mean, low, high = value.mean(), value.min(), value.max()
+        layers = [int(layer) for layer in mean.index]
+        shown = number == 1
+        figure.add_trace(
+            go.Scatter(
+                x=[*layers, *layers[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=_BAND, line={"width": 0},
+                hoverinfo="skip", name="lowest to highest", showlegend=shown, legendgroup="range",
+            ), 1, number,
+        )  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=layers, y=mean, mode="lines+markers", name="mean", line={"color": BLUE}, marker={"size": 5},
+                showlegend=shown, legendgroup="mean", customdata=np.stack([low, high, chance], axis=1),
+                hovertemplate=f"layer %{{x}}, {group}<br>%{{y:.4g}} (%{{customdata[0]:.4g}} to %{{customdata[1]:.4g}})"
+                "<br>chance %{customdata[2]:.4g}<extra></extra>",
+            ), 1, number,
+        )  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=layers, y=chance, mode="lines", name="chance level", line={"color": GREY, "dash": "dash"},
+                showlegend=shown, legendgroup="chance", hovertemplate="chance %{y:.4g}<extra></extra>",
+            ), 1, number,
+        )  # fmt: skip
+    figure.update_xaxes(tickformat="d", dtick=1 if inside["layer"].nunique() < 9 else None)
+    figure.update_annotations(font_size=12)
+    figure.update_layout(
+        height=330, margin={"l": 65, "r": 10, "t": 60, "b": 55},
+        legend={"orientation": "h", "y": 1.1, "yanchor": "bottom", "x": 0},
+    )  # fmt: skip
+    return figure
+
+
+def tensor_figure(frame: pd.DataFrame, label: str) -> go.Figure:
+    """Layers × kinds of tensor: the mean over models or pairs. `frame` is of `ConflictTable.by("tensor")`."""
+    found = frame.assign(row=[_row(layer) for layer in frame["layer"]], kind=[_kind(n) for n in frame["tensor"]])
+    means = found.groupby(["row", "kind"], sort=False)[["value", "chance"]].mean().reset_index()
+    rows, kinds = list(dict.fromkeys(means["row"])), list(dict.fromkeys(means["kind"]))
+    rows = [r for r in rows if r != OUTSIDE] + [r for r in rows if r == OUTSIDE]
+    grids = [means.pivot(index="row", columns="kind", values=c).loc[rows, kinds] for c in ("value", "chance")]
+    return _heat(grids[0], grids[1], label, "kind of tensor", "layer", "%{y}, %{x}")
+
+
+def pair_figure(frame: pd.DataFrame, label: str, part: str) -> go.Figure:
+    """Models × models: one measure of every pair in one part of the model, with chance levels to point at."""
+    names = list(dict.fromkeys([*frame["first"], *frame["second"]]))
+    both = pd.concat([frame, frame.rename(columns={"first": "second", "second": "first"})])
+    grids = [
+        both.pivot(index="first", columns="second", values=c).reindex(index=names, columns=names)
+        for c in ("value", "chance")
+    ]
+    return _heat(grids[0], grids[1], f"{label}, {part}", "", "", "%{y} and %{x}")
+
+
+def _heat(value: pd.DataFrame, chance: pd.DataFrame, label: str, x: str, y: str, where: str) -> go.Figure:
+    z = value.to_numpy(dtype=np.float32)
+    figure = go.Figure(
+        go.Heatmap(
+            z=z, x=[str(c) for c in value.columns], y=[str(r) for r in value.index],
+            customdata=chance.to_numpy(dtype=np.float32), colorscale="Cividis", hoverongaps=False,
+            text=[["" if np.isnan(v) else f"{v:.2f}" if abs(v) < 100 else f"{v:.0f}" for v in row] for row in z],
+            texttemplate="%{text}" if z.size <= 200 else None,
+            colorbar={"title": {"text": label, "side": "right"}, "thickness": 12},
+            hovertemplate=where + "<br>%{z:.4g}, chance %{customdata:.4g}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_layout(
+        height=150 + 26 * len(value),
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        xaxis={"title": x, "type": "category", "tickangle": -35, "showgrid": False},
+        yaxis={"title": y, "type": "category", "autorange": "reversed", "showgrid": False},
+    )
+    return figure
+
+
+def _subjects(frame: pd.DataFrame) -> np.ndarray:
+    """What each row is about, in words."""
+    heads = zip(frame["first"], frame["second"], strict=True)
+    return np.array([" and ".join(n for n in head if isinstance(n, str)) or "the set" for head in heads], dtype=object)
+
+
+def _row(layer: object) -> str:
+    return OUTSIDE if pd.isna(layer) else str(layer)  # type: ignore[call-overload]
+
+
+def _kind(name: str) -> str:
+    """A tensor's name without what is the same in all layers: `self_attn.q_proj` of layer 3's."""
+    parts = name.removesuffix(".weight").split(".")
+    number = next((i for i, part in enumerate(parts) if part.isdigit()), None)
+    return ".".join(parts[number + 1 :] if number is not None else parts[-1:])

@@ -1,0 +1,130 @@
+"""Widgets of the Weights page."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from interference.ui import state
+from interference.ui.shell import EXPORT, Bench, run_steps
+from interference.ui.widgets import keep_valid, keep_within
+
+if TYPE_CHECKING:
+    from interference.conflict.registry import Measure
+    from interference.conflict.survey import Survey
+    from interference.conflict.table import ConflictTable
+
+VIEWS = ("Groups", "Layers", "Tensors", "Pairs")
+NO_BASE = "none: the weights themselves"
+GOOD = {
+    "high": "High is good for merging.",
+    "low": "Low is good for merging.",
+    "zero": "Zero is good for merging.",
+    "neither": "Neither high nor low is good in itself.",
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is measured, by which measure, and how it is shown."""
+
+    survey: "Survey"
+    measure: "Measure"
+    view: str
+
+
+def choose_survey(bench: Bench) -> Wanted:
+    """Models, base, measure with its knobs, and the view."""
+    from interference.conflict.registry import measures
+    from interference.conflict.survey import Survey, default_models, equal_average
+    from interference.recipe import BASES
+
+    known = measures()
+    present = state.present()
+    recipe = present.view.recipe if present else None
+    fits = recipe and len(recipe.models) > 1 and not recipe.slices and set(recipe.models) <= set(bench.suite.names)
+    default = recipe.models if recipe and fits else default_models(bench.suite)
+    bases = [NO_BASE, *(c.name for c in bench.suite.checkpoints), *BASES]
+    for key, options in (("weights_models", bench.suite.names), ("weights_base", bases), ("conflict", known)):
+        keep_valid(key, options)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        with st.popover(f"Models ({len(st.session_state.get('weights_models', default))})", width=130):
+            models = st.multiselect(
+                "Models", bench.suite.names, list(default), key="weights_models", bind="query-params",
+                help="The checkpoints whose weights are compared. At first those of the Merge page.",
+            )  # fmt: skip
+        base = st.selectbox(
+            "Base", bases, format_func=lambda b: BASES.get(b, b), key="weights_base", bind="query-params", width=220,
+            help="Compare differences from this (task vectors), or the weights themselves.",
+        )  # fmt: skip
+        name = st.selectbox(
+            "Measure", list(known), index=list(known).index("cosine"), format_func=lambda n: known[n].label,
+            key="conflict", bind="query-params", width=230,
+            help="\n".join(f"- **{m.label}**: {m.caption}" for m in known.values()),
+        )  # fmt: skip
+        knobs = tuple((f"{name}.{a.name}", _knob(name, a)) for a in known[name].arguments)
+        view = st.segmented_control(
+            "Show", [v for v in VIEWS if v != "Pairs" or known[name].of == "pair"], default=VIEWS[0], required=True,
+            key="weights_view", bind="query-params", help="By part of the model, along its depth, tensor by tensor, "
+            "or between every two models.",
+        )  # fmt: skip
+    merge = recipe if recipe and fits and tuple(models) == recipe.models else equal_average(tuple(models))
+    return Wanted(Survey(merge, None if base == NO_BASE else base, (name,), knobs), known[name], view)
+
+
+def _knob(measure: str, argument: object) -> float:
+    control, default = argument.control, argument.default  # type: ignore[attr-defined]
+    key = f"{measure} {argument.name}"  # type: ignore[attr-defined]
+    keep_within(key, control.low, control.high)
+    return st.number_input(
+        argument.name,
+        control.low,
+        control.high,
+        default,
+        control.step,
+        key=key,
+        width=110,
+        help=control.caption,  # type: ignore[attr-defined]
+    )
+
+
+def compute_conflict(bench: Bench, wanted: Wanted) -> "ConflictTable":
+    """The table of the measure that is looked at."""
+    from interference.conflict.survey import resident_steps
+
+    return run_steps(bench, "conflict", lambda found: resident_steps(found, wanted.survey), "Measuring")
+
+
+def draw_conflict(bench: Bench, wanted: Wanted, table: "ConflictTable") -> None:
+    """What is seen in one sentence, the figure with its reading, the numbers, and what can be taken away."""
+    from interference.figures.weights import group_figure, layer_figure, pair_figure, tensor_figure
+    from interference.views import conflict_sentence
+
+    measure = wanted.measure
+    if table.frame.empty:
+        st.info(table.notes[0], icon=":material/info:")
+        st.stop()
+    st.markdown(conflict_sentence(table, measure))
+    if wanted.view == "Groups":
+        figure = group_figure(table.by("whole"), measure.label)
+    elif wanted.view == "Layers":
+        figure = layer_figure(table.by("layer"), measure.label)
+    elif wanted.view == "Tensors":
+        figure = tensor_figure(table.by("tensor"), measure.label)
+    else:
+        frame = table.by("whole")
+        part = st.selectbox(
+            "Part of the model", list(dict.fromkeys(frame["group"])), key="weights_part", bind="query-params",
+            width=220, help="The pairs are compared in this part alone; 'all' is the whole model.",
+        )  # fmt: skip
+        figure = pair_figure(frame[frame["group"] == part], measure.label, part)
+    st.plotly_chart(figure, config=EXPORT, key="conflict_figure", alt=f"{measure.label} by {wanted.view.lower()}")
+    st.caption(f"{measure.caption} {measure.reading.capitalize()}. {GOOD[measure.best]} {' '.join(table.notes)}")
+    with st.expander("Table"):
+        level = {"Groups": "whole", "Layers": "layer", "Tensors": "tensor", "Pairs": "whole"}[wanted.view]
+        st.dataframe(table.by(level), hide_index=True, key="conflict_table")
+    st.download_button(
+        "Conflicts, CSV", lambda: table.frame.assign(**table.provenance).to_csv(index=False), "conflict.csv",
+        "text/csv", on_click="ignore", icon=":material/download:", key="conflict_csv",
+        help="This measure of every tensor, layer, group and the whole model, with chance levels.",
+    )  # fmt: skip
