@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from interference import commands_findings, commands_learn, commands_path, commands_text
+from interference import commands_compare, commands_findings, commands_learn, commands_path, commands_text
 from interference.commands import (
     CorpusOption,
     DeviceOption,
@@ -183,6 +183,7 @@ def methods(form: Format = "table") -> None:
     print_table(method_table(), form)
 
 
+app.command()(commands_compare.compare)
 app.command()(commands_learn.learn)
 app.command()(commands_path.path)
 app.command()(commands_text.say)

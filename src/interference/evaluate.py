@@ -91,6 +91,10 @@ class Evaluator:
         self._fews: dict[tuple[tuple[str, ...], bytes], np.ndarray] = {}
         self._files = _stamps(suite)
 
+    @property
+    def store(self) -> Store:
+        return self._store
+
     def table(self, request: Request, progress: Progress = lambda share: None) -> LossTable:
         """The loss table of a request, one row per model and language, models in the order given."""
         return finish(self.table_steps(request), progress)
