@@ -3,6 +3,7 @@
 Nothing heavy is imported at the top: the page's frame is drawn before torch and transformers are loaded.
 """
 
+from interference.ui.compare import choose_comparison, choose_families, compute_comparison, draw_comparison, go_if_asked
 from interference.ui.findings import (
     choose_findings,
     draw_add,
@@ -29,16 +30,20 @@ from interference.ui.text import draw_said, draw_sentences
 
 __all__ = [
     "Bench",
+    "choose_comparison",
+    "choose_families",
     "choose_findings",
     "choose_measure",
     "choose_recipe",
     "choose_setup",
     "choose_walk",
+    "compute_comparison",
     "compute_path",
     "compute_suite",
     "draw_add",
     "draw_blocks",
     "draw_checkpoints",
+    "draw_comparison",
     "draw_findings_bar",
     "draw_guide",
     "draw_losses",
@@ -52,6 +57,7 @@ __all__ = [
     "draw_sentences",
     "draw_toolbar",
     "ensure_shell",
+    "go_if_asked",
     "open_bench",
     "present_view",
     "presented",

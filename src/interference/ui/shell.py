@@ -58,6 +58,7 @@ def build_pages() -> list[Any]:
     folder = Path("pages")
     return [
         st.Page(folder / "merge.py", title="Merge", icon=":material/merge:", default=True),
+        st.Page(folder / "compare.py", title="Compare", icon=":material/leaderboard:", url_path="compare"),
         st.Page(folder / "path.py", title="Path", icon=":material/route:", url_path="path"),
         st.Page(folder / "suite.py", title="Suite", icon=":material/grid_on:", url_path="suite"),
         st.Page(folder / "text.py", title="Text", icon=":material/notes:", url_path="text"),
