@@ -80,12 +80,12 @@ def button(app: AppTest, label: str):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_draws(own_suite, page):
-    """Title, a figure with numbers (of the Text page in HTML), no error, no exception."""
+    """Title, a figure with numbers (of the Text page in HTML, of Compare when asked for), no error, no exception."""
     app = open_page(page)
     assert not app.exception
     assert not app.error
     assert app.title[0].value
-    assert len(figures(app)) == (page != "pages/text.py")
+    assert len(figures(app)) == (page not in ("pages/text.py", "pages/compare.py"))
 
 
 def test_a_broken_page_is_noticed(own_suite, tmp_path):

@@ -11,6 +11,7 @@ import typer
 
 from interference import (
     commands_causal,
+    commands_compare,
     commands_conflict,
     commands_findings,
     commands_hub,
@@ -197,6 +198,7 @@ def methods(form: Format = "table") -> None:
 app.command()(commands_causal.causal)
 app.command()(commands_conflict.conflict)
 app.command()(commands_conflict.measures)
+app.command()(commands_compare.compare)
 app.command()(commands_learn.learn)
 app.command()(commands_path.path)
 app.command()(commands_text.say)

@@ -16,7 +16,7 @@ def finish(steps: Generator[Any, None, Result], progress: Callable[[Any], None] 
             return end.value
 
 
-def telling(share: float, steps: Generator[None, None, Result]) -> Steps[Result]:
+def telling(share: float, steps: Generator[Any, None, Result]) -> Steps[Result]:
     """The same steps, each telling the share that is done."""
     while True:
         try:

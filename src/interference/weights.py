@@ -2,7 +2,8 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +129,15 @@ class Weights:
                 self._prepared.popitem(last=False)
         self._prepared.move_to_end(key)
         return self._prepared[key][0]
+
+    @contextmanager
+    def unprepared(self) -> Iterator[None]:
+        """Nothing that methods prepared is at hand inside; outside it is again, and what was made inside is not."""
+        kept, self._prepared = self._prepared, OrderedDict()
+        try:
+            yield
+        finally:
+            self._prepared = kept
 
     def _check_room(self) -> None:
         free = free_bytes(self.device)

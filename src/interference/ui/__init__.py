@@ -4,6 +4,7 @@ Nothing heavy is imported at the top: the page's frame is drawn before torch and
 """
 
 from interference.ui.causal import choose_trial, compute_causal, draw_causal
+from interference.ui.compare import choose_comparison, choose_families, compute_comparison, draw_comparison, go_if_asked
 from interference.ui.findings import (
     choose_findings,
     draw_add,
@@ -32,6 +33,8 @@ from interference.ui.weights import choose_survey, compute_conflict, draw_confli
 
 __all__ = [
     "Bench",
+    "choose_comparison",
+    "choose_families",
     "choose_findings",
     "choose_measure",
     "choose_models",
@@ -41,6 +44,7 @@ __all__ = [
     "choose_trial",
     "choose_walk",
     "compute_causal",
+    "compute_comparison",
     "compute_conflict",
     "compute_path",
     "compute_suite",
@@ -48,6 +52,7 @@ __all__ = [
     "draw_blocks",
     "draw_causal",
     "draw_checkpoints",
+    "draw_comparison",
     "draw_conflict",
     "draw_download",
     "draw_findings_bar",
@@ -64,6 +69,7 @@ __all__ = [
     "draw_sentences",
     "draw_toolbar",
     "ensure_shell",
+    "go_if_asked",
     "open_bench",
     "open_sidebar",
     "present_view",

@@ -61,6 +61,7 @@ def build_pages() -> list[Any]:
     folder = Path("pages")
     return [
         st.Page(folder / "merge.py", title="Merge", icon=":material/merge:", default=True),
+        st.Page(folder / "compare.py", title="Compare", icon=":material/leaderboard:", url_path="compare"),
         st.Page(folder / "path.py", title="Path", icon=":material/route:", url_path="path"),
         st.Page(folder / "weights.py", title="Weights", icon=":material/difference:", url_path="weights"),
         st.Page(folder / "causal.py", title="Causal map", icon=":material/grid_view:", url_path="causal"),
