@@ -39,7 +39,7 @@ def ended(app: AppTest) -> AppTest:
     raise TimeoutError("the export never ended")
 
 
-def test_a_merge_is_written_and_said_on_another_page(own_suite, folder):
+def test_a_merge_is_written_and_said_on_another_page(own_suite, folder):  # noqa: F811
     app = written(opened(), folder="deep/out", dtype="bfloat16", shard="30KB")
     assert not app.exception
     app = ended(app.switch_page("pages/suite.py").run())
@@ -51,7 +51,7 @@ def test_a_merge_is_written_and_said_on_another_page(own_suite, folder):
     assert not app.success
 
 
-def test_what_can_not_be_written_is_said_in_the_form(own_suite, folder):
+def test_what_can_not_be_written_is_said_in_the_form(own_suite, folder):  # noqa: F811
     (folder / "mine").mkdir()
     (folder / "mine" / "work").write_text("work")
     app = opened()
@@ -70,7 +70,7 @@ def test_what_can_not_be_written_is_said_in_the_form(own_suite, folder):
     assert not app.error
 
 
-def test_a_failure_on_the_way_is_said_and_the_page_lives(own_suite, folder):
+def test_a_failure_on_the_way_is_said_and_the_page_lives(own_suite, folder):  # noqa: F811
     (folder / "file").write_text("here")
     app = ended(written(opened(), folder="file/out"))
     assert not app.exception
@@ -80,7 +80,7 @@ def test_a_failure_on_the_way_is_said_and_the_page_lives(own_suite, folder):
     assert not (folder / "out").exists()
 
 
-def test_writing_can_be_stopped(own_suite, folder, monkeypatch):
+def test_writing_can_be_stopped(own_suite, folder, monkeypatch):  # noqa: F811
     import interference.export as module
 
     def slow(*arguments):
