@@ -170,20 +170,40 @@ def losses(
 @app.command()
 def merge(
     recipe: Annotated[Path, typer.Argument(help="A recipe in mergekit's YAML.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder to write; it must not exist.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     suite: SuiteOption = None,
     device: DeviceOption = None,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="float32, float16 or bfloat16, in place of the recipe's out_dtype.")
+    ] = None,
+    max_shard_size: Annotated[str, typer.Option("--max-shard-size", help="The largest weight file.")] = "5GB",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier merge that was written here, or an empty folder.")
+    ] = False,
+    sentences: Annotated[
+        int,
+        typer.Option("--sentences", min=0, help="Behind each loss in the model card; 0 leaves the losses out."),
+    ] = 150,
 ) -> None:
     """Write a merge as a checkpoint folder that transformers loads."""
-    from interference.export import write_merge
-    from interference.progress import spinner
+    from interference.evaluate import Evaluator
+    from interference.export import Target, check_target, export_steps, write_steps
+    from interference.progress import progress_bar
+    from interference.steps import finish
     from interference.weights import pick_device
 
-    target = pick_device(device)
+    place = pick_device(device)
     parsed = recipe_of(recipe, suite)
     opened = suite_for(suite, None, parsed.needed)
-    with spinner("reading and merging"):
-        write_merge(by_name(parsed, opened), opened, user_path(out), target)
+    parsed, target = by_name(parsed, opened), Target(user_path(out), dtype, max_shard_size, overwrite)
+    check_target(target.recipe(parsed), opened, target)
+    # Folders alone are no suite: the text that they would be measured on was chosen by nobody.
+    known = sentences and opened.corpus is not None and opened.path is not None
+    with progress_bar("merging") as bar:
+        if known:
+            finish(export_steps(Evaluator(opened, store_of(opened), place), parsed, target, sentences), bar)
+        else:
+            finish(write_steps(parsed, opened, target, place), bar)
     note(f"wrote {out}: {parsed.label()}")
 
 

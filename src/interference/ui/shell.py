@@ -174,6 +174,11 @@ def _imported() -> threading.Event:
     return threading.Event()
 
 
+def cancel(slot: str) -> None:
+    """Drop this session's request of a slot."""
+    _engine().cancel(session(), slot)
+
+
 def loading() -> AbstractContextManager[Any]:
     """A spinner for what waits for the engine while it is still importing."""
     return nullcontext() if _imported().is_set() else st.spinner("Loading transformers…")
@@ -231,6 +236,11 @@ def open_sidebar() -> None:
         st.sidebar.error(str(error), icon=":material/error:")
 
 
+def folder_of(text: str) -> Path:
+    """A folder to write as typed. Raises UserError for an unusable name."""
+    return Path(os.environ.get("INTERFERENCE_FOLDER", "."), user_path(text))
+
+
 def open_bench() -> Bench:
     """The sidebar, and the suite it names. Stops the page with a message if that can't be opened."""
     try:
@@ -280,6 +290,9 @@ def _open_bench() -> Bench:
         )  # fmt: skip
         sizes = f"{len(evaluator.suite.checkpoints)} checkpoints, {len(evaluator.corpus.rows(None))} test sentences"
         st.caption(f"**{evaluator.suite.name}**: {sizes}, on {evaluator.device}")
+        from interference.ui.export import draw_exporting
+
+        draw_exporting()
     return Bench(evaluator.suite, key, languages, unit)
 
 
