@@ -98,11 +98,13 @@ def _frame() -> Any:
         "<style>.stMainBlockContainer{padding:3.75rem clamp(1rem,3vw,3rem) 2rem} "
         "[data-testid=stSidebarHeader]{height:2.5rem} h1{padding:0!important} "
         ":has(>.st-key-panel){flex:2 1 340px!important;min-width:min(340px,100%)!important} "
-        ":has(>.st-key-figure){flex:3 1 500px!important;min-width:min(500px,100%)!important}</style>"
+        ":has(>.st-key-figure){flex:3 1 500px!important;min-width:min(500px,100%)!important} "
+        ":has(>.st-key-ahead){position:absolute!important}</style>"
     )
     page = st.navigation(build_pages())
     if not _imported().is_set():
-        load_ahead()
+        with st.container(key="ahead", height=1, border=False):
+            load_ahead()
     return page
 
 
