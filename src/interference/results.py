@@ -23,7 +23,7 @@ from interference.facts import FILE, MADE_FROM, facts, read_made_from, same_read
 from interference.guide import opening
 from interference.losses import TOKEN_COUNTS
 from interference.store import Store
-from interference.suite import Suite, open_suite
+from interference.suite import Suite, named_corpus, open_suite
 from interference.weights import pick_device
 
 MERGE = "merge"  # no checkpoint has this name
