@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import llama, write_checkpoint
+from conftest import llama, write_checkpoint, write_corpus
 from fake_hub import FakeHub, Fault, commit_of, serving
 from safetensors import safe_open
 
@@ -406,3 +406,25 @@ def test_what_a_data_set_lacks_is_named(more, expected, client, hub, tmp_path):
     hub.add("org/texts", flores({"eng_Latn": ["a"], "deu_Latn": ["b"]}), kind="datasets")
     asked = ["corpus", "org/texts", "--language", "deu=deu_Latn", *more, "--out", str(tmp_path / "c.yaml")]
     assert expected in client.refusal(*asked)
+
+
+# The Models page
+
+
+def test_the_page_composes_downloads_and_opens_a_suite(client, hub, models, tmp_path):
+    for code in ("eng", "deu"):
+        hub.add(f"HPLT/hplt2c_{code}_checkpoints", models[code], "checkpoint_0002000")
+    corpus = write_corpus(tmp_path / "text.tsv")
+    asked = {"languages": ["eng", "deu"], "revision": "checkpoint_0002000", "corpus": str(corpus)}
+    said = client.ask(page=asked)
+    assert [row["why not with the first"] for row in said["table"]] == ["", ""]
+    assert said["before"], "opened before it is here"
+    assert said["suite"].endswith("hplt-v2-eng-deu-checkpoint_0002000/suite.yaml")
+    assert any("2 checkpoints, 12 test sentences" in caption for caption in said["captions"])
+    assert not [message for message in said["messages"] if "Downloaded and checked" not in message]
+
+
+def test_the_page_says_what_went_wrong_and_stays(client, hub, tmp_path):
+    said = client.ask(page={"languages": ["fra"], "revision": "main", "corpus": ""})
+    assert any("HPLT/hplt2c_fra_checkpoints: the Hub shows no such repository" in m for m in said["messages"])
+    assert said["suite"] == ""

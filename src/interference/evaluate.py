@@ -132,7 +132,7 @@ class Evaluator:
             request.languages,
             has_roles=any(c.role != "other" for c in self.suite.checkpoints),
             lossy=lossy,
-            notes=notes,
+            notes=(*notes, *(held.said for held in self._weights.values() if held.said)),
             provenance=self.provenance([c.name for c in scored.values()]),
         )
 

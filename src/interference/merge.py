@@ -15,7 +15,7 @@ from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at,
 from interference.recipe.sites import source_layers
 from interference.registry import DATA, Part
 from interference.steps import finish
-from interference.weights import Weights
+from interference.weights import RESIDENT, Weights
 
 
 def merge(recipe: Recipe, weights: Weights) -> dict[str, Tensor]:
@@ -41,7 +41,8 @@ def merge_into(recipe: Recipe, weights: Weights, buffer: Mapping[str, Tensor]) -
     for name, out in buffer.items():
         row = rows[at[name].weights]
         if _is_plain_sum(recipe):
-            _weighted_sum(_stack(weights, at[name]), row, at[name].settings["normalize"], out, dtype)
+            parents = _plain_parents(weights, at[name])
+            _weighted_sum(parents, row, at[name].settings["normalize"], out, dtype)
         elif _goes_in_pieces(recipe, out):
             _merge_in_pieces(recipe, weights, at[name], row, out, dtype)
         else:
@@ -130,26 +131,43 @@ def _is_plain_sum(recipe: Recipe) -> bool:
 _CHUNK = 1 << 18  # elements of each parent converted at a time: small enough to stay in a CPU's cache
 
 
+def _plain_parents(weights: Weights, site: Site) -> Tensor | list[Tensor]:
+    """The parents' tensors as one stack where it is on the device, else each where it is."""
+    if weights.residency == RESIDENT:
+        return _stack(weights, site)
+    pairs = zip(site.sources, site.models, strict=True)
+    return [weights.views(source, [model])[0] for source, model in pairs]
+
+
 def _weighted_sum(
-    stack: Float[Tensor, "model *shape"],
+    parents: Float[Tensor, "model *shape"] | list[Tensor],
     weights: Float[Tensor, " model"],
     normalize: bool,
     out: Tensor,
     dtype: torch.dtype,
 ) -> None:
-    """The linear merge as one pass over the stack.
+    """The linear merge as one pass over the parents, whole or, in other dtypes and where they are elsewhere, in parts.
 
     Within 1e-6 of the reference path, relative to the largest parent's magnitude times the summed magnitudes of the
     effective weights where these exceed one.
     """
     row = weights / weights.sum() if normalize else weights
-    parents, flat = stack.reshape(len(row), -1), out.view(-1)
-    if dtype == out.dtype == parents.dtype == torch.float32:
-        torch.mv(parents.T, row, out=flat)
+    flat = out.view(-1)
+    if isinstance(parents, Tensor):
+        stack = parents.reshape(len(row), -1)
+        if dtype == out.dtype == stack.dtype == torch.float32:
+            torch.mv(stack.T, row, out=flat)
+            return
+        for start in range(0, flat.numel(), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            flat[part] = torch.mv(stack[:, part].float().T, row).to(dtype)
         return
-    for start in range(0, flat.numel(), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        flat[part] = torch.mv(parents[:, part].float().T, row).to(dtype)
+    rows = [parent.reshape(-1) for parent in parents]
+    size = _CHUNK if out.device.type == "cpu" else 64 * _CHUNK  # of what crosses a bus, larger pieces
+    for start in range(0, flat.numel(), size):
+        part = slice(start, start + size)
+        pieces = torch.stack([one[part].to(out.device, torch.float32, non_blocking=True) for one in rows])
+        flat[part] = torch.mv(pieces.T, row).to(dtype)
 
 
 _PIECE = 1 << 16  # entries of each parent merged at a time: small enough for a CPU's cache, large enough for its calls

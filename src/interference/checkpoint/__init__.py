@@ -4,6 +4,7 @@ transformers takes seconds to import, and is not needed for a checkpoint whose f
 """
 
 from interference.checkpoint.checkpoint import Checkpoint
+from interference.checkpoint.mapped import MappedTensors
 from interference.checkpoint.models import build, import_models
 
-__all__ = ["Checkpoint", "build", "import_models"]
+__all__ = ["Checkpoint", "MappedTensors", "build", "import_models"]

@@ -76,7 +76,7 @@ class Checkpoint:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every parameter by its name in the model, tied ones once."""
         expected = {name: tuple(p.shape) for name, p in self.meta.named_parameters()}
-        headers = {name: self._headers[stored] for name, stored in canonical_names(self.meta, self._headers).items()}
+        headers = {name: self.headers[stored] for name, stored in canonical_names(self.meta, self.headers).items()}
         found = {name: shape for name, (shape, _) in headers.items()}
         wrong = [f"{n} is missing" for n in expected if n not in found]
         wrong += [
@@ -100,7 +100,8 @@ class Checkpoint:
         return {name: found[name] for name in expected}
 
     @cached_property
-    def _headers(self) -> dict[str, tuple[tuple[int, ...], str]]:
+    def headers(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Shape and dtype of every stored tensor by its own name in the files."""
         stored = self._stored(headers_only=True)
         return {name: (tuple(t.shape), str(t.dtype).removeprefix("torch.")) for _, name, t in stored}
 
@@ -153,7 +154,7 @@ class Checkpoint:
     @cached_property
     def dtype(self) -> str:
         """The stored dtype, or the several joined by '+'."""
-        return "+".join(sorted({self._headers[n][1] for n in canonical_names(self.meta, self._headers).values()}))
+        return "+".join(sorted({self.headers[n][1] for n in canonical_names(self.meta, self.headers).values()}))
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
@@ -228,8 +229,8 @@ class Checkpoint:
 
         Raises UserError if one holds a value that is not finite, or if a tied copy is not equal to its original.
         """
-        names = {stored: name for name, stored in canonical_names(self.meta, self._headers).items()}
-        twins = stored_twins(self.meta, self._headers)
+        names = {stored: name for name, stored in canonical_names(self.meta, self.headers).items()}
+        twins = stored_twins(self.meta, self.headers)
         held: dict[str, torch.Tensor] = {}
         for file, stored, tensor in self._stored():
             if (stored in names or stored in twins) and not torch.isfinite(tensor).all():
