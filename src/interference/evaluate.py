@@ -3,7 +3,8 @@
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from itertools import product
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
+from interference.arrays import Arrays
 from interference.checkpoint import Checkpoint, build
 from interference.corpus import Corpus
 from interference.dev import DevHalf
@@ -91,6 +93,7 @@ class Evaluator:
         self._glimpses: OrderedDict[tuple, dict[str, tuple[float, int]]] = OrderedDict()
         self._fews: dict[tuple[tuple[str, ...], bytes], np.ndarray] = {}
         self._files = _stamps(suite)
+        self.arrays = Arrays(store.folder / "arrays")
 
     @property
     def store(self) -> Store:
@@ -321,17 +324,26 @@ class Evaluator:
 
     def _score(self, model: Scored, text: TokenizedText) -> Generator[None, None, np.ndarray]:
         """Bits of a text under a checkpoint or a merge, which is put again where another was put between batches."""
-        try:
-            yield from self._ready_steps(model)
+        with self.room(model):
+            yield from self.ready_steps(model)
             steps = sentence_bits_steps(self.put(model), text, limit=self._scored_by(model).positions)
             while True:
                 self.put(model)
-                next(steps)
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    if not np.isfinite(end.value).all():
+                        raise UserError(
+                            f"{_name(model)} gives losses that are not finite; its weights overflow."
+                        ) from None
+                    return end.value
                 yield
-        except StopIteration as end:
-            if not np.isfinite(end.value).all():
-                raise UserError(f"{_name(model)} gives losses that are not finite; its weights overflow.") from None
-            return end.value
+
+    @contextmanager
+    def room(self, model: Scored) -> Iterator[None]:
+        """Raise UserError where the device runs out of memory while a model reads text."""
+        try:
+            yield
         except RuntimeError as error:  # CUDA has its own kind of error for this, the CPU has not
             if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
                 raise
@@ -354,7 +366,7 @@ class Evaluator:
             found[name] = (yield from self.bits_steps(name, language, self.dev.rows())).sum()
         return min(found, key=lambda name: found[name])
 
-    def _ready_steps(self, model: Scored) -> Generator[None, None, None]:
+    def ready_steps(self, model: Scored) -> Generator[None, None, None]:
         """What takes long before a merge can be put: measuring its parents, and what is done to the whole network."""
         model = model.recipe if isinstance(model, Hybrid) else model
         if not isinstance(model, Recipe) or model in self._finished:
@@ -376,7 +388,7 @@ class Evaluator:
             if held == model:
                 return network
         weights = self.weights(self.group(names))  # first, for it asks whether there is room
-        finish(self._ready_steps(model))
+        finish(self.ready_steps(model))
         network = self.network(model)
         self._held.pop(network, None)  # what a failing merge leaves behind is nobody's
         parameters = dict(network.named_parameters())
@@ -442,14 +454,14 @@ class Evaluator:
         key = (checkpoint.digest_of_tokenizer, language, rows.tobytes())
         if key not in self._texts:
             self._texts[key] = tokenize(checkpoint.tokenizer, self.corpus.text(language, rows))
-            _check_ids(checkpoint, self._texts[key])
+            check_ids(checkpoint, self._texts[key])
             if len(self._texts) > _TEXTS:
                 self._texts.popitem(last=False)
         self._texts.move_to_end(key)
         return self._texts[key]
 
 
-def _check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:
+def check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:
     """Raise UserError where a token has no row in the embedding."""
     highest, size = max([text.prefix, *(i for ids in text.ids for i in ids)]), checkpoint.vocabulary
     if highest >= size:
