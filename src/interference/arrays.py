@@ -5,6 +5,7 @@ import uuid
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ class Arrays:
     def __init__(self, folder: Path, memory: int = MEMORY, disk: int = DISK):
         self._folder, self._memory, self._disk = folder, memory, disk
         self._recent: OrderedDict[str, Named] = OrderedDict()
+        self._held = 0  # bytes in memory
 
     def read(self, key: str) -> Named | None:
         """The arrays of a key, None where there are none. A file that can't be read is as good as none."""
@@ -52,7 +54,8 @@ class Arrays:
                     "INTERFERENCE_CACHE."
                 ) from None
             finally:
-                part.unlink(missing_ok=True)
+                with suppress(OSError):  # there is no such folder
+                    part.unlink()
 
     def _file(self, key: str) -> Path:
         return self._folder / f"{key}.npz"
@@ -60,11 +63,10 @@ class Arrays:
     def _keep(self, key: str, arrays: Named) -> None:
         for array in arrays.values():
             array.setflags(write=False)
+        self._held += _bytes(arrays) - _bytes(self._recent.pop(key, {}))
         self._recent[key] = arrays
-        self._recent.move_to_end(key)
-        total = sum(map(_bytes, self._recent.values()))
-        while total > self._memory and len(self._recent) > 1:
-            total -= _bytes(self._recent.popitem(last=False)[1])
+        while self._held > self._memory and len(self._recent) > 1:
+            self._held -= _bytes(self._recent.popitem(last=False)[1])
 
     def _make_room(self) -> None:
         files = sorted((f.stat().st_mtime_ns, f.stat().st_size, f) for f in self._folder.glob("*.npz"))

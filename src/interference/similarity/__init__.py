@@ -57,11 +57,12 @@ class Measure:
     form: str
     function: Callable[..., Square]
     symmetric: bool = True
+    equal_width: bool = False
 
     def between(
         self,
         x: Float[np.ndarray, "sentence dim"],
-        y: Float[np.ndarray, "sentence other"],
+        y: Float[np.ndarray, "other_sentence other"],
         folds: np.ndarray | None = None,
     ) -> tuple[float, float]:
         """The value and its chance level: the plain way, one pair at a time.
@@ -122,9 +123,11 @@ _MEASURES: dict[str, Measure] = {}
 def measure(
     *, label: str, source: str, invariant: tuple[str, ...], best: str = "high", needs: str = "sentences",
     symmetric: bool = True,
+    equal_width: bool = False,
 ) -> Callable[[Callable], Callable]:  # fmt: skip
     """Register a pure function as a measure; the function is returned unchanged. Its first docstring line is the
-    caption. With `symmetric=False` its matrix of relations is directed, as that of nearest neighbours is."""
+    caption. With `symmetric=False` its matrix of relations is directed, as that of nearest neighbours is; with
+    `equal_width`, as with a shared basis, both sides are to have as many dimensions."""
     if unknown := set(invariant) - INVARIANCES.keys():
         raise ValueError(f"{label}: no invariance is named {unknown}")
     if best not in BEST or needs not in NEEDS:
@@ -136,7 +139,8 @@ def measure(
         if not caption or form is None or name in _MEASURES:
             raise ValueError(f"{name} needs a docstring, the arguments of one of FORMS, and a name of its own")
         own = frozenset(invariant)
-        _MEASURES[name] = Measure(name, label, caption, source, best, needs, own, form, function, symmetric)
+        width = equal_width or needs == "basis"
+        _MEASURES[name] = Measure(name, label, caption, source, best, needs, own, form, function, symmetric, width)
         return function
 
     return register

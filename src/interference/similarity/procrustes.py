@@ -9,7 +9,7 @@ from interference.similarity.kernels import cosines
 
 def rotation(
     x: Float[np.ndarray, "sentence dim"], y: Float[np.ndarray, "sentence other"]
-) -> tuple[Float[np.ndarray, "dim rank"], Float[np.ndarray, "rank other"], Float[np.ndarray, " rank"]]:
+) -> tuple[Float[np.ndarray, "dim rank"], Float[np.ndarray, "rank other"], Float[np.ndarray, " value"]]:
     """The orthogonal map that takes x nearest to y, as two factors of the rank that the sentences settle, and the
     singular values of xᵀy. Both sides are to be centred."""
     left, right = (np.linalg.qr(side.T) for side in (x, y))  # never larger than [dim, sentence]

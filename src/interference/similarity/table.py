@@ -16,6 +16,7 @@ COLUMNS = (
     "effective_b", "deciding_a", "deciding_b", "why_not",
 )  # fmt: skip
 BLOCKS = 20  # of documents, left out one by one
+FEWEST_BLOCKS = 5  # for an interval
 LEVEL = 0.95
 MASSIVE = 6.0  # times the median dimension's root mean square
 DISAGREE = 0.1  # between raw and z-scored
@@ -54,10 +55,11 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Side:
-    """The states of one place, and how many tokens each sentence has there."""
+    """The states of one place, how many tokens each sentence has there, and what the logit lens reads if asked."""
 
     x: Float[np.ndarray, "sentence dim"]
     tokens: Float[np.ndarray, " sentence"]
+    readings: Float[np.ndarray, "sentence token"] | None = None
 
 
 def prepared(side: Side, preparation: Preparation) -> Float[np.ndarray, "sentence dim"]:
@@ -162,8 +164,8 @@ class SimilarityTable:
         if apart.any():
             worst = found.loc[(found["raw"] - found["z_scored"]).abs().idxmax()]
             said.append(
-                f"Raw and z-scored states disagree by more than {DISAGREE} in {apart.sum()} of {len(found)} cells, most "
-                f"in {pair_name(worst)}: {worst['raw']:.2f} raw, {worst['z_scored']:.2f} z-scored."
+                f"Raw and z-scored states disagree by more than {DISAGREE} in {apart.sum()} of {len(found)} cells, "
+                f"most in {pair_name(worst)}: {worst['raw']:.2f} raw, {worst['z_scored']:.2f} z-scored."
             )
         if few.any():
             least = found.loc[found[["deciding_a", "deciding_b"]].min(axis=1).idxmin()]
@@ -202,7 +204,7 @@ def measured(
 
     `refusal` says why a pair can't be compared, or ''. `vectors` keep what relations a place has for the next time.
     """
-    whys = [refusal(measure, a, b) for a, b in pairs]
+    whys = [_other_width(measure, sides, a, b) or refusal(measure, a, b) for a, b in pairs]
     for place in dict.fromkeys(p for pair in pairs for p in pair):
         if measure.needs != "vocabulary" and not varies(sides[place].x).any():
             why = f"the states of {place.model} do not vary between these sentences at layer {place.layer}"
@@ -210,16 +212,19 @@ def measured(
     valid = [pair for pair, why in zip(pairs, whys, strict=True) if not why]
     folds, every = folds_of(documents), np.arange(len(documents))
     value, chance = yield from _values(measure, sides, valid, every, folds, preparation, vectors)
-    other, _ = yield from _values(measure, sides, valid, every, folds, _switched(preparation), None)
+    other = value
+    if measure.needs != "vocabulary":
+        other = (yield from _values(measure, sides, valid, every, folds, _switched(preparation), None))[0]
     low, high = np.full(len(valid), np.nan), np.full(len(valid), np.nan)
     blocks = blocks_of(documents)
     sizes = np.bincount(blocks)
-    if intervals and len(sizes) > 1 and len(documents) - sizes.max() > 6 and valid:
+    if intervals and len(sizes) >= FEWEST_BLOCKS and valid:
         without = []
         for block in range(len(sizes)):
             keep = every[blocks != block]
             without.append((yield from _values(measure, sides, valid, keep, folds, preparation, None))[0])
         low, high = jackknife(value, np.stack(without), sizes.tolist())
+    chance = np.where(np.abs(chance) < 1e-9, 0.0, chance)  # what rounding leaves of an exact zero
     raw, scaled = (other, value) if preparation.scaled else (value, other)
     numbers = np.full((len(pairs), 6), np.nan)
     numbers[[not why for why in whys]] = np.stack([value, low, high, chance, raw, scaled], axis=1)
@@ -234,6 +239,13 @@ def measured(
              len(set(documents)), *beside, reason)
         )  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _other_width(measure: Measure, sides: Mapping[Place, Side], a: Place, b: Place) -> str:
+    width = [sides[place].x.shape[1] for place in (a, b)]
+    if not measure.equal_width or width[0] == width[1]:
+        return ""
+    return f"{a.model} has {width[0]} dimensions and {b.model} {width[1]}"
 
 
 def _facts(side: Side, preparation: Preparation) -> tuple[int, float, int]:
@@ -259,8 +271,11 @@ def _values(
     """Value and chance level of every pair on some of the sentences."""
 
     def states(place: Place) -> Float[np.ndarray, "sentence dim"]:
-        side = Side(sides[place].x[keep], sides[place].tokens[keep])
-        return side.x.astype(np.float64) if measure.needs == "vocabulary" else prepared(side, preparation)
+        side = sides[place]
+        if measure.needs == "vocabulary":
+            assert side.readings is not None  # whoever asks for such a measure has read them
+            return side.readings[keep]
+        return prepared(Side(side.x[keep], side.tokens[keep]), preparation)
 
     if measure.form == "relations":
         kept: Vectors = {} if vectors is None else vectors
@@ -291,7 +306,9 @@ def flat(measure: Measure, x: Float[np.ndarray, "sentence dim"]) -> np.ndarray:
     return np.concatenate([own, moments(matrix)]).astype(np.float32)
 
 
-def agreements(measure: Measure, vectors: Mapping[Place, np.ndarray], pairs: Pairs, n: int) -> Generator[None, None, Values]:
+def agreements(
+    measure: Measure, vectors: Mapping[Place, np.ndarray], pairs: Pairs, n: int
+) -> Generator[None, None, Values]:
     """Value and chance level of pairs from the vectors of their places: one matrix product where most pairs count."""
     places = {place: row for row, place in enumerate(dict.fromkeys(p for pair in pairs for p in pair))}
     if not pairs:

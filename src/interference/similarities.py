@@ -1,7 +1,7 @@
 """What is compared with what: models and texts in, a table of similarities out, a batch at a time."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations, combinations_with_replacement, product
 
 import numpy as np
@@ -24,11 +24,12 @@ from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator, Model, model_digest
 from interference.generate import scored_by
 from interference.recipe import Recipe
-from interference.similarity import DEFAULT, FEWEST, Measure, expected, measures, varies
+from interference.similarity import DEFAULT, FEWEST, Measure, measures, varies
 from interference.similarity.logit_lens import TOKENS
 from interference.similarity.table import (
     BLOCKS,
     COLUMNS,
+    FEWEST_BLOCKS,
     Place,
     Preparation,
     Side,
@@ -54,7 +55,7 @@ Names = tuple[str, str]  # of a model and of what it reads
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SimilarityRequest:
     """A request for similarities.
 
     Every pair of `models` is compared under each of `measures`; with `against` only those with one of these. In the
@@ -88,7 +89,7 @@ class Comparison:
             raise UserError(f"{self.sentences} sentences asked for; similarities need {FEWEST} at least.")
 
 
-def similarity_steps(evaluator: Evaluator, asked: Comparison) -> Steps[SimilarityTable]:
+def similarity_steps(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[SimilarityTable]:
     """The table of a comparison, a batch of text or one place's relations at a time; states are kept in the store."""
     models, texts = dict(asked.models), _texts(evaluator, asked)
     readers, left_out = _readers(evaluator, asked, texts)
@@ -116,14 +117,14 @@ def similarity_steps(evaluator: Evaluator, asked: Comparison) -> Steps[Similarit
     return SimilarityTable(frame[list(COLUMNS)], notes, _provenance(evaluator, asked, checkpoints))
 
 
-def _provenance(evaluator: Evaluator, asked: Comparison, checkpoints: Iterable[str]) -> dict[str, str]:
+def _provenance(evaluator: Evaluator, asked: SimilarityRequest, checkpoints: Iterable[str]) -> dict[str, str]:
     found = evaluator.provenance(checkpoints)
     scoring = found.pop("scoring").split("; ", 1)[1]
     recipes = {f"recipe {name}": model.to_yaml() for name, model in asked.models if isinstance(model, Recipe)}
     return found | {"states": f"{asked.pooling}; {asked.preparation.label()}; {scoring}"} | recipes
 
 
-def _texts(evaluator: Evaluator, asked: Comparison) -> dict[str, Text]:
+def _texts(evaluator: Evaluator, asked: SimilarityRequest) -> dict[str, Text]:
     """Everything that is read, by name; the same meanings in all of it."""
     if asked.condition == "numerals":
         text = numerals(asked.sentences)
@@ -146,7 +147,7 @@ def pivot_of(languages: Sequence[str]) -> str:
 
 
 def _readers(
-    evaluator: Evaluator, asked: Comparison, texts: Mapping[str, Text]
+    evaluator: Evaluator, asked: SimilarityRequest, texts: Mapping[str, Text]
 ) -> tuple[list[tuple[Names, Names]], tuple[str, ...]]:
     """Which model reads what, in pairs that are compared; and what is left out, in words."""
     names = [name for name, _ in asked.models]
@@ -181,7 +182,7 @@ def _some(pairs: list, what: str) -> list:
 
 
 def _layered(
-    asked: Comparison, pair: tuple[Names, Names], states: Mapping[Names, States]
+    asked: SimilarityRequest, pair: tuple[Names, Names], states: Mapping[Names, States]
 ) -> Iterable[tuple[Place, Place]]:
     """The places that are compared for two readers."""
     (a, x), (b, y) = pair
@@ -197,25 +198,24 @@ def _layered(
 
 def _sides(
     evaluator: Evaluator,
-    asked: Comparison,
+    asked: SimilarityRequest,
     measure: Measure,
     pairs: Sequence[tuple[Place, Place]],
     states: Mapping[Names, States],
     texts: Mapping[str, Text],
     models: Mapping[str, Model],
-) -> Steps[dict[Place, Side]]:
+) -> Generator[None, None, dict[Place, Side]]:
     """What a measure is given of each place: its states, or what the logit lens reads from them."""
-    found, read = {}, {}
+    found: dict[Place, Side] = {}
+    read: dict[Names, np.ndarray] = {}
     for place in dict.fromkeys(p for pair in pairs for p in pair):
         name = place.model, place.language
-        values = states[name].values
-        if measure.needs == "vocabulary":
-            if name not in read:
-                read[name] = yield from readings_steps(
-                    evaluator, models[place.model], texts[place.language], asked.pooling, TOKENS
-                )
-            values = read[name]
-        found[place] = Side(values[place.layer], states[name].tokens.astype(np.float64))
+        if measure.needs == "vocabulary" and name not in read:
+            read[name] = yield from readings_steps(
+                evaluator, models[place.model], texts[place.language], asked.pooling, TOKENS
+            )
+        readings = read[name][place.layer] if name in read else None
+        found[place] = Side(states[name].values[place.layer], states[name].tokens.astype(np.float64), readings)
     return found
 
 
@@ -238,7 +238,7 @@ class _Kept(dict):
 
 def _kept_vectors(
     evaluator: Evaluator,
-    asked: Comparison,
+    asked: SimilarityRequest,
     measure: Measure,
     pairs: Sequence[tuple[Place, Place]],
     texts: Mapping[str, Text],
@@ -262,13 +262,10 @@ class _Refusal:
         self._suite, self._models = evaluator.suite, models
 
     def __call__(self, measure: Measure, a: Place, b: Place) -> str:
-        one, other = (scored_by(self._suite, self._models[p.model]) for p in (a, b))
-        width = [c.config.hidden_size for c in (one, other)]
-        if measure.name != "logit_lens" and measure.needs == "basis" or measure.name == "rotation_gap":
-            if width[0] != width[1]:
-                return f"{a.model} has {width[0]} dimensions and {b.model} {width[1]}"
-        if measure.needs == "vocabulary" and one.vocabulary_digest != other.vocabulary_digest:
-            return f"{a.model} and {b.model} map tokens to different ids"
+        if measure.needs == "vocabulary":
+            one, other = (scored_by(self._suite, self._models[p.model]) for p in (a, b))
+            if one.vocabulary_digest != other.vocabulary_digest:
+                return f"{a.model} and {b.model} map tokens to different ids"
         if measure.needs == "basis":
             return basis_problem(self._suite, a.model, self._models[a.model], b.model, self._models[b.model])
         return ""
@@ -305,7 +302,7 @@ class Everything:
     chance: Float[np.ndarray, "place place"]
 
 
-def everything_steps(evaluator: Evaluator, asked: Comparison) -> Steps[Everything]:
+def everything_steps(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Everything]:
     """All models of a comparison on all its languages at all layers, every place with every other, without intervals.
 
     Each place's relations become one unit vector, and the whole table is one matrix product. Only for measures of
@@ -335,12 +332,13 @@ def everything_steps(evaluator: Evaluator, asked: Comparison) -> Steps[Everythin
     own, sums = stack[:, :-2], stack[:, -2:].astype(np.float64)
     values = (own @ own.T).astype(np.float64)
     count = len(texts[chosen[0]].sentences)
-    return Everything(tuple(vectors), values, np.asarray(expected(sums[:, None], sums[None], count)))
+    chance = np.outer(sums[:, 0], sums[:, 0]) / count + np.outer(sums[:, 1], sums[:, 1]) / (count * (count - 1))
+    return Everything(tuple(vectors), values, chance)
 
 
 def _notes(
     evaluator: Evaluator,
-    asked: Comparison,
+    asked: SimilarityRequest,
     frame: pd.DataFrame,
     texts: Mapping[str, Text],
     states: Mapping[Names, States],
@@ -359,7 +357,7 @@ def _notes(
         f"{asked.preparation.label()}.",
         f"Intervals are 95 %, by jackknife over {min(BLOCKS, documents)} blocks of documents."
         if frame["low"].notna().any()
-        else f"No intervals: they need two documents or more, and fewer than {_MOST} pairs of a measure.",
+        else f"No intervals: they need {FEWEST_BLOCKS} documents or more, and at most {_MOST} pairs of a measure.",
         *left_out,
     ]
     wider = sides.max() > count
