@@ -10,7 +10,7 @@ from interference.similarity.retrieval import nearest
 
 
 @measure(
-    label="Rotation gap", source="arXiv:2110.14739", invariant=("scale",), best="zero",
+    label="Rotation gap", source="arXiv:2110.14739", invariant=("scale",), best="zero", equal_width=True,
 )  # fmt: skip
 def rotation_gap(
     fit_x: Float[np.ndarray, "fit dim"], fit_y: Float[np.ndarray, "fit dim"],
