@@ -211,10 +211,10 @@ def compare_sentence(table: CompareTable, unit: str) -> str:
         return "No method has been measured yet."
     (name, variant), value = merges.idxmin(), merges.min()
     counted = len(dict.fromkeys(method for method, _ in merges.index))
-    beside = [f"{n} {means[n, REFERENCE]:.1f}" for n in ("best parent", "unigram", "init") if (n, REFERENCE) in means]
+    beside = [f"{n} {means[n, REFERENCE]:.3g}" for n in ("best parent", "unigram", "init") if (n, REFERENCE) in means]
     aside = f" ({', '.join(beside)})" if beside else ""
     languages = frame["language"].nunique()
     return (
-        f"**Of {counted} methods {name} ({variant}) needs least: {value:.1f} {unit}**, mean of {languages} "
+        f"**Of {counted} methods {name} ({variant}) needs least: {value:.3g} {unit}**, mean of {languages} "
         f"language{'s' if languages > 1 else ''}{aside}."
     )

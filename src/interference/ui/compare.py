@@ -1,6 +1,7 @@
 """Widgets of the Compare page."""
 
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ ORDER = (
     "method", "variant", "language", "value", "low", "high", "cost", "cost_low", "cost_high", "recovery", "seconds",
     "settings", "tried", "reason", "family", "label",
 )  # fmt: skip
-_ASKED, _FOUND, _GOTO = "_comparison", "_compared", "_goto"
+_ASKED, _FOUND, _OUTLOOK, _GOTO = "_comparison", "_compared", "_outlook", "_goto"
 
 
 def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
@@ -125,9 +126,12 @@ def compute_comparison(
 
 
 def _outlook(bench: Bench, asked: "Comparison") -> tuple[bool, float]:
-    """Whether a comparison is in the store, and else about how many seconds it takes."""
+    """Whether a comparison is in the store, and else about how many seconds it takes; looked up once."""
     from interference.sweep import compared, estimate_seconds
 
+    kept = st.session_state.get(_OUTLOOK)
+    if kept and kept[0] is bench.suite and kept[1] == asked:
+        return kept[2]
     evaluator, engine = device(bench)
 
     def look(job: object) -> tuple[bool, float]:
@@ -135,7 +139,12 @@ def _outlook(bench: Bench, asked: "Comparison") -> tuple[bool, float]:
         known = compared(evaluator, asked)
         return known, 0.0 if known else estimate_seconds(evaluator, asked)
 
-    return engine.run(session(), "compare outlook", look)
+    try:
+        found = engine.run(session(), "compare outlook", look)
+    except CancelledError:  # a newer rerun of this session has taken over
+        st.stop()
+    st.session_state[_OUTLOOK] = (bench.suite, asked, found)
+    return found
 
 
 def _spoken(seconds: float) -> str:
@@ -148,6 +157,7 @@ def _start(bench: Bench, asked: "Comparison") -> None:
 
 def _stop() -> None:
     st.session_state.pop(_ASKED, None)
+    st.session_state.pop(_OUTLOOK, None)
 
 
 def draw_comparison(
