@@ -208,18 +208,17 @@ def _amount(bits: float) -> str:
 
 
 def conflict_sentence(table: ConflictTable, measure: Measure) -> str:
-    """What a measure's figure shows, in one sentence: the groups furthest from chance and nearest to it."""
-    frame = table.by("group").groupby("group", sort=False)[["value", "chance"]].mean().dropna()
+    """What a measure's figure shows, in one sentence: every part of the model with its chance level."""
+    frame = table.by("whole").groupby(["by", "group"], sort=False)[["value", "chance"]].mean().dropna()
     if frame.empty:
         return f"**{measure.label}** is undefined here: the models' tensors are all zero."
-    gaps = (frame["value"] - frame["chance"]).abs().sort_values(ascending=False)
-    first = gaps.index[0]
-    value, chance = frame.loc[first]
-    sentence = f"**{measure.label} is furthest from chance in {first}**: {value:.3g} where chance is {chance:.3g}"
-    if len(gaps) > 1:
-        value, chance = frame.loc[gaps.index[-1]]
-        sentence += f"; nearest in {gaps.index[-1]} ({value:.3g}, chance {chance:.3g})"
-    return f"{sentence}{'' if measure.of == 'set' else f', mean over {measure.of}s'}."
+    kept = [
+        (str(group), *(f"{number:.3g}" for number in row)) for (_, group), row in zip(frame.index, frame.to_numpy())
+    ]
+    *parts, (_, value, chance) = kept
+    listed = ", ".join(f"{group} {own} (chance {null})" for group, own, null in parts)
+    mean = "" if measure.of == "set" else f", mean over {measure.of}s"
+    return f"**{measure.label} of the whole model: {value}, chance {chance}**{mean}; {listed}."
 
 
 def causal_sentence(table: CausalTable, unit: str) -> str:
