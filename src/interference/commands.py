@@ -85,10 +85,11 @@ def by_name(recipe: Any, suite: Any) -> Any:
     from interference.hub import local_folder
 
     known = {c.path: c.name for c in reversed(suite.checkpoints)}
+    places = {c.name: c.path for c in suite.checkpoints}
 
     def name(model: str) -> str:
         bare = Path(model).name == model
-        return model if bare or model in suite.names else known.get(local_folder(model), model)
+        return model if bare else known.get(places.get(model) or local_folder(model), model)
 
     return recipe.renamed(name)
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from interference.checkpoint.models import canonical_names, meta_model, stored_twins
+from interference.checkpoint.models import canonical_names, import_models, meta_model, stored_twins
 from interference.checkpoint.reading import (
     file_digest,
     first_line,
@@ -62,6 +62,7 @@ class Checkpoint:
                 f"{self.name}: {file} asks for the attention '{kernels[0]}', which is code to be downloaded, and none "
                 "is run here. Take attn_implementation out of it; the weights do not depend on it."
             )
+        import_models()
         from transformers import AutoConfig
 
         try:
@@ -189,6 +190,7 @@ class Checkpoint:
 
     @cached_property
     def tokenizer(self) -> Any:
+        import_models()
         from transformers import AutoTokenizer
 
         try:

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -57,6 +58,7 @@ def tied_names(meta: nn.Module) -> frozenset[str]:
 
 @functools.lru_cache(maxsize=16)
 def meta_model(config_json: str) -> nn.Module:
+    import_models()
     from transformers import AutoConfig
 
     values = json.loads(config_json)
@@ -68,6 +70,7 @@ def build(config: Any, device: str | torch.device = "cpu") -> nn.Module:
 
     Its attention is sdpa, or eager where the architecture has no sdpa, whatever the configuration asks for.
     """
+    import_models()
     from transformers import AutoModelForCausalLM as Kind
 
     with torch.device(device):  # no attention named: transformers' own choice of the two, for each part of a model
@@ -75,6 +78,13 @@ def build(config: Any, device: str | torch.device = "cpu") -> nn.Module:
 
 
 def import_models() -> None:
-    """Import what reading and building models needs of transformers: seconds, and the same ones at first use."""
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer  # noqa: F401
-    from transformers.models.llama import modeling_llama  # noqa: F401 - the built-in suite's
+    """Import what reading and building models needs of transformers: seconds, and the same ones at first use.
+
+    One thread at a time: transformers imports its parts when they are asked for, and fails where two threads ask.
+    """
+    with _IMPORTING:
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer  # noqa: F401
+        from transformers.models.llama import modeling_llama  # noqa: F401 - the built-in suite's
+
+
+_IMPORTING = threading.Lock()
