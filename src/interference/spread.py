@@ -1,4 +1,4 @@
-"""Coefficients that differ within the model, by tensor group or along its layers: as sliders hold them, as recipes do."""
+"""Coefficients that differ within the model, by tensor group or along its layers, on sliders and in recipes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -195,7 +195,9 @@ def same_merge(first: Recipe, second: Recipe, names: Iterable[str]) -> bool:
     if first.slices:
         return first == second
     one, other = (sites(recipe, names, names) for recipe in (first, second))
-    return all(_numbers(one[n].weights, one[n].settings) == _numbers(other[n].weights, other[n].settings) for n in names)
+    return all(
+        _numbers(one[n].weights, one[n].settings) == _numbers(other[n].weights, other[n].settings) for n in names
+    )
 
 
 def _numbers(weights: tuple[float, ...], settings: Mapping[str, Any]) -> tuple:
@@ -212,4 +214,3 @@ def what_no_slider_holds(recipe: Recipe, names: Iterable[str]) -> str | None:
     except UserError as error:
         return str(error)
     return f"it has numbers beyond a slider's range or of more than {DIGITS} digits"
-
