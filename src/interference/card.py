@@ -12,7 +12,7 @@ from interference.snippets import for_mergekit
 from interference.suite import Suite, built_in
 
 UNIT = "bits per sentence"
-_BESIDE = ("best parent", "untrained", "unigram", "perfect model")
+_BESIDE = ("before post-steps", "best parent", "untrained", "unigram", "perfect model")
 
 
 @dataclass(frozen=True)

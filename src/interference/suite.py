@@ -19,7 +19,7 @@ from interference.hub import local_folder
 ROLES = ("mono", "mixed", "branch", "init", "other")
 _SUITE_KEYS = ("name", "corpus", "entropy", "reference", "checkpoints")
 RESERVED = (  # rows of tables that are no checkpoints
-    "merge", "merge, rescaled", "unigram", "bigram", "perfect model",
+    "merge", "merge, before its post-steps", "merge, rescaled", "unigram", "bigram", "perfect model",
     "mean of logits", "mean of probabilities", "best parent",
 )  # fmt: skip
 _CHECKPOINT_KEYS = ("name", "role", "language", "parent", "step", "path", "revision")

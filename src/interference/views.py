@@ -12,7 +12,8 @@ from interference.causal import RESTORED, TRANSPLANTED, WHOLE, CausalTable
 from interference.conflict.registry import Measure
 from interference.conflict.table import ConflictTable
 from interference.corpus import Corpus
-from interference.evaluate import UNIGRAM, Request
+from interference.ensemble import BEST, KINDS, LOGITS, PROBABILITIES, Ensemble
+from interference.evaluate import BIGRAM, UNIGRAM, Request, Scored
 from interference.languages import language_name
 from interference.path import PathTable
 from interference.recipe import Recipe
@@ -22,8 +23,20 @@ from interference.tables import LossTable
 
 MERGE = "merge"
 RESCALED = "merge, rescaled"
+BEFORE = "merge, before its post-steps"
 PERFECT = "perfect model"
-CONTROLS = {MERGE: "merge", RESCALED: "rescaled", UNIGRAM: "unigram"}
+CONTROLS = {  # rows of a merge's table and their roles in its figure
+    MERGE: "merge", BEFORE: "before post-steps", RESCALED: "rescaled", LOGITS: LOGITS, PROBABILITIES: PROBABILITIES,
+    BEST: "best on dev", UNIGRAM: "unigram", BIGRAM: "bigram",
+}  # fmt: skip
+BESIDE = {  # what can be asked for beside a merge, and what it would show
+    "rescaled": ("rescaled merge", "The merge with every tensor at its parents' mean norm: not mere shrinkage?"),
+    "unigram": ("unigram model", "Counting tokens of each language: does the merge use any context?"),
+    "bigram": ("bigram model", "Counting pairs of tokens of each language."),
+    "logits": (LOGITS, "The parents unmerged, their logits averaged: what their predictions alone would give."),
+    "probabilities": (PROBABILITIES, "The parents unmerged, their probabilities averaged."),
+    "best": ("best parent on dev", "The parent that needs least for the language's dev half, unmerged."),
+}
 FAVOURED = 0.55
 
 
@@ -73,7 +86,7 @@ def _describe(argument: Argument) -> str:
 def merge_view(frame: pd.DataFrame, recipe: Recipe, suite: Suite, rows: np.ndarray) -> pd.DataFrame:
     """The rows of a merge's figure: a table or glimpse in a unit with a column `role`, one for each role and language.
 
-    Roles: merge, rescaled, unigram, reference, best parent, untrained, perfect model; what the table lacks is left out.
+    Roles: those in CONTROLS, reference, best parent, untrained, perfect model; what the table lacks is left out.
     """
     corpus = suite.corpus
     assert corpus is not None  # an evaluator made the table, and it refuses suites without one
@@ -114,12 +127,18 @@ def perfect_model(frame: pd.DataFrame, corpus: Corpus, rows: np.ndarray) -> pd.D
 def merge_request(
     recipe: Recipe, suite: Suite, languages: Sequence[str], sentences: int | None, controls: Sequence[str] = ()
 ) -> Request:
-    """What a merge's figure needs: the merge, the controls asked for, its parents, the references and init."""
-    models: list[tuple[str, str | Recipe]] = [(MERGE, recipe)]
+    """What a merge's figure needs: the merge, what of BESIDE is asked for, its parents, the references and init.
+
+    A merge with post-steps stands beside the same without, so that its method does not get their credit.
+    """
+    models: list[tuple[str, Scored]] = [(MERGE, recipe)]
+    if recipe.post:
+        models.append((BEFORE, replace(recipe, post=())))
     if "rescaled" in controls:
         models.append((RESCALED, replace(recipe, post=("rescale",))))
-    if UNIGRAM in controls:
-        models.append((UNIGRAM, UNIGRAM))
+    parents = tuple(dict.fromkeys(recipe.models))
+    models += [(KINDS[kind], Ensemble(parents, KINDS[kind])) for kind in KINDS if kind in controls]
+    models += [(counted, counted) for counted in (UNIGRAM, BIGRAM) if counted in controls]
     references = [suite.reference(language) for language in languages]
     companions = [*recipe.models, *references, suite.init.name if suite.init else None]
     models += [(name, name) for name in dict.fromkeys(companions) if name]

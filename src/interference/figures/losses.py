@@ -83,8 +83,13 @@ MARKS: dict[str, tuple[str, str, str, int]] = {  # role in the merge figure: (na
     "best parent": ("best parent", ORANGE, "circle", 6),
     "untrained": ("untrained", GREY, "line-ns-open", 14),
     "perfect model": ("perfect model", PINK, "line-ns-open", 14),
+    "before post-steps": ("before post-steps", BLUE, "square-open", 11),
     "rescaled": ("merge, rescaled", SKY, "circle-open", 12),
+    "mean of logits": ("mean of logits", PINK, "triangle-up-open", 11),
+    "mean of probabilities": ("mean of prob.", PINK, "triangle-down-open", 11),
+    "best on dev": ("best on dev", ORANGE, "star-open", 11),
     "unigram": ("unigram model", RED, "x-thin-open", 9),
+    "bigram": ("bigram model", RED, "cross-thin-open", 10),
 }
 
 
