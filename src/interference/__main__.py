@@ -15,6 +15,7 @@ from interference import (
     commands_findings,
     commands_learn,
     commands_path,
+    commands_predict,
     commands_text,
 )
 from interference.commands import (
@@ -195,6 +196,7 @@ app.command()(commands_conflict.conflict)
 app.command()(commands_conflict.measures)
 app.command()(commands_learn.learn)
 app.command()(commands_path.path)
+app.command()(commands_predict.predict)
 app.command()(commands_text.say)
 app.command()(commands_text.sentences)
 app.command()(commands_findings.findings)

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from scipy.stats import rankdata
 
 from interference.errors import UserError, nearest
 from interference.statistics import (
@@ -82,14 +83,18 @@ class PairTable:
         if not np.isfinite(self.frame["damage"].to_numpy(dtype=float)).all():
             raise ValueError("a table of pairs has a finite damage for every pair")
 
+    def check_language(self, code: str) -> None:
+        """Raise UserError for a language that has no pairs here."""
+        if code not in self.languages:
+            raise UserError(f"There are no pairs of a language '{code}' here: {nearest(code, self.languages)}")
+
     def restricted(self, languages: Collection[str], measures: Sequence[str] = ()) -> "PairTable":
         """The same with some of the languages and measures only; all measures where none are named.
 
         Raises UserError for unknown ones and for fewer than FEWEST languages.
         """
         for code in languages:
-            if code not in self.languages:
-                raise UserError(f"{self.name} has no language '{code}': {nearest(code, self.languages)}")
+            self.check_language(code)
         known = {p.name: p for p in self.predictors}
         for name in measures:
             if name not in known:
@@ -160,7 +165,9 @@ def relation(x: Float[np.ndarray, "language language"], y: Float[np.ndarray, "la
 def _against_chance(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """What a correlation of ranks exceeds in 5 % of relabellings, and the p of this one."""
     null = relabelled(ranked(x), ranked(y))
-    return float(np.quantile(np.abs(null), 1 - ALPHA)), mantel_from(ranked(x), ranked(y), null)[1]
+    p = mantel_from(ranked(x), ranked(y), null)[1]
+    at = int(len(null) * (1 - ALPHA))
+    return float(np.partition(np.abs(null, out=null), at)[at]), p
 
 
 @dataclass(frozen=True)
@@ -187,8 +194,13 @@ def predict_steps(table: PairTable, store: Store | None = None) -> Steps[Predict
     check_languages(table.languages)
     damage = square(table.frame["damage"].to_numpy(dtype=float))
     found: dict[Predictor, Relation | str] = {}
+    orders: dict[bytes, str] = {}
     for predictor in table.predictors:
-        found[predictor] = _relation_or_reason(table, predictor, damage, store)
+        one = found[predictor] = _relation_or_reason(table, predictor, damage, store)
+        order = rankdata(table.frame[predictor.name]).tobytes()
+        if isinstance(one, Relation) and order in orders:  # counted twice, it would make the correction too strict
+            found[predictor] = f"it orders the pairs as {orders[order]} does"
+        orders.setdefault(order, predictor.label)
         yield len(found) / len(table.predictors)
     return Prediction(table, _frame(table, found), additive_effects(damage)[1], (*_notes(table, found), *table.notes))
 
@@ -252,6 +264,15 @@ def _row(table: PairTable, predictor: Predictor, one: Relation | None) -> dict[s
     if promised:
         row["direction"] = "as promised" if promised * one.spearman > 0 else "opposite"
     return row
+
+
+def beyond_languages(table: PairTable, measure: str) -> pd.DataFrame:
+    """What one additive effect per language leaves of a measure and of the damage, pair by pair: first, second, x, y."""
+    frame = table.frame[["first", "second"]].copy()
+    for name, column in (("x", measure), ("y", "damage")):
+        left = additive_effects(square(table.frame[column].to_numpy(dtype=float)))[0]
+        frame[name] = left[np.triu_indices(len(left), k=1)]
+    return frame
 
 
 def _notes(table: PairTable, found: Mapping[Predictor, Relation | str]) -> Sequence[str]:

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
+from math import comb
 
 import numpy as np
 from jaxtyping import Float
@@ -133,19 +134,21 @@ def _every_relabelling(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """
     half, items = len(x) // 2, range(len(x))
     left, right = (np.array(list(permutations(range(n)))) for n in (half, len(x) - half))
-    spots = np.eye(len(x) - half)[right].reshape(len(right), -1)  # [order, place x item]
-
-    def inside(part: np.ndarray, orders: np.ndarray) -> np.ndarray:
-        a, b = np.triu_indices(len(part), k=1)
-        return y[orders[:, a], orders[:, b]] @ part[a, b]
-
-    found = []
-    for chosen in combinations(items, half):
-        first, rest = np.array(chosen, dtype=int)[left], np.array([i for i in items if i not in chosen])
-        across = np.einsum("ij,oib->ojb", x[:half, half:], y[first][:, :, rest]).reshape(len(left), -1) @ spots.T
-        sums = inside(x[:half, :half], first)[:, None] + inside(x[half:, half:], rest[right]) + across
-        found.append(sums.ravel())
-    return np.concatenate(found)
+    spots = np.eye(len(x) - half)[right].reshape(len(right), -1).T  # [place x item, order]
+    inside = [
+        (orders[:, a], orders[:, b], part[a, b])
+        for orders, part in ((left, x[:half, :half]), (right, x[half:, half:]))
+        for a, b in [np.triu_indices(len(part), k=1)]
+    ]
+    found = np.empty((comb(len(x), half), len(left), len(right)))
+    for sums, chosen in zip(found, combinations(items, half), strict=True):
+        first, rest = np.array(chosen, dtype=int), np.array([i for i in items if i not in chosen])
+        across = np.tensordot(y[np.ix_(first, rest)][left], x[:half, half:], axes=(1, 0))  # [order, item, place]
+        np.matmul(across.transpose(0, 2, 1).reshape(len(left), -1), spots, out=sums)
+        one, other = (y[part[a], part[b]] @ w for part, (a, b, w) in zip((first, rest), inside, strict=True))
+        sums += one[:, None]
+        sums += other
+    return found.ravel()
 
 
 def square(pairs: Float[np.ndarray, " pair"]) -> Float[np.ndarray, "item item"]:
