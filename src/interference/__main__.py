@@ -17,6 +17,7 @@ from interference import (
     commands_hub,
     commands_learn,
     commands_path,
+    commands_predict,
     commands_similarity,
     commands_text,
 )
@@ -223,6 +224,7 @@ app.command()(commands_compare.compare)
 app.command()(commands_learn.learn)
 app.command()(commands_path.path)
 app.command()(commands_similarity.similarity)
+app.command()(commands_predict.predict)
 app.command()(commands_text.say)
 app.command()(commands_text.sentences)
 app.command()(commands_findings.findings)

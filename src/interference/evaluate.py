@@ -308,6 +308,11 @@ class Evaluator:
             self._store.write(key, known)
         return known[rows]
 
+    def unknown(self, model: Scored, language: str, rows: np.ndarray) -> int:
+        """How many of the rows would have to be scored first."""
+        known = self._store.read(self._key(model, language), len(self.corpus.documents))
+        return int(np.isnan(known[rows]).sum())
+
     def _key(self, model: Scored, language: str) -> str:
         """The store's key. What ships was computed on a CPU and serves every device: they agree within 0.01 bits."""
         shipped = bits_key(model_digest(self.suite, model, SHIPPED), self.corpus, language, "cpu")

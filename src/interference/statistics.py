@@ -1,16 +1,18 @@
-"""Means with intervals clustered by document, paired tests, and the Mantel test."""
+"""Means with intervals clustered by document, paired tests, and what relates two measures of all pairs of items."""
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, permutations
+from math import comb
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import bootstrap, permutation_test, sem, ttest_rel
+from scipy.stats import bootstrap, permutation_test, rankdata, sem, ttest_rel
 
 RESAMPLES = 999
 LEVEL = 0.95
+EXACT = 10  # items up to which all relabellings are counted
 
 
 def clustered_means(
@@ -89,18 +91,134 @@ def paired_test(a: Float[np.ndarray, " item"], b: Float[np.ndarray, " item"]) ->
 def mantel(x: Float[np.ndarray, "item item"], y: Float[np.ndarray, "item item"]) -> tuple[float, float]:
     """Pearson correlation of two symmetric distance matrices over pairs of items, and its two-sided p.
 
-    The null relabels the items of y, not the pairs: exact up to 7 items, 9,999 random relabellings with add-one above.
+    The null relabels the items of y, not the pairs: exact up to EXACT items, 9,999 random relabellings with add-one
+    above. Give `ranked` matrices for Spearman's correlation.
     """
+    return mantel_from(x, y, relabelled(x, y))
+
+
+def mantel_from(
+    x: Float[np.ndarray, "item item"], y: Float[np.ndarray, "item item"], null: Float[np.ndarray, " relabelling"]
+) -> tuple[float, float]:
+    """`mantel` where the correlations of relabelled items are known already."""
     upper = np.triu_indices(len(x), k=1)
-    fixed = x[upper]
+    own = float(np.corrcoef(x[upper], y[upper])[0, 1])
+    extreme = int(np.sum(np.abs(null) >= abs(own) - 1e-12))
+    return own, extreme / len(null) if len(x) <= EXACT else (extreme + 1) / (len(null) + 1)
 
-    def correlation(order: np.ndarray) -> float:
-        return float(np.corrcoef(fixed, y[np.ix_(order, order)][upper])[0, 1])
 
-    own = correlation(np.arange(len(x)))
-    if len(x) <= 7:
-        null = [correlation(np.array(order)) for order in permutations(range(len(x)))]
-        return own, float(np.mean(np.abs(null) >= abs(own) - 1e-12))
+def relabelled(
+    x: Float[np.ndarray, "item item"], y: Float[np.ndarray, "item item"]
+) -> Float[np.ndarray, " relabelling"]:
+    """Pearson correlations of x with y under every relabelling of y's items, 9,999 random ones above EXACT items."""
+    upper = np.triu_indices(len(x), k=1)
+    x, y = (_standard(one, upper) for one in (x, y))
+    if len(x) <= EXACT:
+        return _every_relabelling(x, y)
     rng = np.random.default_rng(0)
-    null = [correlation(rng.permutation(len(x))) for _ in range(9999)]
-    return own, float((np.sum(np.abs(null) >= abs(own) - 1e-12) + 1) / 10000)
+    orders = (rng.permutation(len(x)) for _ in range(9999))
+    return np.array([x[upper] @ y[np.ix_(order, order)][upper] for order in orders])
+
+
+def _standard(matrix: np.ndarray, upper: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """The matrix with the pairs' mean at 0 and their norm at 1, zero on the diagonal."""
+    own = matrix[upper] - matrix[upper].mean()
+    return square(own / np.linalg.norm(own))
+
+
+def _every_relabelling(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Sums over pairs of x times relabelled y, for every relabelling.
+
+    The first half of the places takes some of the items in every order, the other half the rest in every order: pairs
+    inside a half need its order alone, and pairs across are one matrix product. Ten items take 252 of these.
+    """
+    half, items = len(x) // 2, range(len(x))
+    left, right = (np.array(list(permutations(range(n)))) for n in (half, len(x) - half))
+    spots = np.eye(len(x) - half)[right].reshape(len(right), -1).T  # [place x item, order]
+    inside = [
+        (orders[:, a], orders[:, b], part[a, b])
+        for orders, part in ((left, x[:half, :half]), (right, x[half:, half:]))
+        for a, b in [np.triu_indices(len(part), k=1)]
+    ]
+    found = np.empty((comb(len(x), half), len(left), len(right)))
+    for sums, chosen in zip(found, combinations(items, half), strict=True):
+        first, rest = np.array(chosen, dtype=int), np.array([i for i in items if i not in chosen])
+        across = np.tensordot(y[np.ix_(first, rest)][left], x[:half, half:], axes=(1, 0))  # [order, item, place]
+        np.matmul(across.transpose(0, 2, 1).reshape(len(left), -1), spots, out=sums)
+        one, other = (y[part[a], part[b]] @ w for part, (a, b, w) in zip((first, rest), inside, strict=True))
+        sums += one[:, None]
+        sums += other
+    return found.ravel()
+
+
+def square(pairs: Float[np.ndarray, " pair"]) -> Float[np.ndarray, "item item"]:
+    """The symmetric matrix of values of all pairs in the order of `itertools.combinations`, zero on the diagonal."""
+    items = round((1 + np.sqrt(1 + 8 * len(pairs))) / 2)
+    matrix = np.zeros((items, items))
+    matrix[np.triu_indices(items, k=1)] = pairs
+    return matrix + matrix.T
+
+
+def ranked(matrix: Float[np.ndarray, "item item"]) -> Float[np.ndarray, "item item"]:
+    """The matrix with every pair's rank among the pairs in place of its value."""
+    return square(rankdata(matrix[np.triu_indices(len(matrix), k=1)]))
+
+
+def spearman(x: Float[np.ndarray, "item item"], y: Float[np.ndarray, "item item"]) -> float:
+    """Spearman's correlation of two symmetric matrices over pairs of items; NaN where one is constant."""
+    upper = np.triu_indices(len(x), k=1)
+    pairs = np.ones((1, len(upper[0])))
+    return float(_weighted_spearman(x[upper], y[upper], pairs)[0])
+
+
+def spearman_interval(
+    x: Float[np.ndarray, "item item"], y: Float[np.ndarray, "item item"]
+) -> tuple[float, float]:
+    """95 % interval of `spearman`, items resampled with replacement and not pairs (percentile bootstrap).
+
+    Two copies of an item are a pair of it with itself, which has no value and is dropped.
+    """
+    first, second = np.triu_indices(len(x), k=1)
+    rng = np.random.default_rng(0)
+    copies = rng.multinomial(len(x), np.full(len(x), 1 / len(x)), size=RESAMPLES)
+    found = _weighted_spearman(x[first, second], y[first, second], copies[:, first] * copies[:, second])
+    low, high = np.nanquantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _weighted_spearman(x: np.ndarray, y: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Spearman's correlation of a sample that holds each pair so many times, for every row of `times`."""
+    times = times.astype(float)
+    total = times.sum(axis=1, keepdims=True)
+    ranks = []
+    for values in (x, y):
+        unique, place = np.unique(values, return_inverse=True)
+        counts = times @ np.eye(len(unique))[place]
+        rank = (np.cumsum(counts, axis=1) - counts / 2)[:, place]
+        ranks.append(rank - (times * rank).sum(axis=1, keepdims=True) / total)
+    a, b = ranks
+    power = (times * a**2).sum(axis=1) * (times * b**2).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = (times * a * b).sum(axis=1) / np.sqrt(power)
+    return np.where(power > 1e-9, found, np.nan)
+
+
+def additive_effects(y: Float[np.ndarray, "item item"]) -> tuple[Float[np.ndarray, "item item"], float]:
+    """What one effect per item, added up over a pair, leaves of a symmetric matrix, and the share of its variance that
+    these effects explain (R squared)."""
+    first, second = np.triu_indices(len(y), k=1)
+    design = np.eye(len(y))[first] + np.eye(len(y))[second]
+    own = y[first, second]
+    left = own - design @ np.linalg.lstsq(design, own, rcond=None)[0]
+    power = float(((own - own.mean()) ** 2).sum())
+    return square(left), 1 - float((left**2).sum()) / power if power > 0 else np.nan
+
+
+def holm(p: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:
+    """Holm's step-down correction of p-values for their number; NaN stays NaN and is not counted."""
+    tried = np.flatnonzero(~np.isnan(p))
+    order = tried[np.argsort(p[tried], kind="stable")]
+    steps = (len(order) - np.arange(len(order))) * p[order]
+    found = np.full(len(p), np.nan)
+    found[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return found

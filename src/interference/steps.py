@@ -24,3 +24,13 @@ def telling(share: float, steps: Generator[Any, None, Result]) -> Steps[Result]:
         except StopIteration as end:
             return end.value
         yield share
+
+
+def within(start: float, stop: float, steps: Steps[Result]) -> Steps[Result]:
+    """The same steps, their share of 0 to 1 told as one of `start` to `stop`."""
+    while True:
+        try:
+            share = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield start + (stop - start) * share

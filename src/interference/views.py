@@ -16,6 +16,7 @@ from interference.ensemble import BEST, KINDS, LOGITS, PROBABILITIES, Ensemble
 from interference.evaluate import BIGRAM, UNIGRAM, Request, Scored
 from interference.languages import language_name
 from interference.path import PathTable
+from interference.predict import TESTS, Prediction
 from interference.recipe import Recipe
 from interference.registry import Argument, Knob, methods
 from interference.suite import Suite, difference
@@ -255,6 +256,28 @@ def causal_sentence(table: CausalTable, unit: str) -> str:
         f"{worst['component']} costs most ({_signed(worst['bits'])}); given back to the merge, {best['component']} "
         f"gains most ({_signed(best['bits'])})."
     )
+
+
+def prediction_sentence(found: Prediction) -> str:
+    """What a prediction shows, in one sentence: what passes every test, and what comes nearest."""
+    tried = found.frame[found.frame["why_not"] == ""]
+    languages = f"One effect per language alone explains {found.explained:.0%} of the damage's variance."
+    if tried.empty:
+        return f"**None of these measures can be related to the damage.** {languages}"
+    whole = tried[tried["passed"] == len(TESTS)]
+    best = tried.iloc[0]
+    carried = best["without_high"] if best["spearman"] < 0 else best["without_low"]
+    said = (
+        f"{best['label']} (Spearman {best['spearman']:+.2f}, Holm p {best['p_holm']:.2g}; without "
+        f"{language_name(best['carried_by'])} {carried:+.2f})"
+    )
+    beyond = "" if pd.isna(best["partial"]) else (
+        f", and {best['partial']:+.2f} beyond what languages explain (Holm p {best['partial_p_holm']:.2g})"
+    )  # fmt: skip
+    if whole.empty:
+        return f"**No measure of {len(tried)} tried passes every test.** First comes {said}{beyond}. {languages}"
+    counted = f"{len(whole)} of {len(tried)} measures tried pass{'es' if len(whole) == 1 else ''} every test"
+    return f"**{counted}.** First comes {said}{beyond}. {languages}"
 
 
 def _signed(bits: float) -> str:

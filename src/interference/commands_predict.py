@@ -1,0 +1,82 @@
+"""The command about what predicts the damage of merging."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from interference.commands import (
+    CorpusOption,
+    DeviceOption,
+    Format,
+    SuiteOption,
+    note,
+    print_table,
+    store_of,
+    suite_for,
+)
+from interference.errors import UserError
+
+
+def predict(
+    data: Annotated[
+        Literal["suite", "paper"],
+        typer.Option("--data", help="The pairs of a suite, or the 45 published with arXiv:2605.25846."),
+    ] = "suite",
+    suite: SuiteOption = None,
+    measure: Annotated[
+        list[str] | None, typer.Option("--measure", help="A measure to try; may be repeated. All unless given.")
+    ] = None,
+    language: Annotated[
+        list[str] | None, typer.Option("--language", help="A language to take in; may be repeated. All unless given.")
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", help="A language to leave out; may be repeated.")
+    ] = None,
+    role: Annotated[str, typer.Option("--role", help="The models that are paired: mono or branch.")] = "mono",
+    part: Annotated[
+        str, typer.Option("--part", help="The group of parameters that measures of weights are about.")
+    ] = "all",
+    unit: Annotated[str, typer.Option(help="bits per sentence, bits per byte or bits per English byte.")] = (
+        "bits per sentence"
+    ),
+    sentences: Annotated[
+        int | None, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")
+    ] = 150,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Print the pairs with damage and measures instead.")] = False,
+    corpus: CorpusOption = None,
+    device: DeviceOption = None,
+    form: Format = "table",
+) -> None:
+    """Does anything measured before merging predict the damage? Every measure against it over all pairs of languages."""
+    from interference.predict import paper_pairs, predict_steps
+    from interference.progress import progress_bar
+    from interference.steps import finish
+
+    chosen = tuple(dict.fromkeys(measure or []))
+    left_out = set(without or [])
+    if data == "paper":
+        if suite or corpus:
+            raise UserError("The paper's pairs are no suite's. Leave --suite and --corpus out, or --data paper.")
+        table, store = paper_pairs(), None
+        for code in left_out:
+            table.check_language(code)
+        kept = [code for code in language or table.languages if code not in left_out]
+        table = table.restricted(kept, chosen)
+    else:
+        from interference.evaluate import Evaluator
+        from interference.pairs import Pairing, models_of, pair_steps
+        from interference.weights import pick_device
+
+        target = pick_device(device)
+        opened = suite_for(suite, corpus, [])
+        store = store_of(opened)
+        evaluator = Evaluator(opened, store, target)
+        evaluator.check_languages([*(language or []), *left_out])
+        every = language or list(models_of(opened, role))
+        kept = [code for code in dict.fromkeys(every) if code not in left_out]
+        with progress_bar("merging pairs") as bar:
+            table = finish(pair_steps(evaluator, Pairing(role, tuple(kept), chosen, unit, sentences, part)), bar)
+    with progress_bar("relating") as bar:
+        found = finish(predict_steps(table, store), bar)
+    print_table(table.frame if pairs else found.frame, form)
+    note(f"Damage: {table.outcome}. One effect per language explains {found.explained:.0%} of it.", *found.notes)
