@@ -459,7 +459,11 @@ def test_everything_at_once_is_the_table(tiny):
         at = found.places.index(a), found.places.index(b)
         assert (found.values[at], found.chance[at]) == pytest.approx((row["value"], row["chance"]), abs=1e-5)
     with pytest.raises(UserError, match="measure of relations"):
-        finish(everything_steps(tiny, SimilarityRequest(tuple((n, n) for n in names), measures=("procrustes",), sentences=12)))
+        finish(
+            everything_steps(
+                tiny, SimilarityRequest(tuple((n, n) for n in names), measures=("procrustes",), sentences=12)
+            )
+        )
 
 
 def test_notes_and_warnings(tiny):

@@ -140,7 +140,9 @@ def models_of(suite: Suite, role: str, languages: Sequence[str] = ()) -> dict[st
         if names:
             found[language] = reference if reference in names else names[0]
         elif languages:
-            raise UserError(f"The suite {suite.name} has no checkpoint of the role {role} for the language '{language}'.")
+            raise UserError(
+                f"The suite {suite.name} has no checkpoint of the role {role} for the language '{language}'."
+            )
     if not found:
         raise UserError(
             f"The suite {suite.name} has no checkpoints of the role {role} with a language: there are no pairs to look "
