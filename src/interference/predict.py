@@ -111,8 +111,8 @@ def check_languages(languages: Sequence[str]) -> None:
     """Raise UserError for too few languages to say anything."""
     if len(languages) < FEWEST:
         raise UserError(
-            f"{len(languages)} languages ({', '.join(languages) or 'none'}) make {len(languages) * (len(languages) - 1) // 2} "
-            f"pairs, too few to tell a relation from chance; give {FEWEST} languages or more."
+            f"{len(languages)} languages ({', '.join(languages) or 'none'}) make "
+            f"{len(languages) * (len(languages) - 1) // 2} pairs, too few to tell a relation from chance; give {FEWEST} languages or more."
         )
 
 
@@ -267,7 +267,7 @@ def _row(table: PairTable, predictor: Predictor, one: Relation | None) -> dict[s
 
 
 def beyond_languages(table: PairTable, measure: str) -> pd.DataFrame:
-    """What one additive effect per language leaves of a measure and of the damage, pair by pair: first, second, x, y."""
+    """What one additive effect per language leaves of measure and damage, pair by pair: first, second, x, y."""
     frame = table.frame[["first", "second"]].copy()
     for name, column in (("x", measure), ("y", "damage")):
         left = additive_effects(square(table.frame[column].to_numpy(dtype=float)))[0]
@@ -307,7 +307,7 @@ _PAPER_PREDICTORS = {
 
 
 def paper_pairs() -> PairTable:
-    """The pairs published with arXiv:2605.25846: ten monolingual models of 2.15 B parameters, all 45 averages of two."""
+    """The pairs published with arXiv:2605.25846: ten monolingual models of 2.15 B, all 45 averages of two."""
     raw = pd.read_csv(str(files("interference") / "data" / "paper_pairs.csv"), comment="#").replace("zhos", "zho")
     languages = tuple(dict.fromkeys([*raw["a"], *raw["b"]]))
     rows = {frozenset(pair): at for at, pair in enumerate(zip(raw["a"], raw["b"], strict=True))}

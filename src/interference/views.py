@@ -233,7 +233,8 @@ def conflict_sentence(table: ConflictTable, measure: Measure) -> str:
     if frame.empty:
         return f"**{measure.label}** is undefined here: the models' tensors are all zero."
     kept = [
-        (str(group), *(f"{number:.3g}" for number in row)) for (_, group), row in zip(frame.index, frame.to_numpy())
+        (str(group), *(f"{number:.3g}" for number in row))
+        for (_, group), row in zip(frame.index, frame.to_numpy(), strict=True)
     ]
     *parts, (_, value, chance) = kept
     listed = ", ".join(f"{group} {own} (chance {null})" for group, own, null in parts)

@@ -56,21 +56,41 @@ def serve(options: list[str]) -> Any:
     return cli.main(["run", "app.py", *options], standalone_mode=False)
 
 
-def build_pages() -> list[Any]:
-    """The pages in the order of the menu; the merge comes first."""
-    folder = Path("pages")
-    return [
-        st.Page(folder / "merge.py", title="Merge", icon=":material/merge:", default=True),
-        st.Page(folder / "compare.py", title="Compare", icon=":material/leaderboard:", url_path="compare"),
-        st.Page(folder / "path.py", title="Path", icon=":material/route:", url_path="path"),
-        st.Page(folder / "weights.py", title="Weights", icon=":material/difference:", url_path="weights"),
-        st.Page(folder / "causal.py", title="Causal map", icon=":material/grid_view:", url_path="causal"),
-        st.Page(folder / "predict.py", title="Prediction", icon=":material/query_stats:", url_path="predict"),
-        st.Page(folder / "suite.py", title="Suite", icon=":material/grid_on:", url_path="suite"),
-        st.Page(folder / "models.py", title="Models", icon=":material/cloud_download:", url_path="models"),
-        st.Page(folder / "text.py", title="Text", icon=":material/notes:", url_path="text"),
-        st.Page(folder / "findings.py", title="Findings", icon=":material/menu_book:", url_path="findings"),
-    ]
+# Title, icon and file of every page under the heading of its question, in the order of the menu.
+PAGES = {
+    "What happens": {
+        "merge": ("Merge", ":material/merge:"),
+        "compare": ("Compare", ":material/leaderboard:"),
+        "path": ("Path", ":material/route:"),
+        "text": ("Text", ":material/notes:"),
+    },
+    "Where and why": {
+        "weights": ("Weights", ":material/difference:"),
+        "causal": ("Causal map", ":material/grid_view:"),
+    },
+    "Models and findings": {
+        "suite": ("Suite", ":material/grid_on:"),
+        "models": ("Models", ":material/cloud_download:"),
+        "findings": ("Findings", ":material/menu_book:"),
+    },
+}
+
+
+def build_pages() -> dict[str, list[Any]]:
+    """The pages of the menu; the merge comes first."""
+    return {
+        heading: [
+            st.Page(
+                Path("pages", f"{name}.py"),
+                title=title,
+                icon=icon,
+                default=name == "merge",
+                url_path=None if name == "merge" else name,
+            )  # fmt: skip
+            for name, (title, icon) in pages.items()
+        ]
+        for heading, pages in PAGES.items()
+    }
 
 
 def run() -> None:
