@@ -112,7 +112,8 @@ def check_languages(languages: Sequence[str]) -> None:
     if len(languages) < FEWEST:
         raise UserError(
             f"{len(languages)} languages ({', '.join(languages) or 'none'}) make "
-            f"{len(languages) * (len(languages) - 1) // 2} pairs, too few to tell a relation from chance; give {FEWEST} languages or more."
+            f"{len(languages) * (len(languages) - 1) // 2} pairs, too few to tell a relation from chance; give "
+            f"{FEWEST} languages or more."
         )
 
 

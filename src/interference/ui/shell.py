@@ -86,7 +86,7 @@ def build_pages() -> dict[str, list[Any]]:
                 icon=icon,
                 default=name == "merge",
                 url_path=None if name == "merge" else name,
-            )  # fmt: skip
+            )
             for name, (title, icon) in pages.items()
         ]
         for heading, pages in PAGES.items()
