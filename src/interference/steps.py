@@ -24,3 +24,12 @@ def telling(share: float, steps: Generator[None, None, Result]) -> Steps[Result]
         except StopIteration as end:
             return end.value
         yield share
+
+
+def within(number: int, count: int, steps: Steps[Result]) -> Steps[Result]:
+    """The steps of one of `count` equal parts, each telling the share of all parts that is done."""
+    while True:
+        try:
+            yield (number + next(steps)) / count
+        except StopIteration as end:
+            return end.value

@@ -1,13 +1,14 @@
-"""What is computed over many merges at once: paths."""
+"""What is computed over many merges at once: paths, of two checkpoints and of every two of many."""
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 
+from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.path import PathTable, Walk, path_table
-from interference.steps import Steps, telling
+from interference.steps import Steps, telling, within
 
 
 def path_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sentences: int | None) -> Steps[PathTable]:
@@ -30,3 +31,22 @@ def path_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sente
     cells, notes = evaluator.tokenization({name: suite[name] for name in ends}, languages, rows)
     lossy = {language for _, language in cells}
     return path_table(walk, bits, levels, evaluator.corpus, rows, evaluator.provenance(ends), lossy, notes)
+
+
+def pairs_steps(
+    evaluator: Evaluator,
+    models: Sequence[str],
+    points: int,
+    method: str,
+    languages: Sequence[str],
+    sentences: int | None,
+) -> Steps[tuple[PathTable, ...]]:
+    """The path between every two of the checkpoints, in the order of their pairs."""
+    pairs = list(combinations(dict.fromkeys(models), 2))
+    if not pairs:
+        raise UserError("Paths between pairs need two checkpoints or more. Name at least two.")
+    found = []
+    for number, (first, second) in enumerate(pairs):
+        steps = path_steps(evaluator, Walk(first, second, points, method), languages, sentences)
+        found.append((yield from within(number, len(pairs), steps)))
+    return tuple(found)

@@ -201,10 +201,10 @@ def conflict_sentence(table: ConflictTable, measure: Measure) -> str:
     frame = table.by("whole").groupby(["by", "group"], sort=False)[["value", "chance"]].mean().dropna()
     if frame.empty:
         return f"**{measure.label}** is undefined here: the models' tensors are all zero."
-    kept = [
-        (str(group), *(f"{number:.3g}" for number in row)) for (_, group), row in zip(frame.index, frame.to_numpy())
-    ]
-    *parts, (_, value, chance) = kept
+    groups = frame.index.get_level_values("group")
+    *parts, (_, value, chance) = (
+        (group, *(f"{number:.3g}" for number in row)) for group, row in zip(groups, frame.to_numpy(), strict=True)
+    )
     listed = ", ".join(f"{group} {own} (chance {null})" for group, own, null in parts)
     mean = "" if measure.of == "set" else f", mean over {measure.of}s"
     return f"**{measure.label} of the whole model: {value}, chance {chance}**{mean}; {listed}."
