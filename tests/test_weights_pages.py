@@ -66,3 +66,18 @@ def test_a_chosen_cell_says_its_number_and_goes_to_the_merge_page(own_suite):  #
     assert not app.exception
     assert "layer 1, mlp" in app.markdown[2].value
     assert button(app, "Set the Merge page to it")
+
+
+@pytest.mark.parametrize("view", ["All pairs", "Plane", "Along the layers"])
+def test_every_view_of_the_path_draws(own_suite, view):  # noqa: F811
+    app = open_page("pages/path.py", path_view=view)
+    assert not app.exception
+    assert not app.error
+    assert chart(app)["data"]
+    assert "**" in app.markdown[1].value
+    assert app.get("download_button")
+
+
+def test_a_plane_through_two_checkpoints_is_none(own_suite):  # noqa: F811
+    app = open_page("pages/path.py", path_view="Plane", plane_first="mixed", plane_second="mixed")
+    assert "three different ones" in app.error[0].value

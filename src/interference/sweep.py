@@ -1,9 +1,9 @@
-"""What is computed over many merges at once: paths, and methods compared."""
+"""What is computed over many merges at once: paths, of two checkpoints and of every two of many; methods compared."""
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from interference.merge import merge, merge_network_steps
 from interference.path import PathTable, Walk, path_table
 from interference.recipe import Recipe
 from interference.search import EACH, search_steps
-from interference.steps import Steps, telling
+from interference.steps import Steps, telling, within
 from interference.store import digest
 
 
@@ -220,3 +220,22 @@ def estimate_seconds(evaluator: Evaluator, asked: Comparison) -> float:
 
 
 _TRIAL = 8  # sentences scored for an estimate
+
+
+def pairs_steps(
+    evaluator: Evaluator,
+    models: Sequence[str],
+    points: int,
+    method: str,
+    languages: Sequence[str],
+    sentences: int | None,
+) -> Steps[tuple[PathTable, ...]]:
+    """The path between every two of the checkpoints, in the order of their pairs."""
+    pairs = list(combinations(dict.fromkeys(models), 2))
+    if not pairs:
+        raise UserError("Paths between pairs need two checkpoints or more. Name at least two.")
+    found = []
+    for number, (first, second) in enumerate(pairs):
+        steps = path_steps(evaluator, Walk(first, second, points, method), languages, sentences)
+        found.append((yield from within(number / len(pairs), (number + 1) / len(pairs), steps)))
+    return tuple(found)

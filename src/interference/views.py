@@ -15,7 +15,9 @@ from interference.corpus import Corpus
 from interference.ensemble import BEST, KINDS, LOGITS, PROBABILITIES, Ensemble
 from interference.evaluate import BIGRAM, UNIGRAM, Request, Scored
 from interference.languages import language_name
+from interference.linearity import RESIDUAL, LayerTable
 from interference.path import PathTable
+from interference.plane import PlaneTable
 from interference.predict import TESTS, Prediction
 from interference.recipe import Recipe
 from interference.registry import Argument, Knob, methods
@@ -232,11 +234,10 @@ def conflict_sentence(table: ConflictTable, measure: Measure) -> str:
     frame = table.by("whole").groupby(["by", "group"], sort=False)[["value", "chance"]].mean().dropna()
     if frame.empty:
         return f"**{measure.label}** is undefined here: the models' tensors are all zero."
-    kept = [
-        (str(group), *(f"{number:.3g}" for number in row))
-        for (_, group), row in zip(frame.index, frame.to_numpy(), strict=True)
-    ]
-    *parts, (_, value, chance) = kept
+    groups = frame.index.get_level_values("group")
+    *parts, (_, value, chance) = (
+        (group, *(f"{number:.3g}" for number in row)) for group, row in zip(groups, frame.to_numpy(), strict=True)
+    )
     listed = ", ".join(f"{group} {own} (chance {null})" for group, own, null in parts)
     mean = "" if measure.of == "set" else f", mean over {measure.of}s"
     return f"**{measure.label} of the whole model: {value}, chance {chance}**{mean}; {listed}."
@@ -283,3 +284,55 @@ def prediction_sentence(found: Prediction) -> str:
 
 def _signed(bits: float) -> str:
     return f"{'−' if bits < 0 else ''}{_amount(abs(bits))}"
+
+
+def pairs_sentence(tables: Sequence[PathTable], unit: str) -> str:
+    """What the paths between all pairs show, in one sentence: where a barrier is defined, and the highest."""
+    summary = pd.concat([t.summary[unit].assign(pair=f"{t.walk.first} to {t.walk.second}") for t in tables])
+    defined = summary[(summary["why_no_barrier"] == "") & summary["barrier"].notna()]
+    known = summary[summary["known_by"] != ""]
+    sentence = (
+        f"**{len(tables)} pairs, {summary['language'].nunique()} languages.** Halfway, the languages that an end knows "
+        f"are {_signed(known['middle_excess'].mean())} {unit} above the better end, on average"
+        if known["middle_excess"].notna().any()
+        else f"**{len(tables)} pairs.** No end knows one of these languages in this unit"
+    )
+    if defined.empty:
+        return f"{sentence}; no barrier is defined, for no language is known to both ends of a pair."
+    highest = defined.iloc[defined["barrier"].argmax()]
+    return (
+        f"{sentence}; a barrier is defined {len(defined)} times, the highest is {_amount(highest['barrier'])} "
+        f"({language_name(highest['language'])}, {highest['pair']})."
+    )
+
+
+def plane_sentence(table: PlaneTable, unit: str) -> str:
+    """What a plane shows, in one sentence: its best point, its corners and its middle."""
+    frame, corners = table.units[unit], table.corners[unit]
+    best = frame.loc[frame["value"].idxmin()]
+    shares = ", ".join(f"{best[c]:.2f}" for c in ("first", "second", "third"))
+    middle = frame.loc[(frame[["first", "second", "third"]] - 1 / 3).pow(2).sum(axis=1).idxmin()]
+    ends = ", ".join(f"{row.model} {_amount(row.value)}" for row in corners.itertuples())
+    return (
+        f"**{language_name(table.plane.language)} in {unit}**: {ends}; near the middle of the three "
+        f"{_amount(middle['value'])}. The lowest point of the grid has {_amount(best['value'])}, at {shares} of them."
+    )
+
+
+def layers_sentence(table: LayerTable, language: str, weight: float) -> str:
+    """What happens along the layers, in one sentence: the last layer's residual stream, and the worst variance."""
+    frame = table.frame
+    here = frame[np.isclose(frame["weight"], weight) & (frame["language"] == language)]
+    last = here[here["site"] == RESIDUAL].sort_values("layer").iloc[-1]
+    sentence = (
+        f"**At {weight:g} of the way the last layer's activations have a cosine of {last['cosine']:.2f}** with the "
+        f"mixture of the ends' (shuffled tokens: {last['cosine_chance']:.2f}) and {last['norm_ratio']:.2f} of its norm"
+    )
+    ratios = here.dropna(subset=["variance_ratio"])
+    if ratios.empty:
+        return f"{sentence}."
+    worst = ratios.loc[ratios["variance_ratio"].idxmin()]
+    return (
+        f"{sentence}; variance is lowest in the {worst['site']} of layer {worst['layer']}, {worst['variance_ratio']:.2f} "
+        f"of the ends' (unrelated units: {worst['variance_unrelated']:.2f})."
+    )

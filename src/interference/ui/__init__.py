@@ -13,6 +13,7 @@ from interference.ui.findings import (
     draw_no_findings,
     draw_report,
 )
+from interference.ui.landscape import choose_view, draw_view
 from interference.ui.merge import (
     choose_recipe,
     choose_setup,
@@ -42,6 +43,7 @@ __all__ = [
     "choose_setup",
     "choose_survey",
     "choose_trial",
+    "choose_view",
     "choose_walk",
     "compute_causal",
     "compute_comparison",
@@ -68,6 +70,7 @@ __all__ = [
     "draw_said",
     "draw_sentences",
     "draw_toolbar",
+    "draw_view",
     "ensure_shell",
     "go_if_asked",
     "open_bench",
