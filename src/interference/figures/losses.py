@@ -115,7 +115,8 @@ def merge_data(frame: pd.DataFrame, unit: str, label: str, sentences: int) -> di
     for cell in merged:
         cell["role"] = "preview" if cell["sentences"] < sentences else "merge"
     by_role = {role: [cell for cell in cells if cell["role"] == role] for role in MARKS}
-    traces = [_dots(found, names, *MARKS[role], unit) for role, found in by_role.items() if found]
+    marks = MARKS | ({"merge": ("after post-steps", *MARKS["merge"][1:])} if by_role["before post-steps"] else {})
+    traces = [_dots(found, names, *marks[role], unit) for role, found in by_role.items() if found]
     if costs := [cell for cell in merged if cell["cost_value"] is not None]:
         traces.append(_costs(costs, names, unit))
     zero = {"type": "line", "xref": "x2", "yref": "y domain", "x0": 0, "x1": 0, "y0": 0, "y1": 1}

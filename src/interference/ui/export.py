@@ -35,7 +35,8 @@ def draw_export(bench: Bench, view: "View") -> None:
         help="Write this merge as a checkpoint folder that transformers loads.",
     ) as popover:  # fmt: skip
         if popover.open:
-            _draw_form(bench, view)
+            with st.container(width=330):
+                _draw_form(bench, view)
 
 
 def _draw_form(bench: Bench, view: "View") -> None:

@@ -39,13 +39,13 @@ def set_more(more: More) -> None:
 def choose_more(method: "Method") -> More:
     """Post-steps in the order in which they were switched on, and what else few recipes need."""
     now = More(**{name: st.session_state.get(f"more {name}", default) for name, default in _KEYS.items()})
-    used = len(now.post) + sum(value is not None for value in (now.dtype, now.out_dtype)) + bool(now.seed)
-    with st.popover(
-        f"Post-steps ({used})" if used else "Post-steps", key="more_open", on_change="rerun",
+    with st.popover(  # another label would close it at every switch
+        "Post-steps", key="more_open", on_change="rerun",
         help="What is done to the merge afterwards, and how it is rounded.",
     ) as popover:  # fmt: skip
         if popover.open:
-            _draw(method, now)
+            with st.container(width=360):
+                _draw(method, now)
     return now
 
 
@@ -63,9 +63,9 @@ def _draw(method: "Method", now: More) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for name, label in (("dtype", "Parents rounded to"), ("out_dtype", "Merge rounded to")):
             key = f"{name}_input"
-            st.session_state[key] = getattr(now, name)
+            st.session_state[key] = getattr(now, name) or ""
             st.selectbox(
-                label, [None, *DTYPES], key=key, format_func=lambda d: d or "as stored", width=150, help=_HELP[name],
+                label, ["", *DTYPES], key=key, format_func=lambda d: d or "as stored", width=150, help=_HELP[name],
                 on_change=_copy, args=(name, key),
             )  # fmt: skip
         if method.seeded:
@@ -83,4 +83,4 @@ def _switch(name: str) -> None:
 
 
 def _copy(name: str, key: str) -> None:
-    st.session_state[f"more {name}"] = st.session_state[key]
+    st.session_state[f"more {name}"] = st.session_state[key] or _KEYS[name]

@@ -64,7 +64,7 @@ def _apply(bench: Bench) -> None:
         recipe = _read(bench, text)
     except UserError as error:
         line = line_of(text, str(error))
-        st.session_state[_ERROR] = f"Line {line}: {error}" if line and "line" not in str(error) else str(error)
+        st.session_state[_ERROR] = f"Line {line}: {error}" if line and f"line {line}," not in str(error) else str(error)
         return
     st.session_state[_ERROR], st.session_state[_OF] = None, recipe
     present = state.present()
