@@ -16,6 +16,6 @@ wanted = ui.choose_models()
 if not wanted.ids:
     st.info("Choose languages or models above, or type ids of the Hugging Face Hub.", icon=":material/info:")
     st.stop()
-with ui.user_errors():
+with ui.user_errors(stop=False):
     ui.draw_plan(wanted)
 ui.draw_download(wanted)
