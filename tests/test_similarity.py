@@ -9,10 +9,10 @@ from conftest import llama, write_checkpoint
 from scipy.spatial.distance import pdist
 from scipy.stats import ortho_group, spearmanr
 
-from interference.similarities import CONDITIONS, SimilarityRequest, basis_problem, everything_steps, similarity_steps
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.recipe import Recipe
+from interference.similarities import CONDITIONS, SimilarityRequest, basis_problem, everything_steps, similarity_steps
 from interference.similarity import INVARIANCES, Measure, measure, measures
 from interference.similarity.kernels import u_centred
 from interference.similarity.procrustes import rotation
@@ -459,7 +459,11 @@ def test_everything_at_once_is_the_table(tiny):
         at = found.places.index(a), found.places.index(b)
         assert (found.values[at], found.chance[at]) == pytest.approx((row["value"], row["chance"]), abs=1e-5)
     with pytest.raises(UserError, match="measure of relations"):
-        finish(everything_steps(tiny, SimilarityRequest(tuple((n, n) for n in names), measures=("procrustes",), sentences=12)))
+        finish(
+            everything_steps(
+                tiny, SimilarityRequest(tuple((n, n) for n in names), measures=("procrustes",), sentences=12)
+            )
+        )
 
 
 def test_notes_and_warnings(tiny):

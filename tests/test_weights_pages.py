@@ -3,9 +3,8 @@
 import json
 
 import pytest
-from test_pages import ROOT, button, own_suite, settled  # noqa: F401 - own_suite is a fixture
-
 from streamlit.testing.v1 import AppTest
+from test_pages import ROOT, button, own_suite, settled  # noqa: F401 - own_suite is a fixture
 
 
 def open_page(page: str, **query: str) -> AppTest:

@@ -66,10 +66,10 @@ def similarity(
     form: Format = "table",
 ) -> None:
     """How alike models are in the hidden states of the same sentences, with chance level and interval."""
-    from interference.similarities import SimilarityRequest, similarity_steps
     from interference.errors import UserError
     from interference.evaluate import Evaluator, Model
     from interference.progress import progress_bar
+    from interference.similarities import SimilarityRequest, similarity_steps
     from interference.similarity import DEFAULT
     from interference.similarity.table import Preparation
     from interference.steps import finish

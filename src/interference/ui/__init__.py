@@ -27,6 +27,7 @@ from interference.ui.path import choose_walk, compute_path, draw_path
 from interference.ui.pins import draw_pins, draw_toolbar, rerun_if_asked
 from interference.ui.present import draw_presentation, presented
 from interference.ui.shell import Bench, ensure_shell, open_bench, open_sidebar, run, serve, user_errors
+from interference.ui.similarity import choose_view, draw_similarity
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
 from interference.ui.text import draw_said, draw_sentences
 from interference.ui.weights import choose_survey, compute_conflict, draw_conflict
@@ -42,6 +43,7 @@ __all__ = [
     "choose_setup",
     "choose_survey",
     "choose_trial",
+    "choose_view",
     "choose_walk",
     "compute_causal",
     "compute_comparison",
@@ -67,6 +69,7 @@ __all__ = [
     "draw_report",
     "draw_said",
     "draw_sentences",
+    "draw_similarity",
     "draw_toolbar",
     "ensure_shell",
     "go_if_asked",

@@ -64,6 +64,7 @@ def build_pages() -> list[Any]:
         st.Page(folder / "compare.py", title="Compare", icon=":material/leaderboard:", url_path="compare"),
         st.Page(folder / "path.py", title="Path", icon=":material/route:", url_path="path"),
         st.Page(folder / "weights.py", title="Weights", icon=":material/difference:", url_path="weights"),
+        st.Page(folder / "similarity.py", title="Similarity", icon=":material/hub:", url_path="similarity"),
         st.Page(folder / "causal.py", title="Causal map", icon=":material/grid_view:", url_path="causal"),
         st.Page(folder / "suite.py", title="Suite", icon=":material/grid_on:", url_path="suite"),
         st.Page(folder / "models.py", title="Models", icon=":material/cloud_download:", url_path="models"),
