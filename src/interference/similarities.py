@@ -1,8 +1,10 @@
 """What is compared with what: models and texts in, a table of similarities out, a batch at a time."""
 
+from collections import OrderedDict
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, combinations_with_replacement, product
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -50,6 +52,7 @@ CONDITIONS = {
     "languages": "each model by itself, its languages with each other",
 }
 SENTENCES = 150
+MOST_MODELS = 30  # at first
 _MOST = 3000  # pairs of one measure that get intervals
 Names = tuple[str, str]  # of a model and of what it reads
 
@@ -62,7 +65,8 @@ class SimilarityRequest:
     condition `own` a model without a language of its own (a merge, a mixed or an untrained one) reads that of the model
     it is compared with. `languages` are the ones read in `pivot` and `languages`, English or the first where none is
     named in `pivot`, all in `languages`. `layers` are those of the first model (none named: all), the second's the
-    nearest in relative depth; with `across` every layer is compared with every layer.
+    nearest in relative depth; with `across` every layer is compared with every layer. Without `intervals` a table is
+    made twenty times as fast.
     """
 
     models: tuple[tuple[str, Model], ...]
@@ -75,6 +79,7 @@ class SimilarityRequest:
     sentences: int | None = SENTENCES
     pooling: str = "mean"
     preparation: Preparation = field(default_factory=Preparation)
+    intervals: bool = True
 
     def __post_init__(self) -> None:
         for given, known, what in (
@@ -89,8 +94,37 @@ class SimilarityRequest:
             raise UserError(f"{self.sentences} sentences asked for; similarities need {FEWEST} at least.")
 
 
+_TABLES: WeakKeyDictionary[Evaluator, OrderedDict[SimilarityRequest, SimilarityTable]] = WeakKeyDictionary()
+_KEPT = 64  # tables of one evaluator
+
+
 def similarity_steps(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[SimilarityTable]:
-    """The table of a comparison, a batch of text or one place's relations at a time; states are kept in the store."""
+    """The table of a request, a batch of text or one place's relations at a time; states are kept in the store."""
+    kept = _TABLES.setdefault(evaluator, OrderedDict())
+    if asked not in kept:
+        kept[asked] = yield from _compare(evaluator, asked)
+        if len(kept) > _KEPT:
+            kept.popitem(last=False)
+    kept.move_to_end(asked)
+    return kept[asked]
+
+
+def conditions_steps(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[dict[str, SimilarityTable]]:
+    """The same models on their own languages, on one, and on numerals."""
+    found: dict[str, SimilarityTable] = {}
+    for condition in ("own", "pivot", "numerals"):
+        steps = similarity_steps(evaluator, replace(asked, condition=condition))
+        found[condition] = yield from telling(len(found) / 3, steps)
+    return found
+
+
+def default_models(suite: Suite) -> tuple[str, ...]:
+    """Monos, mixed and branches; all checkpoints of a suite without such roles, MOST_MODELS of them at most."""
+    known = [c.name for role in ("mono", "mixed", "branch") for c in suite.with_role(role)]
+    return tuple(known or suite.names)[:MOST_MODELS]
+
+
+def _compare(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[SimilarityTable]:
     models, texts = dict(asked.models), _texts(evaluator, asked)
     readers, left_out = _readers(evaluator, asked, texts)
     wanted = list(dict.fromkeys(one for pair in readers for one in pair))
@@ -107,7 +141,8 @@ def similarity_steps(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Si
         sides = yield from telling(0.7, _sides(evaluator, asked, measure, pairs, states, texts, models))
         done = 0.7 + 0.3 * len(frames) / len(asked.measures)
         steps = measured(
-            measure, sides, pairs, documents, asked.preparation, refusal, asked.condition, len(pairs) <= _MOST,
+            measure, sides, pairs, documents, asked.preparation, refusal, asked.condition,
+            asked.intervals and len(pairs) <= _MOST,
             _kept_vectors(evaluator, asked, measure, pairs, texts, models),
         )  # fmt: skip
         frames.append((yield from telling(done, steps)))
@@ -357,7 +392,9 @@ def _notes(
         f"{asked.preparation.label()}.",
         f"Intervals are 95 %, by jackknife over {min(BLOCKS, documents)} blocks of documents."
         if frame["low"].notna().any()
-        else f"No intervals: they need {FEWEST_BLOCKS} documents or more, and at most {_MOST} pairs of a measure.",
+        else f"No intervals: they need {FEWEST_BLOCKS} documents or more, and at most {_MOST} pairs of a measure."
+        if asked.intervals
+        else "No intervals were asked for.",
         *left_out,
     ]
     wider = sides.max() > count

@@ -178,6 +178,13 @@ class SimilarityTable:
         return tuple(said)
 
 
+def joined(tables: Sequence[SimilarityTable]) -> SimilarityTable:
+    """Tables one below the other, what is said beside them once."""
+    frame = pd.concat([table.frame for table in tables], ignore_index=True)
+    notes = tuple(dict.fromkeys(note for table in tables for note in table.notes))
+    return SimilarityTable(frame, notes, tables[0].provenance)
+
+
 def pair_name(row: pd.Series) -> str:
     """The two places of a row in words."""
     sides = [f"{row[f'model_{s}']} on {row[f'language_{s}']}, layer {row[f'layer_{s}']}" for s in "ab"]

@@ -28,6 +28,7 @@ from interference.ui.path import choose_walk, compute_path, draw_path
 from interference.ui.pins import draw_pins, draw_toolbar, rerun_if_asked
 from interference.ui.present import draw_presentation, presented
 from interference.ui.shell import Bench, ensure_shell, open_bench, open_sidebar, run, serve, user_errors
+from interference.ui.similarity import choose_view, draw_similarity
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
 from interference.ui.text import draw_said, draw_sentences
 from interference.ui.weights import choose_survey, compute_conflict, draw_conflict
@@ -69,6 +70,7 @@ __all__ = [
     "draw_report",
     "draw_said",
     "draw_sentences",
+    "draw_similarity",
     "draw_toolbar",
     "draw_view",
     "ensure_shell",

@@ -67,6 +67,7 @@ PAGES = {
     "Where and why": {
         "weights": ("Weights", ":material/difference:"),
         "causal": ("Causal map", ":material/grid_view:"),
+        "similarity": ("Similarity", ":material/hub:"),
     },
     "Models and findings": {
         "suite": ("Suite", ":material/grid_on:"),
