@@ -504,26 +504,18 @@ def _own_tur(clause: Clause, draw: random.Random) -> Iterator[tuple[str, str, st
 
 
 def _own_zho(clause: Clause, draw: random.Random) -> Iterator[tuple[str, str, str]]:
-    """A classifier of another kind of noun; *le* after what has not happened or is going on."""
+    """A classifier of another kind of noun; the verb before its auxiliary."""
     for phrase in (*clause.subjects, clause.object, clause.recipient, clause.place):
-        if phrase and not phrase.relative:
+        if phrase and not phrase.relative and not (phrase.plural and not phrase.count):
             text, own = zho._phrase(phrase, clause.tense), zho.NOUNS[phrase.noun][0]
-            other = draw.choice("本封盏" if noun_class(phrase.noun) == "animate" else "位匹名")
-            if f"{own}" in text[:4] and not (phrase.plural and not phrase.count):
+            # Those of things are rarer than those of persons: so neither side is the more frequent one throughout.
+            other = draw.choice("把本座间") if noun_class(phrase.noun) == "animate" else "位"
+            if own in text[:4]:
                 yield "classifier", text, text.replace(own, other, 1)
-    if clause.frame in ("copular", "motion") or clause.verb in zho.RESULTATIVE:
-        return
     auxiliary = zho._auxiliary(clause.verb, clause.tense, zho._negated(clause), clause.adverbial)
-    if auxiliary not in ("没有", "正在"):
-        return
-    if clause.frame == "intransitive":
-        plain, past = zho.INTRANSITIVE[clause.verb]
-        if not past.endswith("了"):  # at the end of a sentence *le* says something else
-            yield "aspect", plain, past
-    elif clause.frame == "transitive":
-        verb = zho.TRANSITIVE[clause.verb]
-        target = zho._phrase(clause.object, clause.tense) if clause.object else ""
-        yield "aspect", verb + target, f"{verb}了{target}"
+    if auxiliary and clause.frame == "transitive" and clause.verb not in zho.RESULTATIVE and clause.object:
+        verb, target = zho.TRANSITIVE[clause.verb], zho._phrase(clause.object, clause.tense)
+        yield "auxiliary order", auxiliary + verb + target, verb + auxiliary + target
 
 
 OWN = {"eng": _own_eng, "fra": _own_fra, "ara": _own_ara, "tur": _own_tur, "zho": _own_zho}
