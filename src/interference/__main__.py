@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from interference import (
+    commands_accuracy,
     commands_causal,
     commands_compare,
     commands_conflict,
@@ -221,6 +222,7 @@ app.command()(commands_causal.causal)
 app.command()(commands_conflict.conflict)
 app.command()(commands_conflict.measures)
 app.command()(commands_compare.compare)
+app.command()(commands_accuracy.accuracy)
 app.command()(commands_learn.learn)
 app.command()(commands_path.path)
 app.command()(commands_similarity.similarity)
@@ -232,6 +234,9 @@ app.command()(commands_text.say)
 app.command()(commands_text.sentences)
 app.command()(commands_findings.findings)
 app.command()(commands_findings.report)
+
+
+demo.command("pairs")(commands_accuracy.print_pairs)
 
 
 @demo.command("path")

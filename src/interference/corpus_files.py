@@ -90,7 +90,7 @@ def _described(path: Path) -> Corpus:
 
 def _wide(path: Path, layout: Layout) -> dict[str, Sequence[Any]]:
     """One table with a column for each language."""
-    table = _table(path)
+    table = read_table(path)
     names = dict(layout.columns) or {c: c for c in table if c != layout.document and _may_be_language(c)}
     if lacking := [column for column in names.values() if column not in table]:
         raise UserError(f"Corpus {path} has no column '{lacking[0]}': {nearest(lacking[0], table)}")
@@ -148,7 +148,7 @@ def _language(entry: Path, layout: Layout) -> tuple[list[Any], list[Any] | None]
         return [s for text in texts.values() for s in text], [name for name, text in texts.items() for _ in text]
     if entry.suffix not in TABLES:
         return _lines(entry), None
-    table = _table(entry)
+    table = read_table(entry)
     if layout.text not in table:
         raise UserError(
             f"{entry} has no column '{layout.text}': {nearest(layout.text, table)} Name the column of sentences in a "
@@ -165,7 +165,7 @@ def _lines(file: Path) -> list[str]:
     return text.split("\n") if text else []
 
 
-def _table(file: Path) -> dict[str, Sequence[Any]]:
+def read_table(file: Path) -> dict[str, Sequence[Any]]:
     """The columns of a table."""
     if not file.is_file():
         raise UserError(f"Corpus {file} does not exist. Give a file or folder of parallel text.")

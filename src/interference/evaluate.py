@@ -313,6 +313,29 @@ class Evaluator:
         known = self._store.read(self._key(model, language), len(self.corpus.documents))
         return int(np.isnan(known[rows]).sum())
 
+    def text_steps(self, model: Scored, sentences: Sequence[str], language: str) -> Generator[None, None, np.ndarray]:
+        """Bits of sentences that are not the corpus's, one batch at a time; kept in the store.
+
+        `language` is whose dev half models that count tokens, and the best of an ensemble, go by.
+        """
+        if isinstance(model, Ensemble) and model.kind == BEST:
+            model = yield from self._best(model, language)
+        own = digest(*sentences)
+        fitted = self.corpus.digest(language) if model in _COUNTED else ""
+        key = digest("text", CONVENTION, model_digest(self.suite, model), fitted, own, self.device.type)
+        known = self._store.read(key, len(sentences))
+        if np.isnan(known).any():
+            checkpoint = self._scored_by(model)
+            place = (checkpoint.digest_of_tokenizer, "", own.encode())
+            text = self._kept(place, checkpoint, lambda: sentences)
+            if isinstance(model, str) and model in _COUNTED:
+                fit = self.text(checkpoint, language, self.dev.rows()).ids
+                known = _COUNTED[model](fit, text, checkpoint.vocabulary)
+            else:
+                known = yield from self._score(model, text)
+            self._store.write(key, known)
+        return known
+
     def _key(self, model: Scored, language: str) -> str:
         """The store's key. What ships was computed on a CPU and serves every device: they agree within 0.01 bits."""
         shipped = bits_key(model_digest(self.suite, model, SHIPPED), self.corpus, language, "cpu")
@@ -456,14 +479,20 @@ class Evaluator:
 
     def text(self, checkpoint: Checkpoint, language: str, rows: np.ndarray) -> TokenizedText:
         """The given rows of one language in a checkpoint's tokens."""
-        key = (checkpoint.digest_of_tokenizer, language, rows.tobytes())
-        if key not in self._texts:
-            self._texts[key] = tokenize(checkpoint.tokenizer, self.corpus.text(language, rows))
-            check_ids(checkpoint, self._texts[key])
+        place = (checkpoint.digest_of_tokenizer, language, rows.tobytes())
+        return self._kept(place, checkpoint, lambda: self.corpus.text(language, rows))
+
+    def _kept(
+        self, place: tuple[str, str, bytes], checkpoint: Checkpoint, sentences: Callable[[], Sequence[str]]
+    ) -> TokenizedText:
+        """Sentences in a checkpoint's tokens, the last ones kept in memory."""
+        if place not in self._texts:
+            self._texts[place] = tokenize(checkpoint.tokenizer, sentences())
+            check_ids(checkpoint, self._texts[place])
             if len(self._texts) > _TEXTS:
                 self._texts.popitem(last=False)
-        self._texts.move_to_end(key)
-        return self._texts[key]
+        self._texts.move_to_end(place)
+        return self._texts[place]
 
 
 def check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:

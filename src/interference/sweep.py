@@ -1,7 +1,7 @@
 """What is computed over many merges at once: paths, of two checkpoints and of every two of many; methods compared."""
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, product
 
@@ -27,6 +27,7 @@ from interference.errors import UserError
 from interference.evaluate import BIGRAM, UNIGRAM, Evaluator, Request, Scored, model_digest
 from interference.losses import sentence_bits
 from interference.merge import merge, merge_network_steps
+from interference.minimal_pairs import AccuracyTable, PairSet, accuracy_table
 from interference.path import PathTable, Walk, path_table
 from interference.recipe import Recipe
 from interference.search import EACH, search_steps
@@ -54,6 +55,32 @@ def path_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sente
     cells, notes = evaluator.tokenization({name: suite[name] for name in ends}, languages, rows)
     lossy = {language for _, language in cells}
     return path_table(walk, bits, levels, evaluator.corpus, rows, evaluator.provenance(ends), lossy, notes)
+
+
+def accuracy_steps(
+    evaluator: Evaluator, models: Mapping[str, Scored], pairs: PairSet, languages: Sequence[str]
+) -> Steps[AccuracyTable]:
+    """Score both sentences of every pair under every model, one batch at a time; bits are kept in the store.
+
+    Models that count tokens are left out of languages that the corpus has not.
+    """
+    bits: dict[tuple[str, str], np.ndarray] = {}
+    uncounted: dict[str, None] = {}
+    cells = list(product(languages, models.items()))
+    for number, (language, (name, model)) in enumerate(cells):
+        own = pairs.of(language)
+        if model in (UNIGRAM, BIGRAM) and language not in evaluator.corpus.languages:
+            uncounted[language] = None
+            continue
+        sentences = [*(pair.good for pair in own), *(pair.bad for pair in own)]
+        found = yield from telling(number / len(cells), evaluator.text_steps(model, sentences, language))
+        bits[name, language] = found.reshape(2, len(own))
+    ordered = {(name, language): bits[name, language] for name in models for language in languages
+               if (name, language) in bits}  # fmt: skip
+    why = f"The corpus has no {', '.join(uncounted)}, so no tokens of it are counted." if uncounted else ""
+    scored = [evaluator.suite.checkpoints[0].name if model in (UNIGRAM, BIGRAM) else model if isinstance(model, str)
+              else model.models[0] for model in models.values()]  # fmt: skip
+    return accuracy_table(pairs, ordered, evaluator.provenance(scored), [why] if why else [])
 
 
 Tell = Callable[[Line], None]
