@@ -121,7 +121,8 @@ def _gram(weights: Weights, models: tuple[str, ...]) -> np.ndarray:
 def _shares(places: np.ndarray, point: np.ndarray) -> tuple[float, float, float]:
     """What each corner is weighted by at a point: they sum to one."""
     second, third = np.linalg.solve((places[1:] - places[0]).T, point - places[0])
-    return round(float(1 - second - third), 6), round(float(second), 6), round(float(third), 6)
+    first, second, third = (round(float(share), 6) + 0.0 for share in (1 - second - third, second, third))  # no -0.0
+    return first, second, third
 
 
 def _size(unit: str, corpus: Corpus, language: str, rows: np.ndarray) -> np.ndarray:

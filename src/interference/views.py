@@ -333,6 +333,6 @@ def layers_sentence(table: LayerTable, language: str, weight: float) -> str:
         return f"{sentence}."
     worst = ratios.loc[ratios["variance_ratio"].idxmin()]
     return (
-        f"{sentence}; variance is lowest in the {worst['site']} of layer {worst['layer']}, {worst['variance_ratio']:.2f} "
-        f"of the ends' (unrelated units: {worst['variance_unrelated']:.2f})."
+        f"{sentence}; variance is lowest in the {worst['site']} of layer {worst['layer']}, "
+        f"{worst['variance_ratio']:.2f} of the ends' (unrelated units: {worst['variance_unrelated']:.2f})."
     )

@@ -12,6 +12,11 @@ from interference.languages import language_name
 from interference.path import PathTable
 
 _COLUMNS = 5
+_KNOWN = {  # the most telling last, over the others
+    "neither does, or it can't be said": ("rgba(136, 136, 136, 0.4)", 1),
+    "one end knows it": (ORANGE, 1.5),
+    "both ends know the language": (BLUE, 2),
+}
 LINEARITY = {
     "cosine": ("cosine of the merge's and the mixed activations", "cosine_chance", "tokens shuffled"),
     "norm ratio": ("norm of the merge's activations to the mixed ones'", "", ""),
@@ -22,7 +27,7 @@ LINEARITY = {
 def pairs_figure(tables: Sequence[PathTable], unit: str) -> go.Figure:
     """One panel for each language, one curve for each pair: the excess over the pair's better end.
 
-    Pairs that both know the language, for which a barrier is defined, are drawn in full; the others faintly.
+    Colours tell whether both ends know the language, so that a barrier is defined, or one does, or neither.
     """
     summary = pd.concat([t.summary[unit].assign(pair=_pair(t)) for t in tables])
     points = pd.concat([t.points[unit].assign(pair=_pair(t)) for t in tables])
@@ -37,20 +42,18 @@ def pairs_figure(tables: Sequence[PathTable], unit: str) -> go.Figure:
     named: set[str] = set()
     for number, code in enumerate(languages):
         levels = summary[summary["language"] == code].set_index("pair")
-        own = points[points["language"] == code].sort_values(
-            "pair", key=lambda p: p.map(levels["why_no_barrier"] == "")
-        )
-        for pair, part in own.groupby("pair", sort=False):
-            defined, barrier = levels.loc[pair, "why_no_barrier"] == "", levels.loc[pair, "barrier"]
-            name = "both know the language" if defined else "one or neither knows it"
-            why = f"barrier {barrier:.3f}" if defined else f"no barrier: {levels.loc[pair, 'why_no_barrier']}"
+        own = points[points["language"] == code]
+        kinds = [_knowers(*row) for row in zip(levels["known_by"], levels["why_no_barrier"], strict=True)]
+        for pair, name in sorted(zip(levels.index, kinds, strict=True), key=lambda one: list(_KNOWN).index(one[1])):
+            part, why = own[own["pair"] == pair], levels.loc[pair, "why_no_barrier"]
+            barrier = f"no barrier: {why}" if why else f"barrier {levels.loc[pair, 'barrier']:.3f}"
+            color, width = _KNOWN[name]
             figure.add_trace(
                 go.Scatter(
                     x=part["weight"], y=part["excess"], mode="lines", name=name, legendgroup=name,
-                    showlegend=name not in named, line={"color": BLUE if defined else GREY, "width": 2 if defined else 1},
-                    opacity=1 if defined else 0.45, customdata=part[["excess_low", "excess_high"]],
+                    showlegend=name not in named, line={"color": color, "width": width}, customdata=part[["excess_low", "excess_high"]],
                     hovertemplate=f"{pair}<br>share %{{x:.2f}}<br>%{{y:+.3f}} {unit} (95 % %{{customdata[0]:.3f}} to "
-                    f"%{{customdata[1]:.3f}})<br>{why}<extra></extra>",
+                    f"%{{customdata[1]:.3f}})<br>{barrier}<extra></extra>",
                 ), number // columns + 1, number % columns + 1,
             )  # fmt: skip
             named.add(name)
@@ -61,6 +64,12 @@ def pairs_figure(tables: Sequence[PathTable], unit: str) -> go.Figure:
         legend={"orientation": "h", "y": 1.02 + 0.12 / rows, "yanchor": "bottom", "x": 0},
     )  # fmt: skip
     return figure
+
+
+def _knowers(known_by: str | None, why_no_barrier: str) -> str:
+    if not why_no_barrier:
+        return "both ends know the language"
+    return "one end knows it" if known_by else "neither does, or it can't be said"
 
 
 def _pair(table: PathTable) -> str:

@@ -73,8 +73,9 @@ def _draw_pairs(bench: Bench) -> None:
         alt="Excess of every language along the paths between every two checkpoints",
     )  # fmt: skip
     st.caption(
-        "Zero is as good as the pair's better end. Blue curves are of pairs that both know the language, where what "
-        f"stands above zero is lost on the way; grey ones can't say. {' '.join(tables[0].notes)}"
+        "Zero is as good as the pair's better end. Where an end knows the language what stands above zero is lost on "
+        f"the way; where neither does both are worse than untrained, and below zero nothing is gained. "
+        f"{' '.join(tables[0].notes)}"
     )
     summary = pd.concat(
         [t.summary[bench.unit].assign(first=t.walk.first, second=t.walk.second) for t in tables], ignore_index=True
@@ -121,7 +122,7 @@ def _draw_plane(bench: Bench) -> None:
     frame, corners = table.units[unit], table.corners[unit]
     st.markdown(plane_sentence(table, unit))
     st.plotly_chart(
-        plane_figure(frame, corners, table.untrained[unit], unit), config=EXPORT, key="plane_figure",
+        plane_figure(frame, corners, table.untrained[unit], unit), config=EXPORT, key="plane_figure", width=760,
         alt=f"Loss of {language} on the plane through {', '.join(chosen)}",
     )  # fmt: skip
     level = table.untrained[unit]
