@@ -51,7 +51,8 @@ def pairs_figure(tables: Sequence[PathTable], unit: str) -> go.Figure:
             figure.add_trace(
                 go.Scatter(
                     x=part["weight"], y=part["excess"], mode="lines", name=name, legendgroup=name,
-                    showlegend=name not in named, line={"color": color, "width": width}, customdata=part[["excess_low", "excess_high"]],
+                    showlegend=name not in named, line={"color": color, "width": width},
+                    customdata=part[["excess_low", "excess_high"]],
                     hovertemplate=f"{pair}<br>share %{{x:.2f}}<br>%{{y:+.3f}} {unit} (95 % %{{customdata[0]:.3f}} to "
                     f"%{{customdata[1]:.3f}})<br>{barrier}<extra></extra>",
                 ), number // columns + 1, number % columns + 1,
