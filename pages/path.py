@@ -10,9 +10,9 @@ st.title("Path", anchor=False)
 bench = ui.open_bench()
 st.markdown("Two checkpoints, and the loss of every language along the path between their weights.")
 with ui.user_errors():
-    view = ui.choose_view()
+    view = ui.choose_path_view()
     if view == "Walk":
         walk = ui.choose_walk(bench)
         ui.draw_path(bench, ui.compute_path(bench, walk))
     else:
-        ui.draw_view(bench, view)
+        ui.draw_path_view(bench, view)

@@ -251,6 +251,24 @@ def test_chance_is_what_unrelated_models_have(planted, table):
     assert norms["closed_form"].item() == 0
 
 
+def test_without_chance_levels_the_values_are_the_same(planted, tmp_path):
+    """Nor is one kept in the other's place."""
+    store = Store(tmp_path)
+    quick, full = (
+        survey(planted, "a", "b", store=store, measures=("cosine",), chance=chance).frame for chance in (False, True)
+    )
+    assert quick["value"].equals(full["value"])
+    assert quick["chance"].isna().all()
+    assert full["chance"].notna().all()
+
+
+def test_a_tiny_distance_is_exact():
+    """A last bit of a weight apart, where inner products would say anything."""
+    a = torch.full((1, 1000), 1000.0)
+    found = values(MEASURES["l2"], given(torch.cat([a, a + 2**-10])))
+    assert found.item() == pytest.approx(1000**0.5 * 2**-10, rel=1e-6)
+
+
 def test_a_model_that_did_not_move_has_no_direction(planted):
     frame = survey(planted, "a", "still", base="base", measures=("cosine", "l2", "subspace_overlap")).by("group")
     assert frame.query("measure == 'cosine'")["value"].isna().all()

@@ -45,6 +45,9 @@ def conflict(
         Literal["tensor", "layer", "group", "whole"],
         typer.Option("--by", help="What a row is about. With `whole` come the groups, with `layer` those in it."),
     ] = "group",
+    chance: Annotated[
+        bool, typer.Option(help="Chance levels from shuffled weights, which take most of the time of large models.")
+    ] = True,
     corpus: CorpusOption = None,
     device: DeviceOption = None,
     form: Format = "table",
@@ -65,7 +68,7 @@ def conflict(
     opened = suite_for(suite, corpus, [*named, *([base] if base and base not in BASES else [])])
     chosen = by_name(parsed, opened) if parsed else equal_average(tuple(models or default_models(opened)))
     knobs = tuple(_knob(text) for text in knob or [])
-    survey = Survey(chosen, base or chosen.base, tuple(dict.fromkeys(measure or [])), knobs)
+    survey = Survey(chosen, base or chosen.base, tuple(dict.fromkeys(measure or [])), knobs, chance)
     opened.mergeable(survey.needed)
     dev = DevHalf(opened, target)
     weights = Weights([opened[name] for name in survey.needed], target, dev.sources, dev)

@@ -1,22 +1,28 @@
 """How far two models are from each other."""
 
+from itertools import combinations
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from interference.conflict.registry import conflict_measure
-from interference.conflict.sums import columns, ends, total
+from interference.conflict.sums import columns, ends, pairs, total
+
+_NEAR = 1e-6  # squared distance by squared norms, below which inner products would cancel to noise
 
 
-def _squares(stack: Float[Tensor, "model *shape"]) -> Float[Tensor, " pair"]:
-    """Squared differences themselves: from inner products those of near-equal models would cancel to noise."""
-    first, second = torch.triu_indices(len(stack), len(stack), 1)
-
-    def of(piece: Tensor) -> Tensor:
-        return torch.stack([(piece[i] - piece[j]).square().sum() for i, j in zip(first, second, strict=True)])
-
-    return total(stack, of)
+def _squares(stack: Float[Tensor, "model *shape"], gram: Float[Tensor, "model model"]) -> Float[Tensor, " pair"]:
+    """Squared distances from inner products, and of near-equal models from their differences themselves."""
+    a, b = ends(gram.diagonal())
+    squares = a + b - 2 * pairs(gram)
+    close = squares <= _NEAR * (a + b)
+    near = [pair for pair, one in zip(combinations(range(len(stack)), 2), close, strict=True) if one]
+    if near:
+        exact = total(stack, lambda piece: torch.stack([(piece[i] - piece[j]).square().sum() for i, j in near]))
+        squares[close] = exact
+    return squares
 
 
 @conflict_measure(
@@ -29,9 +35,9 @@ def _squares(stack: Float[Tensor, "model *shape"]) -> Float[Tensor, " pair"]:
     value=lambda squares: np.sqrt(squares),
     unchanged=("rotation",),
 )
-def l2(stack: Float[Tensor, "model *shape"]) -> Float[Tensor, "subject part"]:
+def l2(stack: Float[Tensor, "model *shape"], gram: Float[Tensor, "model model"]) -> Float[Tensor, "subject part"]:
     """Euclidean distance of two models' weights or task vectors."""
-    return columns(_squares(stack))
+    return columns(_squares(stack, gram))
 
 
 @conflict_measure(
@@ -49,4 +55,4 @@ def l2_relative(
     stack: Float[Tensor, "model *shape"], gram: Float[Tensor, "model model"]
 ) -> Float[Tensor, "subject part"]:
     """Euclidean distance of two models divided by their mean norm."""
-    return columns(_squares(stack), *ends(gram.diagonal()))
+    return columns(_squares(stack, gram), *ends(gram.diagonal()))

@@ -13,7 +13,7 @@ from interference.ui.findings import (
     draw_no_findings,
     draw_report,
 )
-from interference.ui.landscape import choose_view, draw_view
+from interference.ui.landscape import choose_path_view, draw_path_view
 from interference.ui.merge import (
     choose_recipe,
     choose_setup,
@@ -40,6 +40,7 @@ __all__ = [
     "choose_findings",
     "choose_measure",
     "choose_models",
+    "choose_path_view",
     "choose_recipe",
     "choose_setup",
     "choose_survey",
@@ -64,6 +65,7 @@ __all__ = [
     "draw_merge",
     "draw_no_findings",
     "draw_path",
+    "draw_path_view",
     "draw_pins",
     "draw_plan",
     "draw_presentation",
@@ -72,7 +74,6 @@ __all__ = [
     "draw_sentences",
     "draw_similarity",
     "draw_toolbar",
-    "draw_view",
     "ensure_shell",
     "go_if_asked",
     "open_bench",

@@ -18,7 +18,7 @@ VIEWS = (WALK, PAIRS, PLANE, LAYERS)
 _MOST = 10  # checkpoints whose pairs are walked at once: 45 paths
 
 
-def choose_view() -> str:
+def choose_path_view() -> str:
     """Which of the views is computed and drawn."""
     return st.segmented_control(
         "View", VIEWS, default=WALK, required=True, key="path_view", bind="query-params", label_visibility="collapsed",
@@ -27,7 +27,7 @@ def choose_view() -> str:
     )  # fmt: skip
 
 
-def draw_view(bench: Bench, view: str) -> None:
+def draw_path_view(bench: Bench, view: str) -> None:
     """One of the views besides the walk."""
     {PAIRS: _draw_pairs, PLANE: _draw_plane, LAYERS: _draw_layers}[view](bench)
 
