@@ -20,9 +20,10 @@ def own_suite(suite_folder, tmp_path_factory):
 
 
 def few(monkeypatch) -> None:
-    """Three methods instead of all."""
+    """Three methods and a post-step instead of all."""
     three = {name: methods()[name] for name in ("linear", "nearswap", "slerp")}
     monkeypatch.setattr("interference.compare.methods", lambda: three)
+    monkeypatch.setattr("interference.compare.post_steps", lambda: ["rescale"])
 
 
 def start(app):
@@ -42,7 +43,7 @@ def test_it_starts_when_asked_and_then_is_known(own_suite, monkeypatch):
         assert start(page) is None
         assert len(page.get("plotly_chart")) == 1
         frame = page.dataframe[0].value
-        assert set(frame["method"]) >= {"linear", "slerp", "nearswap", "best parent", "linear+repair"}
+        assert set(frame["method"]) >= {"linear", "slerp", "nearswap", "best parent", "linear+rescale"}
         assert "merges exactly 1 model" in frame.set_index("method").loc["nearswap", "reason"]
         assert frame["language"].nunique() == 1
         assert "needs least" in page.markdown[-1].value

@@ -101,14 +101,21 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 IN_PIECES = [name for name, recipe in RECIPES.items() if recipe.definition.elementwise and not recipe.post]
 
 
-@pytest.mark.parametrize("base", ["init", "@mean", "@zero"])
 @pytest.mark.parametrize("name", IN_PIECES)
-def test_pieces_give_the_reference_paths_bits(name, base, weights, monkeypatch):
+def test_pieces_give_the_reference_paths_bits(name, weights, monkeypatch):
     """Pieces that end within rows, the last one shorter; parents that lie beside each other and parents that don't."""
-    monkeypatch.setattr(merging, "_PIECE", 96)
-    recipe = RECIPES[name] if RECIPES[name].base is None else dataclasses.replace(RECIPES[name], base=base)
-    for one in (recipe, recipe.renamed(lambda model: {"mono-deu": "branch-deu"}.get(model, model))):
+    monkeypatch.setattr(merging, "_PIECE", 800)
+    recipe = RECIPES[name]
+    apart = recipe.renamed(lambda model: {"mono-deu": "branch-deu"}.get(model, model))
+    for one in (recipe, apart):
         assert same(merge(one, weights), reference(one, weights))
+
+
+@pytest.mark.parametrize("base", ["@mean", "@zero"])
+def test_pieces_are_taken_from_made_up_bases_too(base, weights, monkeypatch):
+    monkeypatch.setattr(merging, "_PIECE", 800)
+    recipe = dataclasses.replace(RECIPES["task_arithmetic"], base=base)
+    assert same(merge(recipe, weights), reference(recipe, weights))
 
 
 def test_every_method_that_goes_in_pieces_is_among_them():
@@ -118,7 +125,7 @@ def test_every_method_that_goes_in_pieces_is_among_them():
 
 def test_a_method_that_wrongly_says_so_is_found(weights, monkeypatch):
     """One that measures whole tensors gives other numbers in pieces."""
-    monkeypatch.setattr(merging, "_PIECE", 96)
+    monkeypatch.setattr(merging, "_PIECE", 800)
     monkeypatch.setattr(merging, "_goes_in_pieces", lambda recipe, out: True)
     assert not same(merge(RECIPES["multislerp"], weights), reference(RECIPES["multislerp"], weights))
 
@@ -127,7 +134,7 @@ def test_a_method_that_wrongly_says_so_is_found(weights, monkeypatch):
 def test_pieces_are_cast_as_whole_tensors_are(dtypes, weights, monkeypatch):
     recipe = dataclasses.replace(RECIPES["ties"], dtype=dtypes[0], out_dtype=dtypes[1])
     expected = merge(recipe, weights)
-    monkeypatch.setattr(merging, "_PIECE", 96)
+    monkeypatch.setattr(merging, "_PIECE", 800)
     assert same(merge(recipe, weights), expected)
 
 
