@@ -32,6 +32,7 @@ def merge_panel() -> None:
             ui.remember(view)
     with toolbar:
         ui.draw_toolbar()
+        ui.draw_export(bench, view)
 
 
 merge_panel()

@@ -5,6 +5,7 @@ Nothing heavy is imported at the top: the page's frame is drawn before torch and
 
 from interference.ui.causal import choose_trial, compute_causal, draw_causal
 from interference.ui.compare import choose_comparison, choose_families, compute_comparison, draw_comparison, go_if_asked
+from interference.ui.export import draw_export
 from interference.ui.findings import (
     choose_findings,
     draw_add,
@@ -59,6 +60,7 @@ __all__ = [
     "draw_comparison",
     "draw_conflict",
     "draw_download",
+    "draw_export",
     "draw_findings_bar",
     "draw_guide",
     "draw_losses",

@@ -97,6 +97,7 @@ def _start(bench: Bench, view: "View") -> None:
         session(), _SLOT, lambda job: export_steps(evaluator, view.recipe, target, view.sentences)
     )  # fmt: skip
     st.session_state[_SLOT] = _Export(str(target.folder), job)
+    st.session_state["rerun"] = True  # for the sidebar, which lies outside the page's fragment
 
 
 def draw_exporting() -> None:

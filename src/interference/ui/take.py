@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from interference.ui.export import draw_export
 from interference.ui.shell import Bench
 from interference.ui.watch import Watched
 
@@ -41,7 +40,6 @@ def draw_take_away(bench: Bench, view: "View", figure: dict, watched: Watched) -
             if ours
             else "For `mergekit-yaml merge.yaml DIR`, or `interference merge merge.yaml --out DIR`.",
         )  # fmt: skip
-        draw_export(bench, view)
         with st.popover("Copy as code", icon=":material/code:", help="The same numbers without the dashboard."):
             st.caption("As a command: the losses of this merge.")
             st.code(as_command(view), language="bash", wrap_lines=True)
