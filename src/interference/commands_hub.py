@@ -60,13 +60,14 @@ def plan_models(ids: Ids, form: Format = "table") -> None:
 def fetch(ids: Ids) -> None:
     """Download models, going on from where an earlier download broke off; prints their folders."""
     from interference.hub import hub_id
-    from interference.hub.fetch import fetch_steps, to_fetch
+    from interference.hub.fetch import disk_need, fetch_steps, to_fetch
     from interference.hub.listing import listing
+    from interference.hub.plan import size_of
     from interference.progress import progress_bar
     from interference.steps import finish
 
     found = [listing(hub_id(text)) for text in dict.fromkeys(ids)]
-    note(f"{sum(map(to_fetch, found)) / 2**30:.2f} GiB to download")
+    note(f"{size_of(sum(map(to_fetch, found)))} to download; {size_of(sum(map(disk_need, found)))} of disk at most.")
     with progress_bar("fetching") as bar:
         print(*finish(fetch_steps(found), bar), sep="\n")
 

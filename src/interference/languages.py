@@ -6,7 +6,7 @@ NAMES = {
     "ces": "Czech", "swe": "Swedish", "dan": "Danish", "nob": "Norwegian", "fin": "Finnish", "est": "Estonian",
     "hun": "Hungarian", "ell": "Greek", "ukr": "Ukrainian", "ron": "Romanian", "bul": "Bulgarian", "cat": "Catalan",
     "eus": "Basque", "jpn": "Japanese", "kor": "Korean", "hin": "Hindi", "vie": "Vietnamese", "ind": "Indonesian",
-    "heb": "Hebrew", "fas": "Persian",
+    "heb": "Hebrew", "fas": "Persian", "bos": "Bosnian", "hrv": "Croatian", "lit": "Lithuanian", "slk": "Slovak",
 }  # fmt: skip
 
 

@@ -113,22 +113,26 @@ class Plan:
     def notes(self) -> tuple[str, ...]:
         """What the machine must have, in sentences."""
         twice = " (a pickle lies there twice while it is converted)" if self.disk_bytes > self.download_bytes else ""
-        one = self.network_bytes / GIB
         needs = (
-            f"{self.download_bytes / GIB:.2f} GiB to download; {self.disk_bytes / GIB:.2f} GiB of disk for it{twice}",
-            f"memory: {self.resident_bytes / GIB:.2f} GiB with all weights resident, of which {one:.2f} for one model "
-            "in float32; less where weights are streamed from disk",
+            f"{size_of(self.download_bytes)} to download; {size_of(self.disk_bytes)} of disk for it{twice}.",
+            f"Memory: {size_of(self.resident_bytes)} with all weights resident, of which {size_of(self.network_bytes)} "
+            "for one model in float32; less where weights are streamed from disk.",
         )
-        refused = [f"{model.which} can't be loaded" for model in self.models if model.refused]
+        refused = [f"{model.which} can't be loaded." for model in self.models if model.refused]
         return (*needs, *refused)
 
 
+def size_of(count: int) -> str:
+    """Bytes as people say them: 4.01 GiB, 12.5 MiB."""
+    return f"{count / GIB:.2f} GiB" if count > GIB / 10 else f"{count / 2**20:.1f} MiB"
+
+
 def room() -> str:
-    """What this machine has free of disk and memory, as part of a sentence."""
+    """What this machine has free of disk and memory, as a sentence."""
     there = next(p for p in (default_folder(), *default_folder().parents) if p.exists())
     memory = free_bytes(torch.device("cpu"))
-    has = f"{shutil.disk_usage(there).free / GIB:.1f} GiB of disk at {there}"
-    return f"here are free: {has}" + (f", {memory / GIB:.1f} GiB of memory" if memory else "")
+    has = f"{size_of(shutil.disk_usage(there).free)} of disk at {there}"
+    return f"Free here: {has}" + (f", {size_of(memory)} of memory." if memory else ".")
 
 
 def plan(ids: Sequence[HubId]) -> Plan:

@@ -133,7 +133,7 @@ def _draw_needs(made: "Plan") -> None:
             "why not with the first": st.column_config.TextColumn(width="large"),
         },
     )  # fmt: skip
-    st.caption(". ".join([*made.notes(), room()]) + ".")
+    st.caption(" ".join([*made.notes(), room()]))
     reasons = [reason for model in made.usable if (reason := made.why_not(model))]
     if reasons:
         st.warning("Not all of these can be merged with each other. " + reasons[0], icon=":material/call_split:")
