@@ -17,7 +17,7 @@ from interference.conflict.survey import Survey, equal_average, survey_steps
 from interference.conflict.table import ALL
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
-from interference.predict import HEADS, PairTable, Predictor, check_languages
+from interference.predict import HEADS, PairTable, Prediction, Predictor, check_languages, predict_steps
 from interference.statistics import clustered_means
 from interference.steps import Steps, finish, telling, within
 from interference.store import Store, digest
@@ -140,7 +140,9 @@ def models_of(suite: Suite, role: str, languages: Sequence[str] = ()) -> dict[st
         if names:
             found[language] = reference if reference in names else names[0]
         elif languages:
-            raise UserError(f"The suite {suite.name} has no checkpoint of the role {role} for the language '{language}'.")
+            raise UserError(
+                f"The suite {suite.name} has no checkpoint of the role {role} for the language '{language}'."
+            )
     if not found:
         raise UserError(
             f"The suite {suite.name} has no checkpoints of the role {role} with a language: there are no pairs to look "
@@ -190,6 +192,12 @@ def pair_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[PairTable]:
         own,
         evaluator.provenance(task.models.values()) | {"pairs": f"{pairing.role}; weights' measures of {part}"},
     )
+
+
+def prediction_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[Prediction]:
+    """The pairs of a suite, and every measure of them against the damage."""
+    table = yield from within(0.0, 0.9, pair_steps(evaluator, pairing))
+    return (yield from within(0.9, 1.0, predict_steps(table, evaluator.store)))
 
 
 def _damage(task: _Task) -> Steps[tuple[np.ndarray, tuple[str, ...]]]:
@@ -300,7 +308,7 @@ def _survey(task: _Task, models: tuple[str, ...], some: Sequence[Measure], store
     """The rows of measures for the part of the model that is looked at."""
     evaluator = task.evaluator
     weights = evaluator.weights(evaluator.group(models))
-    survey = Survey(equal_average(models), None, tuple(m.name for m in some))
+    survey = Survey(equal_average(models), None, tuple(m.name for m in some), chance=False)
     frame = (yield from survey_steps(evaluator.suite, weights, evaluator.dev, store, survey)).by("whole")
     return frame[frame["group"] == task.pairing.part]
 

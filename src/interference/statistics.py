@@ -171,9 +171,7 @@ def spearman(x: Float[np.ndarray, "item item"], y: Float[np.ndarray, "item item"
     return float(_weighted_spearman(x[upper], y[upper], pairs)[0])
 
 
-def spearman_interval(
-    x: Float[np.ndarray, "item item"], y: Float[np.ndarray, "item item"]
-) -> tuple[float, float]:
+def spearman_interval(x: Float[np.ndarray, "item item"], y: Float[np.ndarray, "item item"]) -> tuple[float, float]:
     """95 % interval of `spearman`, items resampled with replacement and not pairs (percentile bootstrap).
 
     Two copies of an item are a pair of it with itself, which has no value and is dropped.

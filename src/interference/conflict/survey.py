@@ -36,13 +36,15 @@ _DRAWS, _ENTRIES = 4, 1 << 19  # orders a tensor is shuffled to, fewer for a lar
 class Survey:
     """What is measured: the models of a recipe, on their weights or on their differences from `base`.
 
-    `knobs` are values of the measures' own, by 'measure.knob'. All measures unless some are named.
+    `knobs` are values of the measures' own, by 'measure.knob'. All measures unless some are named. Chance levels are
+    most of the work and can be left out.
     """
 
     recipe: Recipe
     base: str | None = None
     measures: tuple[str, ...] = ()
     knobs: tuple[tuple[str, float], ...] = ()
+    chance: bool = True
 
     def __post_init__(self) -> None:
         if len(set(self.recipe.models)) < 2:
@@ -152,7 +154,7 @@ def _pass(weights: Weights, survey: Survey, chosen: Sequence[Measure]) -> Steps[
             "Gaussian": iter([_noise(shape, name)]),
             "permuted": (_given(one, survey, name) for one in shuffled[: _ENTRIES // torch.Size(shape).numel() or 1]),
         }
-        for kind, given in nulls.items():
+        for kind, given in nulls.items() if survey.chance else [("own", nulls["own"])]:
             wanted = [m for m in asked if kind in ("own", m.null)]
             draws = list(given) if wanted else []
             for measure in wanted:
@@ -307,6 +309,7 @@ def _key(suite: "Suite", weights: Weights, survey: Survey, measure: Measure) -> 
         if suite.corpus and ("fisher" in measure.inputs or recipe.data):
             corpus, languages = suite.corpus, [suite[name].language for name in recipe.models]
             parts += [corpus.digest_of_documents, [corpus.digest(code) for code in corpus.languages], languages]
+    parts += [] if survey.chance else ["without chance"]
     return digest("conflict", _VERSION, measure.name, torch.__version__, weights.device.type, *parts)
 
 

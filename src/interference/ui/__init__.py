@@ -23,6 +23,7 @@ from interference.ui.merge import (
 )
 from interference.ui.path import choose_walk, compute_path, draw_path
 from interference.ui.pins import draw_pins, draw_toolbar, rerun_if_asked
+from interference.ui.predict import choose_prediction, compute_prediction, draw_prediction
 from interference.ui.present import draw_presentation, presented
 from interference.ui.shell import Bench, ensure_shell, open_bench, run, serve, user_errors
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
@@ -33,6 +34,7 @@ __all__ = [
     "Bench",
     "choose_findings",
     "choose_measure",
+    "choose_prediction",
     "choose_recipe",
     "choose_setup",
     "choose_survey",
@@ -41,6 +43,7 @@ __all__ = [
     "compute_causal",
     "compute_conflict",
     "compute_path",
+    "compute_prediction",
     "compute_suite",
     "draw_add",
     "draw_blocks",
@@ -54,6 +57,7 @@ __all__ = [
     "draw_no_findings",
     "draw_path",
     "draw_pins",
+    "draw_prediction",
     "draw_presentation",
     "draw_report",
     "draw_said",
