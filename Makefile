@@ -13,7 +13,7 @@ app: .venv/.app  ## open the dashboard; options of `interference app` go into AR
 	@.venv/bin/interference app $(ARGS)
 
 test: .venv/.test  ## run all the tests, browser and parity ones included; pytest's options go into ARGS="-k merge"
-	@browser="$$(scripts/browser.sh)" && INTERFERENCE_BROWSER="$$browser" $(PYTHON) -m pytest -rs $(ARGS)
+	@browser="$$(scripts/browser.sh)" && INTERFERENCE_BROWSER="$$browser" $(PYTHON) -m pytest -rs -n auto --dist loadfile $(ARGS)
 
 lint: .venv/.test  ## check format, style and types
 	@.venv/bin/ruff format --check .

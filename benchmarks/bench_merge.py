@@ -29,8 +29,12 @@ class RandomCheckpoint:
     """What `Weights` asks of a checkpoint, made up on the spot: no disk in the measurement."""
 
     name: str
-    shapes: dict[str, tuple[int, ...]] = field(repr=False)
+    meta: torch.nn.Module = field(repr=False)
     dtype: str = "float32"
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(p.shape) for name, p in self.meta.named_parameters()}
 
     def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
         for name, shape in self.shapes.items():
@@ -38,9 +42,8 @@ class RandomCheckpoint:
 
 
 def checkpoints() -> list[Any]:
-    config = LlamaConfig(**CONFIG)  # type: ignore[arg-type]
-    shapes = {name: tuple(p.shape) for name, p in build(config, "meta").named_parameters()}
-    return [RandomCheckpoint(f"model-{i}", shapes) for i in range(MODELS)]
+    meta = build(LlamaConfig(**CONFIG), "meta")  # type: ignore[arg-type]
+    return [RandomCheckpoint(f"model-{i}", meta) for i in range(MODELS)]
 
 
 def loaded() -> tuple[Recipe, Weights]:

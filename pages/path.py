@@ -1,4 +1,4 @@
-"""Path: what happens to each language on the way from one checkpoint to another."""
+"""Path: what happens to each language on the way from one checkpoint to another, and around it."""
 
 import streamlit as st
 
@@ -10,5 +10,9 @@ st.title("Path", anchor=False)
 bench = ui.open_bench()
 st.markdown("Two checkpoints, and the loss of every language along the path between their weights.")
 with ui.user_errors():
-    walk = ui.choose_walk(bench)
-    ui.draw_path(bench, ui.compute_path(bench, walk))
+    view = ui.choose_view()
+    if view == "Walk":
+        walk = ui.choose_walk(bench)
+        ui.draw_path(bench, ui.compute_path(bench, walk))
+    else:
+        ui.draw_view(bench, view)

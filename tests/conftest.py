@@ -6,6 +6,8 @@ from pathlib import Path
 
 # Threads that spin while they wait stall each other beside the servers and browsers that some tests start.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:  # each of several processes its share of the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jaxtyping
 import pytest
@@ -27,6 +29,10 @@ CHECKED = [
     for module in (Path(__file__).parents[1] / "src/interference").iterdir()
     if module.stem not in ("__init__", "__main__", "__pycache__", "demo", "recipe")
 ]
+if importlib.util.find_spec("playwright"):
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=30_000)  # a busy machine is no failure
 if importlib.util.find_spec("beartype"):
     jaxtyping.install_import_hook(CHECKED, "typechecker.check")
 

@@ -28,7 +28,7 @@ DRAWING = [m for m in MODULES if m.startswith("interference.figures")]
 LIBRARY = [m for m in MODULES if not m.startswith("interference.ui") and m not in DRAWING]
 LIGHT = ["interference.tables", "interference.statistics", "interference.corpus", *DRAWING]
 LIGHT += ["interference.store", "interference.engine", "interference.errors", "interference.languages"]
-LIGHT += ["interference.findings", "interference.report"]
+LIGHT += ["interference.findings", "interference.report", "interference.hub", "interference.catalogue"]
 
 
 def loaded(modules: list[str], watched: tuple[str, ...]) -> set[str]:

@@ -357,17 +357,17 @@ def test_reading_holds_no_more_than_a_few_tensors(layout, tokenizer, tmp_path):
 
 def test_shapes_need_no_weights(tokenizer, tmp_path, monkeypatch):
     """Opening reads headers only: no tensor of a safetensors file is loaded to say what it is."""
-    import interference.checkpoint as module
+    from interference.checkpoint import checkpoint as module
 
     folder = write_checkpoint(llama(1), tokenizer, tmp_path / "m")
     asked = []
-    original = module._safetensors
+    original = module.read_safetensors
 
     def record(file, headers_only):
         asked.append(headers_only)
         return original(file, headers_only)
 
-    monkeypatch.setattr(module, "_safetensors", record)
+    monkeypatch.setattr(module, "read_safetensors", record)
     checkpoint = Checkpoint("m", folder)
     assert checkpoint.dtype == "float32"
     assert checkpoint.parameters == 23_808

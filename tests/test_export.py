@@ -2,20 +2,26 @@
 
 import json
 import subprocess
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from conftest import gpt2, llama, write_checkpoint
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import interference.export as module
 from interference.checkpoint import Checkpoint
 from interference.errors import UserError
-from interference.export import write_merge
+from interference.evaluate import Evaluator, Request
+from interference.export import Target, export_steps, write_merge, write_steps
 from interference.merge import merge
 from interference.recipe import Recipe, parse_recipe
+from interference.steps import finish
+from interference.store import Store
 from interference.suite import open_suite, suite_of_paths
 from interference.weights import Weights
 
@@ -131,38 +137,39 @@ def test_place_that_cannot_be_written_is_one_message(suite_folder, tmp_path):
 
 @pytest.fixture
 def full_disk(tmp_path, monkeypatch):
-    """A folder with room for a few text files, not for weights; without the right to mount, a write that fails."""
+    """A folder with room for a few text files, not for weights; without the right to mount, one that says so."""
     folder = tmp_path / "small"
     folder.mkdir()
     mounted = (
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True).returncode == 0
     )
     if not mounted:
-
-        def fail(*arguments, **named):
-            raise OSError(28, "No space left on device", str(folder))
-
-        monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", fail)
+        monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=65536))
+        monkeypatch.setattr("os.fsync", fail_for_lack_of_room)
     yield folder
     if mounted:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_full_disk_is_one_message_and_leaves_nothing(full_disk, suite_folder):
+@pytest.mark.parametrize("foreseen", [True, False])
+def test_full_disk_is_one_message_and_leaves_nothing(foreseen, full_disk, suite_folder, monkeypatch):
+    """Before any work where the room can be known; else when it runs out."""
+    if not foreseen:
+        monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=1e12))
     with pytest.raises(UserError, match="Free some space") as error:
         write_merge(EQUAL, open_suite(suite_folder), full_disk / "out", CPU)
     assert str(full_disk / "out") in str(error.value)
-    assert "No space left" in str(error.value)
+    assert ("0.1 MB free" if foreseen else "No space left") in str(error.value)
     assert list(full_disk.iterdir()) == []
+
+
+def fail_for_lack_of_room(*arguments, **named):
+    raise OSError(28, "No space left on device")
 
 
 def test_disk_that_fills_after_the_weights_leaves_nothing(suite_folder, tmp_path, monkeypatch):
     """The last file fails: the folder does not appear without its provenance."""
-
-    def fail(*arguments):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(module, "provenance", fail)
+    monkeypatch.setattr(module, "provenance", fail_for_lack_of_room)
     with pytest.raises(UserError, match="No space left"):
         write_merge(EQUAL, open_suite(suite_folder), tmp_path / "out", CPU)
     assert not [p for p in tmp_path.iterdir() if "out" in p.name]
@@ -193,7 +200,156 @@ def test_device_without_memory_is_one_message(suite_folder, tmp_path, monkeypatc
     def fail(*arguments):
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(module, "merge_network", fail)
+    monkeypatch.setattr(module, "merge_into", fail)
     with pytest.raises(UserError, match="cpu ran out of memory"):
         write_merge(EQUAL, open_suite(suite_folder), tmp_path / "out", CPU)
     assert not (tmp_path / "out").exists()
+
+
+def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = {}
+    for file in folder.glob("*.safetensors"):
+        found |= load_file(file)
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_shards_are_transformers_own(dtype, suite_folder, tmp_path):
+    """The same index and tensors as transformers writes of the same model, and the same model in one file."""
+    suite = open_suite(suite_folder)
+    recipe = Recipe("linear", EQUAL.models, (0.3, 0.7), out_dtype=dtype)
+    whole = write_merge(recipe, suite, tmp_path / "whole", CPU)
+    parts = write_merge(recipe, suite, Target(tmp_path / "parts", max_shard_size="30KB"), CPU)
+    AutoModelForCausalLM.from_pretrained(whole).save_pretrained(tmp_path / "theirs", max_shard_size="30KB")
+    index, theirs = (json.loads((f / "model.safetensors.index.json").read_text()) for f in (parts, tmp_path / "theirs"))
+    assert index["metadata"] == theirs["metadata"]
+    assert index["weight_map"].keys() == theirs["weight_map"].keys()
+    assert set(index["weight_map"].values()) == set(theirs["weight_map"].values()) != {"model.safetensors"}
+    assert {p.name for p in parts.glob("*.safetensors")} == set(index["weight_map"].values())
+    assert [p.name for p in whole.glob("*.safetensors*")] == ["model.safetensors"]
+    for name, tensor in tensors_of(tmp_path / "theirs").items():
+        assert torch.equal(tensors_of(whole)[name], tensor)
+        assert torch.equal(tensors_of(parts)[name], tensor)
+        assert dict(AutoModelForCausalLM.from_pretrained(parts).state_dict())[name].equal(tensor)
+
+
+def test_generation_config_is_the_first_models(tokenizer, tmp_path):
+    paths = [str(write_checkpoint(llama(seed), tokenizer, tmp_path / str(seed))) for seed in (1, 2)]
+    for number, path in enumerate(paths):
+        (Path(path) / "generation_config.json").write_text(f'{{"max_new_tokens": {number + 7}}}')
+    recipe = Recipe("linear", tuple(paths), (1.0, 1.0))
+    out = write_merge(recipe, suite_of_paths(paths), tmp_path / "out", CPU)
+    assert AutoModelForCausalLM.from_pretrained(out).generation_config.max_new_tokens == 7
+
+
+@pytest.mark.parametrize("dtype", [None, "bfloat16", "float16"])
+def test_losses_of_what_is_loaded_are_those_of_the_recipe(dtype, suite_folder, tmp_path):
+    """Measured anew from the folder, and in its model card, to 1e-3 bits."""
+    suite = open_suite(suite_folder)
+    evaluator = Evaluator(suite, Store(), CPU)
+    out = finish(export_steps(evaluator, EQUAL, Target(tmp_path / "out", dtype), 6))
+    recipe = parse_recipe((out / "recipe.yaml").read_text())
+    assert recipe.out_dtype == dtype
+    request = Request((("model", recipe),), ("eng", "deu"), 6)
+    bits = evaluator.table(request).frame["bits_per_sentence"].to_numpy()
+    written = Evaluator(suite_of_paths([str(out)], suite_folder / "corpus.tsv"), Store(), CPU)
+    again = written.table(Request((("model", str(out)),), ("eng", "deu"), 6)).frame["bits_per_sentence"].to_numpy()
+    assert abs(bits - again).max() < 1e-3
+    card = (out / "README.md").read_text()
+    assert all(
+        f"| {name} | {one:.1f} (" in card for name, one in zip(("English (eng)", "German (deu)"), bits, strict=True)
+    )
+    assert all(f"`{suite[name].digest}`" in card for name in recipe.needed)
+    assert recipe.to_yaml() in card
+    assert f"interference merge recipe.yaml --suite {suite.path} --out DIR" in card
+
+
+def test_card_says_what_mergekit_cannot_express_and_why_there_are_no_losses(suite_folder, tmp_path, monkeypatch):
+    evaluator = Evaluator(open_suite(suite_folder), Store(), CPU)
+
+    def fail(*arguments):
+        raise UserError("There is no room.")
+
+    monkeypatch.setattr(evaluator, "weights", fail)
+    recipe = Recipe("linear", EQUAL.models, (0.4, 0.6), post=("rescale",))
+    card = (finish(export_steps(evaluator, recipe, Target(tmp_path / "out"), 6)) / "README.md").read_text()
+    assert "mergekit can't express the post-step rescale" in card
+    assert "Not measured. There is no room." in card
+
+
+@pytest.mark.parametrize("after", [0, 1, 5])
+def test_export_that_is_stopped_leaves_nothing(after, suite_folder, tmp_path):
+    """Closed between two tensors, as the engine does with what nobody waits for."""
+    steps = write_steps(EQUAL, open_suite(suite_folder), Target(tmp_path / "deep" / "out"), CPU)
+    shares = [next(steps) for _ in range(after)]
+    assert shares == sorted(set(shares))
+    steps.close()
+    assert not after or list((tmp_path / "deep").iterdir()) == []
+
+
+def test_killed_process_leaves_nothing_under_the_name(suite_folder, tmp_path, monkeypatch):
+    """Even where nothing can be cleaned up any more; what is left is no hindrance."""
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", lambda *arguments, **named: None)
+        steps = write_steps(EQUAL, open_suite(suite_folder), Target(tmp_path / "out"), CPU)
+        assert 0 < next(steps) < next(steps) < 1
+        steps.close()
+    assert [p.name for p in tmp_path.iterdir() if "out" in p.name] != []
+    assert not (tmp_path / "out").exists()
+    assert write_merge(EQUAL, open_suite(suite_folder), tmp_path / "out", CPU).is_dir()
+
+
+def test_only_an_export_or_an_empty_folder_is_overwritten(suite_folder, tmp_path):
+    suite, again = open_suite(suite_folder), Target(tmp_path / "out", overwrite=True)
+    (tmp_path / "out").mkdir()
+    write_merge(EQUAL, suite, again, CPU)
+    other = Recipe("linear", EQUAL.models, (0.1, 0.9))
+    write_merge(other, suite, again, CPU)
+    assert parse_recipe((tmp_path / "out" / "recipe.yaml").read_text()) == other
+    assert [p.name for p in tmp_path.iterdir() if "out" in p.name] == ["out"]
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "mine").write_text("mine")
+    for folder, why in ((tmp_path / "home", "is not overwritten"), (suite_folder, "is not overwritten")):
+        with pytest.raises(UserError, match=why):
+            write_merge(EQUAL, suite, Target(folder, overwrite=True), CPU)
+    assert (tmp_path / "home" / "mine").read_text() == "mine"
+
+
+def test_an_export_that_the_suite_names_is_not_overwritten(suite_folder, tmp_path):
+    out = write_merge(EQUAL, open_suite(suite_folder), tmp_path / "out", CPU)
+    suite = suite_of_paths([str(out), str(suite_folder / "mono-eng")])
+    recipe = Recipe("linear", suite.names, (0.5, 0.5))
+    with pytest.raises(UserError, match="of the suite itself"):
+        write_merge(recipe, suite, Target(out, overwrite=True), CPU)
+
+
+def test_failed_overwriting_leaves_the_old(suite_folder, tmp_path, monkeypatch):
+    suite, again = open_suite(suite_folder), Target(tmp_path / "out", overwrite=True)
+    write_merge(EQUAL, suite, again, CPU)
+    monkeypatch.setattr(module, "model_card", fail_for_lack_of_room)
+    with pytest.raises(UserError, match="No space left"):
+        write_merge(RECIPES[1], suite, again, CPU)
+    assert parse_recipe((tmp_path / "out" / "recipe.yaml").read_text()) == EQUAL
+    assert [p.name for p in tmp_path.iterdir() if "out" in p.name] == ["out"]
+
+
+@pytest.mark.parametrize("size", ["", "5", "0GB", "-1MB", "five GB", "nanGB", "infGB", "5XB"])
+def test_shard_size_that_is_none_is_one_message(size, suite_folder, tmp_path):
+    with pytest.raises(UserError, match="The largest shard is"):
+        write_merge(EQUAL, open_suite(suite_folder), Target(tmp_path / "out", max_shard_size=size), CPU)
+    assert not [p for p in tmp_path.iterdir() if "out" in p.name]
+
+
+def test_one_tensor_of_the_merge_is_in_memory_at_a_time(suite_folder, tmp_path, monkeypatch):
+    """Every tensor that was merged before is gone when the next is."""
+    alive: list[Any] = []
+    real = module.merge_into
+
+    def watched(recipe, weights, buffer):
+        assert sum(ref() is not None for ref in alive) <= 1
+        real(recipe, weights, buffer)
+        alive.extend(weakref.ref(tensor) for tensor in buffer.values())
+
+    monkeypatch.setattr(module, "merge_into", watched)
+    write_merge(EQUAL, open_suite(suite_folder), tmp_path / "out", CPU)
+    assert len(alive) == len(open_suite(suite_folder)["init"].shapes)

@@ -48,7 +48,7 @@ def rewrite(file: Path, **changes) -> None:
 
 def test_facts_are_those_of_the_files_and_no_model_is_built_for_them(own, suite_folder, monkeypatch):
     read = {c.name: facts(c) for c in open_suite(suite_folder).checkpoints}
-    monkeypatch.setattr("interference.checkpoint._meta_model", lambda config: pytest.fail("built"))
+    monkeypatch.setattr("interference.checkpoint.checkpoint.meta_model", lambda config: pytest.fail("built"))
     opened = open_suite(own)
     assert {c.name: facts(c) for c in opened.checkpoints} == read
     assert opened.groups == (tuple(read),)

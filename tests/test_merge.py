@@ -98,6 +98,38 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 # --- two paths --------------------------------------------------------------------------------------------------
 
+IN_PIECES = [name for name, recipe in RECIPES.items() if recipe.definition.elementwise and not recipe.post]
+
+
+@pytest.mark.parametrize("base", ["init", "@mean", "@zero"])
+@pytest.mark.parametrize("name", IN_PIECES)
+def test_pieces_give_the_reference_paths_bits(name, base, weights, monkeypatch):
+    """Pieces that end within rows, the last one shorter; parents that lie beside each other and parents that don't."""
+    monkeypatch.setattr(merging, "_PIECE", 96)
+    recipe = RECIPES[name] if RECIPES[name].base is None else dataclasses.replace(RECIPES[name], base=base)
+    for one in (recipe, recipe.renamed(lambda model: {"mono-deu": "branch-deu"}.get(model, model))):
+        assert same(merge(one, weights), reference(one, weights))
+
+
+def test_every_method_that_goes_in_pieces_is_among_them():
+    known = {name for name, method in methods().items() if method.elementwise}
+    assert {RECIPES[name].method for name in IN_PIECES} == known
+
+
+def test_a_method_that_wrongly_says_so_is_found(weights, monkeypatch):
+    """One that measures whole tensors gives other numbers in pieces."""
+    monkeypatch.setattr(merging, "_PIECE", 96)
+    monkeypatch.setattr(merging, "_goes_in_pieces", lambda recipe, out: True)
+    assert not same(merge(RECIPES["multislerp"], weights), reference(RECIPES["multislerp"], weights))
+
+
+@pytest.mark.parametrize("dtypes", [(None, "bfloat16"), ("bfloat16", None)])
+def test_pieces_are_cast_as_whole_tensors_are(dtypes, weights, monkeypatch):
+    recipe = dataclasses.replace(RECIPES["ties"], dtype=dtypes[0], out_dtype=dtypes[1])
+    expected = merge(recipe, weights)
+    monkeypatch.setattr(merging, "_PIECE", 96)
+    assert same(merge(recipe, weights), expected)
+
 
 @given(row=st.lists(st.floats(-1, 2), min_size=3, max_size=3), normalize=st.booleans())
 @example(row=[1.0, -0.999, 0.0], normalize=True)

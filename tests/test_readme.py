@@ -41,9 +41,12 @@ def test_computed_parts_are_current(index):
 def test_every_command_is_in_the_table():
     """Each command of the command line stands in the README, and each one there exists."""
     group: Any = get_command(app)
-    commands = {name for name in group.commands if name != "demo"}
-    commands |= {f"demo {name}" for name in group.commands["demo"].commands}
-    listed = {" ".join(m.split()) for m in re.findall(r"^\| `interference ((?:demo )?\w+)", README, re.MULTILINE)}
+    groups = ("demo", "hub")
+    commands = {name for name in group.commands if name not in groups}
+    commands |= {f"{outer} {name}" for outer in groups for name in group.commands[outer].commands}
+    listed = {
+        " ".join(m.split()) for m in re.findall(r"^\| `interference ((?:(?:demo|hub) )?\w+)", README, re.MULTILINE)
+    }
     assert listed == commands
 
 

@@ -206,7 +206,7 @@ def test_unknown_checkpoint_names_the_nearest(suite_folder):
         ("checkpoints:\n- {name: a}", "has no 'path'"),
         ("checkpoints:\n- {path: 3}", "has no 'path'"),
         ("checkpoints:\n- a", "'a' has no 'path'"),
-        ("checkpoints:\n- {path: ORG/MODEL}", "ORG/MODEL is not a folder; nothing is downloaded"),
+        ("checkpoints:\n- {path: ORG/MODEL}", "`interference hub fetch ORG/MODEL` gets it"),
         ("checkpoints:\n- {path: A}\n- {path: B, name: a}", "two checkpoints are named 'a'"),
         ("checkpoints:\n- {path: A}\n- {path: A}", "two checkpoints are named 'a'"),
         ("reference: {eng: aa}\ncheckpoints:\n- {path: A}", "the reference of eng is 'aa', which is no checkpoint"),
@@ -222,7 +222,7 @@ def test_unknown_checkpoint_names_the_nearest(suite_folder):
         ("checkpoints:\n- {path: A, step: 7k}", "a: 'step' is '7k'; expected a whole number"),
         ("checkpoints:\n- {path: A, step: yes}", "a: 'step' is True; expected a whole number"),
         ("checkpoints:\n- {path: A, step: ''}", "a: 'step' is ''; expected a whole number"),
-        ("checkpoints:\n- {path: A, revision: main}", "give the folder of that revision as 'path'"),
+        ("checkpoints:\n- {path: A, revision: main}", "'revision' (main) belongs to a repository of the Hub"),
         ("checkpoints:\n- {path: ~nobody-of-this-name/x}", "~nobody-of-this-name/x is no path"),
         ("corpus: ~nobody-of-this-name/x\ncheckpoints:\n- {path: A}", "~nobody-of-this-name/x is no path"),
         ("corpus: nowhere.tsv\ncheckpoints:\n- {path: A}", "nowhere.tsv does not exist"),
@@ -250,9 +250,9 @@ def test_names_of_other_table_rows_are_refused(name, mixed_folder, tmp_path):
 def test_reserved_names_are_those_that_tables_use():
     from interference.ensemble import KINDS
     from interference.evaluate import BIGRAM, UNIGRAM
-    from interference.views import MERGE, PERFECT, RESCALED
+    from interference.views import BEFORE, MERGE, PERFECT, RESCALED
 
-    assert set(RESERVED) == {MERGE, RESCALED, UNIGRAM, BIGRAM, PERFECT, *KINDS.values()}
+    assert set(RESERVED) == {MERGE, BEFORE, RESCALED, UNIGRAM, BIGRAM, PERFECT, *KINDS.values()}
 
 
 @pytest.mark.parametrize("path", ["~nobody-of-this-name/x", "x" * 5000, "\0"])

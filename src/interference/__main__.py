@@ -10,12 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from interference import (
+    commands_accuracy,
     commands_causal,
+    commands_compare,
     commands_conflict,
     commands_findings,
+    commands_hub,
     commands_learn,
     commands_path,
     commands_predict,
+    commands_similarity,
     commands_text,
 )
 from interference.commands import (
@@ -35,6 +39,7 @@ from interference.errors import UserError, nearest, user_path
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 demo = typer.Typer(help="The built-in suite: ten languages, tiny models, and how they are made.", no_args_is_help=True)
 app.add_typer(demo, name="demo")
+app.add_typer(commands_hub.hub, name="hub")
 
 
 @app.command("app")
@@ -64,6 +69,8 @@ def run_app(
     headless = "false" if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin") else "true"
     # Threads that spin while they wait for work stall each other tenfold beside a browser on the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # One core is the page's and the browser's: a thread that waits for its turn there holds all others up.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
     threading.Thread(target=_preload, daemon=True).start()
     from interference import ui
 
@@ -166,20 +173,40 @@ def losses(
 @app.command()
 def merge(
     recipe: Annotated[Path, typer.Argument(help="A recipe in mergekit's YAML.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder to write; it must not exist.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     suite: SuiteOption = None,
     device: DeviceOption = None,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="float32, float16 or bfloat16, in place of the recipe's out_dtype.")
+    ] = None,
+    max_shard_size: Annotated[str, typer.Option("--max-shard-size", help="The largest weight file.")] = "5GB",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier merge that was written here, or an empty folder.")
+    ] = False,
+    sentences: Annotated[
+        int,
+        typer.Option("--sentences", min=0, help="Behind each loss in the model card; 0 leaves the losses out."),
+    ] = 150,
 ) -> None:
     """Write a merge as a checkpoint folder that transformers loads."""
-    from interference.export import write_merge
-    from interference.progress import spinner
+    from interference.evaluate import Evaluator
+    from interference.export import Target, check_target, export_steps, write_steps
+    from interference.progress import progress_bar
+    from interference.steps import finish
     from interference.weights import pick_device
 
-    target = pick_device(device)
+    place = pick_device(device)
     parsed = recipe_of(recipe, suite)
     opened = suite_for(suite, None, parsed.needed)
-    with spinner("reading and merging"):
-        write_merge(by_name(parsed, opened), opened, user_path(out), target)
+    parsed, target = by_name(parsed, opened), Target(user_path(out), dtype, max_shard_size, overwrite)
+    check_target(target.recipe(parsed), opened, target)
+    # Folders alone are no suite: the text that they would be measured on was chosen by nobody.
+    known = sentences and opened.corpus is not None and opened.path is not None
+    with progress_bar("merging") as bar:
+        if known:
+            finish(export_steps(Evaluator(opened, store_of(opened), place), parsed, target, sentences), bar)
+        else:
+            finish(write_steps(parsed, opened, target, place), bar)
     note(f"wrote {out}: {parsed.label()}")
 
 
@@ -194,13 +221,22 @@ def methods(form: Format = "table") -> None:
 app.command()(commands_causal.causal)
 app.command()(commands_conflict.conflict)
 app.command()(commands_conflict.measures)
+app.command()(commands_compare.compare)
+app.command()(commands_accuracy.accuracy)
 app.command()(commands_learn.learn)
 app.command()(commands_path.path)
+app.command()(commands_similarity.similarity)
 app.command()(commands_predict.predict)
+app.command()(commands_path.paths)
+app.command()(commands_path.plane)
+app.command()(commands_path.linearity)
 app.command()(commands_text.say)
 app.command()(commands_text.sentences)
 app.command()(commands_findings.findings)
 app.command()(commands_findings.report)
+
+
+demo.command("pairs")(commands_accuracy.print_pairs)
 
 
 @demo.command("path")

@@ -8,13 +8,17 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from interference.errors import user_path
-
 Format = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print the table.")]
 SuiteOption = Annotated[
     Path | None, typer.Option("--suite", help="suite.yaml or folder of checkpoints; the built-in suite unless given.")
 ]
-CorpusOption = Annotated[Path | None, typer.Option("--corpus", help="Parallel text (TSV) instead of the suite's own.")]
+CorpusOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--corpus", help="Parallel text instead of the suite's own: TSV, JSONL, parquet, a folder or a .yaml."
+    ),
+]
+
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda or cuda:N; CUDA where there is one unless given.")
 ]
@@ -48,11 +52,12 @@ def suite_for(suite: Path | None, corpus: Path | None, names: Sequence[str]) -> 
     Those are measured on the built-in suite's text unless other text is given. A name of the built-in suite is never
     taken for a folder of the same name; `./NAME` is one.
     """
+    from interference.hub import local_folder
     from interference.progress import spinner
     from interference.suite import built_in, open_suite, suite_of_paths, with_paths
 
     with spinner("opening"):
-        if suite is None and names and all(user_path(name).is_dir() for name in names):
+        if suite is None and names and all(local_folder(name) for name in names):
             built = open_suite() if (built_in() / "suite.yaml").is_file() else None
             if built is None or not set(names) & set(built.names):
                 return suite_of_paths(names, corpus, built.corpus if built else None)
@@ -77,11 +82,14 @@ def recipe_of(path: Path, suite: Path | None) -> Any:
 
 def by_name(recipe: Any, suite: Any) -> Any:
     """The recipe with the suite's names in place of their folders, so that one merge is written in one way only."""
-    known = {str(c.path): c.name for c in reversed(suite.checkpoints)}
+    from interference.hub import local_folder
+
+    known = {c.path: c.name for c in reversed(suite.checkpoints)}
+    places = {c.name: c.path for c in suite.checkpoints}
 
     def name(model: str) -> str:
         bare = Path(model).name == model
-        return model if bare else known.get(str(user_path(model).resolve()), model)
+        return model if bare else known.get(places.get(model) or local_folder(model), model)
 
     return recipe.renamed(name)
 

@@ -1,6 +1,7 @@
-"""The command about what lies between two checkpoints."""
+"""The commands about what lies between checkpoints."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +16,14 @@ from interference.commands import (
     suite_for,
 )
 
+if TYPE_CHECKING:
+    from interference.evaluate import Evaluator
+
+UnitOption = Annotated[str, typer.Option(help="bits per sentence, bits per byte or bits per English byte.")]
+SentencesOption = Annotated[
+    int | None, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")
+]
+
 
 def path(
     first: Annotated[str, typer.Argument(help="The checkpoint to start at: a name of the suite, or a folder.")],
@@ -27,33 +36,125 @@ def path(
     ] = None,
     points: Annotated[int, typer.Option(help="Models scored along the path, both ends included: an odd number.")] = 11,
     method: Annotated[str, typer.Option(help="linear or slerp.")] = "linear",
-    unit: Annotated[str, typer.Option(help="bits per sentence, bits per byte or bits per English byte.")] = (
-        "bits per sentence"
-    ),
-    sentences: Annotated[
-        int | None, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")
-    ] = None,
+    unit: UnitOption = "bits per sentence",
+    sentences: SentencesOption = None,
     device: DeviceOption = None,
     form: Format = "table",
 ) -> None:
     """Loss of every language along the path between two checkpoints, with excess over the better one and barrier."""
-    from interference.errors import UserError, nearest
-    from interference.evaluate import Evaluator
     from interference.path import Walk
     from interference.progress import progress_bar
     from interference.steps import finish
     from interference.sweep import path_steps
-    from interference.tables import known_units
-    from interference.weights import pick_device
 
     walk = Walk(first, second, points, method)
-    target = pick_device(device)
-    opened = suite_for(suite, corpus, [first, second])
-    evaluator = Evaluator(opened, store_of(opened), target)
-    if unit not in (known := known_units(evaluator.corpus)):
-        raise UserError(f"This corpus has no unit '{unit}': {nearest(unit, known)}")
+    evaluator = _evaluator(suite, corpus, [first, second], device, unit)
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
     with progress_bar("path") as bar:
         table = finish(path_steps(evaluator, walk, languages, sentences), bar)
     print_table(table.points[unit].merge(table.summary[unit], on="language"), form)
     note(*table.notes)
+
+
+def paths(
+    models: Annotated[list[str], typer.Argument(help="Two or more checkpoints: names of the suite, or folders.")],
+    suite: SuiteOption = None,
+    corpus: CorpusOption = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option("--language", help="A language of the corpus, all unless given. May be repeated."),
+    ] = None,
+    points: Annotated[int, typer.Option(help="Models scored along each path, both ends included: an odd number.")] = 5,
+    method: Annotated[str, typer.Option(help="linear or slerp.")] = "linear",
+    unit: UnitOption = "bits per sentence",
+    sentences: SentencesOption = None,
+    device: DeviceOption = None,
+    form: Format = "table",
+) -> None:
+    """Loss of every language along the path between every two of some checkpoints."""
+    import pandas as pd
+
+    from interference.progress import progress_bar
+    from interference.steps import finish
+    from interference.sweep import pairs_steps
+
+    evaluator = _evaluator(suite, corpus, models, device, unit)
+    languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
+    with progress_bar("paths") as bar:
+        tables = finish(pairs_steps(evaluator, models, points, method, languages, sentences), bar)
+    print_table(pd.concat([t.points[unit].merge(t.summary[unit], on="language") for t in tables]), form)
+    note(*tables[0].notes)
+
+
+def plane(
+    first: Annotated[str, typer.Argument(help="The checkpoint at the origin: a name of the suite, or a folder.")],
+    second: Annotated[str, typer.Argument(help="The checkpoint to its right.")],
+    third: Annotated[str, typer.Argument(help="The checkpoint above them.")],
+    language: Annotated[str, typer.Option("--language", help="The language of the corpus whose loss is measured.")],
+    suite: SuiteOption = None,
+    corpus: CorpusOption = None,
+    points: Annotated[int, typer.Option(help="Points on each side of the plane.")] = 9,
+    unit: UnitOption = "bits per sentence",
+    sentences: SentencesOption = None,
+    device: DeviceOption = None,
+    form: Format = "table",
+) -> None:
+    """Loss of one language on the plane through three checkpoints."""
+    from interference.errors import UserError
+    from interference.plane import Plane, plane_steps
+    from interference.progress import progress_bar
+    from interference.steps import finish
+
+    wanted = Plane((first, second, third), language, points)
+    evaluator = _evaluator(suite, corpus, list(wanted.models), device, unit)
+    with progress_bar("plane") as bar:
+        table = finish(plane_steps(evaluator, wanted, sentences), bar)
+    if unit not in table.units:
+        raise UserError(f"The tokenizer loses text of {language}, so there are no {unit}. Use bits per sentence.")
+    print_table(table.units[unit], form)
+    note(*table.notes, *(f"{c.model} lies at {c.x:.3f}, {c.y:.3f}" for c in table.corners[unit].itertuples()))
+
+
+def linearity(
+    first: Annotated[str, typer.Argument(help="The checkpoint to start at: a name of the suite, or a folder.")],
+    second: Annotated[str, typer.Argument(help="The checkpoint to end at.")],
+    suite: SuiteOption = None,
+    corpus: CorpusOption = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option("--language", help="A language of the corpus, all unless given. May be repeated."),
+    ] = None,
+    points: Annotated[int, typer.Option(help="Models along the path, both ends included: an odd number.")] = 3,
+    method: Annotated[str, typer.Option(help="linear or slerp.")] = "linear",
+    sentences: Annotated[int, typer.Option("--sentences", min=1, help="Sentences of each language.")] = 24,
+    device: DeviceOption = None,
+    form: Format = "table",
+) -> None:
+    """Whether activations mix along a path as the weights do, layer by layer, and whether their variance survives."""
+    from interference.linearity import layer_steps
+    from interference.path import Walk
+    from interference.progress import progress_bar
+    from interference.steps import finish
+
+    walk = Walk(first, second, points, method)
+    evaluator = _evaluator(suite, corpus, [first, second], device, "bits per sentence")
+    languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
+    with progress_bar("layers") as bar:
+        table = finish(layer_steps(evaluator, walk, languages, sentences), bar)
+    print_table(table.frame, form)
+    note(*table.notes)
+
+
+def _evaluator(suite: Path | None, corpus: Path | None, names: list[str], device: str | None, unit: str) -> "Evaluator":
+    """What measures the named checkpoints. Raises UserError for a unit that the corpus has not."""
+    from interference.errors import UserError, nearest
+    from interference.evaluate import Evaluator
+    from interference.tables import known_units
+    from interference.weights import pick_device
+
+    target = pick_device(device)
+    opened = suite_for(suite, corpus, names)
+    evaluator = Evaluator(opened, store_of(opened), target)
+    if unit not in (known := known_units(evaluator.corpus)):
+        raise UserError(f"This corpus has no unit '{unit}': {nearest(unit, known)}")
+    return evaluator

@@ -107,15 +107,21 @@ def _spread(documents: list[list[int]], count: int) -> list[int]:
 
 
 def read_corpus(path: Path) -> Corpus:
-    """Read a tab-separated corpus: a header of language codes and optionally `document`, one row per meaning.
+    """Read parallel text, one row per meaning: a table with a column per language and optionally `document`.
 
-    Raises UserError that lists every bad row at once.
+    Tab-separated, .jsonl or .parquet; or a folder with a file or folder per language; or a .yaml that describes one of
+    these. Raises UserError that lists every bad row at once.
     """
+    if path.suffix in (".yaml", ".yml", ".jsonl", ".ndjson", ".parquet") or path.is_dir():
+        from interference.corpus_files import read_layout
+
+        return read_layout(path)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(
-            f"Corpus {path} does not exist. Give a tab-separated file with language codes as its header."
+            f"Corpus {path} does not exist. Give a file or folder of parallel text, for example a tab-separated table "
+            "with language codes as its header."
         ) from None
     except (ValueError, OSError) as error:
         raise UserError(f"Corpus {path} can't be read as UTF-8 text: {error}.") from None

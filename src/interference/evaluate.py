@@ -1,17 +1,19 @@
 """Losses of checkpoints and merges of one suite on one device, remembered in the store."""
 
+import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
 
+from interference.arrays import Arrays
 from interference.checkpoint import Checkpoint, build
 from interference.corpus import Corpus
 from interference.dev import DevHalf
@@ -91,6 +93,7 @@ class Evaluator:
         self._glimpses: OrderedDict[tuple, dict[str, tuple[float, int]]] = OrderedDict()
         self._fews: dict[tuple[tuple[str, ...], bytes], np.ndarray] = {}
         self._files = _stamps(suite)
+        self.arrays = Arrays(store.folder / "arrays")
 
     @property
     def store(self) -> Store:
@@ -132,7 +135,7 @@ class Evaluator:
             request.languages,
             has_roles=any(c.role != "other" for c in self.suite.checkpoints),
             lossy=lossy,
-            notes=notes,
+            notes=(*notes, *(held.said for held in self._weights.values() if held.said)),
             provenance=self.provenance([c.name for c in scored.values()]),
         )
 
@@ -310,6 +313,29 @@ class Evaluator:
         known = self._store.read(self._key(model, language), len(self.corpus.documents))
         return int(np.isnan(known[rows]).sum())
 
+    def text_steps(self, model: Scored, sentences: Sequence[str], language: str) -> Generator[None, None, np.ndarray]:
+        """Bits of sentences that are not the corpus's, one batch at a time; kept in the store.
+
+        `language` is whose dev half models that count tokens, and the best of an ensemble, go by.
+        """
+        if isinstance(model, Ensemble) and model.kind == BEST:
+            model = yield from self._best(model, language)
+        own = digest(*sentences)
+        fitted = self.corpus.digest(language) if model in _COUNTED else ""
+        key = digest("text", CONVENTION, model_digest(self.suite, model), fitted, own, self.device.type)
+        known = self._store.read(key, len(sentences))
+        if np.isnan(known).any():
+            checkpoint = self._scored_by(model)
+            place = (checkpoint.digest_of_tokenizer, "", own.encode())
+            text = self._kept(place, checkpoint, lambda: sentences)
+            if isinstance(model, str) and model in _COUNTED:
+                fit = self.text(checkpoint, language, self.dev.rows()).ids
+                known = _COUNTED[model](fit, text, checkpoint.vocabulary)
+            else:
+                known = yield from self._score(model, text)
+            self._store.write(key, known)
+        return known
+
     def _key(self, model: Scored, language: str) -> str:
         """The store's key. What ships was computed on a CPU and serves every device: they agree within 0.01 bits."""
         shipped = bits_key(model_digest(self.suite, model, SHIPPED), self.corpus, language, "cpu")
@@ -326,17 +352,26 @@ class Evaluator:
 
     def _score(self, model: Scored, text: TokenizedText) -> Generator[None, None, np.ndarray]:
         """Bits of a text under a checkpoint or a merge, which is put again where another was put between batches."""
-        try:
-            yield from self._ready_steps(model)
+        with self.room(model):
+            yield from self.ready_steps(model)
             steps = sentence_bits_steps(self.put(model), text, limit=self._scored_by(model).positions)
             while True:
                 self.put(model)
-                next(steps)
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    if not np.isfinite(end.value).all():
+                        raise UserError(
+                            f"{_name(model)} gives losses that are not finite; its weights overflow."
+                        ) from None
+                    return end.value
                 yield
-        except StopIteration as end:
-            if not np.isfinite(end.value).all():
-                raise UserError(f"{_name(model)} gives losses that are not finite; its weights overflow.") from None
-            return end.value
+
+    @contextmanager
+    def room(self, model: Scored) -> Iterator[None]:
+        """Raise UserError where the device runs out of memory while a model reads text."""
+        try:
+            yield
         except RuntimeError as error:  # CUDA has its own kind of error for this, the CPU has not
             if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
                 raise
@@ -359,7 +394,7 @@ class Evaluator:
             found[name] = (yield from self.bits_steps(name, language, self.dev.rows())).sum()
         return min(found, key=lambda name: found[name])
 
-    def _ready_steps(self, model: Scored) -> Generator[None, None, None]:
+    def ready_steps(self, model: Scored) -> Generator[None, None, None]:
         """What takes long before a merge can be put: measuring its parents, and what is done to the whole network."""
         model = model.recipe if isinstance(model, Hybrid) else model
         if not isinstance(model, Recipe) or model in self._finished:
@@ -381,7 +416,7 @@ class Evaluator:
             if held == model:
                 return network
         weights = self.weights(self.group(names))  # first, for it asks whether there is room
-        finish(self._ready_steps(model))
+        finish(self.ready_steps(model))
         network = self.network(model)
         self._held.pop(network, None)  # what a failing merge leaves behind is nobody's
         parameters = dict(network.named_parameters())
@@ -444,17 +479,23 @@ class Evaluator:
 
     def text(self, checkpoint: Checkpoint, language: str, rows: np.ndarray) -> TokenizedText:
         """The given rows of one language in a checkpoint's tokens."""
-        key = (checkpoint.digest_of_tokenizer, language, rows.tobytes())
-        if key not in self._texts:
-            self._texts[key] = tokenize(checkpoint.tokenizer, self.corpus.text(language, rows))
-            _check_ids(checkpoint, self._texts[key])
+        place = (checkpoint.digest_of_tokenizer, language, rows.tobytes())
+        return self._kept(place, checkpoint, lambda: self.corpus.text(language, rows))
+
+    def _kept(
+        self, place: tuple[str, str, bytes], checkpoint: Checkpoint, sentences: Callable[[], Sequence[str]]
+    ) -> TokenizedText:
+        """Sentences in a checkpoint's tokens, the last ones kept in memory."""
+        if place not in self._texts:
+            self._texts[place] = tokenize(checkpoint.tokenizer, sentences())
+            check_ids(checkpoint, self._texts[place])
             if len(self._texts) > _TEXTS:
                 self._texts.popitem(last=False)
-        self._texts.move_to_end(key)
-        return self._texts[key]
+        self._texts.move_to_end(place)
+        return self._texts[place]
 
 
-def _check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:
+def check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:
     """Raise UserError where a token has no row in the embedding."""
     highest, size = max([text.prefix, *(i for ids in text.ids for i in ids)]), checkpoint.vocabulary
     if highest >= size:
@@ -476,11 +517,13 @@ def _name(model: Scored) -> str:
     return model if isinstance(model, str) else f"the {model.method} merge"
 
 
-def _stamps(suite: Suite) -> dict[Path, tuple[int, int]]:
+def _stamps(suite: Suite) -> dict[str, tuple[int, int]]:
     """Size and time of change of every file that a suite was opened from."""
-    files = [f for c in suite.checkpoints for f in c.path.iterdir()]
-    files += suite.path.parent.glob("*.*") if suite.path and suite.path.is_file() else []
-    return {f: (f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()}
+    folders = [c.path for c in suite.checkpoints]
+    files = [file for folder in folders for file in os.scandir(folder)]  # pathlib would take several times as long
+    if suite.path and suite.path.is_file():
+        files += [file for file in os.scandir(suite.path.parent) if "." in file.name]
+    return {f.path: (f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()}
 
 
 def model_digest(suite: Suite, model: Scored, torch_version: str = torch.__version__) -> str:

@@ -1,50 +1,184 @@
-"""A merge as a checkpoint folder that transformers loads, with its recipe and provenance inside."""
+"""A merge as a checkpoint folder that transformers loads, with its recipe, provenance and model card inside."""
 
+import copy
 import json
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from interference.checkpoint import build
+from interference.card import UNIT, Measured, model_card
+from interference.checkpoint import Checkpoint, build
 from interference.dev import DevHalf
 from interference.errors import UserError
-from interference.merge import merge_network, output_config, output_dtype
-from interference.recipe import Recipe
-from interference.steps import finish
+from interference.evaluate import UNIGRAM, Evaluator
+from interference.merge import merge_into, merge_network_steps, output_config, output_dtype
+from interference.recipe import Recipe, output_names, sites
+from interference.shards import MAX_SHARD_SIZE, bytes_of, shards, write_weights
+from interference.steps import Steps, finish
 from interference.suite import Suite
+from interference.views import merge_request, merge_view
 from interference.weights import Weights
 
+PROVENANCE, GENERATION = "provenance.json", "generation_config.json"
 
-def write_merge(recipe: Recipe, suite: Suite, out: Path, device: torch.device) -> Path:
-    """Merge and write `out`: weights in the recipe's output dtype, config and tokenizer of the first model.
 
-    `recipe.yaml` and `provenance.json` say what was merged, by the digests of the parents' files. The folder appears
-    complete or not at all. Raises UserError if it exists or can't be written.
+@dataclass(frozen=True)
+class Target:
+    """The folder to write, and how. `dtype` stands in place of the recipe's output dtype, if given.
+
+    With `overwrite` an earlier export or an empty folder is replaced; nothing else ever is.
     """
-    if out.exists() or out.is_symlink():
-        raise UserError(f"{out} exists already. Name another folder for --out, or remove it first.")
-    suite.mergeable(recipe.needed)
+
+    folder: Path
+    dtype: str | None = None
+    max_shard_size: str = MAX_SHARD_SIZE
+    overwrite: bool = False
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """The recipe of what is written. Raises UserError for an unknown dtype."""
+        return replace(recipe, out_dtype=self.dtype) if self.dtype else recipe
+
+
+def write_merge(recipe: Recipe, suite: Suite, target: Target | Path, device: torch.device) -> Path:
+    """Merge and write a folder: weights in the recipe's output dtype, config and tokenizer of the first model.
+
+    `recipe.yaml`, `provenance.json` and the model card say what was merged, by the digests of the parents' files.
+    The folder appears complete or not at all, and beside the parents one tensor is in memory at a time. Raises
+    UserError if the target exists, can't be written or has no room.
+    """
+    return finish(write_steps(recipe, suite, target if isinstance(target, Target) else Target(target), device))
+
+
+def export_steps(evaluator: Evaluator, recipe: Recipe, target: Target, sentences: int) -> Steps[Path]:
+    """`write_merge` with the weights that an evaluator holds, and the losses of what is written in its model card."""
+    recipe = target.recipe(recipe)
+    check_target(recipe, evaluator.suite, target)
+    try:
+        measured = yield from _halved(_measure(evaluator, recipe, sentences), 0.0)
+        weights = evaluator.weights(evaluator.group(recipe.needed))
+    except UserError as error:  # a suite too large for the memory, for example: the merge itself may still be made
+        measured, weights = Measured(None, (str(error),)), None
+    steps = write_steps(recipe, evaluator.suite, target, evaluator.device, weights, measured)
+    return (yield from _halved(steps, 0.5))
+
+
+def _measure(evaluator: Evaluator, recipe: Recipe, sentences: int) -> Steps[Measured]:
+    """Losses of the merge as it is written, in all languages of the corpus, with all that belongs beside them."""
+    corpus, suite = evaluator.corpus, evaluator.suite
+    controls = (UNIGRAM,) if len(corpus.halves["dev"]) else ()
+    request = merge_request(recipe, suite, corpus.languages, sentences, controls)
+    table = yield from evaluator.table_steps(request)
+    return Measured(merge_view(table.in_unit(UNIT), recipe, suite, corpus.rows(sentences)), table.notes)
+
+
+def _halved(steps: Steps[Any], start: float) -> Steps[Any]:
+    while True:
+        try:
+            share = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield start + share / 2
+
+
+def write_steps(
+    recipe: Recipe,
+    suite: Suite,
+    target: Target,
+    device: torch.device,
+    weights: Weights | None = None,
+    measured: Measured | None = None,
+) -> Steps[Path]:
+    """`write_merge` tensor by tensor; closed in between, it leaves nothing behind."""
+    recipe, out = target.recipe(recipe), target.folder
+    check_target(recipe, suite, target)
     first = suite[recipe.models[0]]
-    first.tokenizer  # noqa: B018 - what is wrong with it is said before the work
-    network = _merged(recipe, suite, device)
+    weights = weights or _weights(recipe, suite, device)
+    dtype = output_dtype(recipe, weights)
+    at = sites(recipe, weights.shapes, output_names(recipe, weights.shapes))
+    shapes = {name: weights.shapes[site.sources[0]] for name, site in at.items()}
+    shards(shapes, dtype, target.max_shard_size)  # what is wrong with the size is said before the work
+    _check_room(out, sum(bytes_of(shape, dtype) for shape in shapes.values()))
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     try:
         with writing("The merge", out):
-            network.save_pretrained(part)
+            part.mkdir(parents=True)
+        tensor = yield from _merged(recipe, suite, weights, shapes, dtype)
+        with writing("The merge", out):
+            yield from write_weights(part, shapes, dtype, tensor, target.max_shard_size)
+            _write_config(recipe, first, dtype, part)
             first.tokenizer.save_pretrained(part)
             (part / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
-            made_from = provenance(recipe, suite, network.dtype)  # type: ignore[arg-type]
-            (part / "provenance.json").write_text(json.dumps(made_from, indent=1) + "\n", encoding="utf-8")
-            part.rename(out)
+            made_from = provenance(recipe, suite, dtype)
+            (part / PROVENANCE).write_text(json.dumps(made_from, indent=1) + "\n", encoding="utf-8")
+            card = model_card(out.name, recipe, suite, made_from, measured)
+            (part / "README.md").write_text(card, encoding="utf-8")
+            _put_in_place(part, out)
+    except torch.OutOfMemoryError:
+        raise UserError(
+            f"{device} ran out of memory while merging {len(recipe.needed)} models. Use --device cpu."
+        ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return out
+
+
+def check_target(recipe: Recipe, suite: Suite, target: Target) -> None:
+    """Raise UserError for what can be said to be wrong before any work."""
+    out = target.folder
+    if out.exists() or out.is_symlink():
+        if not target.overwrite:
+            raise UserError(
+                f"{out} exists already. Name another folder, remove it first, or ask to overwrite it (--overwrite)."
+            )
+        if not _replaceable(out):
+            raise UserError(
+                f"{out} is not overwritten, for it is neither empty nor a merge that was written here (it holds no "
+                f"{PROVENANCE}). Name another folder, or remove it first."
+            )
+    inside = [c for c in suite.checkpoints if c.path.resolve().is_relative_to(out.resolve())]
+    if inside:
+        raise UserError(f"{out} holds the checkpoint {inside[0].name} of the suite itself. Name another folder.")
+    suite.mergeable(recipe.needed)
+    suite[recipe.models[0]].tokenizer  # noqa: B018 - what is wrong with it is said before the work
+
+
+def _replaceable(out: Path) -> bool:
+    return out.is_dir() and not out.is_symlink() and ((out / PROVENANCE).is_file() or not any(out.iterdir()))
+
+
+def _check_room(out: Path, needed: int) -> None:
+    """Raise UserError where the disk has less room than the weights take; what goes with them is small."""
+    place = next((p for p in out.absolute().parents if p.is_dir()), None)
+    free = shutil.disk_usage(place).free if place else needed
+    if needed > free:
+        sizes = f"it takes {needed / 1e6:,.1f} MB and {place} has {free / 1e6:,.1f} MB free"
+        raise UserError(
+            f"The merge can't be written to {out}: {sizes}. Free some space, name another place, or "
+            "write it in a smaller dtype."
+        )
+
+
+def _put_in_place(part: Path, out: Path) -> None:
+    """Give the complete folder its name; what it replaces is gone only then."""
+    if not out.exists():
+        part.rename(out)
+        return
+    old = out.with_name(f"{part.name}.old")
+    out.rename(old)
+    try:
+        part.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
@@ -56,36 +190,63 @@ def writing(what: str, out: Path) -> Iterator[None]:
         own = "SafetensorError" in type(error).__name__ or "PytorchStreamWriter" in str(error)
         if not isinstance(error, OSError) and type(error) is not Exception and not own:
             raise
+        raise UserError(f"{what} can't be written to {out}: {error}. Free some space or name another place.") from None
+
+
+def _weights(recipe: Recipe, suite: Suite, device: torch.device) -> Weights:
+    dev = DevHalf(suite, device)
+    weights = Weights([suite[name] for name in recipe.needed], device, dev.sources, dev)
+    weights.load(recipe.needed)
+    return weights
+
+
+def _merged(
+    recipe: Recipe, suite: Suite, weights: Weights, shapes: Mapping[str, tuple[int, ...]], dtype: torch.dtype
+) -> Generator[float, None, Callable[[str], Tensor]]:
+    """What gives each merged tensor: merged when it is asked for, or out of a network that needs post-steps whole."""
+    if recipe.data:
+        for _ in weights.dev.steps(recipe):
+            yield 0.0
+    if not recipe.finished:
+
+        def made(name: str) -> Tensor:
+            buffer = torch.empty(shapes[name], dtype=dtype, device=weights.device)
+            merge_into(recipe, weights, {name: buffer})
+            return _finite(name, buffer)
+
+        return made
+    network = build(output_config(recipe, suite[recipe.models[0]].config), weights.device)
+    for _ in merge_network_steps(recipe, weights, network):
+        yield 0.0
+    parameters = dict(network.named_parameters())
+    return lambda name: _finite(name, parameters[name].detach().to(dtype))
+
+
+def _finite(name: str, tensor: Tensor) -> Tensor:
+    if not torch.isfinite(tensor).all():
         raise UserError(
-            f"{what} can't be written to {out}: {error}. Free some space or name another place with --out."
-        ) from None
+            f"The merge has values of {name} that are too large for {tensor.dtype}. Expected finite weights: "
+            "use smaller weights in the recipe, or out_dtype: float32."
+        )
+    return tensor
 
 
-def _merged(recipe: Recipe, suite: Suite, device: torch.device) -> Any:
-    """A model with the configuration of the recipe's first and the merged weights, all of them finite."""
-    try:
-        dev = DevHalf(suite, device)
-        finish(dev.steps(recipe))
-        weights = Weights([suite[name] for name in recipe.needed], device, dev.sources, dev)
-        network = build(output_config(recipe, suite[recipe.models[0]].config), device)
-        if not recipe.finished:  # what is done to a whole network is done in float32
-            network = network.to(output_dtype(recipe, weights))  # type: ignore[arg-type]
-        merge_network(recipe, weights, network)
-        network = network.to(output_dtype(recipe, weights))  # type: ignore[arg-type]
-    except torch.OutOfMemoryError:
-        raise UserError(
-            f"{device} ran out of memory while merging {len(recipe.needed)} models. Use --device cpu."
-        ) from None
-    for name, parameter in network.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise UserError(
-                f"The merge has values of {name} that are too large for {parameter.dtype}. Expected finite weights: "
-                "use smaller weights in the recipe, or out_dtype: float32."
-            )
-    return network
+def _write_config(recipe: Recipe, first: Checkpoint, dtype: torch.dtype, folder: Path) -> None:
+    """Configuration of the merge, and how its first model generates text."""
+    from transformers import GenerationConfig
+
+    config = copy.deepcopy(output_config(recipe, first.config))
+    config.dtype = str(dtype).removeprefix("torch.")
+    config.architectures = [first.architecture]
+    config.save_pretrained(folder)
+    own = first.path / GENERATION
+    if own.is_file():
+        shutil.copyfile(own, folder / GENERATION)
+    else:
+        GenerationConfig.from_model_config(config).save_pretrained(folder)
 
 
-def provenance(recipe: Recipe, suite: Suite, dtype: torch.dtype) -> dict:
+def provenance(recipe: Recipe, suite: Suite, dtype: torch.dtype) -> dict[str, Any]:
     """What a merge was made from and by: enough to make it again and to see whether it would be the same."""
     corpus = suite.corpus
     text = {"text_sha256": {c: corpus.digest(c) for c in corpus.languages}} if corpus and recipe.data else {}

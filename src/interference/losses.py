@@ -171,29 +171,31 @@ def _batch_bits(
 
 
 def _token_nats(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tensor) -> Float[Tensor, " token"]:
-    """-ln p of the scored tokens in row order, float64 on the CPU."""
+    """-ln p of the scored tokens in row order, float64 on the CPU; never more than a bounded number of logits."""
     # Composite configurations keep the size of the vocabulary one level down.
     vocabulary: int = getattr(model.config, "vocab_size", None) or model.get_output_embeddings().weight.shape[0]  # type: ignore
+    picked = ids[:, 1:][scored]
+    if type(model).__name__ in _PLAIN_HEAD:
+        hidden = model.base_model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state[scored]  # type: ignore
+        head = model.get_output_embeddings()  # type: ignore[operator]
+        size = max(1, _LOGIT_ELEMENTS // vocabulary)
+        return torch.cat([_nats(head(h), p) for h, p in zip(hidden.split(size), picked.split(size), strict=True)])
     rows = max(1, _LOGIT_ELEMENTS // (ids.shape[1] * vocabulary))
     found = []
-    for start in range(0, len(ids), rows):
-        part, mask = ids[start : start + rows], scored[start : start + rows]
-        logits, picked = _scored_logits(model, part[:, :-1], mask), part[:, 1:][mask]
-        nats = logits.logsumexp(dim=-1) - logits.gather(1, picked[:, None])[:, 0]
-        found.append(nats.double().cpu())
+    for part, mask in zip(ids.split(rows), scored.split(rows), strict=True):
+        logits = model(input_ids=part[:, :-1], use_cache=False).logits[mask]
+        found.append(_nats(logits, part[:, 1:][mask]))
     return torch.cat(found)
 
 
-# Models whose logits are their head applied to their last hidden state and nothing else.
+# Models whose logits are their head applied to their last hidden state and nothing else: it is spared the padding.
 _PLAIN_HEAD = ("LlamaForCausalLM", "GPT2LMHeadModel", "GPTNeoXForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
 
 
-def _scored_logits(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tensor) -> Float[Tensor, "token entry"]:
-    """Logits of the scored positions in float32; the head is spared the padding where it is known to stand alone."""
-    if type(model).__name__ not in _PLAIN_HEAD:
-        return model(input_ids=ids, use_cache=False).logits[scored].float()
-    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state  # type: ignore[operator]
-    return model.get_output_embeddings()(hidden[scored]).float()  # type: ignore[operator]
+def _nats(logits: Float[Tensor, "token entry"], picked: Int[Tensor, " token"]) -> Float[Tensor, " token"]:
+    """-ln p of the picked entries, of a softmax in float32."""
+    logits = logits.float()
+    return (logits.logsumexp(dim=-1) - logits.gather(1, picked[:, None])[:, 0]).double().cpu()
 
 
 def unigram_bits(fit: Sequence[Sequence[int]], text: TokenizedText, vocabulary: int) -> np.ndarray:

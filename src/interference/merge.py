@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Callable, Generator, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at,
 from interference.recipe.sites import source_layers
 from interference.registry import DATA, Part
 from interference.steps import finish
-from interference.weights import Weights
+from interference.weights import RESIDENT, Weights
 
 
 def merge(recipe: Recipe, weights: Weights) -> dict[str, Tensor]:
@@ -41,7 +41,10 @@ def merge_into(recipe: Recipe, weights: Weights, buffer: Mapping[str, Tensor]) -
     for name, out in buffer.items():
         row = rows[at[name].weights]
         if _is_plain_sum(recipe):
-            _weighted_sum(_stack(weights, at[name]), row, at[name].settings["normalize"], out, dtype)
+            parents = _plain_parents(weights, at[name])
+            _weighted_sum(parents, row, at[name].settings["normalize"], out, dtype)
+        elif _goes_in_pieces(recipe, out):
+            _merge_in_pieces(recipe, weights, at[name], row, out, dtype)
         else:
             out.copy_(_merged(recipe, weights, at[name], row, {}).to(dtype))
 
@@ -128,42 +131,109 @@ def _is_plain_sum(recipe: Recipe) -> bool:
 _CHUNK = 1 << 18  # elements of each parent converted at a time: small enough to stay in a CPU's cache
 
 
+def _plain_parents(weights: Weights, site: Site) -> Tensor | list[Tensor]:
+    """The parents' tensors as one stack where it is on the device, else each where it is."""
+    if weights.residency == RESIDENT:
+        return _stack(weights, site)
+    pairs = zip(site.sources, site.models, strict=True)
+    return [weights.views(source, [model])[0] for source, model in pairs]
+
+
 def _weighted_sum(
-    stack: Float[Tensor, "model *shape"],
+    parents: Float[Tensor, "model *shape"] | list[Tensor],
     weights: Float[Tensor, " model"],
     normalize: bool,
     out: Tensor,
     dtype: torch.dtype,
 ) -> None:
-    """The linear merge as one pass over the stack.
+    """The linear merge as one pass over the parents, whole or, in other dtypes and where they are elsewhere, in parts.
 
     Within 1e-6 of the reference path, relative to the largest parent's magnitude times the summed magnitudes of the
     effective weights where these exceed one.
     """
     row = weights / weights.sum() if normalize else weights
-    parents, flat = stack.reshape(len(row), -1), out.view(-1)
-    if dtype == out.dtype == parents.dtype == torch.float32:
-        torch.mv(parents.T, row, out=flat)
+    flat = out.view(-1)
+    if isinstance(parents, Tensor):
+        stack = parents.reshape(len(row), -1)
+        if dtype == out.dtype == stack.dtype == torch.float32:
+            torch.mv(stack.T, row, out=flat)
+            return
+        for start in range(0, flat.numel(), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            flat[part] = torch.mv(stack[:, part].float().T, row).to(dtype)
         return
-    for start in range(0, flat.numel(), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        flat[part] = torch.mv(parents[:, part].float().T, row).to(dtype)
+    rows = [parent.reshape(-1) for parent in parents]
+    size = _CHUNK if out.device.type == "cpu" else 64 * _CHUNK  # of what crosses a bus, larger pieces
+    for start in range(0, flat.numel(), size):
+        part = slice(start, start + size)
+        pieces = torch.stack([one[part].to(out.device, torch.float32, non_blocking=True) for one in rows])
+        flat[part] = torch.mv(pieces.T, row).to(dtype)
+
+
+_PIECE = 1 << 16  # entries of each parent merged at a time: small enough for a CPU's cache, large enough for its calls
+
+
+def _goes_in_pieces(recipe: Recipe, out: Tensor) -> bool:
+    return recipe.definition.elementwise and not recipe.post and out.device.type == "cpu" and out.numel() > _PIECE
+
+
+def _merge_in_pieces(
+    recipe: Recipe, weights: Weights, site: Site, coefficients: Float[Tensor, " model"], out: Tensor, dtype: torch.dtype
+) -> None:
+    """The reference path on one piece of a tensor after another: the same numbers, and what lies between in cache."""
+    method = recipe.definition
+    rows = [weights.read(source, [model])[0].view(-1) for source, model in zip(site.sources, site.models, strict=True)]
+    prepared = _prepared(recipe, weights, site, _given_whole(recipe, weights, site)) if method.prepare else None
+    flat = out.view(-1)
+    for start in range(0, len(flat), _PIECE):
+        part = slice(start, start + _PIECE)
+        parents = _as_float32(torch.stack([row[part] for row in rows]), recipe)
+        base = _base(recipe, weights, site, parents, part)
+        given = _given(recipe, weights, site, lambda now=parents: now, lambda now=base: now)
+        given |= {"weights": lambda: coefficients, "prepared": lambda now=part: _piece_of(prepared, out.shape, now)}
+        merged = _call(method.body, given, site.settings)
+        flat[part] = (base + merged if method.takes == "deltas" and base is not None else merged).to(dtype)
+
+
+def _piece_of(prepared: Any, shape: torch.Size, part: slice) -> Any:
+    """The part of all that has an entry for each of the tensor's, whole what has not."""
+    if isinstance(prepared, tuple):
+        return tuple(_piece_of(one, shape, part) for one in prepared)
+    if isinstance(prepared, Tensor) and prepared.shape[-len(shape) :] == shape:
+        return prepared.flatten(prepared.ndim - len(shape))[..., part]
+    return prepared
 
 
 def _merged(
     recipe: Recipe, weights: Weights, site: Site, coefficients: Float[Tensor, " model"], knobs: Mapping[str, Tensor]
 ) -> Float[Tensor, "*shape"]:
     method = recipe.definition
-    parents = _as_float32(_stack(weights, site), recipe)
-    base = _base(recipe, weights, site, parents)
     if method.prepare and knobs.keys() & {a.name for a in method.prepare.arguments}:
         raise ValueError(f"{method.name} prepares by {', '.join(knobs)}; no gradient reaches it")
+    given = _given_whole(recipe, weights, site) | {"weights": lambda: coefficients}
+    base = given["base"]()
+    merged = _call(method.body, given, {**site.settings, **knobs})
+    merged = base + merged if method.takes == "deltas" and base is not None else merged
+    for step in recipe.steps:
+        if step.scope == "tensor":
+            merged = _call(step.body, given | {"merged": lambda now=merged: now}, {})
+    return merged
+
+
+def _given_whole(recipe: Recipe, weights: Weights, site: Site) -> dict[str, Callable[[], Any]]:
+    """What functions may ask for of a tensor, but for the coefficients; it is read when it is first asked for."""
+    parents = cache(lambda: _as_float32(_stack(weights, site), recipe))
+    return _given(recipe, weights, site, parents, cache(lambda: _base(recipe, weights, site, parents())))
+
+
+def _given(
+    recipe: Recipe, weights: Weights, site: Site, parents: Callable[[], Tensor], base: Callable[[], Tensor | None]
+) -> dict[str, Callable[[], Any]]:
     given: dict[str, Callable[[], Any]] = {
-        "tensors": lambda: parents,
-        "deltas": lambda: parents if base is None else parents - base,
-        "base": lambda: base,
-        "weights": lambda: coefficients,
-        "uniforms": lambda: _uniforms(recipe.seed, site.models, site.name, parents),
+        "tensors": parents,
+        "deltas": lambda: parents() if (own := base()) is None else parents() - own,
+        "base": base,
+        "uniforms": lambda: _uniforms(recipe.seed, site.models, site.name, parents()),
         "prepared": lambda: _prepared(recipe, weights, site, given),
         "name": lambda: site.name,
         "group": lambda: group_of(site.name),
@@ -173,12 +243,7 @@ def _merged(
         "recipe": lambda: recipe,
         **{kind: partial(weights.measured, kind, site.models, site.sources) for kind in DATA},
     }
-    merged = _call(method.body, given, {**site.settings, **knobs})
-    merged = base + merged if method.takes == "deltas" and base is not None else merged
-    for step in recipe.steps:
-        if step.scope == "tensor":
-            merged = _call(step.body, given | {"merged": lambda now=merged: now}, {})
-    return merged
+    return given
 
 
 def _call(part: Part, given: Mapping[str, Callable[[], Any]], settings: Mapping[str, Any]) -> Any:
@@ -244,15 +309,17 @@ def _as_float32(parents: Tensor, recipe: Recipe) -> Float[Tensor, "model *shape"
 
 
 def _base(
-    recipe: Recipe, weights: Weights, site: Site, parents: Float[Tensor, "model *shape"]
+    recipe: Recipe, weights: Weights, site: Site, parents: Float[Tensor, "model *shape"], part: slice | None = None
 ) -> Float[Tensor, "*shape"] | None:
+    """The base's tensor, or the part of it, flat, that the parents are given of."""
     if recipe.base is None:
         return None
     if recipe.base == MEAN:
         return parents.mean(dim=0)
     if recipe.base == ZERO:
         return torch.zeros_like(parents[0])
-    return _as_float32(weights.read(site.base_source, [recipe.base]), recipe)[0]
+    own = weights.read(site.base_source, [recipe.base])[0]
+    return _as_float32(own if part is None else own.flatten()[part], recipe)
 
 
 def _uniforms(

@@ -201,9 +201,9 @@ def predict_steps(table: PairTable, store: Store | None = None) -> Steps[Predict
         ranks = rankdata(table.frame[predictor.name])
         same = orders.get(ranks.tobytes())
         if isinstance(one, Relation) and same:  # counted twice, it would make the correction too strict
-            found[predictor] = f"it orders the pairs as {same} does"
-        for order in (ranks, len(ranks) + 1 - ranks):  # upside down it says the same
-            orders.setdefault(order.tobytes(), predictor.label)
+            found[predictor] = f"it orders the pairs as {same}"
+        orders.setdefault(ranks.tobytes(), f"{predictor.label} does")
+        orders.setdefault((len(ranks) + 1 - ranks).tobytes(), f"{predictor.label} does, in reverse")
         yield len(found) / len(table.predictors)
     return Prediction(table, _frame(table, found), additive_effects(damage)[1], (*_notes(table, found), *table.notes))
 

@@ -110,7 +110,7 @@ class Method:
     `takes` is 'tensors' or 'deltas'; `base` is 'required', 'optional' (deltas from zero without one) or 'none'.
     `variant` says whose version it is, `mergekit` whether mergekit knows it by this name. `lacks` names those of
     PROPERTIES that do not hold. `check` gets resolved settings and says what is wrong with them, or None. `positive`
-    refuses weights below zero or all zero.
+    refuses weights below zero or all zero. `elementwise`: see `merge_method`.
     """
 
     name: str
@@ -128,6 +128,7 @@ class Method:
     lacks: frozenset[str]
     check: Callable[[Mapping[str, Any]], str | None]
     positive: bool = False
+    elementwise: bool = False
 
     @property
     def function(self) -> Callable:
@@ -204,10 +205,13 @@ def merge_method(
     lacks: tuple[str, ...] = (),
     check: Callable[[Mapping[str, Any]], str | None] = lambda settings: None,
     positive: bool = False,
+    elementwise: bool = False,
 ) -> Callable[[Callable], Callable]:
     """Register a pure function of one tensor of all parents as a merge method; the function is returned unchanged.
 
-    What it is given is said above; `base` is by default required by methods that ask for deltas or the base.
+    What it is given is said above; `base` is by default required by methods that ask for deltas or the base. An
+    `elementwise` function makes each entry of its result from the same entry of what it is given and of what was
+    prepared, so that the loop may hand it a large tensor piece by piece, each of them flat.
     """
     if unknown := set(lacks) - PROPERTIES.keys():
         raise ValueError(f"{label}: no property is named {unknown}")
@@ -222,7 +226,7 @@ def merge_method(
         asked = "required" if {"deltas", "base"} & set(body.inputs) else "none"
         method = Method(
             function.__name__, label, variant, family, _caption(function), source, body, first, scope, base or asked,
-            parents, mergekit, frozenset(lacks), check, positive,
+            parents, mergekit, frozenset(lacks), check, positive, elementwise,
         )  # fmt: skip
         _add(_METHODS, method, "merge method")
         return function

@@ -16,15 +16,14 @@ import numpy as np
 import torch
 import yaml
 
-from interference.corpus import read_corpus
-from interference.errors import UserError, user_path
+from interference.errors import UserError
 from interference.evaluate import SHIPPED, Evaluator, Model, bits_key, model_digest, tokens_key
 from interference.export import writing
 from interference.facts import FILE, MADE_FROM, facts, read_made_from, same_readers, versions
 from interference.guide import opening
 from interference.losses import TOKEN_COUNTS
 from interference.store import Store
-from interference.suite import Suite, open_suite
+from interference.suite import Suite, named_corpus, open_suite
 from interference.weights import pick_device
 
 MERGE = "merge"  # no checkpoint has this name
@@ -136,7 +135,7 @@ def open_evaluator(
 def _own_texts(file: Path) -> dict[str, tuple[str, ...]]:
     """The text that a suite.yaml names itself, by language."""
     named = yaml.safe_load(file.read_text(encoding="utf-8")).get("corpus")
-    return dict(read_corpus(file.parent / user_path(named)).sentences) if named else {}
+    return dict(named_corpus(named, file).sentences) if named else {}
 
 
 def _read(file: Path, suite: Suite) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -3,6 +3,8 @@
 import shlex
 
 from interference.bench import View
+from interference.recipe import Recipe, beyond_mergekit, mergekit_yaml
+from interference.suite import Suite
 
 
 def as_command(view: View) -> str:
@@ -29,3 +31,10 @@ evaluator = open_evaluator({arguments})
 request = Request((("merge", recipe),), {languages}, {view.sentences})
 print(evaluator.table(request).in_unit({view.unit!r}))
 """
+
+
+def for_mergekit(recipe: Recipe, suite: Suite) -> str:
+    """The recipe as mergekit's YAML, every model by its folder; else as our own, with the reason in its first line."""
+    if ours := beyond_mergekit(recipe):
+        return f"# mergekit can't express {', '.join(ours)}.\n{recipe.to_yaml()}"
+    return mergekit_yaml(recipe.renamed(lambda model: str(suite[model].path.resolve())))

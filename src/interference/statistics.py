@@ -8,7 +8,7 @@ from math import comb
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import bootstrap, permutation_test, rankdata, sem, ttest_rel
+from scipy.stats import bootstrap, norm, permutation_test, rankdata, sem, ttest_rel
 
 RESAMPLES = 999
 LEVEL = 0.95
@@ -52,6 +52,29 @@ def _interval(sums: np.ndarray, counts: np.ndarray, method: str) -> tuple[np.nda
             n_resamples=RESAMPLES, confidence_level=LEVEL, method=method, rng=np.random.default_rng(0),
         ).confidence_interval  # fmt: skip
     return np.asarray(found.low), np.asarray(found.high)
+
+
+def clustered_proportion(
+    values: Float[np.ndarray, " item"], clusters: Sequence[str]
+) -> tuple[float, float, float]:
+    """Mean of items that are 0, 1 or in between, and its 95 % interval: Wilson's, of as many independent items as tell
+    as much (the number divided by the design effect of the clusters, which is taken as 1 at least).
+
+    Unlike a bootstrap's the interval has a width where all items are right. With fewer than two clusters it is NaN.
+    """
+    share, count = float(values.mean()), len(values)
+    _, codes = np.unique(np.asarray(clusters), return_inverse=True)
+    groups = int(codes.max()) + 1
+    if groups < 2:
+        return share, np.nan, np.nan
+    effect = 1.0
+    if groups < count and 0 < share < 1:
+        residuals = np.bincount(codes, weights=values - share)
+        effect = max(1.0, groups / (groups - 1) * float((residuals**2).sum()) / (count * share * (1 - share)))
+    size, z = count / effect, float(norm.ppf((1 + LEVEL) / 2))
+    middle = (share + z**2 / (2 * size)) / (1 + z**2 / size)
+    half = z / (1 + z**2 / size) * float(np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2)))
+    return share, max(0.0, middle - half), min(1.0, middle + half)
 
 
 @dataclass(frozen=True)

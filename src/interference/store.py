@@ -51,6 +51,7 @@ class Store:
 
     def __init__(self, folder: Path | None = None, shipped: dict[str, np.ndarray] | None = None):
         self._file = _file(folder)
+        self.folder = self._file.parent
         self._shipped = shipped or {}
         self._recent: OrderedDict[str, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()

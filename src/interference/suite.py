@@ -1,5 +1,6 @@
 """Suites: named checkpoints with their roles, their corpus, and what of them can be merged."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,14 +14,15 @@ from interference.checkpoint import Checkpoint
 from interference.corpus import Corpus, read_corpus
 from interference.errors import UserError, nearest, user_path
 from interference.facts import FILE, with_facts
+from interference.hub import local_folder
 
 ROLES = ("mono", "mixed", "branch", "init", "other")
 _SUITE_KEYS = ("name", "corpus", "entropy", "reference", "checkpoints")
 RESERVED = (  # rows of tables that are no checkpoints
-    "merge", "merge, rescaled", "unigram", "bigram", "perfect model",
+    "merge", "merge, before its post-steps", "merge, rescaled", "unigram", "bigram", "perfect model",
     "mean of logits", "mean of probabilities", "best parent",
 )  # fmt: skip
-_CHECKPOINT_KEYS = ("name", "role", "language", "parent", "step", "path")
+_CHECKPOINT_KEYS = ("name", "role", "language", "parent", "step", "path", "revision")
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,15 @@ def difference(first: Checkpoint, other: Checkpoint) -> str:
     return ""
 
 
+def difference_of_models(first: Checkpoint, other: Checkpoint) -> str:
+    """The same as far as configurations alone tell: architecture, names, shapes and heads."""
+    one, two = (dataclasses.replace(c) for c in (first, other))
+    for c in (one, two):
+        shapes = {name: tuple(p.shape) for name, p in c.meta.named_parameters()}
+        vars(c).update(shapes=shapes, vocabulary_digest="")  # where cached properties look first
+    return difference(one, two)
+
+
 def built_in() -> Path:
     """The folder of the suite that ships with the package."""
     return Path(str(files("interference"))) / "demo" / "suite"
@@ -146,17 +157,25 @@ def open_suite(path: Path | None = None, corpus: Path | None = None) -> Suite:
 
 def suite_of_paths(paths: Sequence[str], corpus: Path | None = None, default: Corpus | None = None) -> Suite:
     """A suite of role `other` made of checkpoint folders, each named by its path: for recipes of paths alone."""
-    checkpoints = tuple(Checkpoint(p, user_path(p).resolve()) for p in dict.fromkeys(paths))
+    checkpoints = _of_folders(paths)
     check_readable(checkpoints)
     return Suite("paths", None, checkpoints, read_corpus(corpus) if corpus else default)
 
 
 def with_paths(suite: Suite, names: Sequence[str]) -> Suite:
-    """The suite and, as checkpoints of role `other`, those of the names that are folders rather than names of it."""
-    extra = [name for name in dict.fromkeys(names) if name not in suite.names and user_path(name).is_dir()]
-    added = tuple(Checkpoint(name, user_path(name).resolve()) for name in extra)
+    """The suite and, as checkpoints of role `other`, those of the names that are folders rather than names of it.
+
+    An id of the Hub, org/name or org/name@revision, is the folder it was fetched into.
+    """
+    added = _of_folders([name for name in names if name not in suite.names])
     check_readable(added)
     return Suite(suite.name, suite.path, (*suite.checkpoints, *added), suite.corpus, suite.references)
+
+
+def _of_folders(names: Sequence[str]) -> tuple[Checkpoint, ...]:
+    """A checkpoint of each of the names that is a folder, named as it was."""
+    places = {name: local_folder(name) for name in names}
+    return tuple(Checkpoint(name, place) for name, place in places.items() if place)
 
 
 def check_readable(checkpoints: Sequence[Checkpoint]) -> None:
@@ -225,18 +244,27 @@ def _from_yaml(file: Path) -> Suite:
     if wrong:
         raise UserError(f"{file} can't be used:\n- " + "\n- ".join(wrong))
     checkpoints = tuple(_entry(entry, file.parent) for entry in document["checkpoints"])
-    corpus = read_corpus(file.parent / user_path(document["corpus"])) if document.get("corpus") else None
+    corpus = named_corpus(document["corpus"], file) if document.get("corpus") else None
     if corpus and document.get("entropy"):
         corpus = with_entropy(corpus, file.parent / user_path(document["entropy"]))
     return Suite(document.get("name") or file.parent.name, file, checkpoints, corpus, document.get("reference") or {})
+
+
+def named_corpus(named: str | dict, file: Path) -> Corpus:
+    """The corpus that a suite names by its path, or describes."""
+    if isinstance(named, str):
+        return read_corpus(file.parent / user_path(named))
+    from interference.corpus_files import read_described
+
+    return read_described(named, file.parent, f"'corpus' in {file}")
 
 
 def _text_problems(document: dict, names: Sequence[str]) -> list[str]:
     """What is wrong with the keys beside `checkpoints`."""
     wrong = [
         f"'{key}' is {document[key]!r}; expected the name of a file"
-        for key in ("corpus", "entropy")
-        if not isinstance(document.get(key) or "", str)
+        for key, kinds in (("corpus", str | dict), ("entropy", str))
+        if not isinstance(document.get(key) or "", kinds)
     ]
     wrong += _string_problems("the suite", document, ("name",))
     for path in (document[key] for key in ("corpus", "entropy") if isinstance(document.get(key), str)):
@@ -259,14 +287,9 @@ def _entry_problems(entry: Any, folder: Path) -> list[str]:
     if not isinstance(entry, dict) or not isinstance(entry.get("path"), str) or not entry["path"]:
         return [f"{entry!r} has no 'path'; expected the folder of a checkpoint"]
     name = _entry_name(entry)
-    unknown = [k for k in entry if k not in (*_CHECKPOINT_KEYS, "revision")]
+    unknown = [k for k in entry if k not in _CHECKPOINT_KEYS]
     wrong = [f"{name}: unknown key '{k}': {nearest(str(k), _CHECKPOINT_KEYS)}" for k in unknown]
-    if "revision" in entry:
-        wrong.append(
-            f"{name}: 'revision' says nothing here, for only local folders are read; give the folder of that revision "
-            "as 'path'"
-        )
-    wrong += _string_problems(name, entry, ("name", "language", "parent"))
+    wrong += _string_problems(name, entry, ("name", "language", "parent", "revision"))
     if type(entry.get("step")) not in (int, type(None)):
         wrong.append(f"{name}: 'step' is {entry['step']!r}; expected a whole number")
     if entry.get("role", "other") not in ROLES:
@@ -274,15 +297,24 @@ def _entry_problems(entry: Any, folder: Path) -> list[str]:
     if entry.get("role") in ("mono", "branch") and not entry.get("language"):
         wrong.append(f"{name}: a {entry['role']} needs its 'language'")
     try:
-        path = user_path(folder / user_path(entry["path"]))
+        if isinstance(entry.get("revision"), str | None) and _place(entry, folder) is None:
+            wrong.append(
+                f"{name}: {user_path(folder / user_path(entry['path']))} is not a folder; give the path of a "
+                "checkpoint on this machine, or org/name of one that was fetched from the Hub"
+            )
     except UserError as error:
-        return [*wrong, f"{name}: {error}"]
-    if not path.is_dir():
-        wrong.append(
-            f"{name}: {path} is not a folder; nothing is downloaded here, so give the path of a checkpoint on this "
-            "machine"
-        )
+        wrong.append(f"{name}: {error}")
     return wrong
+
+
+def _place(entry: dict, folder: Path) -> Path | None:
+    """The folder of an entry; of one with a revision that of what was fetched from the Hub."""
+    if (revision := entry.get("revision")) and user_path(folder / user_path(entry["path"])).is_dir():
+        raise UserError(
+            f"'revision' ({revision}) belongs to a repository of the Hub, and {entry['path']} is a folder here: take "
+            "'revision' out, or rename the folder"
+        )
+    return local_folder(entry["path"], revision, folder)
 
 
 def _string_problems(owner: str, mapping: dict, keys: Sequence[str]) -> list[str]:
@@ -300,7 +332,8 @@ def _entry_name(entry: dict) -> str:
 
 
 def _entry(entry: dict, folder: Path) -> Checkpoint:
-    path = (folder / user_path(entry["path"])).resolve()
+    path = _place(entry, folder)
+    assert path is not None  # its problems were listed before
     return Checkpoint(
         _entry_name(entry),
         path,
@@ -309,6 +342,18 @@ def _entry(entry: dict, folder: Path) -> Checkpoint:
         entry.get("parent"),
         entry.get("step"),
     )
+
+
+def write_suite(document: dict, file: Path, replace: bool = False) -> None:
+    """Write a suite.yaml. Raises UserError where it can't be written, or is there already and not to be replaced."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("w" if replace else "x", encoding="utf-8") as handle:
+            yaml.safe_dump(document, handle, sort_keys=False, allow_unicode=True)
+    except FileExistsError:
+        raise UserError(f"{file} exists already. Give another name, or delete it first.") from None
+    except OSError as error:
+        raise UserError(f"{file} can't be written: {error}. Give another place.") from None
 
 
 def with_entropy(corpus: Corpus, file: Path) -> Corpus:

@@ -1,13 +1,38 @@
-"""What is computed over many merges at once: paths."""
+"""What is computed over many merges at once: paths, of two checkpoints and of every two of many; methods compared."""
 
-from collections.abc import Sequence
-from itertools import product
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations, product
 
 import numpy as np
+import torch
 
-from interference.evaluate import Evaluator
+from interference.compare import (
+    AFTER,
+    BEST,
+    DEFAULT,
+    REFERENCE,
+    REFERENCES,
+    SEARCHED_PARENTS,
+    STEP,
+    TRIES,
+    CompareTable,
+    Comparison,
+    Line,
+)
+from interference.ensemble import BEST as ALONE
+from interference.ensemble import LOGITS, PROBABILITIES, Ensemble
+from interference.errors import UserError
+from interference.evaluate import BIGRAM, UNIGRAM, Evaluator, Request, Scored, model_digest
+from interference.losses import sentence_bits
+from interference.merge import merge, merge_network_steps
+from interference.minimal_pairs import AccuracyTable, PairSet, accuracy_table
 from interference.path import PathTable, Walk, path_table
-from interference.steps import Steps, telling
+from interference.recipe import Recipe
+from interference.search import EACH, search_steps
+from interference.steps import Steps, telling, within
+from interference.store import digest
 
 
 def path_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sentences: int | None) -> Steps[PathTable]:
@@ -30,3 +55,214 @@ def path_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sente
     cells, notes = evaluator.tokenization({name: suite[name] for name in ends}, languages, rows)
     lossy = {language for _, language in cells}
     return path_table(walk, bits, levels, evaluator.corpus, rows, evaluator.provenance(ends), lossy, notes)
+
+
+def accuracy_steps(
+    evaluator: Evaluator, models: Mapping[str, Scored], pairs: PairSet, languages: Sequence[str]
+) -> Steps[AccuracyTable]:
+    """Score both sentences of every pair under every model, one batch at a time; bits are kept in the store.
+
+    Models that count tokens are left out of languages that the corpus has not.
+    """
+    bits: dict[tuple[str, str], np.ndarray] = {}
+    uncounted: dict[str, None] = {}
+    cells = list(product(languages, models.items()))
+    for number, (language, (name, model)) in enumerate(cells):
+        own = pairs.of(language)
+        if model in (UNIGRAM, BIGRAM) and language not in evaluator.corpus.languages:
+            uncounted[language] = None
+            continue
+        sentences = [*(pair.good for pair in own), *(pair.bad for pair in own)]
+        found = yield from telling(number / len(cells), evaluator.text_steps(model, sentences, language))
+        bits[name, language] = found.reshape(2, len(own))
+    ordered = {(name, language): bits[name, language] for name in models for language in languages
+               if (name, language) in bits}  # fmt: skip
+    why = f"The corpus has no {', '.join(uncounted)}, so no tokens of it are counted." if uncounted else ""
+    scored = [evaluator.suite.checkpoints[0].name if model in (UNIGRAM, BIGRAM) else model if isinstance(model, str)
+              else model.models[0] for model in models.values()]  # fmt: skip
+    return accuracy_table(pairs, ordered, evaluator.provenance(scored), [why] if why else [])
+
+
+Tell = Callable[[Line], None]
+
+
+def compare_steps(evaluator: Evaluator, asked: Comparison, tell: Tell = lambda line: None) -> Steps[CompareTable]:
+    """Measure every line of a comparison, each told as soon as it is known; all of it is kept in the store.
+
+    A line that can't be measured has its reason. Raises UserError for names and languages that are not there.
+    """
+    base = [asked.base] if asked.base and not asked.base.startswith("@") else []
+    evaluator.suite.mergeable((*asked.models, *base))
+    evaluator.check_languages(asked.languages)
+    plan, lines = list(_plan(evaluator, asked)), list[Line]()
+    for number, (line, model) in enumerate(plan):
+        share = number / len(plan)
+        if model is not None:
+            line = yield from telling(share, _measured(evaluator, asked, line, model))
+        lines.append(line)
+        tell(line)
+        if asked.search and line.variant == DEFAULT and not line.reason:
+            lines.append((yield from telling(share, _best(evaluator, asked, line))))
+            tell(lines[-1])
+    evaluator.store.write(_done_key(evaluator, asked), np.ones(1))
+    return CompareTable(asked, tuple(lines), compare_notes(evaluator, asked, lines))
+
+
+def compared(evaluator: Evaluator, asked: Comparison) -> bool:
+    """Whether a comparison was measured to its end before, so that it is shown without any computing."""
+    return bool(np.isfinite(evaluator.store.read(_done_key(evaluator, asked), 1)).all())
+
+
+def _done_key(evaluator: Evaluator, asked: Comparison) -> str:
+    models = [model_digest(evaluator.suite, m) for _, m in _plan(evaluator, asked) if m is not None]
+    texts = [evaluator.corpus.digest(code) for code in evaluator.corpus.languages]
+    return digest("comparison", repr(asked), models, texts, evaluator.corpus.digest_of_documents, evaluator.device.type)
+
+
+def _plan(evaluator: Evaluator, asked: Comparison) -> Iterator[tuple[Line, Scored | None]]:
+    """Every line but the searched ones, with its model, or None and the reason."""
+    references: dict[str, Scored] = {kind: Ensemble(asked.models, kind) for kind in (ALONE, PROBABILITIES, LOGITS)}
+    references |= {BIGRAM: BIGRAM, UNIGRAM: UNIGRAM}
+    if evaluator.suite.init:
+        references["init"] = evaluator.suite.init.name
+    labels = {"init": "Untrained", UNIGRAM: "Unigram model", BIGRAM: "Bigram model"}
+    for name, model in references.items():
+        yield Line(name, labels.get(name, name.capitalize()), REFERENCES, REFERENCE), model
+    for method in asked.chosen:
+        line = Line(method.name, method.label, method.family, DEFAULT)
+        try:
+            recipe = asked.default(method)
+        except UserError as error:
+            yield replace(line, reason=str(error)), None
+        else:
+            yield replace(line, recipe=recipe), recipe
+    for recipe in asked.steps():
+        step = recipe.steps[0]
+        name = f"{recipe.method}+{step.name}"
+        yield Line(name, f"Average, {step.label}", AFTER, STEP, recipe), recipe
+
+
+def _measured(evaluator: Evaluator, asked: Comparison, line: Line, model: Scored) -> Steps[Line]:
+    """The line with its losses on the test half and what merging took, or why there are none."""
+    name = model if isinstance(model, str) else f"{line.name}\0{line.variant}"
+    try:
+        table = yield from evaluator.table_steps(Request(((name, model),), asked.languages, asked.sentences))
+        seconds = (yield from telling(0.0, _seconds(evaluator, model))) if isinstance(model, Recipe) else np.nan
+    except UserError as error:
+        return replace(line, reason=str(error))
+    return replace(line, table=table, seconds=seconds)
+
+
+def _best(evaluator: Evaluator, asked: Comparison, default: Line) -> Steps[Line]:
+    """The best settings of a method, found on the dev half of the parents' own languages."""
+    line = replace(default, variant=BEST, table=None)
+    assert default.recipe  # a method's line has one
+    try:
+        languages = evaluator.dev.languages(asked.models)
+        best, tried = yield from telling(0.0, search_steps(evaluator, default.recipe, languages))
+    except UserError as error:
+        return replace(line, reason=str(error), recipe=None, seconds=np.nan)
+    if best == default.recipe:
+        return replace(default, variant=BEST, tried=tried)
+    return (yield from _measured(evaluator, asked, replace(line, recipe=best, tried=tried), best))
+
+
+def _seconds(evaluator: Evaluator, recipe: Recipe) -> Generator[None, None, float]:
+    """Seconds a first merge takes here, nothing prepared; its parents are in memory and measured before the clock.
+
+    The faster of two where it is over at once; kept in the store.
+    """
+    key = digest("seconds of merging", model_digest(evaluator.suite, recipe), evaluator.device.type)
+    known = evaluator.store.read(key, 1)
+    if np.isnan(known[0]):
+        yield from evaluator.dev.steps(recipe)
+        weights = evaluator.weights(evaluator.group(recipe.needed))
+        weights.load(recipe.needed)
+        if recipe.finished:
+            network = evaluator.dev.network(recipe.models[0])
+            found = yield from _clocked(merge_network_steps(recipe, weights, network), evaluator.device)
+        else:
+            times = []
+            for _ in range(2):
+                with weights.unprepared():
+                    started = time.perf_counter()
+                    merge(recipe, weights)
+                    _settle(evaluator.device)
+                    times.append(time.perf_counter() - started)
+                yield
+            found = min(times)
+        known = np.array([found])
+        evaluator.store.write(key, known)
+    return float(known[0])
+
+
+def _clocked(steps: Generator[None, None, None], device: torch.device) -> Generator[None, None, float]:
+    """Seconds spent inside of steps, not between them, where others work."""
+    spent = 0.0
+    while True:
+        started = time.perf_counter()
+        ended = next(steps, True)
+        _settle(device)
+        spent += time.perf_counter() - started
+        if ended:
+            return spent
+        yield
+
+
+def _settle(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def compare_notes(evaluator: Evaluator, asked: Comparison, lines: Sequence[Line]) -> tuple[str, ...]:
+    """What belongs beside the numbers of a comparison."""
+    notes = list(next((line.table.notes for line in lines if line.table), ()))
+    notes.append("Default: equal coefficients, every knob at its declared default.")
+    if asked.search and any(line.variant == BEST and line.table for line in lines):
+        coefficients = ", coefficients equal" if len(asked.models) > SEARCHED_PARENTS else ""
+        notes.append(
+            f"Best: of at most {TRIES} settings of each method{coefficients}, the one with the least bits on {EACH} "
+            f"sentences of the dev half in each of {', '.join(evaluator.dev.languages(asked.models))}."
+        )
+    notes.append("Seconds: one merge with the parents in memory; what a method measures on them is not counted.")
+    return tuple(notes)
+
+
+def estimate_seconds(evaluator: Evaluator, asked: Comparison) -> float:
+    """Roughly how long a comparison of which nothing is known yet will take, by a trial on a few sentences."""
+    first = evaluator.suite[asked.models[0]]
+    text = evaluator.text(first, asked.languages[0], evaluator.corpus.rows(_TRIAL))
+    times = []
+    for _ in range(3):  # the first pass sets up kernels
+        started = time.perf_counter()
+        sentence_bits(evaluator.put(first.name), text, limit=first.positions)
+        times.append(time.perf_counter() - started)
+    each = len(evaluator.corpus.rows(asked.sentences)) * len(asked.languages)
+    searched = TRIES * EACH * (len({evaluator.suite[m].language for m in asked.models})) if asked.search else 0
+    plan = [model for _, model in _plan(evaluator, asked) if model is not None]
+    merges = sum(isinstance(model, Recipe) and not model.post for model in plan)
+    ensembles = sum(isinstance(model, Ensemble) for model in plan) * len(asked.models)
+    passes = (len(plan) + ensembles + merges * asked.search) * each + merges * searched
+    return min(times) / len(text.ids) * passes
+
+
+_TRIAL = 8  # sentences scored for an estimate
+
+
+def pairs_steps(
+    evaluator: Evaluator,
+    models: Sequence[str],
+    points: int,
+    method: str,
+    languages: Sequence[str],
+    sentences: int | None,
+) -> Steps[tuple[PathTable, ...]]:
+    """The path between every two of the checkpoints, in the order of their pairs."""
+    pairs = list(combinations(dict.fromkeys(models), 2))
+    if not pairs:
+        raise UserError("Paths between pairs need two checkpoints or more. Name at least two.")
+    found = []
+    for number, (first, second) in enumerate(pairs):
+        steps = path_steps(evaluator, Walk(first, second, points, method), languages, sentences)
+        found.append((yield from within(number / len(pairs), (number + 1) / len(pairs), steps)))
+    return tuple(found)

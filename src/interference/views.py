@@ -1,5 +1,6 @@
 """Tables that describe a suite and the methods: what pages and the command line list."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -11,9 +12,12 @@ from interference.causal import RESTORED, TRANSPLANTED, WHOLE, CausalTable
 from interference.conflict.registry import Measure
 from interference.conflict.table import ConflictTable
 from interference.corpus import Corpus
-from interference.evaluate import UNIGRAM, Request
+from interference.ensemble import BEST, KINDS, LOGITS, PROBABILITIES, Ensemble
+from interference.evaluate import BIGRAM, UNIGRAM, Request, Scored
 from interference.languages import language_name
+from interference.linearity import RESIDUAL, LayerTable
 from interference.path import PathTable
+from interference.plane import PlaneTable
 from interference.predict import TESTS, Prediction
 from interference.recipe import Recipe
 from interference.registry import Argument, Knob, methods
@@ -22,8 +26,20 @@ from interference.tables import LossTable
 
 MERGE = "merge"
 RESCALED = "merge, rescaled"
+BEFORE = "merge, before its post-steps"
 PERFECT = "perfect model"
-CONTROLS = {MERGE: "merge", RESCALED: "rescaled", UNIGRAM: "unigram"}
+CONTROLS = {  # rows of a merge's table and their roles in its figure
+    MERGE: "merge", BEFORE: "before post-steps", RESCALED: "rescaled", LOGITS: LOGITS, PROBABILITIES: PROBABILITIES,
+    BEST: "best on dev", UNIGRAM: "unigram", BIGRAM: "bigram",
+}  # fmt: skip
+BESIDE = {  # what can be asked for beside a merge, and what it would show
+    "rescaled": ("rescaled merge", "The merge with every tensor at its parents' mean norm: not mere shrinkage?"),
+    "unigram": ("unigram model", "Counting tokens of each language: does the merge use any context?"),
+    "bigram": ("bigram model", "Counting pairs of tokens of each language."),
+    "logits": (LOGITS, "The parents unmerged, their logits averaged: what their predictions alone would give."),
+    "probabilities": (PROBABILITIES, "The parents unmerged, their probabilities averaged."),
+    "best": ("best parent on dev", "The parent that needs least for the language's dev half, unmerged."),
+}
 FAVOURED = 0.55
 
 
@@ -73,20 +89,26 @@ def _describe(argument: Argument) -> str:
 def merge_view(frame: pd.DataFrame, recipe: Recipe, suite: Suite, rows: np.ndarray) -> pd.DataFrame:
     """The rows of a merge's figure: a table or glimpse in a unit with a column `role`, one for each role and language.
 
-    Roles: merge, rescaled, unigram, reference, best parent, untrained, perfect model; what the table lacks is left out.
+    Roles: those in CONTROLS, reference, best parent, untrained, perfect model; what the table lacks is left out.
     """
     corpus = suite.corpus
     assert corpus is not None  # an evaluator made the table, and it refuses suites without one
-    model, language = frame["model"], frame["language"]
+    models, languages, values = (frame[column].tolist() for column in ("model", "language", "value"))
+    references = {language: suite.reference(language) for language in set(languages)}
     untrained = suite.init.name if suite.init else None
-    roles = {role: model == name for name, role in CONTROLS.items()}
-    roles["reference"] = model == language.map(suite.reference)
-    roles["untrained"] = model == untrained
-    best = frame[model.isin(recipe.models)].groupby("language")["value"].idxmin()
-    roles["best parent"] = pd.Series(frame.index.isin(best.to_numpy()), frame.index)
-    parts = [frame[chosen].assign(role=role) for role, chosen in roles.items()]
-    parts.append(perfect_model(frame, corpus, rows).assign(role="perfect model"))
-    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+    best: dict[str, int] = {}
+    for place, (model, language, value) in enumerate(zip(models, languages, values, strict=True)):
+        if model in recipe.models and (language not in best or value < values[best[language]]):
+            best[language] = place
+    cells = list(enumerate(zip(models, languages, strict=True)))
+    places = {role: [i for i, (model, _) in cells if model == name] for name, role in CONTROLS.items()}
+    places["reference"] = [i for i, (model, language) in cells if model == references[language]]
+    places["untrained"] = [i for i, (model, _) in cells if model == untrained]
+    places["best parent"] = sorted(best.values())
+    found = frame.take([i for role in places.values() for i in role])  # one copy: this follows a slider
+    found = found.assign(role=[role for role, chosen in places.items() for _ in chosen])
+    perfect = perfect_model(frame, corpus, rows).assign(role="perfect model")
+    return pd.concat([found, perfect], ignore_index=True) if len(perfect) else found.reset_index(drop=True)
 
 
 def suite_view(table: LossTable, corpus: Corpus, rows: np.ndarray, unit: str) -> pd.DataFrame:
@@ -108,12 +130,18 @@ def perfect_model(frame: pd.DataFrame, corpus: Corpus, rows: np.ndarray) -> pd.D
 def merge_request(
     recipe: Recipe, suite: Suite, languages: Sequence[str], sentences: int | None, controls: Sequence[str] = ()
 ) -> Request:
-    """What a merge's figure needs: the merge, the controls asked for, its parents, the references and init."""
-    models: list[tuple[str, str | Recipe]] = [(MERGE, recipe)]
+    """What a merge's figure needs: the merge, what of BESIDE is asked for, its parents, the references and init.
+
+    A merge with post-steps stands beside the same without, so that its method does not get their credit.
+    """
+    models: list[tuple[str, Scored]] = [(MERGE, recipe)]
+    if recipe.post:
+        models.append((BEFORE, replace(recipe, post=())))
     if "rescaled" in controls:
         models.append((RESCALED, replace(recipe, post=("rescale",))))
-    if UNIGRAM in controls:
-        models.append((UNIGRAM, UNIGRAM))
+    parents = tuple(dict.fromkeys(recipe.models))
+    models += [(KINDS[kind], Ensemble(parents, KINDS[kind])) for kind in KINDS if kind in controls]
+    models += [(counted, counted) for counted in (UNIGRAM, BIGRAM) if counted in controls]
     references = [suite.reference(language) for language in languages]
     companions = [*recipe.models, *references, suite.init.name if suite.init else None]
     models += [(name, name) for name in dict.fromkeys(companions) if name]
@@ -147,8 +175,13 @@ def presets(parents: Sequence[str], one: str) -> dict[str, tuple[dict[str, float
 
 def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
     """What a merge's figure shows, in one sentence: means over its languages, and how many are back at untrained."""
-    means = frame.groupby("role")["value"].mean()
-    merge = frame[frame["role"] == "merge"].set_index("language")
+    by_role: dict[str, dict[str, float]] = {}
+    for role, language, value in zip(*(frame[c].tolist() for c in ("role", "language", "value")), strict=True):
+        if value == value:  # no bits per byte where the tokenizer loses text
+            by_role.setdefault(role, {})[language] = value
+    merge, means = by_role.get("merge", {}), {role: sum(v.values()) / len(v) for role, v in by_role.items()}
+    if not merge:
+        return f"**The merge has no {unit}.**"
     named = {
         "reference": "references",
         "best parent": "best parents",
@@ -162,9 +195,8 @@ def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
         if role in means and not (role == "best parent" and "reference" in means)
     ]
     sentence = f"**The merge needs {_amount(means['merge'])} {unit}** ({', '.join(parts)})."
-    untrained = frame[frame["role"] == "untrained"].set_index("language")["value"]
-    if len(untrained):
-        near = [code for code in merge.index if merge["value"][code] > 0.9 * untrained[code]]
+    if untrained := by_role.get("untrained"):
+        near = [code for code, value in merge.items() if value > 0.9 * untrained.get(code, math.inf)]
         sentence += f" Untrained level (at most 10 % below it) in {len(near)} of {len(merge)}."
     return sentence
 
@@ -198,18 +230,17 @@ def _amount(bits: float) -> str:
 
 
 def conflict_sentence(table: ConflictTable, measure: Measure) -> str:
-    """What a measure's figure shows, in one sentence: the groups furthest from chance and nearest to it."""
-    frame = table.by("group").groupby("group", sort=False)[["value", "chance"]].mean().dropna()
+    """What a measure's figure shows, in one sentence: every part of the model with its chance level."""
+    frame = table.by("whole").groupby(["by", "group"], sort=False)[["value", "chance"]].mean().dropna()
     if frame.empty:
         return f"**{measure.label}** is undefined here: the models' tensors are all zero."
-    gaps = (frame["value"] - frame["chance"]).abs().sort_values(ascending=False)
-    first = gaps.index[0]
-    value, chance = frame.loc[first]
-    sentence = f"**{measure.label} is furthest from chance in {first}**: {value:.3g} where chance is {chance:.3g}"
-    if len(gaps) > 1:
-        value, chance = frame.loc[gaps.index[-1]]
-        sentence += f"; nearest in {gaps.index[-1]} ({value:.3g}, chance {chance:.3g})"
-    return f"{sentence}{'' if measure.of == 'set' else f', mean over {measure.of}s'}."
+    groups = frame.index.get_level_values("group")
+    *parts, (_, value, chance) = (
+        (group, *(f"{number:.3g}" for number in row)) for group, row in zip(groups, frame.to_numpy(), strict=True)
+    )
+    listed = ", ".join(f"{group} {own} (chance {null})" for group, own, null in parts)
+    mean = "" if measure.of == "set" else f", mean over {measure.of}s"
+    return f"**{measure.label} of the whole model: {value}, chance {chance}**{mean}; {listed}."
 
 
 def causal_sentence(table: CausalTable, unit: str) -> str:
@@ -277,3 +308,55 @@ def beside_paper(found: Prediction, paper: Prediction, names: Mapping[str, str])
 
 def _signed(bits: float) -> str:
     return f"{'−' if bits < 0 else ''}{_amount(abs(bits))}"
+
+
+def pairs_sentence(tables: Sequence[PathTable], unit: str) -> str:
+    """What the paths between all pairs show, in one sentence: where a barrier is defined, and the highest."""
+    summary = pd.concat([t.summary[unit].assign(pair=f"{t.walk.first} to {t.walk.second}") for t in tables])
+    defined = summary[(summary["why_no_barrier"] == "") & summary["barrier"].notna()]
+    known = summary[summary["known_by"] != ""]
+    sentence = (
+        f"**{len(tables)} pairs, {summary['language'].nunique()} languages.** Halfway, the languages that an end knows "
+        f"are {_signed(known['middle_excess'].mean())} {unit} above the better end, on average"
+        if known["middle_excess"].notna().any()
+        else f"**{len(tables)} pairs.** No end knows one of these languages in this unit"
+    )
+    if defined.empty:
+        return f"{sentence}; no barrier is defined, for no language is known to both ends of a pair."
+    highest = defined.iloc[defined["barrier"].argmax()]
+    return (
+        f"{sentence}; a barrier is defined {len(defined)} times, the highest is {_amount(highest['barrier'])} "
+        f"({language_name(highest['language'])}, {highest['pair']})."
+    )
+
+
+def plane_sentence(table: PlaneTable, unit: str) -> str:
+    """What a plane shows, in one sentence: its best point, its corners and its middle."""
+    frame, corners = table.units[unit], table.corners[unit]
+    best = frame.loc[frame["value"].idxmin()]
+    shares = ", ".join(f"{best[c]:.2f}" for c in ("first", "second", "third"))
+    middle = frame.loc[(frame[["first", "second", "third"]] - 1 / 3).pow(2).sum(axis=1).idxmin()]
+    ends = ", ".join(f"{row.model} {_amount(row.value)}" for row in corners.itertuples())
+    return (
+        f"**{language_name(table.plane.language)} in {unit}**: {ends}; near the middle of the three "
+        f"{_amount(middle['value'])}. The lowest point of the grid has {_amount(best['value'])}, at {shares} of them."
+    )
+
+
+def layers_sentence(table: LayerTable, language: str, weight: float) -> str:
+    """What happens along the layers, in one sentence: the last layer's residual stream, and the worst variance."""
+    frame = table.frame
+    here = frame[np.isclose(frame["weight"], weight) & (frame["language"] == language)]
+    last = here[here["site"] == RESIDUAL].sort_values("layer").iloc[-1]
+    sentence = (
+        f"**At {weight:g} of the way the last layer's activations have a cosine of {last['cosine']:.2f}** with the "
+        f"mixture of the ends' (shuffled tokens: {last['cosine_chance']:.2f}) and {last['norm_ratio']:.2f} of its norm"
+    )
+    ratios = here.dropna(subset=["variance_ratio"])
+    if ratios.empty:
+        return f"{sentence}."
+    worst = ratios.loc[ratios["variance_ratio"].idxmin()]
+    return (
+        f"{sentence}; variance is lowest in the {worst['site']} of layer {worst['layer']}, {worst['variance_ratio']:.2f} "
+        f"of the ends' (unrelated units: {worst['variance_unrelated']:.2f})."
+    )

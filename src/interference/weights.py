@@ -1,8 +1,9 @@
-"""The weights of checkpoints on a device: one resident stack for each parameter name."""
+"""The weights of checkpoints for a device: resident there, else in the host's memory or read from mapped files."""
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.checkpoint import Checkpoint
+from interference.checkpoint import Checkpoint, MappedTensors
 from interference.errors import UserError
 from interference.layout import transposed
 from interference.registry import DATA
@@ -37,13 +38,20 @@ def pick_device(name: str | None = None) -> torch.device:
 Source = Callable[[str, str], Tensor | None]
 
 
-class Weights:
-    """Parameters of checkpoints that can be merged with each other, held once on a device in their stored dtype.
+RESIDENT, PINNED, STREAMED = "resident", "pinned", "streamed"
+RESIDENCIES = (RESIDENT, PINNED, STREAMED)
 
-    Each parameter is one tensor `[model, *shape]`; a checkpoint's row is read from disk when it is first asked for.
+
+class Weights:
+    """Parameters of checkpoints that can be merged with each other, in their stored dtype, for a device.
+
+    Where there is room they are resident: each parameter is one tensor `[model, *shape]` on the device, a
+    checkpoint's row read from disk when it is first asked for. Else, chosen when this is made and said in `said`, the
+    same lies in pinned memory of the host, or nothing is held and every read comes from the mapped files.
     `data` says for each kind that methods know (registry.DATA) what was measured on a checkpoint's parameter, or None;
     `dev` is the text that post-steps of the network work with.
-    What methods prepare is kept here too, the least recently used dropped beyond half the size of the weights.
+    What methods prepare is kept here too, the least recently used dropped beyond half the size of the weights, or a
+    quarter of the room that is left where they are not resident.
     """
 
     def __init__(
@@ -52,6 +60,7 @@ class Weights:
         device: torch.device,
         data: Mapping[str, Source] | None = None,
         dev: "DevHalf | None" = None,
+        residency: str | None = None,
     ):
         self.device = device
         self._dev = dev
@@ -59,14 +68,51 @@ class Weights:
         self._prepared: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self.names = tuple(c.name for c in checkpoints)
         self.shapes = checkpoints[0].shapes
+        self._order = tuple(self.shapes)
         self.transposed = transposed(checkpoints[0].meta)
         self._checkpoints = {c.name: c for c in checkpoints}
+        self._mapped: dict[str, MappedTensors] = {}
         self._loaded: set[str] = set()
         self.dtype = self.dtype_of(self.names)
-        self._check_room()
+        self.residency = residency or self._choose()
+        self._budget = self.nbytes // 2
+        if self.residency != RESIDENT and (free := free_bytes(self.device)) is not None:
+            self._budget = min(self._budget, max(free - self._network, 0) // 4)
+        self._stacks = {} if self.residency == STREAMED else self._allocate()
+
+    @property
+    def said(self) -> str:
+        """Where the weights are if they are not on the device, and why; else ''."""
+        if self.residency == RESIDENT:
+            return ""
+        where = "in pinned memory of the host" if self.residency == PINNED else "read from disk at every merge"
+        return (
+            f"The weights of {len(self.names)} checkpoints ({self.nbytes / 2**30:.1f} GiB) and one model in float32 do "
+            f"not fit on {self.device} together: they are {where}, which is slower and gives the same numbers."
+        )
+
+    @property
+    def _network(self) -> int:
+        """Bytes of one model in float32, which is always on the device."""
+        return 4 * sum(torch.Size(shape).numel() for shape in self.shapes.values())
+
+    def _choose(self) -> str:
+        """Where the weights can be. Raises UserError where not even one model fits."""
+        free = free_bytes(self.device)
+        if free is None or self.nbytes + self._network <= free:
+            return RESIDENT
+        largest = 4 * max(torch.Size(shape).numel() for shape in self.shapes.values())
+        if self._network + 3 * largest > free:
+            raise self._no_room(f"which has {free / 2**30:.1f} GiB free")
+        host = free_bytes(torch.device("cpu"))
+        return PINNED if self.device.type == "cuda" and host and self.nbytes < host * 0.8 else STREAMED
+
+    def _allocate(self) -> dict[str, Tensor]:
+        place = self.device if self.residency == RESIDENT else torch.device("cpu")
+        pinned = self.residency == PINNED and torch.cuda.is_available()
         try:
-            self._stacks = {
-                name: torch.empty((len(self.names), *shape), dtype=self.dtype, device=device)
+            return {
+                name: torch.empty((len(self.names), *shape), dtype=self.dtype, device=place, pin_memory=pinned)
                 for name, shape in self.shapes.items()
             }
         except RuntimeError as error:  # CUDA has its own kind of error for this, the CPU has not
@@ -84,7 +130,7 @@ class Weights:
 
     def load(self, names: Sequence[str]) -> None:
         """Read the named checkpoints from disk unless they are here already. Raises UserError on a broken file."""
-        for name in names:
+        for name in names if self.residency != STREAMED else ():
             if name not in self._loaded:
                 row = self.names.index(name)
                 for parameter, tensor in self._checkpoints[name].tensors():
@@ -92,13 +138,35 @@ class Weights:
                 self._loaded.add(name)
 
     def read(self, parameter: str, names: Sequence[str]) -> Float[Tensor, "model *shape"]:
-        """One parameter of the named checkpoints in that order, in the stack's dtype; a view if they are neighbours."""
+        """One parameter of the named checkpoints in that order, on the device in the stack's dtype.
+
+        Of resident weights a view if they are neighbours, and of mapped ones on the CPU if it is one alone.
+        """
+        if self.residency != RESIDENT:
+            found = self.views(parameter, names)
+            if self.device.type == "cpu" and len(found) == 1:
+                return found[0].to(self.dtype)[None]
+            return torch.stack([each.to(self.device, self.dtype, non_blocking=True) for each in found])
         self.load(names)
         rows = [self.names.index(name) for name in names]
         stack = self._stacks[parameter]
         if rows == list(range(rows[0], rows[0] + len(rows))):
             return stack[rows[0] : rows[0] + len(rows)]
         return stack[torch.tensor(rows, device=self.device)]
+
+    def views(self, parameter: str, names: Sequence[str]) -> list[Float[Tensor, "*shape"]]:
+        """One parameter of each of the named checkpoints where it is, uncopied; what follows it is read ahead."""
+        self.load(names)
+        if self.residency != STREAMED:
+            return [self._stacks[parameter][self.names.index(name)] for name in names]
+        after = self._order[(self._order.index(parameter) + 1) % len(self._order)]
+        for name in names:
+            if name not in self._mapped:
+                self._mapped[name] = MappedTensors(self._checkpoints[name])
+        found = [self._mapped[name][parameter] for name in names]
+        for name in names:
+            self._mapped[name].ahead(after)
+        return found
 
     def measured(self, kind: str, names: Sequence[str], parameters: Sequence[str]) -> Tensor | None:
         """One kind of data of each named checkpoint's parameter, stacked in float32; None where one has none."""
@@ -121,24 +189,29 @@ class Weights:
         if key not in self._prepared:
             value = make()
             size = _size(value)
-            if size > self.nbytes // 2:
+            if size > self._budget:
                 return value
             self._prepared[key] = value, size
-            while sum(size for _, size in self._prepared.values()) > self.nbytes // 2:
+            while sum(size for _, size in self._prepared.values()) > self._budget:
                 self._prepared.popitem(last=False)
         self._prepared.move_to_end(key)
         return self._prepared[key][0]
 
-    def _check_room(self) -> None:
-        free = free_bytes(self.device)
-        if free is not None and self.nbytes > free:
-            raise self._no_room(f"which has {free / 2**30:.1f} GiB free")
+    @contextmanager
+    def unprepared(self) -> Iterator[None]:
+        """Nothing that methods prepared is at hand inside; outside it is again, and what was made inside is not."""
+        kept, self._prepared = self._prepared, OrderedDict()
+        try:
+            yield
+        finally:
+            self._prepared = kept
 
     def _no_room(self, why: str) -> UserError:
         other = "--device cpu or " if self.device.type == "cuda" else ""
         return UserError(
-            f"{len(self.names)} checkpoints of the suite need {self.nbytes / 2**30:.1f} GiB of memory on "
-            f"{self.device}, {why}. Use {other}a suite of fewer checkpoints."
+            f"{len(self.names)} checkpoints of the suite need {self.nbytes / 2**30:.1f} GiB of memory, one model in "
+            f"float32 alone {self._network / 2**30:.1f} GiB on {self.device}, {why}. Use {other}a suite of fewer "
+            "checkpoints or of smaller models."
         )
 
 

@@ -337,7 +337,8 @@ def _notes(survey: Survey) -> Iterator[str]:
         yield f"Measured on differences of {models} from {'zero' if survey.base == ZERO else survey.base}."
     yield f"The merge is {survey.recipe.label()}."
     yield "The whole model mixes groups that behave differently: norm gains, all positive, lift a cosine by themselves."
-    yield "Chance: " + "; ".join(f"{kind}, {text}" for kind, text in NULLS.items()) + "."
+    for kind in dict.fromkeys(measure.null for measure in survey.chosen):
+        yield f"Chance ({kind}) is {NULLS[kind]}."
 
 
 def resident_steps(evaluator: "Evaluator", survey: Survey) -> Steps[ConflictTable]:

@@ -40,7 +40,7 @@ def causal_figure(frame: pd.DataFrame, unit: str, kinds: Sequence[str]) -> go.Fi
         figure.add_trace(
             go.Heatmap(
                 z=grids[0], x=groups, y=rows, customdata=np.dstack(grids[1:]), coloraxis="coloraxis", xgap=1, ygap=1,
-                text=[[_text(*cell) for cell in zip(*line, strict=True)] for line in zip(*grids, strict=True)],
+                text=[[_text(*cell) for cell in line] for line in np.stack(grids, axis=-1).tolist()],
                 texttemplate="%{text}", hoverongaps=False, name=kind,
                 hovertemplate="%{y}, %{x}<br>%{z:+.3f} " + unit
                 + "<br>95 % %{customdata[0]:+.3f} to %{customdata[1]:+.3f}<extra></extra>",

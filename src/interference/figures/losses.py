@@ -83,40 +83,48 @@ MARKS: dict[str, tuple[str, str, str, int]] = {  # role in the merge figure: (na
     "best parent": ("best parent", ORANGE, "circle", 6),
     "untrained": ("untrained", GREY, "line-ns-open", 14),
     "perfect model": ("perfect model", PINK, "line-ns-open", 14),
+    "before post-steps": ("before post-steps", BLUE, "square-open", 11),
     "rescaled": ("merge, rescaled", SKY, "circle-open", 12),
+    "mean of logits": ("mean of logits", PINK, "triangle-up-open", 11),
+    "mean of probabilities": ("mean of prob.", PINK, "triangle-down-open", 11),
+    "best on dev": ("best on dev", ORANGE, "star-open", 11),
     "unigram": ("unigram model", RED, "x-thin-open", 9),
+    "bigram": ("bigram model", RED, "cross-thin-open", 10),
 }
 
 
 def merge_figure(frame: pd.DataFrame, unit: str, label: str, sentences: int) -> go.Figure:
-    """One line per language: bits on the left, the merge's paired cost on the right.
+    """`merge_data` as a figure."""
+    return go.Figure(merge_data(frame, unit, label, sentences))
+
+
+def merge_data(frame: pd.DataFrame, unit: str, label: str, sentences: int) -> dict[str, list | dict]:
+    """One line per language: bits on the left, the merge's paired cost on the right; as Plotly's JSON.
 
     `label` says what was merged; it stands in the figure with the number of sentences, so that a copy keeps them. A
     merge that is estimated from fewer than `sentences` is drawn open, as a preview. `frame` has language, role (a key
     of MARKS), sentences, value, low, high, and for the role merge cost_value and its sides.
     """
-    languages = list(dict.fromkeys(frame["language"]))
-    labels = {code: language_name(code) for code in languages}
-    estimated = (frame["role"] == "merge") & (frame["sentences"] < sentences)
-    drawn = frame.assign(role=frame["role"].mask(estimated, "preview"))
-    traces = []
-    for role, (name, color, symbol, size) in MARKS.items():
-        rows = drawn[drawn["role"] == role]
-        if len(rows):
-            traces.append(_dots(rows, labels, name, color, symbol, size, unit))
-    costs = frame[(frame["role"] == "merge") & frame["cost_value"].notna()]
-    if len(costs):
-        traces.append(_costs(costs, labels, unit, estimated[costs.index].to_numpy()))
+    # Plain lists and an unvalidated dictionary: it is drawn anew many times a second, and pandas and Plotly's classes
+    # would take most of that time.
+    cells = [dict(zip(frame.columns, row, strict=True)) for row in zip(*_lists(frame), strict=True)]
+    languages = list(dict.fromkeys(cell["language"] for cell in cells))
+    names = {code: language_name(code) for code in languages}
+    merged = [cell for cell in cells if cell["role"] == "merge"]
+    few = [cell["sentences"] for cell in merged if cell["sentences"] < sentences]
+    for cell in merged:
+        cell["role"] = "preview" if cell["sentences"] < sentences else "merge"
+    by_role = {role: [cell for cell in cells if cell["role"] == role] for role in MARKS}
+    marks = MARKS | ({"merge": ("after post-steps", *MARKS["merge"][1:])} if by_role["before post-steps"] else {})
+    traces = [_dots(found, names, *marks[role], unit) for role, found in by_role.items() if found]
+    if costs := [cell for cell in merged if cell["cost_value"] is not None]:
+        traces.append(_costs(costs, names, unit))
     zero = {"type": "line", "xref": "x2", "yref": "y domain", "x0": 0, "x1": 0, "y0": 0, "y1": 1}
     title = f"{label}; {sentences} sentences per language"
-    if estimated.any():
-        few = frame.loc[estimated, "sentences"].min()
-        title = (
-            f"{label}; preview from {few} of {sentences} sentences in {estimated.sum()} of {len(languages)} languages"
-        )
-    order = {"categoryorder": "array", "categoryarray": list(labels.values())}
+    if few:
+        title = f"{label}; preview from {min(few)} of {sentences} sentences in {len(few)} of {len(languages)} languages"
+    order = {"categoryorder": "array", "categoryarray": list(names.values())}
     legend = {"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0, "entrywidth": 108, "entrywidthmode": "pixels"}
-    # One validated dictionary: adding to a figure piece by piece takes three times as long.
     layout = {
         "xaxis": {"title": {"text": f"{unit} (lower is better)"}, "rangemode": "tozero", "domain": [0, 0.63]},
         "xaxis2": {"title": {"text": f"cost: extra {unit}"}, "domain": [0.66, 1], "anchor": "y"},
@@ -129,7 +137,7 @@ def merge_figure(frame: pd.DataFrame, unit: str, label: str, sentences: int) -> 
         "title": {"text": title, "font": {"size": 13}, "x": 0, "y": 0.99, "yanchor": "top"},
         "legend": legend,
     }
-    return go.Figure({"data": traces, "layout": layout})
+    return {"data": traces, "layout": layout}
 
 
 def merge_figure_height(languages: int) -> int:
@@ -137,25 +145,34 @@ def merge_figure_height(languages: int) -> int:
     return 130 + 33 * languages
 
 
-def _dots(rows: pd.DataFrame, labels: dict, name: str, color: str, symbol: str, size: int, unit: str) -> dict:
-    error = {
-        "type": "data",
-        "array": rows["high"] - rows["value"],
-        "arrayminus": rows["value"] - rows["low"],
-        "color": color,
-        "thickness": 1.5,
-    }
+def _lists(frame: pd.DataFrame) -> list[list]:
+    """The columns of a frame, None for what is missing."""
+    return [[None if x != x else x for x in frame[column].tolist()] for column in frame.columns]
+
+
+def _error(cells: list[dict], value: str, low: str, high: str, color: str) -> dict | None:
+    """The bars of intervals, which need not lie even about their values; None where there is no interval."""
+    if all(cell[low] is None for cell in cells):
+        return None
+    sides = [
+        [None if c[low] is None else a * (c[side] - c[value]) for c in cells] for side, a in ((high, 1), (low, -1))
+    ]
+    return {"type": "data", "array": sides[0], "arrayminus": sides[1], "color": color}
+
+
+def _dots(cells: list[dict], names: dict, name: str, color: str, symbol: str, size: int, unit: str) -> dict:
+    error = _error(cells, "value", "low", "high", color)
     return {
         "type": "scatter",
         "uid": name,
         "legendrank": 2000 if name == "preview" else 1000,  # it comes and goes, and the others stay in place
-        "x": rows["value"],
-        "y": rows["language"].map(labels),
+        "x": [cell["value"] for cell in cells],
+        "y": [names[cell["language"]] for cell in cells],
         "name": name,
         "mode": "markers",
-        "customdata": rows[["low", "high", "model"]].to_numpy(),
+        "customdata": [[cell["low"], cell["high"], cell["model"]] for cell in cells],
         "marker": {"color": color, "symbol": symbol, "size": size, "line": {"width": 2, "color": color}},
-        "error_x": error if rows["low"].notna().any() else None,
+        "error_x": error and error | {"thickness": 1.5},
         "hovertemplate": "%{y}<br>"
         + name
         + " (%{customdata[2]})<br>%{x:.3f} "
@@ -164,27 +181,22 @@ def _dots(rows: pd.DataFrame, labels: dict, name: str, color: str, symbol: str, 
     }
 
 
-def _costs(rows: pd.DataFrame, labels: dict, unit: str, estimated: np.ndarray) -> dict:
-    error = {
-        "type": "data",
-        "array": rows["cost_high_value"] - rows["cost_value"],
-        "arrayminus": rows["cost_value"] - rows["cost_low_value"],
-        "color": GREY,
-    }
+def _costs(cells: list[dict], names: dict, unit: str) -> dict:
+    values = [cell["cost_value"] for cell in cells]
     return {
         "type": "bar",
         "uid": "cost",
         "xaxis": "x2",
-        "x": rows["cost_value"],
-        "y": rows["language"].map(labels),
+        "x": values,
+        "y": [names[cell["language"]] for cell in cells],
         "orientation": "h",
-        "marker": {"color": BLUE, "opacity": np.where(estimated, 0.4, 0.75)},
-        "error_x": error if rows["cost_low_value"].notna().any() else None,
+        "marker": {"color": BLUE, "opacity": [0.4 if cell["role"] == "preview" else 0.75 for cell in cells]},
+        "error_x": _error(cells, "cost_value", "cost_low_value", "cost_high_value", GREY),
         "showlegend": False,
-        "text": [f"{v:+.1f}" if abs(v) >= 10 else f"{v:+.2f}" for v in rows["cost_value"]],
+        "text": [f"{v:+.1f}" if abs(v) >= 10 else f"{v:+.2f}" for v in values],
         "textposition": "inside",
         "insidetextanchor": "start",
-        "customdata": rows[["cost_low_value", "cost_high_value", "reference", "recovery"]].to_numpy(),
+        "customdata": [[c["cost_low_value"], c["cost_high_value"], c["reference"], c["recovery"]] for c in cells],
         "hovertemplate": "%{y}<br>%{x:+.3f} "
         + unit
         + " against %{customdata[2]}<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}"

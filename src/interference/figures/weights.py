@@ -10,7 +10,7 @@ from interference.figures.losses import BLUE, GREY, ORANGE
 from interference.groups import GROUPS
 
 _BAND = "rgba(0, 114, 178, 0.22)"
-OUTSIDE = "outside"
+OUTSIDE, WHOLE = "outside", "whole model"
 
 
 def group_figure(frame: pd.DataFrame, label: str) -> go.Figure:
@@ -18,7 +18,8 @@ def group_figure(frame: pd.DataFrame, label: str) -> go.Figure:
 
     `frame` is one measure's of `ConflictTable.by("whole")`.
     """
-    groups = [g for g in (*GROUPS, ALL) if g in set(frame["group"])]
+    frame = frame.replace({"group": {ALL: WHOLE}})
+    groups = [g for g in (*GROUPS, WHOLE) if g in set(frame["group"])]
     names = _subjects(frame)
     figure = go.Figure(
         [
@@ -69,8 +70,8 @@ def layer_figure(frame: pd.DataFrame, label: str) -> go.Figure:
         shown = number == 1
         figure.add_trace(
             go.Scatter(
-                x=[*layers, *layers[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=_BAND, line={"width": 0},
-                hoverinfo="skip", name="lowest to highest", showlegend=shown, legendgroup="range",
+                x=[*layers, *layers[::-1]], y=[*high, *low[::-1]], fill="toself", mode="lines", fillcolor=_BAND,
+                line={"width": 0}, hoverinfo="skip", name="lowest to highest", showlegend=shown, legendgroup="range",
             ), 1, number,
         )  # fmt: skip
         figure.add_trace(

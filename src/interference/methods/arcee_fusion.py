@@ -30,6 +30,7 @@ def importance(tensor: Float[Tensor, "*shape"], base: Float[Tensor, "*shape"]) -
     mergekit=True,
     prepare=important,
     lacks=("identity",),
+    elementwise=True,
 )
 def arcee_fusion(
     tensors: Float[Tensor, "model *shape"],

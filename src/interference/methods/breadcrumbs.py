@@ -43,6 +43,7 @@ def middle(
     source="arXiv:2312.06795",
     mergekit=True,
     prepare=middle,
+    elementwise=True,
 )
 def breadcrumbs(
     deltas: Float[Tensor, "model *shape"],
@@ -65,6 +66,7 @@ def breadcrumbs(
     source="arXiv:2312.06795",
     mergekit=True,
     prepare=middle,
+    elementwise=True,
 )
 def breadcrumbs_ties(
     deltas: Float[Tensor, "model *shape"],

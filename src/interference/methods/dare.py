@@ -47,6 +47,7 @@ def _densities(density: Tensor | float, deltas: Float[Tensor, "model *shape"]) -
     source="arXiv:2311.03099",
     mergekit=True,
     prepare=drop,
+    elementwise=True,
 )
 def dare_linear(
     deltas: Float[Tensor, "model *shape"],
@@ -69,6 +70,7 @@ def dare_linear(
     family="sparse task vectors",
     source="arXiv:2311.03099",
     prepare=drop_by_density,
+    elementwise=True,
 )
 def dare_linear_paper(
     deltas: Float[Tensor, "model *shape"],
@@ -91,6 +93,7 @@ def dare_linear_paper(
     source="arXiv:2311.03099",
     mergekit=True,
     prepare=drop,
+    elementwise=True,
 )
 def dare_ties(
     deltas: Float[Tensor, "model *shape"],

@@ -112,6 +112,7 @@ def kept_ranks(
     mergekit=True,
     prepare=drop_by_rank,
     check=within_chances,
+    elementwise=True,
 )
 def della(
     deltas: Float[Tensor, "model *shape"],
@@ -138,6 +139,7 @@ def della(
     mergekit=True,
     prepare=drop_by_rank,
     check=within_chances,
+    elementwise=True,
 )
 def della_linear(
     deltas: Float[Tensor, "model *shape"],

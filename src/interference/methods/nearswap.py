@@ -15,6 +15,7 @@ from interference.registry import Knob, merge_method
     parents=(1, 1),
     mergekit=True,
     lacks=("identity",),
+    elementwise=True,
 )
 def nearswap(
     tensors: Float[Tensor, "model *shape"],

@@ -9,7 +9,9 @@ from torch import Tensor
 from interference.registry import Knob, merge_method
 
 
-@merge_method(label="Passthrough", family="layers", source="arXiv:2312.15166", parents=(1, 1), mergekit=True)
+@merge_method(
+    label="Passthrough", family="layers", source="arXiv:2312.15166", parents=(1, 1), mergekit=True, elementwise=True
+)
 def passthrough(
     tensors: Float[Tensor, "model *shape"],
     scale: Annotated[float | Tensor, Knob(0, 2, 0.01, "factor of every weight", per_model=True)] = 1.0,

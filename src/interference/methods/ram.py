@@ -12,7 +12,14 @@ from interference.registry import Knob, merge_method
 Threshold = Annotated[float, Knob(0, 0.01, 1e-5, "differences up to this size count as none")]
 
 
-@merge_method(label="RAM", family="sparse task vectors", source="arXiv:2601.13572", mergekit=True, lacks=("scale",))
+@merge_method(
+    label="RAM",
+    family="sparse task vectors",
+    source="arXiv:2601.13572",
+    mergekit=True,
+    lacks=("scale",),
+    elementwise=True,
+)
 def ram(deltas: Float[Tensor, "model *shape"], epsilon: Threshold = 1e-5) -> Float[Tensor, "*shape"]:
     """Average each entry over the parents that changed it, so that what one alone changed stays whole."""
     active = deltas.abs() > epsilon

@@ -9,7 +9,9 @@ from interference.methods.ties import combine
 from interference.registry import Knob, Switch, merge_method
 
 
-@merge_method(label="Task arithmetic", family="task vectors", source="arXiv:2212.04089", mergekit=True)
+@merge_method(
+    label="Task arithmetic", family="task vectors", source="arXiv:2212.04089", mergekit=True, elementwise=True
+)
 def task_arithmetic(
     deltas: Float[Tensor, "model *shape"],
     weights: Float[Tensor, " model"],

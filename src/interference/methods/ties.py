@@ -32,6 +32,7 @@ def largest(
     source="arXiv:2306.01708",
     mergekit=True,
     prepare=largest,
+    elementwise=True,
 )
 def ties(
     deltas: Float[Tensor, "model *shape"],

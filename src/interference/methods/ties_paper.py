@@ -38,6 +38,7 @@ def thresholds(
     source="arXiv:2306.01708",
     prepare=thresholds,
     scope="model",
+    elementwise=True,
 )
 def ties_paper(
     deltas: Float[Tensor, "model *shape"],

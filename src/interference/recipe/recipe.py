@@ -118,11 +118,15 @@ class Recipe:
         return replace(self, models=tuple(map(name, self.models)), base=base, slices=slices)
 
     def label(self) -> str:
-        """One line for a caption: the method's label, the base, the depth of slices and the post-steps."""
+        """One line for a caption: the method's label, the base, what differs within the model, and the post-steps."""
+        given = [("weight", w) for part in self.parts for w in part.weights]
+        given += [(n, v) for part in (self, *self.slices) for n, value in part.knobs for v in _each(value)]
+        within = dict.fromkeys(name for name, value in given if isinstance(value, Gradient | Where))
         base = f", base: {BASES.get(self.base, self.base)}" if self.base and self.definition.base != "none" else ""
         slices = f", {sum(part.layers for part in self.slices)} layers in {len(self.slices)} slices"
         steps = "".join(f", {step.label}" for step in self.steps)
-        return self.definition.label + base + (slices if self.slices else "") + steps
+        varying = f", {' and '.join(within)} differing within the model" if within else ""
+        return self.definition.label + base + varying + (slices if self.slices else "") + steps
 
     def digest(self) -> str:
         """SHA-256 of the recipe alone; the parents' contents are not part of it."""
@@ -136,6 +140,10 @@ class Recipe:
         post-steps and a seed that matters in the method's name ('ties+rescale', 'dare_ties+seed=7').
         """
         return to_yaml(self)
+
+
+def _each(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _named(value: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A recipe as YAML in mergekit's schema."""
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from interference.recipe.recipe import Recipe, Slice
 
 
+@lru_cache(256)
 def to_yaml(recipe: "Recipe") -> str:
     """The document, with values of our own where mergekit fails on them."""
     shared = {k: written(v) for k, v in recipe.knobs if not isinstance(v, tuple)}
@@ -35,16 +37,20 @@ def mergekit_yaml(recipe: "Recipe") -> str:
 
     Raises UserError naming whatever of it mergekit can't express.
     """
-    ours = [] if recipe.definition.mergekit else [f"the method {recipe.method}"]
-    ours += [f"the base {recipe.base}"] if (recipe.base or "").startswith("@") else []
-    ours += [f"the post-step {step}" for step in recipe.post]
-    ours += [f"the seed {recipe.seed}"] if recipe.seed and recipe.definition.seeded else []
-    ours += ["one model twice in a merge"] if _twice(recipe) else []
-    if ours:
+    if ours := beyond_mergekit(recipe):
         raise UserError(f"mergekit can't express {', '.join(ours)}. Take it out, or write the merge with --out.")
     defaults = {a.name: a.default for a in recipe.definition.arguments}
     filled = {name: _filled(value, defaults[name]) for name, value in recipe.settings().items()}
     return to_yaml(replace(recipe, knobs=tuple(filled.items())))
+
+
+def beyond_mergekit(recipe: "Recipe") -> list[str]:
+    """What of a recipe mergekit 0.1.5 can't express, in words."""
+    ours = [] if recipe.definition.mergekit else [f"the method {recipe.method}"]
+    ours += [f"the base {recipe.base}"] if (recipe.base or "").startswith("@") else []
+    ours += [f"the post-step {step}" for step in recipe.post]
+    ours += [f"the seed {recipe.seed}"] if recipe.seed and recipe.definition.seeded else []
+    return ours + (["one model twice in a merge"] if _twice(recipe) else [])
 
 
 def _filled(value: Any, default: Any) -> Any:

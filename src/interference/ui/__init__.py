@@ -4,6 +4,7 @@ Nothing heavy is imported at the top: the page's frame is drawn before torch and
 """
 
 from interference.ui.causal import choose_trial, compute_causal, draw_causal
+from interference.ui.compare import choose_comparison, choose_families, compute_comparison, draw_comparison, go_if_asked
 from interference.ui.findings import (
     choose_findings,
     draw_add,
@@ -12,6 +13,7 @@ from interference.ui.findings import (
     draw_no_findings,
     draw_report,
 )
+from interference.ui.landscape import choose_view, draw_view
 from interference.ui.merge import (
     choose_recipe,
     choose_setup,
@@ -21,26 +23,33 @@ from interference.ui.merge import (
     remember,
     watch_merge,
 )
+from interference.ui.models import choose_models, draw_download, draw_plan
 from interference.ui.path import choose_walk, compute_path, draw_path
 from interference.ui.pins import draw_pins, draw_toolbar, rerun_if_asked
 from interference.ui.predict import choose_prediction, compute_prediction, draw_prediction
 from interference.ui.present import draw_presentation, presented
-from interference.ui.shell import Bench, ensure_shell, open_bench, run, serve, user_errors
+from interference.ui.shell import Bench, ensure_shell, open_bench, open_sidebar, run, serve, user_errors
+from interference.ui.similarity import choose_view, draw_similarity
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
 from interference.ui.text import draw_said, draw_sentences
 from interference.ui.weights import choose_survey, compute_conflict, draw_conflict
 
 __all__ = [
     "Bench",
+    "choose_comparison",
+    "choose_families",
     "choose_findings",
     "choose_measure",
+    "choose_models",
     "choose_prediction",
     "choose_recipe",
     "choose_setup",
     "choose_survey",
     "choose_trial",
+    "choose_view",
     "choose_walk",
     "compute_causal",
+    "compute_comparison",
     "compute_conflict",
     "compute_path",
     "compute_prediction",
@@ -49,7 +58,9 @@ __all__ = [
     "draw_blocks",
     "draw_causal",
     "draw_checkpoints",
+    "draw_comparison",
     "draw_conflict",
+    "draw_download",
     "draw_findings_bar",
     "draw_guide",
     "draw_losses",
@@ -57,14 +68,19 @@ __all__ = [
     "draw_no_findings",
     "draw_path",
     "draw_pins",
+    "draw_plan",
     "draw_prediction",
     "draw_presentation",
     "draw_report",
     "draw_said",
     "draw_sentences",
+    "draw_similarity",
     "draw_toolbar",
+    "draw_view",
     "ensure_shell",
+    "go_if_asked",
     "open_bench",
+    "open_sidebar",
     "present_view",
     "presented",
     "remember",

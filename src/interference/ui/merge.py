@@ -1,33 +1,39 @@
 """Widgets of the Merge page: what is merged, and the figure that follows."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from interference.spread import WEIGHT
 from interference.ui import state
+from interference.ui.held import draw_held, held_recipe, place_recipe
 from interference.ui.live import coefficient_panel, live_plot
+from interference.ui.more import More, choose_more
 from interference.ui.shell import Bench
+from interference.ui.spread import YAML, choose_shape, draw_spread, spread, spread_knobs
 from interference.ui.take import draw_take_away
 from interference.ui.watch import Watched, watch
 from interference.ui.widgets import (
+    coefficient_range,
+    equal_faders,
     faders,
-    faders_of,
     keep_faders,
     keep_valid,
     keep_within,
+    knob_key,
     panel_key,
     parents_key,
     set_faders,
     write_view,
 )
+from interference.ui.yaml import draw_yaml
 
 if TYPE_CHECKING:
     from interference.bench import Faders, View
     from interference.recipe import Recipe
     from interference.registry import Argument, Method
 
-CONTROLS = {"rescaled": "rescaled merge", "unigram": "unigram model"}
 _THROTTLE_MS = 60
 
 
@@ -75,6 +81,7 @@ class Setup:
     method: "Method"
     parents: tuple[str, ...]
     base: str | None
+    more: More
     controls: tuple[str, ...]
     sentences: int
 
@@ -97,10 +104,11 @@ def choose_setup(bench: Bench) -> Setup:
     """Method, parents, base, controls and number of sentences, in one row."""
     from interference.bench import SENTENCES
     from interference.registry import methods
+    from interference.views import BESIDE
 
     known = methods()
     keep_valid("method", known)
-    keep_valid("controls", CONTROLS)
+    keep_valid("controls", BESIDE)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
             "Method",
@@ -114,16 +122,17 @@ def choose_setup(bench: Bench) -> Setup:
         )
         method = known[name]
         parents = _choose_parents(bench, method)
-        base = _choose_base(bench) if method.needs_base else None
-        controls = st.pills(
-            "Controls",
-            list(CONTROLS),
-            selection_mode="multi",
-            format_func=lambda control: CONTROLS[control],
+        base = None if method.base == "none" else _choose_base(bench, method)
+        more = choose_more(method)
+        controls = st.multiselect(
+            "Beside it",
+            list(BESIDE),
+            format_func=lambda control: BESIDE[control][0],
             key="controls",
             bind="query-params",
-            help="What shrinking norms or word counts alone would give: the merge with every tensor rescaled to its "
-            "parents' mean norm, and a unigram model of each language.",
+            placeholder="nothing more",
+            width=190,
+            help="\n".join(f"- **{name}**: {caption}" for name, caption in BESIDE.values()),
         )
         most = len(bench.corpus.rows(None))
         keep_within("sentences", 1, most)
@@ -138,7 +147,7 @@ def choose_setup(bench: Bench) -> Setup:
             width=165,
             help=f"A fixed subset of the {most} test sentences, spread over all documents.",
         )
-    return Setup(method, parents, base, tuple(controls), int(sentences))
+    return Setup(method, parents, base, more, tuple(controls), int(sentences))
 
 
 def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
@@ -173,21 +182,24 @@ def _families(bench: Bench, most: int) -> dict[str, tuple[str, ...]]:
     return {f"{role} checkpoints": names for role, names in roles.items() if 2 <= len(names) <= most}
 
 
-def _choose_base(bench: Bench) -> str:
+def _choose_base(bench: Bench, method: "Method") -> str | None:
     from interference.recipe import BASES
 
     first = sorted(bench.suite.checkpoints, key=lambda c: c.role not in ("init", "mixed"))
     options = [*(c.name for c in first), *BASES]
-    keep_valid("base", options)
-    return st.selectbox(
+    key, none = ("base", []) if method.needs_base else ("optional_base", [""])
+    keep_valid(key, none + options)
+    chosen = st.selectbox(
         "Base",
-        options,
-        format_func=lambda b: BASES.get(b, b),
-        key="base",
+        none + options,
+        format_func=lambda b: BASES.get(b, b) or "none",
+        key=key,
         bind="query-params",
         width=140,
-        help="Task vectors are differences from this. Monolingual models share no base, so the choice is yours.",
+        help="Task vectors are differences from this. Monolingual models share no base, so the choice is yours."
+        + ("" if method.needs_base else " Without one the weights themselves are merged."),
     )
+    return chosen or None
 
 
 @dataclass(frozen=True)
@@ -200,36 +212,73 @@ class Chosen:
 
 
 def choose_recipe(bench: Bench, setup: Setup) -> Chosen | None:
-    """The panel of coefficients and the method's own knobs. None while nothing can be merged."""
-    from interference.recipe import Recipe
-
+    """The panel of coefficients, or what stands in its place, and the method's own knobs. None if nothing is merged."""
+    place_recipe(bench, setup)
+    if held := held_recipe(setup):
+        draw_held(bench, held)
+        draw_yaml(bench, held.recipe)
+        return Chosen(held.recipe, None, False)
     if not setup.complete:
         return None
-    method = setup.method
-    panel, moving = _choose_faders(bench, method, setup.parents) if method.weighted else (None, False)
-    knobs = {}
-    if panel and "normalize" in (names := [a.name for a in method.arguments]):
-        knobs["normalize"] = panel.normalise
+    shape, name = choose_shape(bench, setup.method, setup.parents)
+    if shape == YAML:
+        chosen = _chosen(bench, setup, faders(setup.method, setup.parents), False)
+        draw_yaml(bench, chosen.recipe if chosen else None)
+        return chosen
+    return _choose_by_sliders(bench, setup, name)
+
+
+def _choose_by_sliders(bench: Bench, setup: Setup, name: str | None) -> Chosen | None:
+    """The editor of the coefficient that is looked at, the panel where it gives the weights, and the other knobs."""
+    method, parents = setup.method, setup.parents
+    panel, moving = None, False
+    if method.weighted and spread(method, WEIGHT, parents) is None:
+        panel, moving = _choose_faders(bench, method, parents)
+    if name and spread(method, name, parents) is not None:
+        moving = draw_spread(bench, method, parents, name) or moving
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        knobs |= {a.name: _choose_value(method, a) for a in method.arguments if a.name not in knobs}
-    weights = panel.effective if panel else ()
-    if panel and not any(weights):
-        return None
-    if panel and panel.normalise and "normalize" not in names:
-        weights = tuple(round(weight / sum(weights), 4) for weight in weights)
-    return Chosen(Recipe(method.name, setup.parents, weights, tuple(knobs.items()), setup.base), panel, moving)
+        for argument in method.arguments:
+            if argument.name == "normalize" and panel:
+                st.session_state[knob_key(method, argument)] = panel.normalise
+            elif spread(method, argument.name, parents) is None:
+                _choose_value(method, argument)
+    return _chosen(bench, setup, panel or faders(method, parents), moving)
+
+
+def _chosen(bench: Bench, setup: Setup, panel: "Faders | None", moving: bool) -> Chosen | None:
+    """The recipe that all widgets together say."""
+    from interference.recipe import Recipe
+
+    method, parents = setup.method, setup.parents
+    spreads = spread_knobs(method, parents, bench.suite[parents[0]].shapes)
+    knobs = {a.name: _value(method, a) for a in method.arguments} | spreads
+    weights: Any = ()
+    if WEIGHT in spreads:
+        weights, panel = knobs.pop(WEIGHT), None
+        weights = weights if isinstance(weights, tuple) else (weights,) * len(parents)
+    elif method.weighted:
+        panel = panel or equal_faders(method, parents)
+        weights = panel.effective
+        if not any(weights):
+            return None
+        if "normalize" in knobs:
+            knobs["normalize"] = panel.normalise
+        elif panel.normalise:
+            weights = tuple(round(weight / sum(weights), 4) for weight in weights)
+    else:
+        panel = None
+    recipe = Recipe(method.name, parents, weights, tuple(knobs.items()), setup.base, **asdict(setup.more))
+    return Chosen(recipe, panel, moving)
 
 
 def _choose_faders(bench: Bench, method: "Method", parents: tuple[str, ...]) -> "tuple[Faders, bool]":
     from interference.bench import Faders
     from interference.languages import language_name
-    from interference.recipe import Recipe
 
-    low, high = (-1.0, 2.0) if method.needs_base else (0.0, 1.0)
+    low, high = coefficient_range(method, parents)
     before = faders(method, parents)
     if before is None:
-        equal = (round(1 / len(parents), 2),) * len(parents)
-        before = faders_of(Recipe(method.name, parents, equal, base="@zero" if method.needs_base else None))
+        before = equal_faders(method, parents)
         set_faders(method, parents, before)
     _draw_presets(method, parents, before)
     languages = [bench.suite[parent].language for parent in parents]
@@ -271,20 +320,30 @@ def _set(values: dict[str, Any]) -> None:
         st.session_state[key] = value
 
 
-def _choose_value(method: "Method", argument: "Argument") -> Any:
+def _choose_value(method: "Method", argument: "Argument") -> None:
     from interference.registry import Knob
 
-    control, key = argument.control, f"{method.name} {argument.name}"
+    control, key = argument.control, knob_key(method, argument)
     caption = control.caption.capitalize() + "."
     if not isinstance(control, Knob):
-        return st.toggle(argument.name, bool(argument.default), key=key, help=caption, persist_state="session")
+        st.toggle(argument.name, bool(argument.default), key=key, help=caption, persist_state="session")
+        return
     low, high, default, step = (float(x) for x in (control.low, control.high, argument.default, control.step))
     keep_within(key, low, high)
-    value = st.slider(
+    st.slider(
         argument.name, low, high, default, step, key=key, help=caption, width=220, persist_state="session",
         format=None if step >= 0.01 else "%.1e",
     )  # fmt: skip
-    return int(value) if isinstance(argument.default, int) else float(f"{value:.6g}")  # 0.1 + 0.2 is 0.3
+
+
+def _value(method: "Method", argument: "Argument") -> Any:
+    """What a knob or a switch stands at, whether it is drawn just now or not."""
+    from interference.registry import Knob
+
+    value = st.session_state.get(knob_key(method, argument), argument.default)
+    if not isinstance(argument.control, Knob):
+        return bool(value)
+    return int(value) if argument.whole else float(f"{value:.6g}")  # 0.1 + 0.2 is 0.3
 
 
 def present_view(bench: Bench, chosen: Chosen, setup: Setup) -> "View":
@@ -318,13 +377,13 @@ def watch_merge(bench: Bench, chosen: Chosen, setup: Setup) -> Watched:
 
 def draw_merge(bench: Bench, view: "View", watched: Watched) -> None:
     """What is seen in one sentence, the figure with its reading, and what can be taken away."""
-    from interference.figures.losses import merge_figure, merge_figure_height
+    from interference.figures.losses import merge_data, merge_figure_height
     from interference.views import merge_sentence, merge_view
 
     rows = bench.corpus.rows(view.sentences)
     frame = merge_view(watched.found.in_unit(bench.unit), view.recipe, bench.suite, rows)
     st.markdown(merge_sentence(frame, bench.unit))
-    figure = merge_figure(frame, bench.unit, view.recipe.label(), len(rows))
+    figure = merge_data(frame, bench.unit, view.recipe.label(), len(rows))
     live_plot(
         figure,
         key="merge_figure",

@@ -133,7 +133,8 @@ def _draw_block(bench: Bench, number: int, block: "Block") -> None:
 def _draw_live(bench: Bench, number: int, view: "View") -> None:
     """The panel and the figure of a view, which follow each other as on the Merge page."""
     reading, method = st.container(), view.recipe.definition
-    if not method.weighted or len(view.recipe.models) > _MOST:
+    plain = all(isinstance(weight, int | float) for weight in view.recipe.weights) and not view.recipe.slices
+    if not method.weighted or not plain or len(view.recipe.models) > _MOST:
         _draw_figure(bench, number, view, False, reading)
         return
     with st.container(horizontal=True, gap="medium"):

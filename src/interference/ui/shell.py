@@ -15,6 +15,7 @@ import streamlit as st
 from interference.errors import UserError, user_path
 from interference.languages import language_name
 from interference.ui.links import draw_link_error, open_link
+from interference.ui.live import load_ahead
 from interference.ui.widgets import keep_valid
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from interference.tables import LossTable
 
 EXPORT = {"toImageButtonOptions": {"format": "svg", "scale": 2}, "displaylogo": False, "showSendToCloud": False}
+
+_PAUSE = 2.0  # seconds between the first page and the imports it does without
 
 
 @dataclass(frozen=True)
@@ -53,19 +56,43 @@ def serve(options: list[str]) -> Any:
     return cli.main(["run", "app.py", *options], standalone_mode=False)
 
 
-def build_pages() -> list[Any]:
-    """The pages in the order of the menu; the merge comes first."""
-    folder = Path("pages")
-    return [
-        st.Page(folder / "merge.py", title="Merge", icon=":material/merge:", default=True),
-        st.Page(folder / "path.py", title="Path", icon=":material/route:", url_path="path"),
-        st.Page(folder / "weights.py", title="Weights", icon=":material/difference:", url_path="weights"),
-        st.Page(folder / "causal.py", title="Causal map", icon=":material/grid_view:", url_path="causal"),
-        st.Page(folder / "predict.py", title="Prediction", icon=":material/query_stats:", url_path="predict"),
-        st.Page(folder / "suite.py", title="Suite", icon=":material/grid_on:", url_path="suite"),
-        st.Page(folder / "text.py", title="Text", icon=":material/notes:", url_path="text"),
-        st.Page(folder / "findings.py", title="Findings", icon=":material/menu_book:", url_path="findings"),
-    ]
+# Title, icon and file of every page under the heading of its question, in the order of the menu.
+PAGES = {
+    "What happens": {
+        "merge": ("Merge", ":material/merge:"),
+        "compare": ("Compare", ":material/leaderboard:"),
+        "path": ("Path", ":material/route:"),
+        "text": ("Text", ":material/notes:"),
+    },
+    "Where and why": {
+        "weights": ("Weights", ":material/difference:"),
+        "causal": ("Causal map", ":material/grid_view:"),
+        "similarity": ("Similarity", ":material/hub:"),
+        "predict": ("Prediction", ":material/query_stats:"),
+    },
+    "Models and findings": {
+        "suite": ("Suite", ":material/grid_on:"),
+        "models": ("Models", ":material/cloud_download:"),
+        "findings": ("Findings", ":material/menu_book:"),
+    },
+}
+
+
+def build_pages() -> dict[str, list[Any]]:
+    """The pages of the menu; the merge comes first."""
+    return {
+        heading: [
+            st.Page(
+                Path("pages", f"{name}.py"),
+                title=title,
+                icon=icon,
+                default=name == "merge",
+                url_path=None if name == "merge" else name,
+            )
+            for name, (title, icon) in pages.items()
+        ]
+        for heading, pages in PAGES.items()
+    }
 
 
 def run() -> None:
@@ -94,9 +121,14 @@ def _frame() -> Any:
         "<style>.stMainBlockContainer{padding:3.75rem clamp(1rem,3vw,3rem) 2rem} "
         "[data-testid=stSidebarHeader]{height:2.5rem} h1{padding:0!important} "
         ":has(>.st-key-panel){flex:2 1 340px!important;min-width:min(340px,100%)!important} "
-        ":has(>.st-key-figure){flex:3 1 500px!important;min-width:min(500px,100%)!important}</style>"
+        ":has(>.st-key-figure){flex:3 1 500px!important;min-width:min(500px,100%)!important} "
+        ":has(>.st-key-ahead){position:absolute!important}</style>"
     )
-    return st.navigation(build_pages())
+    page = st.navigation(build_pages())
+    if not _imported().is_set():
+        with st.container(key="ahead", height=1, border=False):
+            load_ahead()
+    return page
 
 
 @contextmanager
@@ -142,9 +174,12 @@ def _freeze() -> None:
 
 
 @st.cache_resource(show_spinner=False)
-def _finish_imports() -> "Job":
-    """What scoring needs besides, imported on the engine's thread once the first page is drawn."""
-    imported = _imported()
+def _finish_imports() -> threading.Timer:
+    """What scoring needs besides, imported on the engine's thread once the first page is seen.
+
+    The pause is for the browser: an import would hold up the script and the styles that it still loads.
+    """
+    imported, engine = _imported(), _engine()
 
     def imports(job: "Job") -> None:
         from interference.checkpoint import import_models
@@ -153,12 +188,20 @@ def _finish_imports() -> "Job":
         _freeze()
         imported.set()
 
-    return _engine().submit("process", "imports", imports)
+    timer = threading.Timer(_PAUSE, lambda: engine.submit("process", "imports", imports))
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 @st.cache_resource(show_spinner=False)
 def _imported() -> threading.Event:
     return threading.Event()
+
+
+def cancel(slot: str) -> None:
+    """Drop this session's request of a slot."""
+    _engine().cancel(session(), slot)
 
 
 def loading() -> AbstractContextManager[Any]:
@@ -182,7 +225,10 @@ def _evaluator(suite: str, corpus: str, device: str) -> "Evaluator":
 def stamp(corpus: str) -> tuple[int, int] | None:
     """Size and time of change of a corpus that was named here, None for the suite's own."""
     path = _path(corpus)
-    return (path.stat().st_size, path.stat().st_mtime_ns) if path and path.is_file() else None
+    if path is None or not path.exists():
+        return None
+    stats = [file.stat() for file in ([path] if path.is_file() else path.rglob("*"))]
+    return sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -207,8 +253,29 @@ def _path(text: str) -> Path | None:
     return Path(os.environ.get("INTERFERENCE_FOLDER", "."), user_path(text)) if text else None
 
 
+def open_sidebar() -> None:
+    """The sidebar alone, for a page that needs no suite; one that can't be opened is said there."""
+    try:
+        _open_bench()
+    except UserError as error:
+        st.sidebar.error(str(error), icon=":material/error:")
+
+
+def folder_of(text: str) -> Path:
+    """A folder to write as typed. Raises UserError for an unusable name."""
+    return Path(os.environ.get("INTERFERENCE_FOLDER", "."), user_path(text))
+
+
 def open_bench() -> Bench:
     """The sidebar, and the suite it names. Stops the page with a message if that can't be opened."""
+    try:
+        return _open_bench()
+    except UserError as error:
+        st.error(str(error), icon=":material/error:")
+        st.stop()
+
+
+def _open_bench() -> Bench:
     with st.sidebar:
         suite = st.text_input(
             "Suite",
@@ -224,8 +291,8 @@ def open_bench() -> Bench:
             placeholder="the suite's own",
             key="corpus",
             bind="query-params",
-            help="Parallel text: a tab-separated file with language codes in its first row, optionally a column "
-            "`document`.",
+            help="Parallel text: a table (TSV, JSONL, parquet) with a column for each language and optionally "
+            "`document`, a folder of eng.txt, deu.txt, ..., or a corpus.yaml that describes either.",
         )
         device = _choose_device()
     key = (suite.strip(), corpus.strip(), device)
@@ -234,10 +301,8 @@ def open_bench() -> Bench:
     try:
         with place.container(), st.spinner("Loading torch and opening the suite…"):
             evaluator = _evaluator(*key)
-    except UserError as error:
-        place.error(str(error), icon=":material/error:")
-        st.stop()
-    place.empty()
+    finally:
+        place.empty()
     from interference.tables import known_units
 
     with st.sidebar:
@@ -250,6 +315,9 @@ def open_bench() -> Bench:
         )  # fmt: skip
         sizes = f"{len(evaluator.suite.checkpoints)} checkpoints, {len(evaluator.corpus.rows(None))} test sentences"
         st.caption(f"**{evaluator.suite.name}**: {sizes}, on {evaluator.device}")
+        from interference.ui.export import draw_exporting
+
+        draw_exporting()
     return Bench(evaluator.suite, key, languages, unit)
 
 

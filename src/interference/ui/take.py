@@ -4,23 +4,24 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.ui.export import draw_export
 from interference.ui.shell import Bench
 from interference.ui.watch import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import plotly.graph_objects as go
-
     from interference.bench import View
 
 
-def draw_take_away(bench: Bench, view: "View", figure: "go.Figure", watched: Watched) -> None:
+def draw_take_away(bench: Bench, view: "View", figure: dict, watched: Watched) -> None:
     """One row of downloads; while numbers are estimates there is nothing to take but the recipe."""
-    from interference.snippets import as_command, as_python
+    from interference.recipe import beyond_mergekit
+    from interference.snippets import as_command, as_python, for_mergekit
     from interference.tables import LossTable
 
     found, recipe = watched.found, view.recipe.to_yaml()
+    ours = ", ".join(beyond_mergekit(view.recipe))
     table = found if isinstance(found, LossTable) else None
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         taken = None if table is None else table.frame.assign(**table.provenance, recipe=recipe)
@@ -31,13 +32,16 @@ def draw_take_away(bench: Bench, view: "View", figure: "go.Figure", watched: Wat
         )
         _download(
             "Figure, HTML", "html", "text/html",
-            (lambda: figure.to_html(include_plotlyjs=True)) if table else None,
+            (lambda: _html(figure)) if table else None,
             help="A page that opens anywhere, offline. SVG and PNG are in the figure's own toolbar.",
         )  # fmt: skip
         _download(
-            "Recipe, YAML", "yaml", "text/yaml", lambda: recipe,
-            help="For mergekit-yaml, or `interference merge merge.yaml --out DIR`.",
+            "Recipe, YAML", "yaml", "text/yaml", lambda: for_mergekit(view.recipe, bench.suite),
+            help=f"For `interference merge merge.yaml --out DIR`; mergekit can't express {ours}."
+            if ours
+            else "For `mergekit-yaml merge.yaml DIR`, or `interference merge merge.yaml --out DIR`.",
         )  # fmt: skip
+        draw_export(bench, view)
         with st.popover("Copy as code", icon=":material/code:", help="The same numbers without the dashboard."):
             st.caption("As a command: the losses of this merge.")
             st.code(as_command(view), language="bash", wrap_lines=True)
@@ -46,6 +50,12 @@ def draw_take_away(bench: Bench, view: "View", figure: "go.Figure", watched: Wat
     with st.expander("Table", expanded=False, key="merge_table_open", on_change="rerun") as expander:
         if expander.open:
             st.dataframe(found.frame, hide_index=True, key="merge_table")
+
+
+def _html(figure: dict) -> str:
+    import plotly.graph_objects as go
+
+    return go.Figure(figure).to_html(include_plotlyjs=True)
 
 
 def _download(

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from interference.conflict.registry import Measure
     from interference.conflict.survey import Survey
     from interference.conflict.table import ConflictTable
+    from interference.registry import Argument
 
 VIEWS = ("Groups", "Layers", "Tensors", "Pairs")
-NO_BASE = "none: the weights themselves"
+NO_BASE = "none"
 GOOD = {
     "high": "High is good for merging.",
     "low": "Low is good for merging.",
@@ -55,7 +56,7 @@ def choose_survey(bench: Bench) -> Wanted:
             )  # fmt: skip
         base = st.selectbox(
             "Base", bases, format_func=lambda b: BASES.get(b, b), key="weights_base", bind="query-params", width=220,
-            help="Compare differences from this (task vectors), or the weights themselves.",
+            help="Compare differences from this (task vectors); with none the weights themselves.",
         )  # fmt: skip
         name = st.selectbox(
             "Measure", list(known), index=list(known).index("cosine"), format_func=lambda n: known[n].label,
@@ -72,20 +73,14 @@ def choose_survey(bench: Bench) -> Wanted:
     return Wanted(Survey(merge, None if base == NO_BASE else base, (name,), knobs), known[name], view)
 
 
-def _knob(measure: str, argument: object) -> float:
-    control, default = argument.control, argument.default  # type: ignore[attr-defined]
-    key = f"{measure} {argument.name}"  # type: ignore[attr-defined]
+def _knob(measure: str, argument: "Argument") -> float:
+    from interference.registry import Knob
+
+    control, key = argument.control, f"{measure} {argument.name}"
+    assert isinstance(control, Knob)  # measures have no switches
     keep_within(key, control.low, control.high)
-    return st.number_input(
-        argument.name,
-        control.low,
-        control.high,
-        default,
-        control.step,
-        key=key,
-        width=110,
-        help=control.caption,  # type: ignore[attr-defined]
-    )
+    low, high, default, step = map(float, (control.low, control.high, argument.default, control.step))
+    return st.number_input(argument.name, low, high, default, step, key=key, width=110, help=control.caption)
 
 
 def compute_conflict(bench: Bench, wanted: Wanted) -> "ConflictTable":

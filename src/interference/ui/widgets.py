@@ -1,18 +1,21 @@
 """A view in the widgets' own state, and back: what links, pins, undo and the guide write."""
 
+import math
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from interference.errors import UserError
 from interference.ui.live import Panel, move_panel
+from interference.ui.more import more_of, set_more
 
 if TYPE_CHECKING:
     from interference.bench import Faders, View
     from interference.recipe import Recipe
-    from interference.registry import Method
+    from interference.registry import Argument, Method
+
+ASKED = "recipe asked for"  # in the session: a recipe, and the panel that gave it, if any
 
 
 def parents_key(method: "Method") -> str:
@@ -43,42 +46,60 @@ def _faders_key(method: "Method", parents: tuple[str, ...]) -> str:
     return "\0".join(("faders", method.takes, *parents))
 
 
+def knob_key(method: "Method", argument: "Argument") -> str:
+    return f"{method.name} {argument.name}"
+
+
+def coefficient_range(method: "Method", parents: tuple[str, ...]) -> tuple[float, float]:
+    """Where the coefficients of these parents may lie: as far as is usual, or as a recipe that was opened asks for."""
+    low, high = (-1.0, 2.0) if method.needs_base else (0.0, 1.0)
+    least, most = st.session_state.get(_range_key(method, parents), (low, high))
+    return min(low, least), max(high, most)
+
+
+def widen_range(method: "Method", parents: tuple[str, ...], values: Iterable[float]) -> None:
+    """Have the sliders reach these values; whole numbers, and never so narrow again in this session."""
+    low, high = coefficient_range(method, parents)
+    values = tuple(values)
+    st.session_state[_range_key(method, parents)] = (
+        min(low, *(float(math.floor(v)) for v in values)), max(high, *(float(math.ceil(v)) for v in values))
+    )  # fmt: skip
+
+
+def _range_key(method: "Method", parents: tuple[str, ...]) -> str:
+    return f"range {_faders_key(method, parents)}"
+
+
 def write_view(view: "View") -> None:
-    """Set every widget to a view; to be called before they are drawn, in a callback for example.
-
-    Raises UserError for a recipe that holds what no widget does.
-    """
-    recipe, method = view.recipe, view.recipe.definition
-    from interference.recipe import Recipe
-
-    numbers = (*recipe.weights, *(value for _, value in recipe.knobs))
-    plain = Recipe(recipe.method, recipe.models, recipe.weights, recipe.knobs, recipe.base)
-    if plain != recipe or not all(isinstance(number, int | float) for number in numbers):
-        raise UserError(
-            "Its recipe has gradients, filters, slices, post-steps or a dtype, and this page has no controls for them. "
-            "Use `interference losses --recipe` instead."
-        )
+    """Set every widget to a view; to be called before they are drawn, in a callback for example."""
     for name, value in (("suite", view.suite), ("corpus", view.corpus), ("unit", view.unit)):
         st.session_state[name] = value
     st.session_state["languages"] = list(view.languages)
-    st.session_state["method"] = method.name
-    st.session_state[parents_key(method)] = list(recipe.models)
     st.session_state["controls"] = list(view.controls)
     st.session_state["sentences"] = view.sentences
-    if recipe.base:
+    ask_recipe(view.recipe, view)
+
+
+def ask_recipe(recipe: "Recipe", view: "View | None" = None) -> None:
+    """Have the Merge page show a recipe when it is drawn next; its coefficients are set there, on the open suite."""
+    method = recipe.definition
+    st.session_state["method"] = method.name
+    st.session_state[parents_key(method)] = list(dict.fromkeys(recipe.models))[: method.parents[1]]
+    if method.base == "optional":
+        st.session_state["optional_base"] = recipe.base or ""
+    elif recipe.base:
         st.session_state["base"] = recipe.base
-    if method.weighted:
-        set_faders(method, recipe.models, view.faders or faders_of(recipe))
-    for argument in method.arguments:
-        st.session_state[f"{method.name} {argument.name}"] = recipe.settings()[argument.name]
+    set_more(more_of(recipe))
+    st.session_state[ASKED] = (recipe, view.faders if view else None)
 
 
-def faders_of(recipe: "Recipe") -> "Faders":
-    """A panel that gives a recipe's coefficients."""
+def faders_of(recipe: "Recipe", weights: tuple[float, ...] | None = None) -> "Faders":
+    """A panel that gives a recipe's coefficients, or those given in their place."""
     from interference.bench import Faders
 
     no = (False,) * len(recipe.models)
-    return Faders(recipe.weights, no, no, None, bool(recipe.settings().get("normalize", False)))
+    weights = recipe.weights if weights is None else weights
+    return Faders(weights, no, no, None, bool(recipe.settings().get("normalize", False)))
 
 
 def keep_valid(key: str, options: Collection[Any]) -> None:
@@ -104,3 +125,12 @@ def keep_within(key: str, low: float, high: float) -> None:
 
 def _listed(names: Iterable[Any]) -> str:
     return ", ".join(str(name)[:60] for name in list(names)[:5])
+
+
+def equal_faders(method: "Method", parents: tuple[str, ...]) -> "Faders":
+    """A panel with the same coefficient for every parent, to two digits."""
+    from interference.bench import Faders
+
+    no = (False,) * len(parents)
+    normalise = next((bool(a.default) for a in method.arguments if a.name == "normalize"), False)
+    return Faders((round(1 / len(parents), 2),) * len(parents), no, no, None, normalise)

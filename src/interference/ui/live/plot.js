@@ -2,20 +2,6 @@
 const SVG = "M4 1h9l5 5v4h-2V7h-4V3H6v7H4zM3 12h2v4h2l-3 4-3-4h2zM8 13h10v2H8zm0 4h10v2H8z";
 const PNG = "M2 3h18v14H2zm2 2v8l4-4 3 3 5-5 2 2V5zM7 6.5A1.5 1.5 0 1 1 7 9.500A1.5 1.5 0 0 1 7 6.5z";
 
-// Plotly's script, once for the page, however many plots it has.
-function load(src) {
-  const scripts = (window.interferenceScripts ??= {});
-  return (scripts[src] ??= new Promise((resolve, reject) => {
-    const script = Object.assign(document.createElement("script"), { src, async: true });
-    script.onload = () => resolve(window.Plotly);
-    script.onerror = () => {
-      delete scripts[src];
-      reject(new Error("The plot's script could not be loaded. Reload the page."));
-    };
-    document.head.append(script);
-  }));
-}
-
 function readTheme(element) {
   const style = getComputedStyle(element), read = (name) => style.getPropertyValue(`--st-${name}`).trim();
   const faint = (share) => `color-mix(in srgb, ${read("text-color")} ${share}%, ${read("background-color")})`;

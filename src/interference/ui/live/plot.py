@@ -12,12 +12,21 @@ import streamlit as st
 FOLDER = Path(__file__).parent
 PACKAGE, ASSETS = "interference", "plotly"
 _RUNS = itertools.count()
+
+
+def _script(*names: str) -> str:
+    return "".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
+
+
 _MOUNT = st.components.v2.component(
     "interference.live_plot",
     html="<div><div class='live-plot'></div><div class='live-plot-message'></div></div>",
     css=(FOLDER / "plot.css").read_text(encoding="utf-8"),
-    js=(FOLDER / "plot.js").read_text(encoding="utf-8"),
+    js=_script("load.js", "plot.js"),
     isolate_styles=False,  # Plotly puts its styles into the page's head
+)
+_AHEAD = st.components.v2.component(
+    "interference.plotly_ahead", html="<i></i>", js=_script("load.js", "ahead.js"), isolate_styles=False
 )
 
 
@@ -47,11 +56,11 @@ def live_plot(
     height: int,
     alt: str,
     pending: bool = False,
-    tick_ms: int = 200,
+    tick_ms: int = 350,
     on_click: Callable[[Point], None] | None = None,
     filename: str = "figure",
 ) -> Plot:
-    """A figure (or its JSON) in a fixed height; zoom and selection stay while its numbers change.
+    """A figure, its dictionary or its JSON, in a fixed height; zoom and selection stay while its numbers change.
 
     While `pending`, the script, or the fragment around, is run again `tick_ms` after each drawing, as long as somebody
     looks. The figure's own template and height give way to the page's. `alt` is what a screen reader says.
@@ -78,6 +87,11 @@ def live_plot(
     return Plot(_point(result.get("click")), tick if type(tick) is int else None)
 
 
+def load_ahead() -> None:
+    """Have the browser load Plotly's script while the page has nothing to draw yet."""
+    _AHEAD(key="plotly_ahead", data=_serve_plotly(), height=1)
+
+
 def _nothing() -> None:
     """The callback that makes a name a trigger; that the script runs is all it is for."""
 
@@ -88,7 +102,7 @@ def _compact(figure: Any) -> str:
         return figure
     from plotly.io.json import to_json_plotly
 
-    plain = figure.to_dict()
+    plain = figure if isinstance(figure, dict) else figure.to_dict()
     plain["layout"].pop("template", None)
     return to_json_plotly(plain)
 

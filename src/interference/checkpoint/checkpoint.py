@@ -1,24 +1,26 @@
-"""One checkpoint on disk: what its files say, without loading its weights, and then its weights.
+"""A checkpoint folder as a frozen value whose properties read its files when first asked."""
 
-transformers takes seconds to import, and is not needed for a checkpoint whose facts are known: functions import it.
-"""
-
-import functools
 import hashlib
-import json
-import pickle
 import re
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import nn
 
+from interference.checkpoint.models import canonical_names, import_models, meta_model, stored_twins
+from interference.checkpoint.reading import (
+    file_digest,
+    first_line,
+    json_mapping,
+    map_digest,
+    map_digest_of,
+    read_pickle,
+    read_safetensors,
+)
 from interference.errors import UserError
 
 _SAFE, _BIN = "model.safetensors", "pytorch_model.bin"
@@ -47,7 +49,7 @@ class Checkpoint:
         file = self.path / "config.json"
         if not file.is_file():
             raise UserError(f"{self.name}: {file} does not exist; expected a Hugging Face checkpoint folder.")
-        document = _json_mapping(self.name, file)
+        document = json_mapping(self.name, file)
         own_code = [value for key, value in (document.get("auto_map") or {}).items() if key in _OWN_CODE]
         if own_code:
             raise UserError(
@@ -60,6 +62,7 @@ class Checkpoint:
                 f"{self.name}: {file} asks for the attention '{kernels[0]}', which is code to be downloaded, and none "
                 "is run here. Take attn_implementation out of it; the weights do not depend on it."
             )
+        import_models()
         from transformers import AutoConfig
 
         try:
@@ -74,7 +77,7 @@ class Checkpoint:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every parameter by its name in the model, tied ones once."""
         expected = {name: tuple(p.shape) for name, p in self.meta.named_parameters()}
-        headers = {name: self._headers[stored] for name, stored in _canonical_names(self.meta, self._headers).items()}
+        headers = {name: self.headers[stored] for name, stored in canonical_names(self.meta, self.headers).items()}
         found = {name: shape for name, (shape, _) in headers.items()}
         wrong = [f"{n} is missing" for n in expected if n not in found]
         wrong += [
@@ -98,7 +101,8 @@ class Checkpoint:
         return {name: found[name] for name in expected}
 
     @cached_property
-    def _headers(self) -> dict[str, tuple[tuple[int, ...], str]]:
+    def headers(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Shape and dtype of every stored tensor by its own name in the files."""
         stored = self._stored(headers_only=True)
         return {name: (tuple(t.shape), str(t.dtype).removeprefix("torch.")) for _, name, t in stored}
 
@@ -108,7 +112,7 @@ class Checkpoint:
         file = self.path / "config.json"
         declared = (self.config.architectures or [""])[0]
         try:
-            meta = _meta_model(self.config.to_json_string())
+            meta = meta_model(self.config.to_json_string())
         except Exception as error:  # transformers raises many kinds here; all mean the same to the user
             kind = declared or type(self.config).__name__
             raise UserError(
@@ -151,7 +155,7 @@ class Checkpoint:
     @cached_property
     def dtype(self) -> str:
         """The stored dtype, or the several joined by '+'."""
-        return "+".join(sorted({self._headers[n][1] for n in _canonical_names(self.meta, self._headers).values()}))
+        return "+".join(sorted({self.headers[n][1] for n in canonical_names(self.meta, self.headers).values()}))
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
@@ -164,7 +168,7 @@ class Checkpoint:
             )
         if not kind.endswith(".index.json"):
             return (self.path / kind,)
-        weight_map = _json_mapping(self.name, self.path / kind).get("weight_map")
+        weight_map = json_mapping(self.name, self.path / kind).get("weight_map")
         if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
             raise UserError(
                 f"{self.name}: {self.path / kind} is not an index of weight files; expected a 'weight_map' of "
@@ -186,13 +190,14 @@ class Checkpoint:
 
     @cached_property
     def tokenizer(self) -> Any:
+        import_models()
         from transformers import AutoTokenizer
 
         try:
             return AutoTokenizer.from_pretrained(self.path, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # transformers raises many kinds here; all mean the same to the user
             raise UserError(
-                f"{self.name}: no tokenizer can be read from {self.path}: {_first_line(error)} "
+                f"{self.name}: no tokenizer can be read from {self.path}: {first_line(error)} "
                 "Copy the model's tokenizer files (tokenizer.json) there."
             ) from None
 
@@ -202,23 +207,23 @@ class Checkpoint:
         file = self.path / "tokenizer.json"
         if file.is_file():
             try:
-                return _vocabulary_digest(file, _digest_of(file))
+                return map_digest_of(file, file_digest(file))
             except Exception as error:  # the tokenizers library raises plain Exception
                 raise UserError(
-                    f"{self.name}: {file} is not a tokenizer: {_first_line(error)} Download or copy it again."
+                    f"{self.name}: {file} is not a tokenizer: {first_line(error)} Download or copy it again."
                 ) from None
-        return _map_digest(self.tokenizer.get_vocab())
+        return map_digest(self.tokenizer.get_vocab())
 
     @cached_property
     def digest_of_tokenizer(self) -> str:
         """SHA-256 of the tokenizer's files: equal digests give equal token ids for every text."""
         found = sorted(f for f in self.path.iterdir() if _TOKENIZER_FILE.search(f.name) and f.is_file())
-        return hashlib.sha256("".join(map(_digest_of, found)).encode()).hexdigest()
+        return hashlib.sha256("".join(map(file_digest, found)).encode()).hexdigest()
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the contents of config, weights and tokenizer: what a loss depends on."""
-        parts = [*map(_digest_of, [*self.files, self.path / "config.json"]), self.digest_of_tokenizer]
+        parts = [*map(file_digest, [*self.files, self.path / "config.json"]), self.digest_of_tokenizer]
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
     def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
@@ -226,8 +231,8 @@ class Checkpoint:
 
         Raises UserError if one holds a value that is not finite, or if a tied copy is not equal to its original.
         """
-        names = {stored: name for name, stored in _canonical_names(self.meta, self._headers).items()}
-        twins = _stored_twins(self.meta, self._headers)
+        names = {stored: name for name, stored in canonical_names(self.meta, self.headers).items()}
+        twins = stored_twins(self.meta, self.headers)
         held: dict[str, torch.Tensor] = {}
         for file, stored, tensor in self._stored():
             if (stored in names or stored in twins) and not torch.isfinite(tensor).all():
@@ -252,7 +257,7 @@ class Checkpoint:
         """Every tensor of every file with the file's path and its own name there; from safetensors headers at will."""
         for file in self.files:
             try:
-                contents = _safetensors(file, headers_only) if file.suffix == ".safetensors" else _pickle(file)
+                contents = read_safetensors(file, headers_only) if file.suffix == ".safetensors" else read_pickle(file)
                 for name, content in contents:
                     yield file, name, content
             except UserError as error:
@@ -261,119 +266,12 @@ class Checkpoint:
                 size = file.stat().st_size if file.exists() else 0
                 raise UserError(
                     f"{self.name}: {file} can't be read ({size:,} bytes; truncated or not a weight file?): "
-                    f"{_first_line(error)} Download or copy it again."
+                    f"{first_line(error)} Download or copy it again."
                 ) from None
 
 
-@dataclass(frozen=True)
-class _Header:
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-
-
-_SAFE_DTYPES = {
-    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
-    "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
-}  # fmt: skip
-
-
-def _safetensors(file: Path, headers_only: bool) -> Iterator[tuple[str, Any]]:
-    with safe_open(file, framework="pt") as handle:
-        for name in handle.keys():  # noqa: SIM118 - not a mapping
-            part = handle.get_slice(name)
-            if part.get_dtype() not in _SAFE_DTYPES:
-                raise UserError(
-                    f"{file}: {name} is stored as {part.get_dtype()}; expected float32, float16 or bfloat16."
-                )
-            header = _Header(tuple(part.get_shape()), _SAFE_DTYPES[part.get_dtype()])
-            yield name, header if headers_only else handle.get_tensor(name)
-
-
-def _pickle(file: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    with file.open("rb") as handle:
-        zipped = handle.read(2) == b"PK"  # files of before 2020 are not, and can't be mapped into memory
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
-    except pickle.UnpicklingError:
-        raise UserError(
-            f"{file} holds more than tensors, and loading it could run code, so it was not loaded; expected a state "
-            "dict. Convert it to safetensors where you trust it."
-        ) from None
-    if not isinstance(loaded, dict) or not all(isinstance(v, torch.Tensor) for v in loaded.values()):
-        raise UserError(
-            f"{file} is not a mapping of names to tensors; expected the state dict of a model. Save that alone."
-        )
-    for name in list(loaded):
-        yield name, loaded.pop(name).detach()
-
-
-# Buffers that earlier versions of transformers stored and today's models no longer have.
-_OLD_BUFFERS = (".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias")
 _OWN_CODE = ("AutoConfig", "AutoModel", "AutoModelForCausalLM")
 _CAUSAL = re.compile("CausalLM|LMHead", re.IGNORECASE)
-
-
-def _canonical_names(meta: nn.Module, stored: Iterable[str]) -> dict[str, str]:
-    """Parameter name in the model -> name in the file. Buffers are left out, and tied copies of what is stored."""
-    parameters, twins = _names(meta)
-    buffers = {name for name, _ in meta.named_buffers()}
-    names, copies = {}, {}
-    for name, stored_name in _in_model(meta, stored).items():
-        if name in twins:
-            copies[twins[name]] = stored_name
-        elif name in parameters or not (name in buffers or name.endswith(_OLD_BUFFERS)):
-            names[name] = stored_name
-    return copies | names
-
-
-def _stored_twins(meta: nn.Module, stored: Iterable[str]) -> dict[str, str]:
-    """Names in the file of tied tensors that are both stored, each to the other."""
-    in_model = _in_model(meta, stored)
-    both = [(in_model[a], in_model[b]) for a, b in _names(meta)[1].items() if a in in_model and b in in_model]
-    return dict(both) | {b: a for a, b in both}
-
-
-def _in_model(meta: nn.Module, stored: Iterable[str]) -> dict[str, str]:
-    """Name in the model -> name in the file: the language-model class puts a prefix before its body's names.
-
-    GPT-2 checkpoints are often stored without it.
-    """
-    parameters, twins = _names(meta)
-    known, prefix = {*parameters, *twins, *(name for name, _ in meta.named_buffers())}, meta.base_model_prefix
-    return {f"{prefix}.{n}" if n not in known and f"{prefix}.{n}" in known else n: n for n in stored}
-
-
-def _names(meta: nn.Module) -> tuple[set[str], dict[str, str]]:
-    """Parameter names of the model, tied ones once; and each tied copy's name to that of its original."""
-    originals = {id(parameter): name for name, parameter in meta.named_parameters()}
-    every = meta.named_parameters(remove_duplicate=False)
-    return set(originals.values()), {n: originals[id(p)] for n, p in every if originals[id(p)] != n}
-
-
-@functools.lru_cache(maxsize=16)
-def _meta_model(config_json: str) -> nn.Module:
-    from transformers import AutoConfig
-
-    values = json.loads(config_json)
-    return build(AutoConfig.for_model(values.pop("model_type"), **values), "meta")
-
-
-def build(config: Any, device: str | torch.device = "cpu") -> nn.Module:
-    """A model of this configuration in float32 with arbitrary weights, in evaluation mode.
-
-    Its attention is sdpa, or eager where the architecture has no sdpa, whatever the configuration asks for.
-    """
-    from transformers import AutoModelForCausalLM as Kind
-
-    with torch.device(device):  # no attention named: transformers' own choice of the two, for each part of a model
-        return Kind.from_config(config, attn_implementation=None, dtype=torch.float32, trust_remote_code=False).eval()
-
-
-def import_models() -> None:
-    """Import what reading and building models needs of transformers: seconds, and the same ones at first use."""
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer  # noqa: F401
-    from transformers.models.llama import modeling_llama  # noqa: F401 - the built-in suite's
 
 
 def _attentions(document: Any, here: bool = False) -> list[str]:
@@ -381,41 +279,3 @@ def _attentions(document: Any, here: bool = False) -> list[str]:
     if not isinstance(document, dict):
         return [str(document)] if here else []
     return [n for key, part in document.items() for n in _attentions(part, here or "attn_implementation" in key)]
-
-
-def _map_digest(vocabulary: dict[str, int]) -> str:
-    return hashlib.sha256(json.dumps(sorted(vocabulary.items())).encode()).hexdigest()
-
-
-@functools.lru_cache(maxsize=64)
-def _vocabulary_digest(file: Path, contents: str) -> str:
-    """Digest of a tokenizer file's map; the digest of its contents is part of the key."""
-    from tokenizers import Tokenizer
-
-    return _map_digest(Tokenizer.from_file(str(file)).get_vocab())
-
-
-def _digest_of(file: Path) -> str:
-    return _file_digest(file, file.stat().st_size, file.stat().st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=4096)
-def _file_digest(file: Path, size: int, modified_ns: int) -> str:
-    """SHA-256 of a file; size and time of change are part of the key so that a changed file is read again."""
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _json_mapping(name: str, file: Path) -> dict[str, Any]:
-    """The mapping in a checkpoint's JSON file."""
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"{name}: {file} is not JSON: {_first_line(error)} Download or copy it again.") from None
-    if not isinstance(document, dict):
-        raise UserError(f"{name}: {file} holds no JSON mapping. Download or copy it again.")
-    return document
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".") + "."

@@ -1,0 +1,188 @@
+"""One move of a slider at the size of real models: random weights of a real shape, merged and scored.
+
+    scale.py --models 10 --shape hplt-2b [--device cuda] [--residency resident|pinned|streamed] [--tokens 20000]
+
+Prints the seconds of a merge, of scoring and of both, their shares of what this machine can do (bandwidth of a copy,
+float32 products of large matrices, both measured here), and the memory beyond the parents in models of float32.
+"""
+
+import argparse
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measuring import alternate, report
+from safetensors.torch import save_file
+from torch import nn
+from transformers import LlamaConfig, PreTrainedConfig, Qwen2Config
+
+from interference.checkpoint import Checkpoint, build
+from interference.layout import linear_layers, token_rows
+from interference.losses import TokenizedText, sentence_bits
+from interference.merge import merge_into
+from interference.recipe import Recipe
+from interference.weights import RESIDENCIES, STREAMED, Weights, pick_device
+
+SHAPES: dict[str, Callable[[], PreTrainedConfig]] = {
+    "hplt-2b": lambda: LlamaConfig(
+        vocab_size=262_272, hidden_size=2048, num_hidden_layers=24, num_attention_heads=32, num_key_value_heads=32,
+        intermediate_size=8192, max_position_embeddings=2048, tie_word_embeddings=True,
+    ),
+    "qwen-0.5b": lambda: Qwen2Config(
+        vocab_size=151_936, hidden_size=896, num_hidden_layers=24, num_attention_heads=14, num_key_value_heads=2,
+        intermediate_size=4864, max_position_embeddings=32_768, tie_word_embeddings=True,
+    ),
+    "tiny": lambda: LlamaConfig(
+        vocab_size=8192, hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024,
+        tie_word_embeddings=True,
+    ),
+}  # fmt: skip
+SENTENCE = 40  # tokens, about a sentence of news
+
+
+@dataclass(frozen=True)
+class RandomCheckpoint:
+    """What `Weights` asks of a checkpoint, made up on the device: no disk in the measurement."""
+
+    name: str
+    meta: nn.Module = field(repr=False)
+    device: torch.device
+    dtype: str = "bfloat16"
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(p.shape) for name, p in self.meta.named_parameters()}
+
+    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
+        for name, shape in self.shapes.items():
+            yield name, torch.randn(shape, dtype=torch.bfloat16, device=self.device).mul_(0.02)
+
+
+def on_disk(made: RandomCheckpoint, config: PreTrainedConfig, folder: Path) -> Checkpoint:
+    """The same as files, for weights that are streamed from them."""
+    config.save_pretrained(folder)
+    save_file({name: tensor.cpu() for name, tensor in made.tensors()}, folder / "model.safetensors")
+    return Checkpoint(made.name, folder)
+
+
+def random_text(vocabulary: int, tokens: int) -> TokenizedText:
+    count = max(tokens // SENTENCE, 1)
+    ids = np.random.default_rng(0).integers(0, vocabulary, (count, SENTENCE))
+    rows = tuple(tuple(map(int, row)) for row in ids)
+    return TokenizedText(rows, 0, "BOS", (0,) * count, (True,) * count, None)
+
+
+class Memory:
+    """The most memory held since it was begun: on CUDA what torch allocated, else what the system can't take back."""
+
+    def __init__(self, device: torch.device):
+        self._device, self._most, self._going = device, 0, True
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while self._going:
+            self._most = max(self._most, anonymous())
+            time.sleep(0.005)
+
+    def peak(self) -> int:
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        self._going = False
+        return max(self._most, anonymous())
+
+
+def anonymous() -> int:
+    found = re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1]) * 1024
+
+
+def waited(function: Callable[[], object], device: torch.device) -> Callable[[], None]:
+    def run() -> None:
+        function()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return run
+
+
+def ceilings(device: torch.device) -> dict[str, float]:
+    """Bytes a second that a copy reads and writes, and operations a second of a product of matrices in float32."""
+    cuda = device.type == "cuda"
+    source = torch.ones((1 << 31 if cuda else 1 << 28) // 4, device=device)
+    target, size = torch.empty_like(source), 8192 if cuda else 2048
+    one = torch.ones((size, size), device=device)
+    jobs = {"copy": lambda: target.copy_(source), "product": lambda: one @ one}
+    seconds = alternate({name: waited(job, device) for name, job in jobs.items()}, 5)
+    return {"bandwidth": 2 * source.nbytes / seconds["copy"], "flops": 2 * size**3 / seconds["product"]}
+
+
+def measure(options: argparse.Namespace, folder: Path) -> None:
+    device, config = pick_device(options.device), SHAPES[options.shape]()
+    top = ceilings(device)
+    meta = build(config, "meta")
+    made: list[Any] = [RandomCheckpoint(f"model-{n}", meta, device) for n in range(options.models)]
+    if options.residency == STREAMED:
+        made = [on_disk(each, config, folder / each.name) for each in made]
+    start = 0 if device.type == "cuda" else anonymous()
+    memory = Memory(device)
+    weights = Weights(made, device, residency=options.residency)
+    weights.load(weights.names)
+    network = build(config, device)
+    parameters = dict(network.named_parameters())
+    one = sum(p.nbytes for p in parameters.values())
+    text = random_text(config.vocab_size, options.tokens)
+    others = (1.0,) * (options.models - 1)
+    recipes = (Recipe("linear", weights.names, (1.0 + n, *others)) for n in range(999))
+    jobs = {
+        "merge": lambda: merge_into(next(recipes), weights, parameters),
+        "scoring": lambda: sentence_bits(network, text),
+    }
+    seconds = alternate({name: waited(job, device) for name, job in jobs.items()}, options.rounds)
+    held = memory.peak() - start
+    parents = 0 if weights.residency == STREAMED else weights.nbytes
+    on_device = parents if weights.residency == "resident" or device.type == "cpu" else 0
+    matrices = sum(parameters[name].numel() for name in linear_layers(network))
+    matrices += parameters[token_rows(network)[-1]].numel()  # the head; attention's own products are left out
+    moved, done = weights.nbytes + one, 2 * matrices * sum(map(len, text.ids))
+    total = seconds["merge"] + seconds["scoring"]
+    report(
+        f"One slider move: {options.models} models of the shape {options.shape} on {device}, {weights.residency}",
+        ("", "seconds", "rate", "of what is possible here"),
+        [
+            ("merge", f"{seconds['merge']:.3f}", f"{moved / seconds['merge'] / 1e9:.1f} GB/s",
+             f"{moved / seconds['merge'] / top['bandwidth']:.0%} of a copy"),
+            ("scoring", f"{seconds['scoring']:.3f}", f"{done / seconds['scoring'] / 1e12:.2f} TFLOP/s",
+             f"{done / seconds['scoring'] / top['flops']:.0%} of matrix products"),
+            ("slider move", f"{total:.3f}", "", ""),
+        ],
+        (
+            f"{len(text.ids)} sentences of {SENTENCE} tokens; parents {weights.nbytes / 2**30:.2f} GiB in bfloat16, "
+            f"one model in float32 {one / 2**30:.2f} GiB",
+            f"peak memory: {held / 2**30:.2f} GiB = parents held ({on_device / 2**30:.2f} GiB) + "
+            f"{(held - on_device) / one:.2f} models in float32",
+        ),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=int, default=10)
+    parser.add_argument("--shape", choices=SHAPES, default="hplt-2b")
+    parser.add_argument("--device")
+    parser.add_argument("--residency", choices=RESIDENCIES)
+    parser.add_argument("--tokens", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="Where streamed models are written for the while.")
+    with tempfile.TemporaryDirectory(dir=parser.parse_args().folder) as temporary:
+        measure(parser.parse_args(), Path(temporary))

@@ -1,0 +1,216 @@
+"""Hidden states of sentences under checkpoints and merges, one vector for each sentence and layer."""
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from interference.corpus import Corpus
+from interference.errors import UserError, nearest
+from interference.evaluate import Evaluator, Model, check_ids, model_digest
+from interference.generate import scored_by
+from interference.losses import TokenizedText, tokenize
+from interference.recipe import Recipe
+from interference.store import digest
+
+POOLINGS = {
+    "mean": "mean over the sentence's tokens",
+    "weighted": "mean over its tokens, the k-th counting k times",
+    "last": "its last token",
+}
+CONVENTION = "states v1: one prefix token before each sentence and left out of the pooling, float32"
+NUMERALS = "numerals"
+LARGEST = 1000  # numeral
+_BATCH_TOKENS = {"cpu": 1024, "cuda": 8192}
+_FEW_DOCUMENTS = 25  # blocks of neighbouring numerals
+
+
+@dataclass(frozen=True)
+class Text:
+    """Sentences in the order in which models are compared on them, and the document of each.
+
+    `language` is a column of the corpus, whose `rows` these are, or NUMERALS.
+    """
+
+    language: str
+    sentences: tuple[str, ...]
+    documents: tuple[str, ...]
+    rows: tuple[int, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        return digest(self.sentences)
+
+
+def text_of(corpus: Corpus, language: str, rows: np.ndarray) -> Text:
+    """Rows of one language of a corpus."""
+    if language not in corpus.languages:
+        raise UserError(f"The corpus {corpus.name} has no language '{language}': {nearest(language, corpus.languages)}")
+    documents = tuple(corpus.documents[row] for row in rows)
+    return Text(language, tuple(corpus.text(language, rows)), documents, tuple(map(int, rows)))
+
+
+def numerals(count: int | None) -> Text:
+    """So many of the numerals 0 to 1000, evenly spaced; a text that all languages write alike.
+
+    Neighbours share digits, so runs of them are taken for documents.
+    """
+    values = np.unique(np.linspace(0, LARGEST, min(count or LARGEST + 1, LARGEST + 1)).round().astype(int))
+    blocks = np.arange(len(values)) * _FEW_DOCUMENTS // len(values)
+    return Text(NUMERALS, tuple(map(str, values)), tuple(f"n{block:02d}" for block in blocks))
+
+
+@dataclass(frozen=True)
+class States:
+    """Pooled hidden states of a text under a model: of the embeddings, then after each block, the last after the
+    final norm. `tokens`, `unknown` and `cut` count each sentence's tokens, the UNK among them, and those beyond the
+    model's context, which it did not read.
+    """
+
+    values: Float[np.ndarray, "layer sentence dim"]
+    tokens: Int[np.ndarray, " sentence"]
+    unknown: Int[np.ndarray, " sentence"]
+    cut: Int[np.ndarray, " sentence"]
+
+
+def states_steps(
+    evaluator: Evaluator, model: Model, text: Text, pooling: str = "mean"
+) -> Generator[None, None, States]:
+    """The states of a text a batch at a time; between batches another may use the networks.
+
+    They are kept by digest, those of checkpoints in files too. Raises UserError for an unknown pooling, a sentence
+    without tokens, and weights that overflow.
+    """
+    key = _key(evaluator, "states", model, text, pooling)
+    if (kept := evaluator.arrays.read(key)) is None:
+        with evaluator.room(model):
+            kept = yield from _capture(evaluator, model, text, pooling)
+        evaluator.arrays.write(key, kept, lasting=isinstance(model, str))
+    return States(kept["values"], kept["tokens"], kept["unknown"], kept["cut"])
+
+
+def _key(evaluator: Evaluator, kind: str, model: Model, text: Text, pooling: str) -> str:
+    if pooling not in POOLINGS:
+        raise UserError(f"States can't be pooled by '{pooling}': {nearest(pooling, POOLINGS)}")
+    tokenizer = scored_by(evaluator.suite, model).digest_of_tokenizer
+    made_by = model_digest(evaluator.suite, model), tokenizer, evaluator.device.type, torch.__version__
+    return digest(kind, CONVENTION, pooling, text.digest, *made_by)
+
+
+def _capture(
+    evaluator: Evaluator, model: Model, text: Text, pooling: str
+) -> Generator[None, None, dict[str, np.ndarray]]:
+    yield from evaluator.ready_steps(model)
+    tokenized, checkpoint = _tokens(evaluator, model, text), scored_by(evaluator.suite, model)
+    limit = checkpoint.positions or 1 << 30
+    sequences = [(tokenized.prefix, *ids)[:limit] for ids in tokenized.ids]
+    if empty := [place for place, ids in enumerate(sequences) if len(ids) < 2]:
+        raise UserError(
+            f"Sentence {empty[0] + 1} of {len(sequences)} in {text.language} has no tokens, so it has no states. Take "
+            "it out of the corpus."
+        )
+    values = None
+    for batch in _batches(sequences, _BATCH_TOKENS[evaluator.device.type]):
+        pooled = _pooled(evaluator.put(model), [sequences[place] for place in batch], pooling, evaluator.device)
+        values = np.empty((len(pooled), len(sequences), pooled.shape[2]), np.float32) if values is None else values
+        values[:, batch] = pooled
+        yield
+    assert values is not None  # there are sentences: the corpus gives one row at least
+    if not np.isfinite(values).all():
+        name = model if isinstance(model, str) else model.label()
+        raise UserError(f"{name} gives states that are not finite in {text.language}; its weights overflow.")
+    tokens = np.array([len(ids) for ids in tokenized.ids])
+    read = np.array([len(ids) - 1 for ids in sequences])
+    return {"values": values, "tokens": tokens, "unknown": np.array(tokenized.unknown), "cut": tokens - read}
+
+
+def _tokens(evaluator: Evaluator, model: Model, text: Text) -> TokenizedText:
+    checkpoint = scored_by(evaluator.suite, model)
+    if text.rows:
+        return evaluator.text(checkpoint, text.language, np.array(text.rows))
+    tokenized = tokenize(checkpoint.tokenizer, text.sentences)
+    check_ids(checkpoint, tokenized)
+    return tokenized
+
+
+def _batches(sequences: Sequence[Sequence[int]], batch_tokens: int) -> Iterable[list[int]]:
+    """Places of sentences of about one length, so many that they and their padding fill a batch."""
+    batch: list[int] = []
+    for place in sorted(range(len(sequences)), key=lambda place: len(sequences[place])):
+        if batch and (len(batch) + 1) * len(sequences[place]) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
+
+
+@torch.inference_mode()
+def _pooled(
+    network: nn.Module, sequences: Sequence[Sequence[int]], pooling: str, device: torch.device
+) -> Float[np.ndarray, "layer row dim"]:
+    lengths = torch.tensor([len(ids) for ids in sequences])
+    width = int(lengths.max())
+    ids = torch.tensor([[*ids, *[0] * (width - len(ids))] for ids in sequences])
+    own = (torch.arange(width) >= 1) & (torch.arange(width) < lengths[:, None])
+    # Padding is on the right, where no token of the sentence sees it.
+    found = network.base_model(input_ids=ids.to(device), use_cache=False, output_hidden_states=True)  # type: ignore
+    layers = (*found.hidden_states[:-1], found.last_hidden_state)
+    weights = pool_weights(own, pooling).to(device)
+    return torch.stack([torch.einsum("rp,rpd->rd", weights, layer.float()) for layer in layers]).cpu().numpy()
+
+
+def pool_weights(own: Bool[Tensor, "row position"], pooling: str) -> Float[Tensor, "row position"]:
+    """What each position counts in its sentence's state, in all 1; `own` marks the sentence's tokens."""
+    order = own.cumsum(dim=1) * own
+    if pooling == "last":
+        return (order == order.max(dim=1, keepdim=True).values).float()
+    counts = (order if pooling == "weighted" else own).float()
+    return counts / counts.sum(dim=1, keepdim=True)
+
+
+_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "norm_f")
+
+
+def readings_steps(
+    evaluator: Evaluator, model: Model, text: Text, pooling: str, tokens: int
+) -> Generator[None, None, Float[np.ndarray, "layer sentence token"]]:
+    """The likeliest tokens by the logit lens: the model's final norm and head on the pooled states of every layer."""
+    states = yield from states_steps(evaluator, model, text, pooling)
+    key = digest(_key(evaluator, "readings", model, text, pooling), tokens)
+    if (kept := evaluator.arrays.read(key)) is None:
+        yield from evaluator.ready_steps(model)
+        network = evaluator.put(model)
+        found = [_read(network, layer, tokens, last=False) for layer in states.values[:-1]]
+        kept = {"tokens": np.stack([*found, _read(network, states.values[-1], tokens, last=True)])}
+        evaluator.arrays.write(key, kept)
+    return kept["tokens"]
+
+
+@torch.inference_mode()
+def _read(
+    network: nn.Module, states: Float[np.ndarray, "sentence dim"], tokens: int, last: bool
+) -> Float[np.ndarray, "sentence token"]:
+    base: nn.Module = network.base_model  # type: ignore[assignment]
+    norm = next((part for name in _NORMS if (part := getattr(base, name, None)) is not None), None)
+    if norm is None:
+        raise UserError(
+            f"The logit lens does not know where {type(network).__name__} has its final norm. Choose another measure."
+        )
+    x = torch.tensor(states, device=next(network.parameters()).device)
+    logits = network.get_output_embeddings()(x if last else norm(x))  # type: ignore[operator]
+    return logits.topk(min(tokens, logits.shape[1]), dim=1).indices.double().cpu().numpy()
+
+
+def has_digits(texts: Iterable[str]) -> bool:
+    """Whether there is a digit anywhere."""
+    return any(character.isdigit() for text in texts for character in text)
+
+
+def own_language(evaluator: Evaluator, model: Model) -> str | None:
+    """The language that a checkpoint is of; None for a merge."""
+    return None if isinstance(model, Recipe) else evaluator.suite[model].language

@@ -1,0 +1,97 @@
+"""The files of a checkpoint: tensors one at a time, their headers, JSON and digests; nothing in them is executed."""
+
+import functools
+import hashlib
+import json
+import pickle
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from interference.errors import UserError
+
+
+@dataclass(frozen=True)
+class Header:
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+_SAFE_DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
+    "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+}  # fmt: skip
+
+
+def read_safetensors(file: Path, headers_only: bool) -> Iterator[tuple[str, Any]]:
+    with safe_open(file, framework="pt") as handle:
+        for name in handle.keys():  # noqa: SIM118 - not a mapping
+            part = handle.get_slice(name)
+            if part.get_dtype() not in _SAFE_DTYPES:
+                raise UserError(
+                    f"{file}: {name} is stored as {part.get_dtype()}; expected float32, float16 or bfloat16."
+                )
+            header = Header(tuple(part.get_shape()), _SAFE_DTYPES[part.get_dtype()])
+            yield name, header if headers_only else handle.get_tensor(name)
+
+
+def read_pickle(file: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    with file.open("rb") as handle:
+        zipped = handle.read(2) == b"PK"  # files of before 2020 are not, and can't be mapped into memory
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{file} holds more than tensors, and loading it could run code, so it was not loaded; expected a state "
+            "dict. Convert it to safetensors where you trust it."
+        ) from None
+    if not isinstance(loaded, dict) or not all(isinstance(v, torch.Tensor) for v in loaded.values()):
+        raise UserError(
+            f"{file} is not a mapping of names to tensors; expected the state dict of a model. Save that alone."
+        )
+    for name in list(loaded):
+        yield name, loaded.pop(name).detach()
+
+
+def map_digest(vocabulary: dict[str, int]) -> str:
+    return hashlib.sha256(json.dumps(sorted(vocabulary.items())).encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=64)
+def map_digest_of(file: Path, contents: str) -> str:
+    """Digest of a tokenizer file's map; the digest of its contents is part of the key."""
+    from tokenizers import Tokenizer
+
+    return map_digest(Tokenizer.from_file(str(file)).get_vocab())
+
+
+def file_digest(file: Path) -> str:
+    return _contents_digest(file, file.stat().st_size, file.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4096)
+def _contents_digest(file: Path, size: int, modified_ns: int) -> str:
+    """SHA-256 of a file; size and time of change are part of the key so that a changed file is read again."""
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def json_mapping(name: str, file: Path) -> dict[str, Any]:
+    """The mapping in a checkpoint's JSON file."""
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{name}: {file} is not JSON: {first_line(error)} Download or copy it again.") from None
+    if not isinstance(document, dict):
+        raise UserError(f"{name}: {file} holds no JSON mapping. Download or copy it again.")
+    return document
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".") + "."

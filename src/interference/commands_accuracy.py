@@ -1,0 +1,113 @@
+"""The command about accuracy on minimal pairs."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from interference.commands import (
+    CorpusOption,
+    DeviceOption,
+    Format,
+    SuiteOption,
+    by_name,
+    note,
+    print_table,
+    recipe_of,
+    store_of,
+    suite_for,
+)
+
+
+def accuracy(
+    suite: SuiteOption = None,
+    checkpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--checkpoint",
+            help="A checkpoint's name or folder, or `unigram`, `bigram`: controls that count tokens. May be repeated.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            "--pairs",
+            help="Minimal pairs (.tsv, .jsonl, .parquet) in MultiBLiMP's columns; those of the built-in grammar unless "
+            "given.",
+        ),
+    ] = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--language", help="A language of the pairs, all unless given; what a file without languages is in."
+        ),
+    ] = None,
+    by: Annotated[str, typer.Option(help="language or phenomenon.")] = "language",
+    count: Annotated[
+        int | None, typer.Option("--count", help="Pairs of each phenomenon and language at most; all unless given.")
+    ] = None,
+    corpus: CorpusOption = None,
+    device: DeviceOption = None,
+    form: Format = "table",
+) -> None:
+    """How often models need fewer bits for a right sentence than for the same one with one error of grammar."""
+    from interference.errors import UserError
+    from interference.evaluate import Evaluator
+    from interference.minimal_pairs import BY
+    from interference.progress import progress_bar
+    from interference.steps import finish
+    from interference.sweep import accuracy_steps
+    from interference.weights import pick_device
+
+    if by not in BY:
+        raise UserError(f"Accuracy is listed by {' or '.join(BY)}, not by '{by}'.")
+    target = pick_device(device)
+    recipes = [recipe_of(path, suite) for path in recipe or []]
+    opened = suite_for(suite, corpus, [*(checkpoint or []), *(n for r in recipes for n in r.needed)])
+    evaluator = Evaluator(opened, store_of(opened), target)
+    asked = chosen_pairs(pairs, tuple(dict.fromkeys(language or ())), evaluator.corpus.languages).few(count)
+    # A recipe's file may be called like a checkpoint or like another recipe's: inside, it goes by its number.
+    recipes = [by_name(r, opened) for r in recipes]
+    models: dict[str, Any] = {f"recipe {n}\0": r for n, r in enumerate(recipes)}
+    names = checkpoint or ([] if recipes else list(opened.names))
+    models |= {name: name for name in names}
+    with progress_bar("accuracy") as bar:
+        table = finish(accuracy_steps(evaluator, models, asked, asked.languages), bar)
+    shown = dict(zip(models, [path.stem for path in recipe or []] + names, strict=True))
+    frame = table.by(by)
+    print_table(frame.assign(model=frame["model"].map(shown)), form)
+    note(*table.notes, *(f"{path}: {r.label()}" for path, r in zip(recipe or [], recipes, strict=True)))
+
+
+def chosen_pairs(file: Path | None, languages: tuple[str, ...], known: tuple[str, ...]) -> Any:
+    """The pairs of a file, or the built-in ones, of the languages asked for: else all of the file, or of the corpus."""
+    from interference.demo.forms import LANGUAGES
+    from interference.errors import UserError, user_path
+    from interference.minimal_pairs import PairSet, own_pairs, read_pairs
+
+    if file is None:
+        made = languages or tuple(code for code in LANGUAGES if code in known)
+        if not made:
+            raise UserError(
+                "The built-in grammar makes no pairs in the languages of this corpus. Give a file of your own: --pairs."
+            )
+        return own_pairs(made)
+    found = read_pairs(user_path(file), languages[0] if len(languages) == 1 else None)
+    return PairSet(found.name, tuple(p for code in languages for p in found.of(code))) if languages else found
+
+
+def print_pairs(
+    language: Annotated[str, typer.Option(help="One of the ten languages.")],
+    seed: Annotated[int, typer.Option(help="Which errors and sentences are drawn.")] = 0,
+    form: Format = "table",
+) -> None:
+    """Print minimal pairs of one language: a held-out sentence, and the same one with one error of grammar."""
+    import pandas as pd
+
+    from interference.demo.pairs import minimal_pairs
+
+    rows = [(p.good, p.bad, p.phenomenon, p.language, p.cluster) for p in minimal_pairs(language, seed)]
+    print_table(pd.DataFrame(rows, columns=["sen", "wrong_sen", "phenomenon", "language", "document"]), form)

@@ -1,0 +1,237 @@
+"""Parallel text in the layouts it comes in: tables, one file or folder per language, and data sets of the Hub.
+
+Each is read into the columns of one table: a language, or `document`, to its cells, row by row.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from interference.corpus import Corpus
+from interference.errors import UserError, nearest, user_path
+from interference.hub import local_folder
+
+TABLES = (".jsonl", ".ndjson", ".parquet", ".tsv")
+TEXTS = (".txt",)
+_SHOWN = 8  # faults that a message lists
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a corpus lies there.
+
+    `columns` maps a language to the column, file or folder that holds it; without it they are named by language.
+    `text` is the column of the sentences where each language has a table of its own, `document` that of documents.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    text: str = "text"
+    document: str = "document"
+
+
+def read_layout(path: Path, layout: Layout | None = None) -> Corpus:
+    """Read a folder, a table (.jsonl, .parquet, .tsv) or a description (.yaml). Raises UserError with all faults."""
+    if path.suffix in (".yaml", ".yml"):
+        return _described(path)
+    layout = layout or Layout()
+    try:
+        columns = _folder(path, layout) if path.is_dir() else _wide(path, layout)
+    except OSError as error:
+        raise UserError(f"Corpus {path} can't be read: {error}.") from None
+    return _corpus(path, columns)
+
+
+def read_described(document: Any, beside: Path, name: str) -> Corpus:
+    """Read the corpus that a mapping describes: {path, revision, inside, columns, text, document}."""
+    keys = ("path", "revision", "inside", *(f.name for f in fields(Layout)))
+    if not isinstance(document, dict) or not isinstance(document.get("path"), str):
+        raise UserError(f"{name} describes no corpus; expected a mapping with 'path' and any of {', '.join(keys[1:])}.")
+    wrong = [f"unknown key '{key}': {nearest(str(key), keys)}" for key in document if key not in keys]
+    columns = document.get("columns") or {}
+    if not isinstance(columns, dict) or not all(isinstance(v, str) for v in (*columns, *columns.values())):
+        wrong.append(
+            "'columns' is no mapping of language codes to names; quote codes that YAML reads as something else"
+        )
+    wrong += [
+        f"'{key}' is {document[key]!r}; expected text"
+        for key in ("revision", "inside", "text", "document")
+        if not isinstance(document.get(key, ""), str)
+    ]
+    if wrong:
+        raise UserError(f"{name} can't be used: {'; '.join(wrong)}.")
+    own = {key: document[key] for key in ("columns", "text", "document") if document.get(key)}
+    return read_layout(_place(document, beside, name), Layout(**own))
+
+
+def _place(document: dict, beside: Path, name: str) -> Path:
+    path = user_path(beside / user_path(document["path"]))
+    inside = document.get("inside") or ""
+    if Path(inside).is_absolute() or ".." in Path(inside).parts:
+        raise UserError(f"{name}: 'inside' is {inside!r}; expected a folder of the data set.")
+    if "revision" not in document and path.exists():
+        return path / inside
+    if folder := local_folder(document["path"], document.get("revision"), beside, "dataset"):
+        return folder / inside
+    raise UserError(f"{name}: {path} does not exist. Give a file or folder here, or the id of a data set of the Hub.")
+
+
+def _described(path: Path) -> Corpus:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, OSError) as error:
+        raise UserError(f"Corpus {path} can't be read as YAML: {' '.join(str(error).split())[:300]}.") from None
+    return read_described(document, path.parent, str(path))
+
+
+def _wide(path: Path, layout: Layout) -> dict[str, Sequence[Any]]:
+    """One table with a column for each language."""
+    table = read_table(path)
+    names = dict(layout.columns) or {c: c for c in table if c != layout.document and _may_be_language(c)}
+    if lacking := [column for column in names.values() if column not in table]:
+        raise UserError(f"Corpus {path} has no column '{lacking[0]}': {nearest(lacking[0], table)}")
+    if not names:
+        raise UserError(
+            f"Corpus {path} has the columns {', '.join(table) or 'none'}, none of them named by a language code as "
+            "eng is. Describe it in a corpus.yaml: path, and columns: {eng: the column's name, ...}."
+        )
+    found = {language: table[column] for language, column in names.items()}
+    return found | ({"document": table[layout.document]} if layout.document in table else {})
+
+
+def _may_be_language(name: str) -> bool:
+    """eng, en, zho_Hans: what a column without a description may be named to be taken for a language."""
+    return name != "id" and re.fullmatch("[a-z]{2,3}(_[A-Z][a-z]{3})?", name) is not None
+
+
+def _folder(path: Path, layout: Layout) -> dict[str, Sequence[Any]]:
+    """One text, table or folder of texts for each language."""
+    entries = {entry.name: entry for entry in sorted(path.iterdir()) if not entry.name.startswith(".")}
+    entries |= {entry.stem: entry for entry in entries.values() if entry.suffix in (*TABLES, *TEXTS)}
+    names = dict(layout.columns) or {n: n for n, e in entries.items() if _may_be_language(n) and _holds_text(e)}
+    if lacking := [name for name in names.values() if name not in entries]:
+        raise UserError(f"Corpus {path} has no file or folder '{lacking[0]}': {nearest(lacking[0], entries)}")
+    if not names:
+        raise UserError(
+            f"Corpus {path} holds no text that is named by a language; expected eng.txt, deu.txt, ..., or eng/*.txt, "
+            "or eng.jsonl or eng.parquet. Other names are given in a corpus.yaml: columns: {eng: the file's name}."
+        )
+    parts = {language: _language(entries[name], layout) for language, name in names.items()}
+    sizes = {language: len(sentences) for language, (sentences, _) in parts.items()}
+    if len(set(sizes.values())) > 1:
+        raise UserError(
+            f"Corpus {path} is not parallel: {', '.join(f'{n} sentences of {c}' for c, n in sizes.items())}. Expected "
+            "the same number, line by line with the same meaning."
+        )
+    found: dict[str, Sequence[Any]] = {language: sentences for language, (sentences, _) in parts.items()}
+    named = {language: documents for language, (_, documents) in parts.items() if documents is not None}
+    if len(set(map(tuple, named.values()))) > 1:
+        raise UserError(
+            f"Corpus {path} has other documents in {' than in '.join(list(named)[:2])}. Expected the same for each row."
+        )
+    return found | ({"document": next(iter(named.values()))} if named else {})
+
+
+def _holds_text(entry: Path) -> bool:
+    return entry.is_dir() or entry.suffix in (*TABLES, *TEXTS)
+
+
+def _language(entry: Path, layout: Layout) -> tuple[list[Any], list[Any] | None]:
+    """The sentences of one language and, where they are known, their documents."""
+    if entry.is_dir():
+        files = sorted(file for file in entry.iterdir() if file.suffix in TEXTS)
+        texts = {file.stem: _lines(file) for file in files}
+        return [s for text in texts.values() for s in text], [name for name, text in texts.items() for _ in text]
+    if entry.suffix not in TABLES:
+        return _lines(entry), None
+    table = read_table(entry)
+    if layout.text not in table:
+        raise UserError(
+            f"{entry} has no column '{layout.text}': {nearest(layout.text, table)} Name the column of sentences in a "
+            "corpus.yaml: text: ..."
+        )
+    return list(table[layout.text]), list(table[layout.document]) if layout.document in table else None
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        text = file.read_text(encoding="utf-8").removeprefix("\ufeff").removesuffix("\n")
+    except ValueError as error:
+        raise UserError(f"{file} can't be read as UTF-8 text: {error}.") from None
+    return text.split("\n") if text else []
+
+
+def read_table(file: Path) -> dict[str, Sequence[Any]]:
+    """The columns of a table."""
+    if not file.is_file():
+        raise UserError(f"Corpus {file} does not exist. Give a file or folder of parallel text.")
+    if file.suffix == ".parquet":
+        return _parquet(file)
+    rows = list(_json_rows(file) if file.suffix != ".tsv" else _tab_rows(file))
+    names = list(rows[0]) if rows else []
+    for number, row in enumerate(rows, start=1):
+        if list(row) != names and set(row) != set(names):
+            odd = sorted(set(row) ^ set(names), key=str)[0]
+            raise UserError(
+                f"{file}: row {number} differs from the first in '{odd}'. Expected the same keys in every row."
+            )
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _parquet(file: Path) -> dict[str, Sequence[Any]]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        read = parquet.read_table(file)
+    except (pyarrow.ArrowException, OSError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{file} can't be read as parquet: {why[:300]} Download or copy it again.") from None
+    return {name: read.column(name).to_pylist() for name in read.column_names}
+
+
+def _json_rows(file: Path) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(_lines(file), start=1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{file}: line {number} is not JSON: {error}.") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{file}: line {number} is no JSON mapping; expected {{language: sentence, ...}}.")
+        yield row
+
+
+def _tab_rows(file: Path) -> Iterator[dict[str, Any]]:
+    header, *rows = [line.split("\t") for line in _lines(file)] or [[]]
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise UserError(f"{file}: line {number} has {len(row)} cells, the header has {len(header)}.")
+        yield dict(zip(header, row, strict=True))
+
+
+def _corpus(path: Path, columns: Mapping[str, Sequence[Any]]) -> Corpus:
+    rows = len(next(iter(columns.values())))
+    wrong = [] if rows else ["it has no rows"]
+    for name, cells in columns.items():
+        for number, cell in enumerate(cells, start=1):
+            if not isinstance(cell, str) and (name != "document" or cell is None):
+                wrong.append(f"row {number} has {_short(cell)} for '{name}', and no text")
+            elif not str(cell).strip():
+                wrong.append(f"row {number} has no text for '{name}'")
+    if wrong:
+        more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise UserError(
+            f"Corpus {path} is not a table of parallel text: {'; '.join(wrong[:_SHOWN])}{more}. Expected a sentence in "
+            "every language for every row. Fill them or take the rows out."
+        )
+    found = {name: tuple(map(str, cells)) for name, cells in columns.items()}
+    documents = found.pop("document", None)
+    return Corpus(path.stem, found, documents or tuple(map(str, range(rows))), documents is not None)
+
+
+def _short(value: object) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"

@@ -1,0 +1,156 @@
+"""Figures around paths: every two of many checkpoints, the plane through three, and activations along the layers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, RED
+from interference.languages import language_name
+from interference.path import PathTable
+
+_COLUMNS = 5
+LINEARITY = {
+    "cosine": ("cosine of the merge's and the mixed activations", "cosine_chance", "tokens shuffled"),
+    "norm ratio": ("norm of the merge's activations to the mixed ones'", "", ""),
+    "variance ratio": ("standard deviation of a unit to the ends'", "variance_unrelated", "unrelated units, mixed"),
+}
+
+
+def pairs_figure(tables: Sequence[PathTable], unit: str) -> go.Figure:
+    """One panel for each language, one curve for each pair: the excess over the pair's better end.
+
+    Pairs that both know the language, for which a barrier is defined, are drawn in full; the others faintly.
+    """
+    summary = pd.concat([t.summary[unit].assign(pair=_pair(t)) for t in tables])
+    points = pd.concat([t.points[unit].assign(pair=_pair(t)) for t in tables])
+    languages = list(dict.fromkeys(points["language"]))
+    columns = min(_COLUMNS, len(languages))
+    rows = -(-len(languages) // columns)
+    figure = make_subplots(
+        rows, columns, shared_xaxes=True, shared_yaxes="all", subplot_titles=[language_name(c) for c in languages],
+        horizontal_spacing=0.025, vertical_spacing=0.16 / rows, x_title="share of the pair's second checkpoint",
+        y_title=f"extra {unit}",
+    )  # fmt: skip
+    named: set[str] = set()
+    for number, code in enumerate(languages):
+        levels = summary[summary["language"] == code].set_index("pair")
+        own = points[points["language"] == code].sort_values(
+            "pair", key=lambda p: p.map(levels["why_no_barrier"] == "")
+        )
+        for pair, part in own.groupby("pair", sort=False):
+            defined, barrier = levels.loc[pair, "why_no_barrier"] == "", levels.loc[pair, "barrier"]
+            name = "both know the language" if defined else "one or neither knows it"
+            why = f"barrier {barrier:.3f}" if defined else f"no barrier: {levels.loc[pair, 'why_no_barrier']}"
+            figure.add_trace(
+                go.Scatter(
+                    x=part["weight"], y=part["excess"], mode="lines", name=name, legendgroup=name,
+                    showlegend=name not in named, line={"color": BLUE if defined else GREY, "width": 2 if defined else 1},
+                    opacity=1 if defined else 0.45, customdata=part[["excess_low", "excess_high"]],
+                    hovertemplate=f"{pair}<br>share %{{x:.2f}}<br>%{{y:+.3f}} {unit} (95 % %{{customdata[0]:.3f}} to "
+                    f"%{{customdata[1]:.3f}})<br>{why}<extra></extra>",
+                ), number // columns + 1, number % columns + 1,
+            )  # fmt: skip
+            named.add(name)
+    figure.update_xaxes(range=[0, 1], tickvals=[0, 0.5, 1], matches=None)
+    figure.update_annotations(font_size=12)
+    figure.update_layout(
+        height=110 + 190 * rows, margin={"l": 65, "r": 10, "t": 60, "b": 60}, hovermode="closest",
+        legend={"orientation": "h", "y": 1.02 + 0.12 / rows, "yanchor": "bottom", "x": 0},
+    )  # fmt: skip
+    return figure
+
+
+def _pair(table: PathTable) -> str:
+    return f"{table.walk.first} to {table.walk.second}"
+
+
+def plane_figure(frame: pd.DataFrame, corners: pd.DataFrame, untrained: float, unit: str) -> go.Figure:
+    """Contours of the loss on a plane through three checkpoints, which are marked with their own loss.
+
+    What is worse than one and a half times the untrained level, or than the corners', is drawn in one colour.
+    """
+    grid = frame.pivot(index="y", columns="x", values="value")
+    shares = np.dstack([frame.pivot(index="y", columns="x", values=c).to_numpy() for c in ("first", "second", "third")])
+    low = float(frame["value"].min())
+    limit = 1.5 * untrained if np.isfinite(untrained) else float(corners["value"].max())
+    high = min(max(limit, low * 1.05), float(frame["value"].max()))
+    shown = np.array([[f"{v:.3f}" for v in row] for row in grid.to_numpy()], dtype=object)
+    a, b, c = corners["model"]
+    figure = go.Figure(
+        [
+            go.Contour(
+                x=grid.columns, y=grid.index, z=np.minimum(grid.to_numpy(), high), customdata=shares, text=shown,
+                colorscale="Cividis_r", zmin=low, zmax=high, ncontours=16, line={"width": 0.5},
+                colorbar={"title": {"text": unit, "side": "right"}, "thickness": 12},
+                hovertemplate=f"%{{text}} {unit}<br>{a} %{{customdata[0]:.2f}}<br>{b} %{{customdata[1]:.2f}}"
+                f"<br>{c} %{{customdata[2]:.2f}}<extra></extra>",
+            ),
+            go.Scatter(
+                x=[*corners["x"], corners["x"].iloc[0]], y=[*corners["y"], corners["y"].iloc[0]], mode="lines",
+                line={"color": RED, "dash": "dot", "width": 1.5}, hoverinfo="skip", showlegend=False,
+            ),
+            go.Scatter(
+                x=corners["x"], y=corners["y"], mode="markers+text", text=corners["model"], textposition="top center",
+                marker={"size": 11, "color": "white", "line": {"color": RED, "width": 2}}, showlegend=False,
+                textfont={"color": "white", "shadow": "0 0 4px black, 0 0 4px black"},
+                customdata=corners[["value", "low", "high"]],
+                hovertemplate="%{text}<br>%{customdata[0]:.3f} " + unit
+                + " (95 % %{customdata[1]:.3f} to %{customdata[2]:.3f})<extra></extra>",
+            ),
+        ]
+    )  # fmt: skip
+    figure.update_layout(
+        height=520,
+        margin={"l": 65, "r": 10, "t": 20, "b": 50},
+        xaxis={"title": f"distance in weight space, from {a} to {b}", "showgrid": False, "zeroline": False,
+               "constrain": "domain"},
+        yaxis={"title": f"towards {c}", "scaleanchor": "x", "showgrid": False, "zeroline": False,
+               "constrain": "domain"},
+    )  # fmt: skip
+    return figure
+
+
+def linearity_figure(frame: pd.DataFrame, measure: str, language: str, weight: float) -> go.Figure:
+    """One panel for each place in a layer: a measure of LINEARITY over depth at one point of the path.
+
+    The chosen language is drawn in full with its chance level, the others faintly behind it.
+    """
+    column = measure.replace(" ", "_")
+    label, null, null_name = LINEARITY[measure]
+    here = frame[np.isclose(frame["weight"], weight)]
+    sites = list(dict.fromkeys(here["site"]))
+    figure = make_subplots(
+        1, len(sites), shared_yaxes=True, subplot_titles=sites, horizontal_spacing=0.02, x_title="layer", y_title=label
+    )
+    for number, site in enumerate(sites, start=1):
+        part, shown = here[here["site"] == site], number == 1
+        for code, line in part.groupby("language", sort=False):
+            own = code == language
+            figure.add_trace(
+                go.Scatter(
+                    x=line["layer"], y=line[column], mode="lines+markers" if own else "lines", showlegend=shown and own,
+                    name=language_name(str(code)), opacity=1 if own else 0.3, legendgroup=str(code),
+                    line={"color": BLUE if own else GREY, "width": 2 if own else 1},
+                    hovertemplate=f"{language_name(str(code))}, layer %{{x}}<br>%{{y:.4f}}<extra></extra>",
+                ), 1, number,
+            )  # fmt: skip
+        if null:
+            line = part[part["language"] == language]
+            figure.add_trace(
+                go.Scatter(
+                    x=line["layer"], y=line[null], mode="lines", name=null_name, showlegend=shown, legendgroup="null",
+                    line={"color": ORANGE, "dash": "dash"}, hovertemplate=f"{null_name}<br>%{{y:.4f}}<extra></extra>",
+                ), 1, number,
+            )  # fmt: skip
+        figure.add_hline(1, line={"color": GREEN, "dash": "dot", "width": 1}, row=1, col=number)
+    figure.update_xaxes(tickformat="d", dtick=1 if here["layer"].nunique() < 9 else None)
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_annotations(font_size=12)
+    figure.update_layout(
+        height=340, margin={"l": 65, "r": 10, "t": 60, "b": 55},
+        legend={"orientation": "h", "y": 1.1, "yanchor": "bottom", "x": 0},
+    )  # fmt: skip
+    return figure

@@ -1,0 +1,188 @@
+"""Figures of similarity tables: maps of models, layers and languages, curves over depth, sentences in a plane."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY
+from interference.languages import language_name
+from interference.views_similarity import Map
+
+_COLORS = (BLUE, ORANGE, GREEN, RED, PINK, SKY, "#8C6D00", "#666666", "#000080", "#A65628")
+_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "cross", "star", "hexagon", "triangle-down", "pentagon")
+_TEXT = 16  # rows of a map that still have room for numbers
+
+
+def _scale(label: str, chance: float, best: str) -> dict[str, Any]:
+    """Colours from 0, or the least there is, to 1, the chance level marked on the bar."""
+    low = -1.0 if best == "zero" else 0.0
+    ticks = [t for t in np.linspace(low, 1, 5) if abs(t - chance) > 0.06 * (1 - low)]
+    bar = {
+        "title": {"text": label, "side": "right"},
+        "thickness": 12,
+        "tickvals": [*ticks, chance],
+        "ticktext": [*(f"{t:g}" for t in ticks), f"chance {chance:.2f}"],
+    }
+    colors = {"colorscale": "PuOr_r", "cmid": 0} if best == "zero" else {"colorscale": "Cividis"}
+    return {"cmin": low, "cmax": 1.0, "colorbar": bar} | colors
+
+
+def _heat(grid: Map, label: str, where: str, text: bool) -> go.Heatmap:
+    value = grid.value.to_numpy(dtype=float)
+    low, high, chance = (grid.parts[part].to_numpy(dtype=float) for part in ("low", "high", "chance"))
+    raw, scaled = (grid.parts[part].to_numpy(dtype=float) for part in ("raw", "z_scored"))
+    blank = [[_interval(a, b) for a, b in zip(*rows, strict=True)] for rows in zip(low, high, strict=True)]
+    custom = np.dstack([np.array(blank, dtype=object), chance, raw, scaled])
+    names = [[_name(n) for n in axis] for axis in (grid.value.columns, grid.value.index)]
+    unclear = np.isfinite(low) & (low <= chance)
+    texts = [
+        ["" if not np.isfinite(v) else f"{v:.2f}" + ("*" if u else "") for v, u in zip(row, stars, strict=True)]
+        for row, stars in zip(value, unclear, strict=True)
+    ]
+    return go.Heatmap(
+        z=value, x=names[0], y=names[1], customdata=custom, coloraxis="coloraxis", hoverongaps=False,
+        text=texts if text else None, texttemplate="%{text}" if text else None,
+        hovertemplate=f"{where}<br>{label} %{{z:.3f}}%{{customdata[0]}}<br>chance %{{customdata[1]:.3f}}"
+        "<br>raw %{customdata[2]:.3f}, z-scored %{customdata[3]:.3f}<extra></extra>",
+    )  # fmt: skip
+
+
+def _interval(low: float, high: float) -> str:
+    return f"<br>95 % {low:.3f} to {high:.3f}" if np.isfinite(low) else ""
+
+
+def _name(value: object) -> str:
+    return str(value)
+
+
+def map_figure(grid: Map, label: str, best: str, x: str, y: str) -> go.Figure:
+    """One map; a star marks values whose interval holds the chance level."""
+    rows = len(grid.value)
+    where = "layers %{y} and %{x}" if grid.rows == "layer" else "%{y} and %{x}"
+    figure = go.Figure(_heat(grid, label, where, rows <= _TEXT))
+    chance = float(np.nanmean(grid.parts["chance"].to_numpy(dtype=float)))
+    figure.update_layout(
+        coloraxis=_scale(label, chance, best),
+        height=max(340, 130 + (26 if rows <= _TEXT else 20) * rows),
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        xaxis={"title": x, "type": "category", "tickangle": -45 if grid.rows != "layer" else 0, "showgrid": False},
+        yaxis={"title": y, "type": "category", "autorange": "reversed", "showgrid": False},
+    )
+    return figure
+
+
+def conditions_figure(grids: Mapping[str, Map], label: str, best: str) -> go.Figure:
+    """The same models under each condition, in one order and on one scale."""
+    figure = make_subplots(1, len(grids), shared_yaxes=True, subplot_titles=list(grids), horizontal_spacing=0.02)
+    for number, grid in enumerate(grids.values(), start=1):
+        figure.add_trace(_heat(grid, label, "%{y} and %{x}", False), 1, number)
+    chance = float(np.nanmean([np.nanmean(g.parts["chance"].to_numpy(dtype=float)) for g in grids.values()]))
+    rows = len(next(iter(grids.values())).value)
+    figure.update_xaxes(tickangle=-60, type="category", showgrid=False)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+    figure.update_yaxes(title="model", col=1)
+    figure.update_layout(
+        coloraxis=_scale(label, chance, best), height=170 + 18 * rows, margin={"l": 10, "r": 10, "t": 35, "b": 10}
+    )
+    return figure
+
+
+def depth_figure(frame: pd.DataFrame, label: str, kinds: str) -> go.Figure:
+    """A line over the layers for every pair, in the colour of its kind, with the mean of the kind and of its chance.
+
+    `frame` is one measure's with a column named by `kinds`. With one pair of a kind its intervals are drawn.
+    """
+    figure = go.Figure()
+    for number, (kind, part) in enumerate(frame.groupby(kinds, sort=False)):
+        color = _COLORS[number % len(_COLORS)]
+        pairs = list(part.groupby(["model_a", "language_a", "model_b", "language_b"], sort=False))
+        if len(pairs) > 1:
+            figure.add_trace(_thin_lines(pairs, str(kind), color, label))
+        mean = part.groupby("layer_a")[["value", "low", "high", "chance"]].mean()
+        alone = len(pairs) == 1
+        figure.add_trace(
+            go.Scatter(
+                x=mean.index, y=mean["value"], mode="lines+markers", name=str(kind), legendgroup=str(kind),
+                line={"color": color, "width": 3}, marker={"size": 7, "symbol": _SYMBOLS[number % len(_SYMBOLS)]},
+                error_y={"type": "data", "array": mean["high"] - mean["value"], "color": color, "thickness": 1,
+                         "arrayminus": mean["value"] - mean["low"]} if alone and mean["low"].notna().any() else None,
+                customdata=mean["chance"],
+                hovertemplate=f"{kind}{'' if alone else ', mean'}<br>layer %{{x}}: %{{y:.3f}}"
+                "<br>chance %{customdata:.3f}<extra></extra>",
+            )
+        )  # fmt: skip
+    chance = frame.groupby("layer_a")["chance"].mean()
+    figure.add_trace(
+        go.Scatter(
+            x=chance.index, y=chance, mode="lines", name="chance level", line={"color": GREY, "dash": "dash"},
+            hovertemplate="chance level at layer %{x}: %{y:.3f}<extra></extra>",
+        )
+    )  # fmt: skip
+    layers = sorted(frame["layer_a"].unique())
+    figure.update_layout(
+        height=460,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        xaxis={
+            "title": "layer (0 the embeddings, the last after the final norm)",
+            "tickvals": layers if len(layers) < 14 else None,
+        },
+        yaxis={"title": label},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        hovermode="closest",
+    )
+    return figure
+
+
+def _thin_lines(pairs: Sequence[tuple], kind: str, color: str, label: str) -> go.Scatter:
+    x: list[float | None] = []
+    y: list[float | None] = []
+    names: list[str] = []
+    for (a, one, b, other), part in pairs:
+        part = part.dropna(subset=["value"]).sort_values("layer_a")
+        x += [*part["layer_a"], None]
+        y += [*part["value"], None]
+        names += [f"{a} on {one}, {b} on {other}"] * (len(part) + 1)
+    return go.Scatter(
+        x=x, y=y, mode="lines", line={"color": color, "width": 1}, opacity=0.3, legendgroup=kind, showlegend=False,
+        customdata=names, hovertemplate="%{customdata}<br>layer %{x}: %{y:.3f}<extra></extra>",
+    )  # fmt: skip
+
+
+def projection_figure(frame: pd.DataFrame, shares: tuple[float, float], plane: str) -> go.Figure:
+    """Sentences as points in the colour and symbol of their language, a line through the translations of each."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for _, part in frame.groupby("row", sort=False):
+        x += [*part["x"], None]
+        y += [*part["y"], None]
+    figure = go.Figure(
+        go.Scatter(
+            x=x, y=y, mode="lines", line={"color": GREY, "width": 1}, opacity=0.35, hoverinfo="skip",
+            name="translations",
+        )
+    )  # fmt: skip
+    for number, (language, part) in enumerate(frame.groupby("language", sort=False)):
+        figure.add_trace(
+            go.Scatter(
+                x=part["x"], y=part["y"], mode="markers", name=language_name(str(language)),
+                marker={"color": _COLORS[number % len(_COLORS)], "size": 9,
+                        "symbol": _SYMBOLS[number % len(_SYMBOLS)]},
+                customdata=part[["row", "language", "text"]].to_numpy(),
+                hovertemplate="%{customdata[2]}<br>row %{customdata[0]}, %{customdata[1]}<extra></extra>",
+            )
+        )  # fmt: skip
+    names = [f"{'component' if plane == 'PCA' else 'axis'} {k} ({share:.0%})" for k, share in enumerate(shares, 1)]
+    figure.update_layout(
+        height=540,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        xaxis={"title": names[0], "zeroline": False},
+        yaxis={"title": names[1], "zeroline": False, "scaleanchor": "x"},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        dragmode="pan",
+        clickmode="event+select",
+    )
+    return figure

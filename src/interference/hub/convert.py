@@ -1,0 +1,83 @@
+"""Pickled weights into safetensors, without running what they may hold."""
+
+import json
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from interference.checkpoint import Checkpoint
+from interference.checkpoint.models import tied_names
+from interference.checkpoint.reading import file_digest, read_pickle
+from interference.errors import UserError
+
+_INDEX = "model.safetensors.index.json"
+
+
+def converted_name(file: Path) -> Path:
+    """Where a pickle's tensors are once it was converted."""
+    return file.with_name(file.name.replace("pytorch_model", "model").removesuffix(".bin") + ".safetensors")
+
+
+def convert_steps(name: str, folder: Path) -> Generator[None, None, dict[str, str]]:
+    """Convert the pytorch_model*.bin of a folder and delete each once its tensors were read back equal.
+
+    Yields after every file; returns the SHA-256 of each new one. A head that is tied to the embedding and stored
+    with it is kept once. Raises UserError for a pickle that holds more than tensors, which is deleted.
+    """
+    tied = tied_names(Checkpoint(name, folder).meta)
+    for file in sorted(folder.glob("pytorch_model*.bin")):
+        _convert(name, file, tied)
+        yield
+    index, found = folder / "pytorch_model.bin.index.json", sorted(folder.glob("model*.safetensors"))
+    if index.is_file():
+        places = {}
+        for file in found:
+            with safe_open(file, framework="pt") as handle:
+                places |= dict.fromkeys(handle.keys(), file.name)
+        (folder / _INDEX).write_text(json.dumps({"metadata": {}, "weight_map": places}), encoding="utf-8")
+        index.unlink()
+    return {file.name: file_digest(file) for file in found}
+
+
+def _convert(name: str, file: Path, tied: frozenset[str]) -> None:
+    target, partial = converted_name(file), converted_name(file).with_suffix(".writing")
+    try:
+        tensors = dict(_once(read_pickle(file), tied))
+    except UserError as error:
+        file.unlink()
+        raise UserError(f"{name}: {error} It was deleted.") from None
+    except Exception as error:  # damaged bytes make the reader raise whatever it trips over
+        raise UserError(
+            f"{name}: {file} can't be read ({type(error).__name__}; truncated or not a weight file?). Delete it and "
+            "fetch again."
+        ) from None
+    save_file(tensors, partial, metadata={"format": "pt"})
+    with safe_open(partial, framework="pt") as handle:
+        for parameter, tensor in tensors.items():
+            if not _same(handle.get_tensor(parameter), tensor):
+                raise UserError(f"{name}: {parameter} of {file} did not come through its conversion. Fetch again.")
+    partial.replace(target)
+    del tensors
+    file.unlink()
+
+
+def _once(stored: Iterator[tuple[str, Tensor]], tied: frozenset[str]) -> Iterator[tuple[str, Tensor]]:
+    """What is stored, memory that several names share written once if they are tied, else for each."""
+    seen: dict[int, str] = {}
+    for name, tensor in stored:
+        place = tensor.untyped_storage().data_ptr()
+        first = seen.setdefault(place, name)
+        if first == name or not tensor.numel():
+            yield name, tensor.contiguous()
+        elif not {first, name} <= tied:
+            yield name, tensor.clone().contiguous()
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Bit for bit, NaN too."""
+    alike = one.dtype == other.dtype and one.shape == other.shape
+    return alike and torch.equal(one.reshape(-1).view(torch.uint8), other.reshape(-1).view(torch.uint8))

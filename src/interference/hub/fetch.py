@@ -1,0 +1,275 @@
+"""Downloads from the Hub: gone on from where they broke off, checked against the Hub's checksums, stopped at any time.
+
+huggingface_hub starts a file anew when a process ends in the middle of it, which at 4 GB a file costs too much.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from interference.checkpoint import Checkpoint
+from interference.errors import UserError
+from interference.hub.convert import convert_steps, converted_name
+from interference.hub.failures import hub_failures
+from interference.hub.ids import DONE, HubId, references
+from interference.hub.listing import TIMEOUT, HubFile, Listing
+from interference.steps import Steps
+
+_TRIES = 5  # in a row without one more byte
+_PART = ".part"
+_SPARE = 1 << 30  # bytes left free on a disk
+
+
+def to_fetch(found: Listing) -> int:
+    """Bytes that are still to be downloaded."""
+    if fetched_at(found):
+        return 0
+    folder = _folder(found)
+    return sum(file.size - _have(folder, file) for file in found.needed)
+
+
+def disk_need(found: Listing) -> int:
+    """Bytes of disk needed besides what is there: while a pickle is converted it lies there twice."""
+    largest = max((f.size for f in found.weights if f.name.endswith(".bin")), default=0)
+    return 0 if fetched_at(found) else to_fetch(found) + largest
+
+
+def fetched_at(found: Listing) -> Path | None:
+    """The folder where this very commit is complete."""
+    folder = _folder(found)
+    there = (folder / DONE).is_file()
+    if found.which.kind == "dataset":  # of which other files may have been fetched
+        there = there and all((folder / file.name).is_file() for file in found.needed)
+    return folder if there else None
+
+
+def check_disk(listings: Sequence[Listing]) -> None:
+    """Raise UserError unless everything fits on the disk, with a gigabyte to spare."""
+    need = sum(to_fetch(each) for each in listings) + max((disk_need(e) - to_fetch(e) for e in listings), default=0)
+    root = listings[0].which.root if listings else Path()
+    there = next(p for p in (root, *root.parents) if p.exists())
+    free = shutil.disk_usage(there).free
+    if need and need + _SPARE > free:
+        raise UserError(
+            f"{_names(listings)} need {need / 2**30:.1f} GiB of disk and {_SPARE / 2**30:.0f} to spare; {there} has "
+            f"{free / 2**30:.1f} GiB free. Free some, set INTERFERENCE_CACHE to a larger disk, or fetch fewer models."
+        )
+
+
+def fetch_steps(listings: Sequence[Listing]) -> Steps[tuple[Path, ...]]:
+    """Download what is missing, yielding the share that is done after every chunk; the folders in the same order.
+
+    Closing the generator stops; what is there stays and is gone on from. Raises UserError.
+    """
+    check_disk(listings)
+    total = max(sum(to_fetch(each) for each in listings), 1)
+    done, folders = 0, []
+    for each in listings:
+        steps = _fetch(each)
+        while True:
+            try:
+                done += next(steps)
+            except StopIteration as end:
+                folders.append(end.value)
+                break
+            yield min(done / total, 1.0)
+    return tuple(folders)
+
+
+def _fetch(found: Listing) -> Generator[int, None, Path]:
+    """One repository; yields the bytes that came with every step, less where a file has to be begun anew."""
+    folder = _folder(found)
+    if fetched_at(found):
+        _remember(found)
+        return folder
+    with hub_failures(found.which):
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder, found.which):
+            for file in found.beside:
+                yield from _download(found, file, folder)
+            if found.which.kind == "model":  # before gigabytes of weights come that no model here would take
+                _ = Checkpoint(str(found.which), folder).meta
+            for file in found.needed:
+                yield from _download(found, file, folder)
+            _check_index(found, folder)
+            converted = yield from _converted(found, folder)
+            record: dict[str, Any] = {"repository": found.which.repo, "commit": found.commit, "converted": converted}
+            record["files"] = {f.name: {"bytes": f.size, "checksum": f.checksum} for f in found.needed}
+            _write_json(folder / DONE, record)
+            _remember(found)
+    return folder
+
+
+def beside_steps(found: Listing, only: str) -> Generator[int, None, Path]:
+    """One small file of a repository, for a plan; the folder it is in, which a download later fills."""
+    folder = _folder(found)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in found.needed:
+        if file.name == only:
+            yield from _download(found, file, folder)
+    return folder
+
+
+def _download(found: Listing, file: HubFile, folder: Path) -> Generator[int, None, None]:
+    """One file into its place: bytes that are there are kept, and all are checked at the end."""
+    part = folder / (file.name + _PART)
+    if _have(folder, file) == file.size and not part.exists() and file.size:
+        return
+    part.parent.mkdir(parents=True, exist_ok=True)
+    for attempt in ("gone on from what was there", "begun anew"):
+        digest = _digest(file)
+        if part.exists():
+            with part.open("rb") as handle:
+                while chunk := handle.read(1 << 20):
+                    digest.update(chunk)
+        yield from _stream(found, file, part, digest)
+        if not file.checksum or digest.hexdigest() == file.checksum:
+            part.replace(folder / file.name)
+            return
+        size = part.stat().st_size
+        part.unlink()
+        if attempt == "begun anew":
+            raise UserError(
+                f"{found.which}: {file.name} came with another checksum than the Hub lists "
+                f"({digest.hexdigest()[:12]}… for {file.checksum[:12]}…), twice, and was deleted. Something between "
+                "here and the Hub changes it; try again from another network."
+            )
+        yield -size
+
+
+def _stream(found: Listing, file: HubFile, part: Path, digest: Any) -> Generator[int, None, None]:
+    """Append to a part until it has the size that the Hub lists; a connection that breaks off is made again."""
+    from huggingface_hub.errors import HTTPError
+
+    tries = 0
+    while (start := part.stat().st_size if part.exists() else 0) < file.size or not part.exists():
+        try:
+            yield from _request(found, file, part, digest, start)
+        except HTTPError as error:
+            wait = _pause(error, tries)
+            tries = tries + 1 if part.exists() and part.stat().st_size == start else 1
+            if wait is None or tries >= _TRIES:
+                raise
+            until = time.monotonic() + wait
+            while time.monotonic() < until:  # short, so that it can be stopped meanwhile
+                time.sleep(0.1)
+                yield 0
+
+
+def _request(found: Listing, file: HubFile, part: Path, digest: Any, start: int) -> Generator[int, None, None]:
+    from huggingface_hub import get_session, hf_hub_url
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+
+    which = found.which
+    url = hf_hub_url(which.repo, file.name, revision=found.commit, repo_type=which.kind)
+    headers = build_hf_headers() | {"Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT, follow_redirects=True) as response:
+        hf_raise_for_status(response)
+        if start and response.status_code != 206:
+            raise UserError(
+                f"{which}: {file.name} can't be gone on from, for the server sends all of it again. Delete {part} and "
+                "fetch once more."
+            )
+        with part.open("ab") as handle:
+            for chunk in response.iter_bytes():  # as it comes, so that nothing is lost where it breaks off
+                if handle.tell() + len(chunk) > file.size:
+                    raise UserError(
+                        f"{which}: {file.name} is longer than the {file.size:,} bytes that the Hub lists. It may have "
+                        "changed just now: plan and fetch again."
+                    )
+                handle.write(chunk)
+                digest.update(chunk)
+                yield len(chunk)
+
+
+def _pause(error: Exception, tries: int) -> float | None:
+    """Seconds to wait before the next try; None where another try is of no use."""
+    response = getattr(error, "response", None)
+    if response is None:  # broke off, or no connection
+        return 0.5 * 2**tries
+    if response.status_code == 429:
+        asked = response.headers.get("Retry-After", "")
+        return float(asked) if asked.isdigit() and int(asked) <= 60 else None
+    return 0.5 * 2**tries if response.status_code >= 500 else None
+
+
+def _converted(found: Listing, folder: Path) -> Generator[int, None, dict[str, str]]:
+    if found.which.kind != "model" or not found.converts:
+        return {}
+    steps = convert_steps(str(found.which), folder)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+        yield 0
+
+
+def _check_index(found: Listing, folder: Path) -> None:
+    """Raise UserError where an index names shards that the repository lacks."""
+    for file in found.weights:
+        if file.name.endswith(".index.json") and (folder / file.name).is_file():
+            named = set(json.loads((folder / file.name).read_text(encoding="utf-8"))["weight_map"].values())
+            if lacking := sorted(named - {f.name for f in found.weights}):
+                raise UserError(
+                    f"{found.which}: {file.name} names {lacking[0]}, and the repository lacks it at {found.commit[:12]}"
+                    ". Take another revision."
+                )
+
+
+def _digest(file: HubFile) -> Any:
+    """The checksum the Hub lists: SHA-256 of large files, git's SHA-1 of a header and the contents of small ones."""
+    if file.sha256:
+        return hashlib.sha256()
+    return hashlib.sha1(f"blob {file.size}\0".encode(), usedforsecurity=False)
+
+
+def _have(folder: Path, file: HubFile) -> int:
+    """Bytes of a file that are here, whole or in part."""
+    if file.name.endswith(".bin") and converted_name(folder / file.name).is_file():
+        return file.size
+    for path in (folder / file.name, folder / (file.name + _PART)):
+        if path.is_file() and (size := path.stat().st_size) <= file.size:
+            return size
+    return 0
+
+
+def _folder(found: Listing) -> Path:
+    return found.which.root / found.commit
+
+
+def _remember(found: Listing) -> None:
+    known = references(found.which)
+    if known.get(found.which.revision) != found.commit:
+        _write_json(found.which.root / "revisions.json", known | {found.which.revision: found.commit})
+
+
+def _write_json(file: Path, document: dict) -> None:
+    partial = file.with_name(f"{file.name}.{os.getpid()}")
+    partial.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    partial.replace(file)
+
+
+@contextmanager
+def _alone(folder: Path, which: HubId) -> Iterator[None]:
+    """One download of a folder at a time, on this machine."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(folder / ".lock", timeout=0.2):
+            yield
+    except Timeout:
+        raise UserError(f"{which} is being fetched by another process. Wait for it, or stop that one.") from None
+
+
+def _names(listings: Sequence[Listing]) -> str:
+    names = [str(each.which) for each in listings]
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

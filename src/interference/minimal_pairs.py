@@ -1,0 +1,163 @@
+"""Minimal pairs: a grammatical sentence beside one with an error, and how often a model prefers the right one. No torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from interference.corpus_files import read_table
+from interference.errors import UserError, nearest
+from interference.statistics import clustered_proportion
+
+CHANCE = 0.5
+TIE = 1e-6  # bits: sums of the same tokens in another order differ by rounding alone
+BY = ("language", "phenomenon")
+ALL = "all"  # in the column `phenomenon`: every pair of the language
+COLUMNS = ("model", "language", "phenomenon", "pairs", "accuracy", "low", "high", "ties", "margin", "chance")
+EXAMPLES = ("model", "language", "phenomenon", "good", "bad", "good_bits", "bad_bits", "right")
+_SHOWN = 5  # faults that a message lists
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two sentences, the second with one error. Pairs of one `cluster`, a document, are not independent; '' is none."""
+
+    good: str
+    bad: str
+    phenomenon: str
+    language: str
+    cluster: str = ""
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """Minimal pairs of one or more languages."""
+
+    name: str
+    pairs: tuple[Pair, ...]
+
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(pair.language for pair in self.pairs))
+
+    def of(self, language: str) -> tuple[Pair, ...]:
+        """The pairs of a language. Raises UserError where there are none."""
+        found = tuple(pair for pair in self.pairs if pair.language == language)
+        if not found:
+            raise UserError(f"The pairs {self.name} have no language '{language}': {nearest(language, self.languages)}")
+        return found
+
+    def few(self, count: int | None) -> "PairSet":
+        """The first so many of each phenomenon and language; all of them when None. Raises UserError below 1."""
+        if count is None:
+            return self
+        if count < 1:
+            raise UserError(f"{count} pairs of each phenomenon were asked for; give 1 or more.")
+        seen: dict[tuple[str, str], int] = {}
+        kept = []
+        for pair in self.pairs:
+            place = (pair.language, pair.phenomenon)
+            seen[place] = seen.get(place, 0) + 1
+            if seen[place] <= count:
+                kept.append(pair)
+        return PairSet(self.name, tuple(kept))
+
+
+def read_pairs(path: Path, language: str | None = None) -> PairSet:
+    """Pairs in MultiBLiMP's columns: sen, wrong_sen, and optionally phenomenon and language (arXiv:2504.02768).
+
+    A file (.tsv, .jsonl, .parquet) without a column `language` is of the language given, else of the one it is named
+    after. Raises UserError that lists every bad row.
+    """
+    table = read_table(path)
+    if lacking := [name for name in ("sen", "wrong_sen") if name not in table]:
+        raise UserError(
+            f"{path} has no column '{lacking[0]}'; expected the columns sen and wrong_sen, and optionally phenomenon and "
+            f"language. It has: {', '.join(table) or 'none'}."
+        )
+    rows = len(table["sen"])
+    languages = table.get("language", [language or path.stem] * rows)
+    columns = (table["sen"], table["wrong_sen"], table.get("phenomenon", ["pairs"] * rows), languages)
+    wrong, pairs = [] if rows else ["it has no rows"], []
+    for number, cells in enumerate(zip(*columns, strict=True), start=1):
+        if not all(isinstance(cell, str) and cell.strip() for cell in cells):
+            wrong.append(f"row {number} has an empty cell, or one that is no text")
+        elif cells[0] == cells[1]:
+            wrong.append(f"row {number} has the same sentence twice")
+        else:
+            pairs.append(Pair(*cells))
+    if wrong:
+        more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise UserError(f"{path} holds no minimal pairs: {'; '.join(wrong[:_SHOWN])}{more}. Put these rows right.")
+    return PairSet(path.name, tuple(pairs))
+
+
+def own_pairs(languages: Sequence[str] | None = None) -> PairSet:
+    """The pairs that the built-in suite's grammar makes, of all its languages or some."""
+    from interference.demo.forms import LANGUAGES
+    from interference.demo.pairs import minimal_pairs
+
+    return PairSet("built-in", tuple(pair for code in languages or LANGUAGES for pair in minimal_pairs(code)))
+
+
+@dataclass(frozen=True)
+class AccuracyTable:
+    """Accuracies of models on minimal pairs.
+
+    `frame` has COLUMNS, one row for each model, language and phenomenon, and one for all pairs of the language: the share
+    of pairs whose right sentence needs fewer bits in all, ties counted half, with its 95 % interval; `margin` is the mean
+    of the bits that the wrong one needs more. `examples` has EXAMPLES, one row for each model and pair.
+    """
+
+    frame: pd.DataFrame
+    examples: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def by(self, kind: str) -> pd.DataFrame:
+        """The rows by `language`, or by `phenomenon` and language. Raises UserError for anything else."""
+        if kind not in BY:
+            raise UserError(f"Accuracy is listed by {' or '.join(BY)}, not by '{kind}'.")
+        whole = self.frame["phenomenon"] == ALL
+        return self.frame[whole if kind == "language" else ~whole].reset_index(drop=True)
+
+
+def accuracy_table(
+    pairs: PairSet,
+    bits: Mapping[tuple[str, str], np.ndarray],
+    provenance: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+) -> AccuracyTable:
+    """The table from `bits[model, language]`, `[2, pair]`: of the right sentences and of the wrong ones."""
+    rows, examples = [], []
+    for (model, language), (good, bad) in bits.items():
+        own, margin = pairs.of(language), bad - good
+        score = np.where(np.abs(margin) <= TIE, 0.5, margin > 0).astype(float)
+        named = np.array([pair.phenomenon for pair in own])
+        clusters = [pair.cluster or str(i) for i, pair in enumerate(own)]
+        for phenomenon in (ALL, *dict.fromkeys(named.tolist())):
+            chosen = np.flatnonzero((named == phenomenon) | (phenomenon == ALL))
+            interval = clustered_proportion(score[chosen], [clusters[i] for i in chosen])
+            ties = int((score[chosen] == 0.5).sum())
+            rows.append(
+                (model, language, phenomenon, len(chosen), *interval, ties, float(margin[chosen].mean()), CHANCE)
+            )
+        examples += [
+            (model, language, pair.phenomenon, pair.good, pair.bad, *both, right)
+            for pair, both, right in zip(own, zip(good, bad, strict=True), score, strict=True)
+        ]
+    clustered = any(pair.cluster for pair in pairs.pairs)
+    own_notes = (
+        f"{len(pairs.pairs)} minimal pairs ({pairs.name}); right is the sentence that needs fewer bits in all, a tie counts "
+        "half; chance is 50 %.",
+        f"Intervals are 95 %, Wilson's{', widened for pairs from one document' if clustered else ''}.",
+    )
+    return AccuracyTable(
+        pd.DataFrame(rows, columns=list(COLUMNS)),
+        pd.DataFrame(examples, columns=list(EXAMPLES)),
+        (*own_notes, *notes),
+        dict(provenance or {}) | {"pairs": pairs.name},
+    )

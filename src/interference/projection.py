@@ -1,0 +1,156 @@
+"""Sentences of several languages in one checkpoint's states: a plane to look at them, and each one's neighbours."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from interference.activations import States, Text, states_steps, text_of
+from interference.errors import UserError, nearest
+from interference.evaluate import Evaluator, Model
+from interference.similarity.kernels import cosines, double_centred, gram
+from interference.similarity.table import Preparation, Side, prepared
+from interference.steps import Steps, telling
+
+PLANES = {
+    "PCA": "the two directions of largest variance",
+    "MDS": "classical scaling of cosine distances",
+}
+COLUMNS = ("row", "document", "language", "text", "x", "y")
+NEAR_COLUMNS = ("rank", "language", "row", "cosine", "translation", "text")
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Sentences in a plane. `frame` has COLUMNS; `shares` are of the variance on either axis."""
+
+    frame: pd.DataFrame
+    shares: tuple[float, float]
+    plane: str
+    notes: tuple[str, ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where states are read for a plane or for neighbours: one model, one layer, several languages.
+
+    States are prepared on all of `sentences`; `drawn` of them, evenly spaced, are drawn in a plane.
+    """
+
+    name: str
+    model: Model
+    layer: int
+    languages: tuple[str, ...]
+    sentences: int
+    drawn: int = 24
+    pooling: str = "mean"
+    preparation: Preparation = field(default_factory=Preparation)
+
+
+def projection_steps(evaluator: Evaluator, spot: Spot, plane: str = "PCA") -> Steps[Projection]:
+    """The sentences of every language as points of a plane, the same sentences in all."""
+    if plane not in PLANES:
+        raise UserError(f"There is no plane '{plane}': {nearest(plane, PLANES)}")
+    texts, sides = yield from _read(evaluator, spot)
+    count = len(texts[spot.languages[0]].rows)
+    few = np.unique(np.linspace(0, count - 1, min(spot.drawn, count)).round().astype(int))
+    x = np.concatenate([sides[language][few] for language in spot.languages])
+    points, shares = (principal if plane == "PCA" else scaled)(x)
+    texts = {language: _some(text, few) for language, text in texts.items()}
+    text = texts[spot.languages[0]]
+    frame = pd.DataFrame(
+        {
+            "row": np.tile(text.rows, len(spot.languages)),
+            "document": text.documents * len(spot.languages),
+            "language": np.repeat(spot.languages, len(text.rows)),
+            "text": [sentence for language in spot.languages for sentence in texts[language].sentences],
+            "x": points[:, 0],
+            "y": points[:, 1],
+        },
+        columns=list(COLUMNS),
+    )
+    centred = spot.preparation.centred or spot.preparation.scaled
+    notes = (
+        f"{len(text.rows)} of n = {count} sentences in {len(spot.languages)} languages, d = {x.shape[1]}; "
+        f"{spot.preparation.label()}.",
+        "Every language has its own mean taken out: what is left apart is not its place but its shape."
+        if centred
+        else "Languages keep their means: their distance is a part of the picture.",
+        f"The plane holds {sum(shares):.0%} of the variance; distances in it are no more than a sketch.",
+    )
+    return Projection(frame, shares, plane, notes, evaluator.provenance([_checkpoint(spot.model)]))
+
+
+def neighbour_steps(evaluator: Evaluator, spot: Spot, language: str, row: int, count: int = 10) -> Steps[pd.DataFrame]:
+    """The sentences of any of the languages nearest by cosine to one sentence, itself left out: NEAR_COLUMNS."""
+    texts, sides = yield from _read(evaluator, spot)
+    rows = texts[language].rows
+    if row not in rows:
+        raise UserError(f"Row {row} is none of the {len(rows)} sentences that are compared. Choose one of them.")
+    own = sides[language][[rows.index(row)]]
+    frames = []
+    for code in spot.languages:
+        scores = cosines(own, sides[code])[0]
+        frames.append(
+            pd.DataFrame(
+                {"language": code, "row": rows, "cosine": scores, "translation": np.array(rows) == row,
+                 "text": texts[code].sentences}
+            )
+        )  # fmt: skip
+    frame = pd.concat(frames, ignore_index=True)
+    frame = frame[(frame["language"] != language) | (frame["row"] != row)]
+    frame = frame.sort_values("cosine", ascending=False, kind="stable", ignore_index=True)
+    return frame.assign(rank=frame.index + 1).head(count)[list(NEAR_COLUMNS)]
+
+
+def _some(text: Text, places: np.ndarray) -> Text:
+    parts = [tuple(part[place] for place in places) for part in (text.sentences, text.documents, text.rows)]
+    return Text(text.language, *parts)
+
+
+def principal(x: Float[np.ndarray, "point dim"]) -> tuple[Float[np.ndarray, "point two"], tuple[float, float]]:
+    """Coordinates on the two principal components, and their shares of the variance."""
+    return _coordinates(gram(x))
+
+
+def scaled(x: Float[np.ndarray, "point dim"]) -> tuple[Float[np.ndarray, "point two"], tuple[float, float]]:
+    """Classical scaling of the distances sqrt(2 - 2 cosine), and the axes' shares."""
+    return _coordinates(double_centred(cosines(x, x)))
+
+
+def _coordinates(
+    products: Float[np.ndarray, "point point"],
+) -> tuple[Float[np.ndarray, "point two"], tuple[float, float]]:
+    values, vectors = np.linalg.eigh(products)
+    top = np.maximum(values[[-1, -2]], 0.0)
+    points = vectors[:, [-1, -2]] * np.sqrt(top)
+    points *= np.where(points.sum(axis=0) == 0, 1, np.sign(points[np.abs(points).argmax(axis=0), [0, 1]]))
+    total = max(float(np.maximum(values, 0).sum()), 1e-300)
+    return points, (float(top[0] / total), float(top[1] / total))
+
+
+def _checkpoint(model: Model) -> str:
+    return model if isinstance(model, str) else model.models[0]
+
+
+def _read(evaluator: Evaluator, spot: Spot) -> Steps[tuple[dict[str, Text], dict[str, np.ndarray]]]:
+    """Text and prepared states of every language, each prepared by itself."""
+    rows = evaluator.corpus.rows(spot.sentences)
+    if len(rows) < 3 or not spot.languages:
+        raise UserError("A plane takes three sentences and one language at least.")
+    texts = {language: text_of(evaluator.corpus, language, rows) for language in spot.languages}
+    found: dict[str, np.ndarray] = {}
+    for language, text in texts.items():
+        steps = states_steps(evaluator, spot.model, text, spot.pooling)
+        states: States = yield from telling(len(found) / len(texts), steps)
+        if not 0 <= spot.layer < len(states.values):
+            raise UserError(
+                f"{spot.name} has no layer {spot.layer}; expected 0 (the embeddings) to {len(states.values) - 1}."
+            )
+        side = Side(states.values[spot.layer], states.tokens.astype(float))
+        found[language] = prepared(side, spot.preparation)
+        yield len(found) / len(texts)
+    return texts, found

@@ -1,0 +1,420 @@
+"""What is compared with what: models and texts in, a table of similarities out, a batch at a time."""
+
+from collections import OrderedDict
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations, combinations_with_replacement, product
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from interference.activations import (
+    NUMERALS,
+    POOLINGS,
+    States,
+    Text,
+    has_digits,
+    numerals,
+    own_language,
+    readings_steps,
+    states_steps,
+    text_of,
+)
+from interference.errors import UserError, nearest
+from interference.evaluate import Evaluator, Model, model_digest
+from interference.generate import scored_by
+from interference.recipe import Recipe
+from interference.similarity import DEFAULT, FEWEST, Measure, measures, varies
+from interference.similarity.logit_lens import TOKENS
+from interference.similarity.table import (
+    BLOCKS,
+    COLUMNS,
+    FEWEST_BLOCKS,
+    Place,
+    Preparation,
+    Side,
+    SimilarityTable,
+    Vectors,
+    flat,
+    measured,
+    prepared,
+)
+from interference.steps import Steps, telling
+from interference.store import digest
+from interference.suite import Suite
+
+CONDITIONS = {
+    "own": "each model on its own language",
+    "pivot": "all models on one language",
+    "numerals": "all models on the numerals 0 to 1000",
+    "languages": "each model by itself, its languages with each other",
+}
+SENTENCES = 150
+MOST_MODELS = 30  # at first
+_MOST = 3000  # pairs of one measure that get intervals
+Names = tuple[str, str]  # of a model and of what it reads
+
+
+@dataclass(frozen=True)
+class SimilarityRequest:
+    """A request for similarities.
+
+    Every pair of `models` is compared under each of `measures`; with `against` only those with one of these. In the
+    condition `own` a model without a language of its own (a merge, a mixed or an untrained one) reads that of the model
+    it is compared with. `languages` are the ones read in `pivot` and `languages`, English or the first where none is
+    named in `pivot`, all in `languages`. `layers` are those of the first model (none named: all), the second's the
+    nearest in relative depth; with `across` every layer is compared with every layer. Without `intervals` a table is
+    made twenty times as fast.
+    """
+
+    models: tuple[tuple[str, Model], ...]
+    measures: tuple[str, ...] = (DEFAULT,)
+    condition: str = "own"
+    languages: tuple[str, ...] = ()
+    layers: tuple[int, ...] = ()
+    across: bool = False
+    against: tuple[str, ...] = ()
+    sentences: int | None = SENTENCES
+    pooling: str = "mean"
+    preparation: Preparation = field(default_factory=Preparation)
+    intervals: bool = True
+
+    def __post_init__(self) -> None:
+        for given, known, what in (
+            (self.measures, measures(), "measure"),
+            ((self.condition,), CONDITIONS, "condition"),
+            ((self.pooling,), POOLINGS, "pooling"),
+        ):
+            for name in given:
+                if name not in known:
+                    raise UserError(f"There is no {what} '{name}': {nearest(name, known)}")
+        if self.sentences is not None and self.sentences < FEWEST:
+            raise UserError(f"{self.sentences} sentences asked for; similarities need {FEWEST} at least.")
+
+
+_TABLES: WeakKeyDictionary[Evaluator, OrderedDict[SimilarityRequest, SimilarityTable]] = WeakKeyDictionary()
+_KEPT = 64  # tables of one evaluator
+
+
+def similarity_steps(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[SimilarityTable]:
+    """The table of a request, a batch of text or one place's relations at a time; states are kept in the store."""
+    kept = _TABLES.setdefault(evaluator, OrderedDict())
+    if asked not in kept:
+        kept[asked] = yield from _compare(evaluator, asked)
+        if len(kept) > _KEPT:
+            kept.popitem(last=False)
+    kept.move_to_end(asked)
+    return kept[asked]
+
+
+def conditions_steps(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[dict[str, SimilarityTable]]:
+    """The same models on their own languages, on one, and on numerals."""
+    found: dict[str, SimilarityTable] = {}
+    for condition in ("own", "pivot", "numerals"):
+        steps = similarity_steps(evaluator, replace(asked, condition=condition))
+        found[condition] = yield from telling(len(found) / 3, steps)
+    return found
+
+
+def default_models(suite: Suite) -> tuple[str, ...]:
+    """Monos, mixed and branches; all checkpoints of a suite without such roles, MOST_MODELS of them at most."""
+    known = [c.name for role in ("mono", "mixed", "branch") for c in suite.with_role(role)]
+    return tuple(known or suite.names)[:MOST_MODELS]
+
+
+def _compare(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[SimilarityTable]:
+    models, texts = dict(asked.models), _texts(evaluator, asked)
+    readers, left_out = _readers(evaluator, asked, texts)
+    wanted = list(dict.fromkeys(one for pair in readers for one in pair))
+    states: dict[Names, States] = {}
+    for model, language in wanted:
+        steps = states_steps(evaluator, models[model], texts[language], asked.pooling)
+        states[model, language] = yield from telling(0.7 * len(states) / len(wanted), steps)
+    pairs = [pair for one in readers for pair in _layered(asked, one, states)]
+    documents = texts[wanted[0][1]].documents
+    refusal = _Refusal(evaluator, models)
+    frames: list[pd.DataFrame] = []
+    for name in dict.fromkeys(asked.measures):
+        measure = measures()[name]
+        sides = yield from telling(0.7, _sides(evaluator, asked, measure, pairs, states, texts, models))
+        done = 0.7 + 0.3 * len(frames) / len(asked.measures)
+        steps = measured(
+            measure, sides, pairs, documents, asked.preparation, refusal, asked.condition,
+            asked.intervals and len(pairs) <= _MOST,
+            _kept_vectors(evaluator, asked, measure, pairs, texts, models),
+        )  # fmt: skip
+        frames.append((yield from telling(done, steps)))
+    frame = pd.concat(frames, ignore_index=True)
+    notes = _notes(evaluator, asked, frame, texts, states, left_out)
+    checkpoints = [scored_by(evaluator.suite, model).name for _, model in asked.models]
+    return SimilarityTable(frame[list(COLUMNS)], notes, _provenance(evaluator, asked, checkpoints))
+
+
+def _provenance(evaluator: Evaluator, asked: SimilarityRequest, checkpoints: Iterable[str]) -> dict[str, str]:
+    found = evaluator.provenance(checkpoints)
+    scoring = found.pop("scoring").split("; ", 1)[1]
+    recipes = {f"recipe {name}": model.to_yaml() for name, model in asked.models if isinstance(model, Recipe)}
+    return found | {"states": f"{asked.pooling}; {asked.preparation.label()}; {scoring}"} | recipes
+
+
+def _texts(evaluator: Evaluator, asked: SimilarityRequest) -> dict[str, Text]:
+    """Everything that is read, by name; the same meanings in all of it."""
+    if asked.condition == "numerals":
+        text = numerals(asked.sentences)
+        found = {NUMERALS: text}
+    else:
+        evaluator.check_languages(asked.languages)
+        rows = evaluator.corpus.rows(asked.sentences)
+        found = {language: text_of(evaluator.corpus, language, rows) for language in evaluator.corpus.languages}
+        text = next(iter(found.values()))
+    if len(text.sentences) < FEWEST:
+        raise UserError(
+            f"The text has {len(text.sentences)} sentences; similarities need {FEWEST} at least. Give a longer corpus."
+        )
+    return found
+
+
+def pivot_of(languages: Sequence[str]) -> str:
+    """The language that all models read where none is named: English, else the first."""
+    return "eng" if "eng" in languages else languages[0]
+
+
+def _readers(
+    evaluator: Evaluator, asked: SimilarityRequest, texts: Mapping[str, Text]
+) -> tuple[list[tuple[Names, Names]], tuple[str, ...]]:
+    """Which model reads what, in pairs that are compared; and what is left out, in words."""
+    names = [name for name, _ in asked.models]
+    if len(set(names)) < len(names):
+        raise UserError("Two models of this comparison have one name. Name each once.")
+    self_too = asked.across and len(names) == 1
+    couples = list(combinations_with_replacement(names, 2) if self_too else combinations(names, 2))
+    if asked.against:
+        couples = [(a, b) for a, b in couples if (a in asked.against) != (b in asked.against)]
+    if asked.condition == "languages":
+        chosen = asked.languages or tuple(texts)
+        pairs = combinations_with_replacement(chosen, 2) if asked.across else combinations(chosen, 2)
+        found = [((name, one), (name, other)) for one, other in pairs for name in names]
+        return _some(found, "two languages"), ()
+    if asked.condition == "numerals":
+        return _some([((a, NUMERALS), (b, NUMERALS)) for a, b in couples], "two models"), ()
+    if asked.condition == "pivot":
+        chosen = asked.languages or (pivot_of(tuple(texts)),)
+        return _some([((a, lang), (b, lang)) for lang, (a, b) in product(chosen, couples)], "two models"), ()
+    own = {name: own_language(evaluator, model) for name, model in asked.models}
+    found = [((a, own[a] or own[b]), (b, own[b] or own[a])) for a, b in couples]
+    known = [pair for pair in found if all(language in texts for _, language in pair)]
+    lost = {f"{a} and {b}" for (a, x), (b, y) in found if x not in texts or y not in texts}
+    notes = (f"{len(lost)} pairs of models without a language of the corpus are left out.",) if lost else ()
+    return _some(known, "two models, one of them with a language of its own,"), notes  # type: ignore[arg-type]
+
+
+def _some(pairs: list, what: str) -> list:
+    if not pairs:
+        raise UserError(f"There is nothing to compare: it takes {what} in this condition.")
+    return pairs
+
+
+def _layered(
+    asked: SimilarityRequest, pair: tuple[Names, Names], states: Mapping[Names, States]
+) -> Iterable[tuple[Place, Place]]:
+    """The places that are compared for two readers."""
+    (a, x), (b, y) = pair
+    depths = [len(states[one].values) for one in pair]
+    layers = asked.layers or tuple(range(depths[0]))
+    if wrong := [layer for layer in layers if not 0 <= layer < depths[0]]:
+        raise UserError(f"{a} has no layer {wrong[0]}; expected 0 (the embeddings) to {depths[0] - 1} (the last).")
+    if asked.across:
+        return [(Place(a, x, i), Place(b, y, j)) for i, j in product(layers, range(depths[1]))]
+    step = (depths[1] - 1) / max(depths[0] - 1, 1)
+    return [(Place(a, x, layer), Place(b, y, round(layer * step))) for layer in layers]
+
+
+def _sides(
+    evaluator: Evaluator,
+    asked: SimilarityRequest,
+    measure: Measure,
+    pairs: Sequence[tuple[Place, Place]],
+    states: Mapping[Names, States],
+    texts: Mapping[str, Text],
+    models: Mapping[str, Model],
+) -> Generator[None, None, dict[Place, Side]]:
+    """What a measure is given of each place: its states, or what the logit lens reads from them."""
+    found: dict[Place, Side] = {}
+    read: dict[Names, np.ndarray] = {}
+    for place in dict.fromkeys(p for pair in pairs for p in pair):
+        name = place.model, place.language
+        if measure.needs == "vocabulary" and name not in read:
+            read[name] = yield from readings_steps(
+                evaluator, models[place.model], texts[place.language], asked.pooling, TOKENS
+            )
+        readings = read[name][place.layer] if name in read else None
+        found[place] = Side(states[name].values[place.layer], states[name].tokens.astype(np.float64), readings)
+    return found
+
+
+class _Kept(dict):
+    """Vectors of places in the evaluator's memory, by what they were made of."""
+
+    def __init__(self, evaluator: Evaluator, keys: Mapping[Place, str]):
+        super().__init__()
+        self._arrays, self._keys = evaluator.arrays, keys
+
+    def __contains__(self, place: object) -> bool:
+        if not super().__contains__(place) and (kept := self._arrays.read(self._keys[place])):  # type: ignore[index]
+            super().__setitem__(place, kept["vector"])
+        return super().__contains__(place)
+
+    def __setitem__(self, place: Place, vector: np.ndarray) -> None:
+        super().__setitem__(place, vector)
+        self._arrays.write(self._keys[place], {"vector": vector})
+
+
+def _kept_vectors(
+    evaluator: Evaluator,
+    asked: SimilarityRequest,
+    measure: Measure,
+    pairs: Sequence[tuple[Place, Place]],
+    texts: Mapping[str, Text],
+    models: Mapping[str, Model],
+) -> Vectors:
+    digests = {name: model_digest(evaluator.suite, model) for name, model in models.items()}
+    keys = {
+        place: digest(
+            "relations v1", measure.name, asked.preparation.label(), asked.pooling, digests[place.model],
+            texts[place.language].digest, place.layer,
+        )
+        for place in dict.fromkeys(p for pair in pairs for p in pair)
+    }  # fmt: skip
+    return _Kept(evaluator, keys)
+
+
+class _Refusal:
+    """Why a measure can't compare two places, '' where it can."""
+
+    def __init__(self, evaluator: Evaluator, models: Mapping[str, Model]):
+        self._suite, self._models = evaluator.suite, models
+
+    def __call__(self, measure: Measure, a: Place, b: Place) -> str:
+        if measure.needs == "vocabulary":
+            one, other = (scored_by(self._suite, self._models[p.model]) for p in (a, b))
+            if one.vocabulary_digest != other.vocabulary_digest:
+                return f"{a.model} and {b.model} map tokens to different ids"
+        if measure.needs == "basis":
+            return basis_problem(self._suite, a.model, self._models[a.model], b.model, self._models[b.model])
+        return ""
+
+
+def basis_problem(suite: Suite, first: str, a: Model, second: str, b: Model) -> str:
+    """Why the dimensions of two models do not correspond, '' where they do.
+
+    They do in one checkpoint, along the suite's `parent`s, and between a merge and what has a parent's basis.
+    """
+    roots = [{_root(suite, name) for name in ((m,) if isinstance(m, str) else m.models)} for m in (a, b)]
+    if roots[0] & roots[1]:
+        return ""
+    return (
+        f"{first} and {second} share no initialisation that the suite names (`parent`), so dimension k of one is not "
+        "dimension k of the other"
+    )
+
+
+def _root(suite: Suite, name: str) -> str:
+    seen = {name}
+    while (parent := suite[name].parent) and parent in suite.names and parent not in seen:
+        name = parent
+        seen.add(name)
+    return name
+
+
+@dataclass(frozen=True)
+class Everything:
+    """Every place with every other: `values` and `chance` [place, place] under one measure of relations."""
+
+    places: tuple[Place, ...]
+    values: Float[np.ndarray, "place place"]
+    chance: Float[np.ndarray, "place place"]
+
+
+def everything_steps(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Everything]:
+    """All models of a comparison on all its languages at all layers, every place with every other, without intervals.
+
+    Each place's relations become one unit vector, and the whole table is one matrix product. Only for measures of
+    relations; places whose states do not vary are left out.
+    """
+    measure, texts = measures()[asked.measures[0]], _texts(evaluator, asked)
+    if measure.form != "relations":
+        raise UserError(f"{measure.label} is fitted pair by pair; everything at once takes a measure of relations.")
+    models, chosen = dict(asked.models), asked.languages or tuple(texts)
+    readers = list(product(models, chosen))
+    vectors: dict[Place, np.ndarray] = {}
+    for done, (name, language) in enumerate(readers):
+        steps = states_steps(evaluator, models[name], texts[language], asked.pooling)
+        states = yield from telling(done / len(readers), steps)
+        layers = [n for n in range(len(states.values)) if n in asked.layers or not asked.layers]
+        sides = {Place(name, language, n): Side(states.values[n], states.tokens.astype(float)) for n in layers}
+        varying = [place for place, side in sides.items() if varies(side.x).any()]
+        kept = _kept_vectors(evaluator, asked, measure, [(p, p) for p in varying], texts, models)
+        for place in varying:
+            if place not in kept:
+                kept[place] = flat(measure, prepared(sides[place], asked.preparation))
+            vectors[place] = kept[place]
+        yield (done + 1) / len(readers)
+    if not vectors:
+        raise UserError("Nothing is compared: these states do not vary between sentences.")
+    stack = np.stack(list(vectors.values()))
+    own, sums = stack[:, :-2], stack[:, -2:].astype(np.float64)
+    values = (own @ own.T).astype(np.float64)
+    count = len(texts[chosen[0]].sentences)
+    chance = np.outer(sums[:, 0], sums[:, 0]) / count + np.outer(sums[:, 1], sums[:, 1]) / (count * (count - 1))
+    return Everything(tuple(vectors), values, chance)
+
+
+def _notes(
+    evaluator: Evaluator,
+    asked: SimilarityRequest,
+    frame: pd.DataFrame,
+    texts: Mapping[str, Text],
+    states: Mapping[Names, States],
+    left_out: Sequence[str],
+) -> tuple[str, ...]:
+    """What belongs beside the numbers."""
+    count, documents = int(frame["sentences"].iloc[0]), int(frame["documents"].iloc[0])
+    what = "numerals" if asked.condition == "numerals" else "parallel sentences"
+    held = len(evaluator.corpus.halves["dev"]) and asked.condition != "numerals"
+    sides = pd.concat([frame["dimensions_a"], frame["dimensions_b"]])
+    wide = f"{sides.min()}" if sides.min() == sides.max() else f"{sides.min()} to {sides.max()}"
+    said = [
+        f"{CONDITIONS[asked.condition][0].upper()}{CONDITIONS[asked.condition][1:]}; n = {count} {what}"
+        f"{' of the test half' if held else ''} in {documents} {'blocks' if asked.condition == 'numerals' else ''}"
+        f"{'' if asked.condition == 'numerals' else 'documents'}, d = {wide}; {POOLINGS[asked.pooling]}; "
+        f"{asked.preparation.label()}.",
+        f"Intervals are 95 %, by jackknife over {min(BLOCKS, documents)} blocks of documents."
+        if frame["low"].notna().any()
+        else f"No intervals: they need {FEWEST_BLOCKS} documents or more, and at most {_MOST} pairs of a measure."
+        if asked.intervals
+        else "No intervals were asked for.",
+        *left_out,
+    ]
+    wider = sides.max() > count
+    if wider and frame["measure"].isin(["cka", "rbf_cka"]).any():
+        said.append(
+            f"With {count} sentences in {sides.max()} dimensions biased CKA is high by chance alone: read it against "
+            "its chance level, or take the debiased one."
+        )
+    if frame["measure"].isin(["procrustes", "rotation_gap"]).any() and sides.max() > count // 2:
+        said.append(
+            f"A rotation of {sides.max()} dimensions is fitted on {count // 2} sentences: what they do not settle is "
+            "left out, and the value is low for it."
+        )
+    if asked.condition == "numerals" and not any(has_digits(text) for text in evaluator.corpus.sentences.values()):
+        said.append("No digit occurs in the corpus: what models make of numerals may be as good as untrained.")
+    for (model, language), found in states.items():
+        if found.unknown.any():
+            said.append(f"{found.unknown.sum() / found.tokens.sum():.1%} of {model}'s tokens of {language} are UNK.")
+        if found.cut.any():
+            said.append(f"{(found.cut > 0).sum()} sentences of {language} are cut off at {model}'s context.")
+    if scored := [measures()[name].label for name in asked.measures if measures()[name].form != "relations"]:
+        said.append(f"Chance levels of {', '.join(scored)} are means over all permutations of one side's sentences.")
+    return tuple(said)

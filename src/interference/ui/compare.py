@@ -1,0 +1,232 @@
+"""Widgets of the Compare page."""
+
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from interference.errors import UserError
+from interference.languages import language_name
+from interference.ui import state
+from interference.ui.shell import EXPORT, Bench, device, run_steps, session
+from interference.ui.widgets import keep_valid, write_view
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from interference.compare import CompareTable, Comparison, Line
+    from interference.recipe import Recipe
+
+NO_BASE, ALL = "none", "all"
+ORDER = (
+    "method", "variant", "language", "value", "low", "high", "cost", "cost_low", "cost_high", "recovery", "seconds",
+    "settings", "tried", "reason", "family", "label",
+)  # fmt: skip
+_ASKED, _FOUND, _OUTLOOK, _GOTO = "_comparison", "_compared", "_outlook", "_goto"
+
+
+def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
+    """What is compared: parents, base, and whether settings are searched; and the language shown, or all."""
+    from interference.bench import SENTENCES
+    from interference.compare import Comparison
+    from interference.recipe import BASES
+
+    parents, base = _defaults(bench)
+    bases = (NO_BASE, *bench.suite.names, *BASES)
+    keep_valid("compare", bench.suite.names)
+    keep_valid("compare_base", bases)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.multiselect(
+            "Parents", bench.suite.names, parents, key="compare", bind="query-params", width=420,
+            help="Checkpoints to merge by every method.",
+        )  # fmt: skip
+        picked = st.selectbox(
+            "Base", bases, bases.index(base), format_func=lambda b: BASES.get(b, b), key="compare_base",
+            bind="query-params", width=170, help="What methods that need a base take differences from.",
+        )  # fmt: skip
+        search = st.toggle(
+            "Search settings", True, key="compare_search", bind="query-params",
+            help="Also each method at its best settings, found on the dev half. Takes several times as long.",
+        )  # fmt: skip
+        languages = (*bench.languages, ALL)
+        keep_valid("compare_language", languages)
+        language = st.selectbox(
+            "Language", languages, format_func=lambda c: "all of them" if c == ALL else language_name(c), width=170,
+            key="compare_language", bind="query-params", help="Whose losses are drawn and listed.",
+        )  # fmt: skip
+    present = state.present()
+    sentences = present.view.sentences if present else SENTENCES
+    named = None if picked == NO_BASE else picked
+    return Comparison(tuple(chosen), bench.languages, named, (), bool(search), sentences), language
+
+
+def _defaults(bench: Bench) -> tuple[list[str], str]:
+    """Parents and base of the present merge, else the monolingual checkpoints from the untrained one."""
+    present = state.present()
+    recipe = present.view.recipe if present else None
+    monos = [c.name for c in bench.suite.with_role("mono")]
+    names = list(recipe.models) if recipe else monos if len(monos) > 1 else list(bench.suite.groups[0])
+    init = bench.suite.init.name if bench.suite.init else NO_BASE
+    base = recipe.base if recipe and recipe.base else init
+    known = [name for name in names if name in bench.suite.names]
+    return known, base if base not in known and base in (*bench.suite.names, "@mean", "@zero") else NO_BASE
+
+
+def choose_families() -> list[str]:
+    """The families of methods that are shown; none chosen is all of them."""
+    from interference.compare import AFTER, REFERENCES
+    from interference.registry import methods
+
+    families = [REFERENCES, *sorted({m.family for m in methods().values()}), AFTER]
+    keep_valid("compare_families", families)
+    return st.pills(
+        "Families", families, selection_mode="multi", key="compare_families", bind="query-params",
+        help="Kinds of methods to show; all of them unless some are chosen.",
+    )  # fmt: skip
+
+
+def compute_comparison(
+    bench: Bench, asked: "Comparison", draw: "Callable[[CompareTable], None]"
+) -> "CompareTable | None":
+    """The comparison if it is known, else a button that starts it; lines are drawn as they come."""
+    from interference.compare import CompareTable
+    from interference.sweep import compare_steps
+
+    kept = st.session_state.get(_FOUND)
+    if kept and kept[0] is bench.suite and kept[1].asked == asked:
+        return kept[1]
+    if st.session_state.get(_ASKED) != (bench.key, asked):
+        known, seconds = _outlook(bench, asked)
+        if not known:
+            st.button(
+                f"Compare (about {_spoken(seconds)})", icon=":material/play_arrow:", type="primary",
+                key="compare_start", on_click=_start, args=(bench, asked),
+                help="Runs in the background; lines appear as they come, and what is done is kept.",
+            )  # fmt: skip
+            return None
+    cancel = st.empty()
+    cancel.button("Cancel", icon=":material/close:", key="compare_cancel", on_click=_stop, help="What is done is kept.")
+    told: list[Line] = []
+    drawn = [0]
+
+    def glance() -> None:
+        if len(told) > drawn[0]:
+            drawn[0] = len(told)
+            draw(CompareTable(asked, tuple(told)))
+
+    found = run_steps(
+        bench, "compare", lambda evaluator: compare_steps(evaluator, asked, told.append), "Comparing", glance=glance
+    )
+    cancel.empty()
+    _stop()
+    st.session_state[_FOUND] = (bench.suite, found)
+    return found
+
+
+def _outlook(bench: Bench, asked: "Comparison") -> tuple[bool, float]:
+    """Whether a comparison is in the store, and else about how many seconds it takes; looked up once."""
+    from interference.sweep import compared, estimate_seconds
+
+    kept = st.session_state.get(_OUTLOOK)
+    if kept and kept[0] is bench.suite and kept[1] == asked:
+        return kept[2]
+    evaluator, engine = device(bench)
+
+    def look(job: object) -> tuple[bool, float]:
+        evaluator.suite.mergeable(asked.models)
+        known = compared(evaluator, asked)
+        return known, 0.0 if known else estimate_seconds(evaluator, asked)
+
+    try:
+        found = engine.run(session(), "compare outlook", look)
+    except CancelledError:  # a newer rerun of this session has taken over
+        st.stop()
+    st.session_state[_OUTLOOK] = (bench.suite, asked, found)
+    return found
+
+
+def _spoken(seconds: float) -> str:
+    return f"{max(5, round(seconds / 5) * 5)} s" if seconds < 90 else f"{round(seconds / 60)} min"
+
+
+def _start(bench: Bench, asked: "Comparison") -> None:
+    st.session_state[_ASKED] = (bench.key, asked)
+
+
+def _stop() -> None:
+    st.session_state.pop(_ASKED, None)
+    st.session_state.pop(_OUTLOOK, None)
+
+
+def draw_comparison(
+    bench: Bench, table: "CompareTable", language: str, families: list[str], final: bool = True
+) -> None:
+    """What is seen in one sentence, the figure with its reading, the table, and what can be taken away."""
+    from interference.compare import compare_sentence
+    from interference.figures.compare import compare_figure
+
+    frame = table.in_unit(bench.unit)
+    frame = frame if language == ALL else frame[frame["language"] == language]
+    st.markdown(compare_sentence(table, bench.unit))
+    drawn = frame.dropna(subset=["value"])
+    frame = frame[frame["family"].isin(families)] if families else frame
+    if drawn["family"].isin(frame["family"]).any():
+        st.plotly_chart(
+            compare_figure(drawn, bench.unit, families), config=EXPORT, key="compare_figure" if final else None,
+            alt="Loss of every method at its default and its best, chance levels as lines",
+        )  # fmt: skip
+    st.caption(
+        "Lower is better. Open circles are defaults, filled ones the best settings; a merge right of the red line is "
+        f"worse than counting tokens, right of the grey one worse than no training. {' '.join(table.notes)}"
+    )
+    if final:
+        _draw_table(bench, table, frame)
+
+
+def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> None:
+    event = st.dataframe(
+        frame, hide_index=True, key="compare_table", height=400, on_select="rerun", selection_mode="single-row",
+        column_order=ORDER,
+        column_config={"seconds": st.column_config.NumberColumn(format="%.3f")},
+    )  # fmt: skip
+    chosen = [row for row in event["selection"]["rows"] if row < len(frame)]
+    recipe = _recipe(table, frame.iloc[chosen[0]]) if chosen else None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Open on the Merge page", icon=":material/merge:", disabled=recipe is None, key="compare_open",
+            on_click=_open, args=(bench, recipe), help="Set the Merge page to the recipe of the chosen row.",
+        )  # fmt: skip
+        own = table.in_unit(bench.unit).assign(**table.provenance)
+        st.download_button(
+            "Comparison, CSV", lambda: own.to_csv(index=False), "comparison.csv", "text/csv", on_click="ignore",
+            icon=":material/download:", key="compare_csv", help="Every line and language with intervals and settings.",
+        )  # fmt: skip
+        st.caption(recipe.label() if recipe else "Choose a merge's row to open it on the Merge page.")
+
+
+def _recipe(table: "CompareTable", row: "pd.Series") -> "Recipe | None":
+    lines = {(line.name, line.variant): line for line in table.lines}
+    return lines[row["method"], row["variant"]].recipe
+
+
+def _open(bench: Bench, recipe: "Recipe") -> None:
+    """Make the recipe the present view, and go there with the next run."""
+    from interference.bench import State, View
+
+    present = state.present()
+    view = replace(present.view, recipe=recipe, faders=None) if present else View(recipe, *bench.key[:2])
+    try:
+        write_view(view)
+    except UserError as error:
+        st.toast(str(error), icon=":material/error:")
+        return
+    state.move(replace(present, view=view) if present else State(view))
+    st.session_state[_GOTO] = True
+
+
+def go_if_asked() -> None:
+    """To the Merge page, where a row was opened there."""
+    if st.session_state.pop(_GOTO, False):
+        st.switch_page("pages/merge.py")

@@ -1,0 +1,191 @@
+"""Further views of the Path page: every two of many checkpoints, the plane through three, along the layers."""
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from interference.languages import language_name
+from interference.ui import state
+from interference.ui.path import choose_walk
+from interference.ui.shell import EXPORT, Bench, run_steps
+from interference.ui.widgets import keep_valid, keep_within
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WALK, PAIRS, PLANE, LAYERS = "Walk", "All pairs", "Plane", "Along the layers"
+VIEWS = (WALK, PAIRS, PLANE, LAYERS)
+_MOST = 10  # checkpoints whose pairs are walked at once: 45 paths
+
+
+def choose_view() -> str:
+    """Which of the views is computed and drawn."""
+    return st.segmented_control(
+        "View", VIEWS, default=WALK, required=True, key="path_view", bind="query-params", label_visibility="collapsed",
+        help="One path; the paths between every two of some checkpoints; the plane through three; or what happens to "
+        "activations on the way.",
+    )  # fmt: skip
+
+
+def draw_view(bench: Bench, view: str) -> None:
+    """One of the views besides the walk."""
+    {PAIRS: _draw_pairs, PLANE: _draw_plane, LAYERS: _draw_layers}[view](bench)
+
+
+def _sentences() -> int:
+    from interference.bench import SENTENCES
+
+    present = state.present()
+    return present.view.sentences if present else SENTENCES
+
+
+def _default_models(bench: Bench, count: int) -> list[str]:
+    """The parents of the present merge, else the monolingual checkpoints, else the first of a group."""
+    from interference.conflict.survey import default_models
+
+    present = state.present()
+    names = present.view.recipe.models if present else ()
+    known = [name for name in names if name in bench.suite.names]
+    return (known if len(known) >= min(count, 3) else list(default_models(bench.suite)))[:count]
+
+
+def _draw_pairs(bench: Bench) -> None:
+    from interference.figures.landscape import pairs_figure
+    from interference.sweep import pairs_steps
+    from interference.views import pairs_sentence
+
+    keep_valid("pairs", bench.suite.names)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        models = st.multiselect(
+            "Checkpoints", bench.suite.names, _default_models(bench, 4), max_selections=_MOST, key="pairs",
+            bind="query-params", width=520, help="Every two of them are the ends of a path.",
+        )  # fmt: skip
+        points = _points("pairs_points", 3, 21, 5)
+    tables = run_steps(
+        bench, "path",
+        lambda found: pairs_steps(found, models, points, "linear", bench.languages, _sentences()), "Walking all pairs",
+    )  # fmt: skip
+    import pandas as pd
+
+    st.markdown(pairs_sentence(tables, bench.unit))
+    st.plotly_chart(
+        pairs_figure(tables, bench.unit), config=EXPORT, key="pairs_figure",
+        alt="Excess of every language along the paths between every two checkpoints",
+    )  # fmt: skip
+    st.caption(
+        "Zero is as good as the pair's better end. Blue curves are of pairs that both know the language, where what "
+        f"stands above zero is lost on the way; grey ones can't say. {' '.join(tables[0].notes)}"
+    )
+    summary = pd.concat(
+        [t.summary[bench.unit].assign(first=t.walk.first, second=t.walk.second) for t in tables], ignore_index=True
+    )
+    heads = ["first", "second", "language", "barrier", "middle_excess", "largest_excess", "why_no_barrier"]
+    with st.expander("Table"):
+        st.dataframe(summary, hide_index=True, key="pairs_table", column_order=heads)
+    points_frame = pd.concat([t.points[bench.unit] for t in tables]).assign(**tables[0].provenance)
+    _download("Paths, CSV", points_frame, "paths.csv")
+
+
+def _draw_plane(bench: Bench) -> None:
+    from interference.figures.landscape import plane_figure
+    from interference.plane import Plane, plane_steps
+    from interference.views import plane_sentence
+
+    defaults = _default_models(bench, 3)
+    for name in bench.suite.names:  # a suite of two languages still has other checkpoints
+        if len(defaults) < 3 and name not in defaults:
+            defaults.append(name)
+    chosen = []
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        for number, label in enumerate(("First", "Second", "Third")):
+            key = f"plane_{label.lower()}"
+            keep_valid(key, bench.suite.names)
+            index = bench.suite.names.index(defaults[number]) if number < len(defaults) else 0
+            chosen.append(
+                st.selectbox(
+                    label, bench.suite.names, index=index, key=key, bind="query-params", width=180,
+                    help="A checkpoint that the plane goes through.",
+                )
+            )  # fmt: skip
+        keep_valid("plane_language", bench.languages)
+        language = st.selectbox(
+            "Language", bench.languages, format_func=language_name, key="plane_language", bind="query-params",
+            width=180, help="The language whose loss is drawn.",
+        )  # fmt: skip
+        points = _points("plane_points", 3, 41, 7, 1)
+    plane = Plane((chosen[0], chosen[1], chosen[2]), language, points)
+    table = run_steps(
+        bench, "path", lambda found: plane_steps(found, plane, min(_sentences(), 50)), "Scoring the plane"
+    )
+    unit = bench.unit if bench.unit in table.units else "bits per sentence"
+    frame, corners = table.units[unit], table.corners[unit]
+    st.markdown(plane_sentence(table, unit))
+    st.plotly_chart(
+        plane_figure(frame, corners, table.untrained[unit], unit), config=EXPORT, key="plane_figure",
+        alt=f"Loss of {language} on the plane through {', '.join(chosen)}",
+    )  # fmt: skip
+    level = table.untrained[unit]
+    known = f" The untrained model stands at {level:.3g}." if level == level else ""
+    st.caption(
+        f"Dark is bad.{known} What is worse than one and a half times that is drawn in one colour; the numbers under "
+        f"the pointer are exact. Inside the dotted triangle all weights are positive. {' '.join(table.notes)}"
+    )
+    with st.expander("Table"):
+        st.dataframe(frame, hide_index=True, key="plane_table")
+    _download("Plane, CSV", frame.assign(unit=unit, **table.provenance), "plane.csv")
+
+
+def _draw_layers(bench: Bench) -> None:
+    from interference.figures.landscape import LINEARITY, linearity_figure
+    from interference.linearity import layer_steps
+    from interference.views import layers_sentence
+
+    walk = choose_walk(bench)
+    inner = [weight for weight in walk.weights if 0 < weight < 1]
+    for key, options in (("layers_language", bench.languages), ("layers_at", inner)):
+        keep_valid(key, options)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        measure = st.segmented_control(
+            "Measure", list(LINEARITY), default="cosine", required=True, key="layers_measure", bind="query-params",
+            help="Whether activations mix as the weights do, in direction and in length, and whether units still vary "
+            "from token to token.",
+        )  # fmt: skip
+        language = st.selectbox(
+            "Language", bench.languages, format_func=language_name, key="layers_language", bind="query-params",
+            width=180, help="The text that is read; the other languages are drawn behind it.",
+        )  # fmt: skip
+        weight = st.select_slider(
+            "Place on the path", inner, inner[len(inner) // 2], key="layers_at", bind="query-params", width=220,
+            help=f"How much of {walk.second} the merge has.",
+        )  # fmt: skip
+    table = run_steps(bench, "path", lambda found: layer_steps(found, walk, bench.languages), "Reading activations")
+    st.markdown(layers_sentence(table, language, weight))
+    st.plotly_chart(
+        linearity_figure(table.frame, measure, language, weight), config=EXPORT, key="layers_figure",
+        alt=f"{measure} over depth at {weight:g} of the path",
+    )  # fmt: skip
+    st.caption(
+        "The green line at 1 is a merge whose activations are the mixture of its ends'. Variance below it is collapse; "
+        f"grey lines are the other languages. {' '.join(table.notes)}"
+    )
+    with st.expander("Table"):
+        st.dataframe(table.frame, hide_index=True, key="layers_table")
+    _download("Layers, CSV", table.frame.assign(**table.provenance), "layers.csv")
+
+
+def _points(key: str, low: int, high: int, default: int, step: int = 2) -> int:
+    keep_within(key, low, high)
+    return int(
+        st.number_input(
+            "Points", low, high, default, step, key=key, bind="query-params", width=130,
+            help="Models scored along each side, both ends included.",
+        )
+    )  # fmt: skip
+
+
+def _download(label: str, frame: "pd.DataFrame", name: str) -> None:
+    data: Any = lambda: frame.to_csv(index=False)  # noqa: E731 - made at the click
+    st.download_button(
+        label, data, name, "text/csv", on_click="ignore", icon=":material/download:", key=name,
+        help="Every number with where it comes from.",
+    )  # fmt: skip

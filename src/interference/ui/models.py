@@ -1,0 +1,209 @@
+"""Widgets of the Models page."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from interference.catalogue import FAMILIES, Family, compose, members, role_of, suite_document
+from interference.errors import UserError
+from interference.hub import HubId, fetched, hub_id
+from interference.languages import language_name
+from interference.ui.shell import user_errors
+from interference.ui.widgets import keep_valid
+
+if TYPE_CHECKING:
+    from interference.hub.background import Background
+    from interference.hub.plan import Plan
+
+_LISTED, _PLAN = "models listed", "models plan"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The models that were chosen, each (id, language, role), and the text they are to be measured on."""
+
+    name: str
+    models: tuple[tuple[HubId, str | None, str], ...]
+    corpus: str
+
+    @property
+    def ids(self) -> tuple[HubId, ...]:
+        return tuple(dict.fromkeys(which for which, *_ in self.models))
+
+
+def choose_models() -> Wanted:
+    """A suite of the catalogue with its languages or models, one revision, and ids that were typed."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        key = st.selectbox(
+            "Suite of the catalogue", list(FAMILIES), format_func=lambda key: FAMILIES[key].title, key="family",
+            bind="query-params", width=340, help="Known suites of models that were trained apart.",
+        )  # fmt: skip
+        family = FAMILIES[key]
+        revision = st.text_input(
+            "Revision", "main", key="revision", bind="query-params", width=220,
+            help=f"A branch or tag of the repositories, the same for all. Here: {family.revisions}.",
+        )  # fmt: skip
+        if st.button(
+            "List from the Hub", icon=":material/cloud_sync:", key="list_family",
+            help="Ask the Hub which models of this suite there are now. Nothing is downloaded.",
+        ):  # fmt: skip
+            _list(family)
+    st.caption(f"{family.note} [Source]({family.source}).")
+    repos = st.session_state.get(_LISTED, {}).get(key, family.known)
+    with user_errors(stop=False):
+        chosen = _choose_members(family, repos, revision.strip() or "main")
+        typed = _typed_ids()
+        corpus = st.text_input(
+            "Parallel text", "", key="models_corpus", placeholder="none: give one in the sidebar later",
+            help="A file or folder of parallel text that the suite is to be measured on.",
+        )  # fmt: skip
+        return Wanted(_suite_name(family, chosen, typed), (*chosen, *typed), corpus.strip())
+    return Wanted("", (), "")
+
+
+def _list(family: Family) -> None:
+    with user_errors(stop=False), st.spinner("Asking the Hub…"):
+        listed = st.session_state.setdefault(_LISTED, {})
+        listed[family.key] = members(family, listed=True)
+
+
+def _choose_members(family: Family, repos: tuple[str, ...], revision: str) -> tuple[tuple[HubId, str | None, str], ...]:
+    """Ticked languages, or ticked models where the suite's ids name no language."""
+    if not repos:
+        st.info(
+            "The ids of this suite are not documented: list them from the Hub, or type them below.",
+            icon=":material/info:",
+        )
+        return ()
+    spoken = tuple(dict.fromkeys(code for repo in repos if (code := family.language(repo))))
+    options = spoken or repos
+    key = f"ticked {family.key}"
+    keep_valid(key, options)
+    ticked = st.pills(
+        "Languages" if spoken else "Models", options, selection_mode="multi", key=key,
+        format_func=language_name if spoken else lambda repo: repo.split("/")[1],
+    )  # fmt: skip
+    if spoken:
+        return tuple((which, code, family.role) for which, code in compose(family, ticked, repos, revision))
+    return tuple((hub_id(repo, revision), None, family.role) for repo in ticked)
+
+
+def _typed_ids() -> tuple[tuple[HubId, str | None, str], ...]:
+    typed = st.text_area(
+        "Further ids, one a line", "", key="typed_ids", height=80, placeholder="org/name@revision",
+        help="Any causal language model of the Hub that transformers loads without code of its own.",
+    )  # fmt: skip
+    return tuple((which := hub_id(line), None, role_of(which.repo)) for line in typed.split() if line)
+
+
+def _suite_name(family: Family, chosen: tuple, typed: tuple) -> str:
+    parts = [family.key] if chosen else []
+    parts += [code or which.repo.split("/")[1] for which, code, _ in (*chosen, *typed)]
+    revisions = dict.fromkeys(which.revision for which, *_ in (*chosen, *typed))
+    return "-".join([*parts[:12], *(r.replace("/", "-") for r in revisions if r != "main")])[:120]
+
+
+def draw_plan(wanted: Wanted) -> None:
+    """What the chosen models need and what fits together, once it was asked for."""
+    from interference.hub.plan import plan
+
+    asked, made = st.session_state.get(_PLAN, (None, None))
+    if st.button(
+        "Check what they need", icon=":material/rule:", key="plan_models",
+        help="Ask the Hub for sizes and configurations: kilobytes. No weights are downloaded.",
+    ):  # fmt: skip
+        with st.spinner("Asking the Hub…"):
+            made = plan(wanted.ids)
+        asked = wanted.ids
+        st.session_state[_PLAN] = (asked, made)
+    if asked == wanted.ids and made is not None:
+        _draw_needs(made)
+
+
+def _draw_needs(made: "Plan") -> None:
+    from interference.hub.plan import room
+
+    size = st.column_config.NumberColumn(format="bytes")
+    st.dataframe(
+        made.frame(), hide_index=True, key="plan_table", height="content",
+        column_config={
+            "parameters": st.column_config.NumberColumn(format="localized"), "weights": size, "to download": size,
+            "why not with the first": st.column_config.TextColumn(width="large"),
+        },
+    )  # fmt: skip
+    st.caption(". ".join([*made.notes(), room()]) + ".")
+    reasons = [reason for model in made.usable if (reason := made.why_not(model))]
+    if reasons:
+        st.warning("Not all of these can be merged with each other. " + reasons[0], icon=":material/call_split:")
+
+
+def draw_download(wanted: Wanted) -> None:
+    """Download, stop and open: the download runs on whatever page is shown, or none."""
+    background = _background()
+    here = [which for which in wanted.ids if fetched(which)]
+    running = background.state.running
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button(
+            "Download", icon=":material/download:", key="download_models",
+            type="primary" if len(here) < len(wanted.ids) else "secondary",
+            disabled=running or len(here) == len(wanted.ids),
+            help="Download the chosen models, going on from where an earlier download was stopped.",
+        ):  # fmt: skip
+            with user_errors(stop=False):
+                background.start(wanted.ids)
+            st.rerun()
+        st.button(
+            "Open this suite", icon=":material/folder_open:", key="open_models", on_click=_open_suite, args=(wanted,),
+            type="primary" if len(here) == len(wanted.ids) else "secondary", disabled=len(here) < len(wanted.ids),
+            help="Make it the dashboard's suite, as if its path had been typed in the sidebar.",
+        )  # fmt: skip
+        st.caption(f"{len(here)} of {len(wanted.ids)} are on this machine.")
+    _draw_progress(running)
+
+
+def _draw_progress(running: bool) -> None:
+    """How the last download stands; asked again every half second while it runs."""
+    background = _background()
+
+    @st.fragment(run_every=0.5 if running else None)
+    def progress() -> None:
+        state = background.state
+        if running and not state.running:
+            st.rerun()
+        names = ", ".join(map(str, state.ids[:3])) + (f" and {len(state.ids) - 3} more" if len(state.ids) > 3 else "")
+        if state.running:
+            st.progress(state.share, text=f"Downloading {names}: {state.share:.0%}")
+            st.button("Stop", icon=":material/stop:", key="stop_download", on_click=background.stop)
+        elif state.error:
+            st.error(state.error, icon=":material/error:")
+        elif state.stopped:
+            st.info(f"Stopped at {state.share:.0%} of {names}. Download goes on from there.", icon=":material/pause:")
+        elif state.finished:
+            st.success(f"Downloaded and checked: {names}.", icon=":material/check:")
+
+    progress()
+
+
+@st.cache_resource(show_spinner=False)
+def _background() -> "Background":
+    from interference.hub.background import Background
+
+    return Background()
+
+
+def _open_suite(wanted: Wanted) -> None:
+    """Write the suite's file and have the sidebar name it."""
+    from interference.store import default_folder
+    from interference.suite import write_suite
+
+    file = default_folder() / "suites" / wanted.name / "suite.yaml"
+    try:
+        corpus = str(Path(wanted.corpus).expanduser().resolve()) if wanted.corpus else None
+        write_suite(suite_document(wanted.name, wanted.models, corpus), file, replace=True)
+    except (UserError, OSError, RuntimeError) as error:
+        st.toast(str(error), icon=":material/error:", duration="long")
+        return
+    st.session_state["suite"] = str(file)
+    st.session_state["corpus"] = ""

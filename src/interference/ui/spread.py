@@ -1,0 +1,174 @@
+"""One value for the whole model, by tensor group or over the layers: which, and the editor of the latter two."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from interference.ui.live.profile import profile_editor
+from interference.ui.shell import Bench
+from interference.ui.widgets import coefficient_range, faders, knob_key, set_faders
+
+if TYPE_CHECKING:
+    from interference.registry import Argument, Method
+    from interference.spread import Sliders, Spread
+
+WHOLE, YAML = "whole", "yaml"
+SHAPE, COEFFICIENT = "shape", "coefficient"  # of the session: what is looked at
+_THROTTLE_MS = 60
+
+
+def _modes() -> dict[str, str]:
+    from interference.spread import BY_GROUP, BY_LAYER
+
+    return {WHOLE: "Whole model", BY_GROUP: "By tensor group", BY_LAYER: "Over layers", YAML: "YAML"}
+
+
+def _key(method: "Method", name: str, parents: Sequence[str]) -> str:
+    from interference.spread import WEIGHT
+
+    return "\0".join(("spread", method.takes if name == WEIGHT else method.name, name, *parents))
+
+
+def spread(method: "Method", name: str, parents: Sequence[str]) -> "Spread | None":
+    """How a coefficient of these parents is spread over the model; None where it is one for the whole of it."""
+    return st.session_state.get(_key(method, name, parents))
+
+
+def set_spread(method: "Method", name: str, parents: Sequence[str], value: "Spread | None") -> None:
+    st.session_state[_key(method, name, parents)] = value
+
+
+def coefficients(method: "Method") -> tuple[str, ...]:
+    from interference.spread import spreadable
+
+    return spreadable(method.arguments, method.weighted)
+
+
+def set_spreads(method: "Method", parents: Sequence[str], sliders: "Sliders") -> None:
+    """Spread the coefficients as these sliders do, and look at the first that is."""
+    spreads = dict(sliders.spreads)
+    for name in coefficients(method):
+        set_spread(method, name, parents, spreads.get(name))
+    if st.session_state.get(SHAPE) != YAML:
+        name = next(iter(spreads), None)
+        st.session_state[SHAPE] = spreads[name].kind if name else WHOLE
+        if name:
+            st.session_state[COEFFICIENT] = name
+
+
+def choose_shape(bench: Bench, method: "Method", parents: tuple[str, ...]) -> tuple[str, str | None]:
+    """Which coefficient is looked at and how: a row of buttons."""
+    known, modes = coefficients(method), _modes()
+    if st.session_state.get(COEFFICIENT) not in known:
+        st.session_state[COEFFICIENT] = known[0] if known else None
+    name = st.session_state[COEFFICIENT]
+    if st.session_state.get(SHAPE) != YAML:
+        st.session_state[SHAPE] = _kind(method, name, parents)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.segmented_control(
+            "Coefficients", list(modes) if known else [WHOLE, YAML], format_func=lambda mode: modes[mode], key=SHAPE,
+            label_visibility="collapsed", on_change=_reshape, args=(bench, method, parents, name),
+            help="A coefficient may be one number, one for each part of the model, or a curve over its layers; YAML "
+            "holds whatever else mergekit's schema allows.",
+        )  # fmt: skip
+        if len(known) > 1 and st.session_state.get(SHAPE) != YAML:
+            st.selectbox(
+                "Coefficient", known, key=COEFFICIENT, width=130, label_visibility="collapsed",
+                help="The coefficient that these buttons are about.",
+            )  # fmt: skip
+    return st.session_state.get(SHAPE) or _kind(method, name, parents), st.session_state[COEFFICIENT]
+
+
+def _kind(method: "Method", name: str | None, parents: Sequence[str]) -> str:
+    found = spread(method, name, parents) if name else None
+    return found.kind if found else WHOLE
+
+
+def _reshape(bench: Bench, method: "Method", parents: tuple[str, ...], name: str | None) -> None:
+    """Spread a coefficient anew, at first as it is: what it was when it was last spread so, else flat."""
+    from dataclasses import replace
+
+    from interference.spread import WEIGHT
+
+    mode = st.session_state[SHAPE]
+    if mode is None or mode == YAML or name is None:
+        return
+    before = spread(method, name, parents)
+    if before is not None:
+        st.session_state[f"{_key(method, name, parents)}\0{before.kind}"] = before
+    if mode == WHOLE:
+        set_spread(method, name, parents, None)
+        normalise, panel = st.session_state.get(f"{method.name} normalize"), faders(method, parents)
+        if name == WEIGHT and panel and normalise is not None:  # the panel has this switch on itself
+            set_faders(method, parents, replace(panel, normalise=normalise))
+        return
+    aside = st.session_state.get(f"{_key(method, name, parents)}\0{mode}")
+    set_spread(method, name, parents, aside or _flat(bench, method, parents, name, mode))
+
+
+def _flat(bench: Bench, method: "Method", parents: tuple[str, ...], name: str, mode: str) -> "Spread":
+    """The same numbers everywhere, so that spreading alone changes nothing."""
+    from interference.spread import BY_GROUP, WEIGHT, Spread, shown_groups
+
+    count = len(shown_groups(bench.suite[parents[0]].shapes)) if mode == BY_GROUP else 3
+    if name != WEIGHT:
+        argument = next(a for a in method.arguments if a.name == name)
+        values = (float(st.session_state.get(knob_key(method, argument), argument.default)),)
+    else:
+        panel = faders(method, parents)
+        values = panel.effective if panel else (round(1 / len(parents), 2),) * len(parents)
+        if panel and any(a.name == "normalize" for a in method.arguments):
+            st.session_state[f"{method.name} normalize"] = panel.normalise
+        elif panel and panel.normalise and sum(values):
+            values = tuple(round(v / sum(values), 4) for v in values)
+    return Spread(mode, tuple((value,) * count for value in values))
+
+
+def draw_spread(bench: Bench, method: "Method", parents: tuple[str, ...], name: str) -> bool:
+    """The editor of a spread coefficient; whether a point of it is being moved."""
+    from interference.groups import depth_of
+    from interference.spread import BY_GROUP, MOST_ANCHORS, WEIGHT, Spread, shown_groups
+
+    before = spread(method, name, parents)
+    assert before is not None  # it is drawn for none else
+    names = bench.suite[parents[0]].shapes
+    argument = next((a for a in method.arguments if a.name == name), None)
+    low, high, step = _range(method, parents, argument)
+    groups = before.kind == BY_GROUP
+    per_parent = len(before.rows) == len(parents) and (name == WEIGHT or len(parents) > 1)
+    found = profile_editor(
+        parents if per_parent else ("all parents",),
+        before.rows,
+        columns=shown_groups(names) if groups else (),
+        layers=depth_of(names),
+        most=MOST_ANCHORS,
+        low=low,
+        high=high,
+        step=step,
+        label=f"{name} {'by tensor group' if groups else 'over the layers'}",
+        help="Drag a point, or give it the focus and press the arrow keys, or type the numbers below.",
+        key=f"profile {method.takes} {name} {before.kind} {len(before.rows)}",
+        throttle_ms=_THROTTLE_MS,
+    )
+    set_spread(method, name, parents, Spread(before.kind, found.rows))
+    if not groups:
+        st.caption("Points stand at equal distances; embeddings, final norm and head take the first, as in mergekit.")
+    return found.moving
+
+
+def _range(method: "Method", parents: tuple[str, ...], argument: "Argument | None") -> tuple[float, float, float]:
+    from interference.registry import Knob
+
+    if argument is None:
+        return (*coefficient_range(method, parents), 0.01)
+    assert isinstance(argument.control, Knob)  # only knobs are spread
+    return float(argument.control.low), float(argument.control.high), float(argument.control.step)
+
+
+def spread_knobs(method: "Method", parents: tuple[str, ...], names: Any) -> dict[str, Any]:
+    """What a recipe says of every coefficient that is spread."""
+    from interference.spread import recipe_values
+
+    found = {name: spread(method, name, parents) for name in coefficients(method)}
+    return {name: recipe_values(value, names) for name, value in found.items() if value is not None}

@@ -1,0 +1,123 @@
+"""Similarity tables as pages show them: square maps, kinds of pairs, and what is seen in one sentence. No torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
+
+from interference.similarity import Measure
+from interference.similarity.table import SimilarityTable
+from interference.suite import Suite
+
+_PARTS = ("value", "low", "high", "chance", "raw", "z_scored")
+
+
+@dataclass(frozen=True)
+class Map:
+    """A measure on a grid: frames of equal index and columns, empty where nothing is compared."""
+
+    rows: str
+    columns: str
+    parts: dict[str, pd.DataFrame]
+    why_not: pd.DataFrame
+
+    @property
+    def value(self) -> pd.DataFrame:
+        return self.parts["value"]
+
+
+def square(frame: pd.DataFrame, by: str, order: Sequence[str] | None = None) -> Map:
+    """Pairs of one measure as a symmetric map by `model` or `language`; the diagonal is empty.
+
+    Neighbours by average linkage stand beside each other unless an order is given.
+    """
+    a, b = f"{by}_a", f"{by}_b"
+    names = list(order or dict.fromkeys([*frame[a], *frame[b]]))
+    both = pd.concat([frame, frame.rename(columns={a: b, b: a})], ignore_index=True)
+    parts = {part: both.pivot(index=a, columns=b, values=part).reindex(index=names, columns=names) for part in _PARTS}
+    if order is None:
+        names = [names[i] for i in leaf_order(parts["value"].to_numpy(dtype=float))]
+        parts = {part: grid.loc[names, names] for part, grid in parts.items()}
+    why = both.pivot(index=a, columns=b, values="why_not").reindex(index=names, columns=names)
+    return Map(by, by, parts, why.astype(object).where(why.notna(), ""))
+
+
+def leaf_order(values: np.ndarray) -> list[int]:
+    """The order of the leaves of a clustering by average linkage; the given one where values are missing."""
+    distance = 1 - values
+    np.fill_diagonal(distance, 0)
+    if len(values) < 3 or not np.isfinite(distance).all():
+        return list(range(len(values)))
+    pairs = squareform(np.maximum(distance, 0), checks=False)
+    return leaves_list(linkage(pairs, method="average", optimal_ordering=True)).tolist()
+
+
+def layers_map(frame: pd.DataFrame) -> Map:
+    """Every layer of one model with every layer of another."""
+    both = pd.concat([frame, _mirrored(frame)], ignore_index=True)
+    parts = {part: both.pivot_table(index="layer_a", columns="layer_b", values=part, dropna=False) for part in _PARTS}
+    why = both.pivot_table(index="layer_a", columns="layer_b", values="why_not", aggfunc="first")
+    why = why.reindex(index=parts["value"].index, columns=parts["value"].columns)
+    return Map("layer", "layer", parts, why.astype(object).where(why.notna(), ""))
+
+
+def _mirrored(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same pairs the other way round, where both layers are of one model and one text."""
+    same = (frame["model_a"] == frame["model_b"]) & (frame["language_a"] == frame["language_b"])
+    return frame[same & (frame["layer_a"] != frame["layer_b"])].rename(
+        columns={"layer_a": "layer_b", "layer_b": "layer_a"}
+    )
+
+
+def with_kinds(frame: pd.DataFrame, suite: Suite) -> pd.DataFrame:
+    """With a column `kind`: the roles of a pair, `mono × mono` for example."""
+    roles = {c.name: c.role for c in suite.checkpoints}
+    kinds = [
+        " × ".join(sorted((roles.get(a, "merge"), roles.get(b, "merge")), reverse=True))
+        for a, b in zip(frame["model_a"], frame["model_b"], strict=True)
+    ]
+    return frame.assign(kind=kinds)
+
+
+def similarity_sentence(frame: pd.DataFrame, measure: Measure, by: str) -> str:
+    """What is seen, in one sentence: the mean of each kind of pair, its range, and the chance level."""
+    found = frame[frame["why_not"] == ""]
+    if found.empty:
+        return f"**{measure.label} does not apply here**: {frame['why_not'].iloc[0]}."
+    parts = [
+        f"{kind} {part['value'].mean():.2f}" + (f" ({_range(part['value'])})" if len(part) > 1 else "")
+        for kind, part in found.groupby(by, sort=False)
+    ][:6]
+    clear = found.dropna(subset=["low"])
+    unclear = int((clear["low"] <= clear["chance"]).sum()) if measure.best == "high" else 0
+    sentence = f"**{measure.label}**: {'; '.join(parts)}; chance {_chance(found['chance'])}."
+    if unclear:
+        sentence += f" {unclear} of {len(clear)} are not above chance with all of their interval."
+    return sentence
+
+
+def _range(values: pd.Series) -> str:
+    return f"{values.min():.2f} to {values.max():.2f}"
+
+
+def _chance(values: pd.Series) -> str:
+    return f"{values.mean():.2f}" if np.ptp(values) < 0.005 else _range(values)
+
+
+def gap_sentence(table: SimilarityTable) -> str:
+    """What the rotation gap says: alike up to a rotation, and not as they are."""
+    gaps = table.frame[(table.frame["measure"] == "rotation_gap") & (table.frame["why_not"] == "")]
+    if gaps.empty:
+        return ""
+    mean = gaps["value"].mean()
+    if mean > 0.2:
+        said = "after a rotation translations are found that are not found as they are: alike, but not aligned, and an "
+        said += "average of the weights mixes unlike dimensions"
+    elif mean < -0.2:
+        said = "translations are found as they are, and better so than after a rotation fitted on half of the text"
+    else:
+        said = "a rotation helps little: what is found is found as it is, or not at all"
+    return f"Rotation gap {mean:+.2f} on average ({_range(gaps['value'])}): {said}."

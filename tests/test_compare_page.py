@@ -1,0 +1,87 @@
+"""The Compare page: nothing runs until it is asked for, what is known shows at once, a row opens on the Merge page."""
+
+import pytest
+from test_pages import ROOT, button, open_page
+
+from interference.registry import methods
+
+PAGE = "pages/compare.py"
+PAIR = ("mono-eng", "mono-deu")
+
+
+@pytest.fixture(scope="module")
+def own_suite(suite_folder, tmp_path_factory):
+    """The tiny random suite as the one the app opens on, with a store that outlives single tests."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("INTERFERENCE_SUITE", str(suite_folder))
+    patch.setenv("INTERFERENCE_CACHE", str(tmp_path_factory.mktemp("store")))
+    yield suite_folder
+    patch.undo()
+
+
+def few(monkeypatch) -> None:
+    """Three methods instead of all."""
+    three = {name: methods()[name] for name in ("linear", "nearswap", "slerp")}
+    monkeypatch.setattr("interference.compare.methods", lambda: three)
+
+
+def start(app):
+    return next((b for b in app.button if b.label.startswith("Compare (about")), None)
+
+
+def test_it_starts_when_asked_and_then_is_known(own_suite, monkeypatch):
+    """The button says how long; afterwards figure and table are there, in a new session at once, without a button."""
+    few(monkeypatch)
+    app = open_page(PAGE)
+    assert not app.exception
+    assert not app.get("plotly_chart")
+    start(app).click().run()
+    assert not app.exception
+    assert not app.error
+    for page in (app, open_page(PAGE)):
+        assert start(page) is None
+        assert len(page.get("plotly_chart")) == 1
+        frame = page.dataframe[0].value
+        assert set(frame["method"]) >= {"linear", "slerp", "nearswap", "best parent", "linear+repair"}
+        assert "merges exactly 1 model" in frame.set_index("method").loc["nearswap", "reason"]
+        assert frame["language"].nunique() == 1
+        assert "needs least" in page.markdown[-1].value
+
+
+def test_families_and_languages_choose_what_is_shown(own_suite, monkeypatch):
+    few(monkeypatch)
+    app = open_page(PAGE)
+    if begin := start(app):
+        begin.click().run()
+    app.pills[0].set_value(["spherical"]).run()
+    assert set(app.dataframe[0].value["method"]) == {"slerp"}
+    next(s for s in app.selectbox if s.label == "Language").set_value("all").run()
+    assert set(app.dataframe[0].value["language"]) == {"eng", "deu"}
+    assert not app.exception
+
+
+def test_a_row_opens_on_the_merge_page(own_suite, monkeypatch):
+    few(monkeypatch)
+    app = open_page(PAGE)
+    if begin := start(app):
+        begin.click().run()
+    assert button(app, "Open on the Merge page").disabled
+    frame = app.dataframe[0].value.reset_index(drop=True)
+    place = frame.index[(frame["method"] == "slerp") & (frame["variant"] == "best")][0]
+    app.session_state["compare_table"] = {"selection": {"rows": [int(place)], "columns": [], "cells": []}}
+    app.run()
+    button(app, "Open on the Merge page").click().run()
+    assert not app.exception
+    assert app.title[0].value == "Merge"
+    assert app.selectbox(key="method").value == "slerp"
+    t = float(frame.loc[place, "settings"].split("=")[1])
+    assert app.slider(key="slerp t").value == pytest.approx(t, abs=0.005)
+
+
+def test_bad_choices_are_messages(own_suite):
+    app = open_page(PAGE)
+    app.multiselect(key="compare").set_value([]).run()
+    assert "No models" in app.error[0].value
+    app.multiselect(key="compare").set_value(["init", "mono-eng"]).run()
+    assert not app.exception
+    assert (ROOT / PAGE).is_file()

@@ -1,0 +1,97 @@
+"""Writing a merge from the page: in the background, with its outcome said on whatever page is open."""
+
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from test_pages import button, open_page, own_suite  # noqa: F401 - a fixture
+
+from interference.recipe import parse_recipe
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """The folder that the command was started in."""
+    monkeypatch.setenv("INTERFERENCE_FOLDER", str(tmp_path))
+    return tmp_path
+
+
+def opened(page: str = "pages/merge.py") -> AppTest:
+    app = open_page(page, sentences="6")
+    app.session_state["export_open"] = True
+    return app.run()
+
+
+def written(app: AppTest, **fields: object) -> AppTest:
+    """The page after Write was clicked with these in the form."""
+    for name, value in fields.items():
+        app.get_by_key(f"export_{name}").set_value(value).run()
+    return button(app, "Write").click().run()
+
+
+def ended(app: AppTest) -> AppTest:
+    for _ in range(200):
+        if not any(b.label == "Stop writing" for b in app.button):
+            return app
+        time.sleep(0.05)
+        app.run()
+    raise TimeoutError("the export never ended")
+
+
+def test_a_merge_is_written_and_said_on_another_page(own_suite, folder):  # noqa: F811
+    app = written(opened(), folder="deep/out", dtype="bfloat16", shard="30KB")
+    assert not app.exception
+    app = ended(app.switch_page("pages/suite.py").run())
+    assert [s.value for s in app.success] == [f"{folder / 'deep/out'} is written."]
+    assert parse_recipe((folder / "deep/out/recipe.yaml").read_text()).out_dtype == "bfloat16"
+    assert len(list((folder / "deep/out").glob("model-*.safetensors"))) > 1
+    assert "6 of " in (folder / "deep/out/README.md").read_text()
+    button(app, "Close").click().run()
+    assert not app.success
+
+
+def test_what_can_not_be_written_is_said_in_the_form(own_suite, folder):  # noqa: F811
+    (folder / "mine").mkdir()
+    (folder / "mine" / "work").write_text("work")
+    app = opened()
+    for fields, why in (
+        ({"folder": " ", "overwrite": True}, "needs a folder"),
+        ({"folder": "mine"}, "is not overwritten"),
+        ({"folder": "mine", "overwrite": False}, "exists already"),
+        ({"folder": "~nobody-of-that-name/x"}, "is no path that can be used"),
+    ):
+        written(app, **fields)
+        assert not app.exception
+        assert [why in error.value for error in app.error] == [True], why
+    assert (folder / "mine" / "work").read_text() == "work"
+    app = ended(written(app, folder="out"))
+    assert (folder / "out" / "config.json").is_file()
+    assert not app.error
+
+
+def test_a_failure_on_the_way_is_said_and_the_page_lives(own_suite, folder):  # noqa: F811
+    (folder / "file").write_text("here")
+    app = ended(written(opened(), folder="file/out"))
+    assert not app.exception
+    assert "can't be written" in app.error[0].value
+    app = ended(written(app, folder="out", shard="many"))
+    assert "The largest shard is 'many'" in app.error[0].value
+    assert not (folder / "out").exists()
+
+
+def test_writing_can_be_stopped(own_suite, folder, monkeypatch):  # noqa: F811
+    import interference.export as module
+
+    def slow(*arguments):
+        while True:
+            time.sleep(0.01)
+            yield 0.5
+
+    monkeypatch.setattr(module, "write_weights", slow)
+    app = written(opened(), folder="out")
+    assert button(app, "Write").disabled
+    button(app, "Stop writing").click().run()
+    app = ended(app)
+    assert "stopped" in app.sidebar.info[0].value
+    assert [p.name for p in folder.iterdir() if "out" in p.name] == []

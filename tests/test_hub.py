@@ -1,0 +1,430 @@
+"""The Hub, spoken to as it really speaks, on loopback: downloads, what breaks them, and what is done about it."""
+
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import llama, write_checkpoint, write_corpus
+from fake_hub import FakeHub, Fault, commit_of, serving
+from safetensors import safe_open
+
+from interference.checkpoint import Checkpoint
+from interference.corpus import read_corpus
+
+ROOT = Path(__file__).parents[1]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def as_pickle(files: dict[str, bytes], state: dict, shards: int = 1) -> dict[str, bytes]:
+    """The same model as pytorch_model.bin, in shards with their index."""
+    rest = {name: contents for name, contents in files.items() if name != "model.safetensors"}
+    names, places = sorted(state), {}
+    for number in range(shards):
+        buffer, part = io.BytesIO(), {name: state[name] for name in names[number::shards]}
+        torch.save(part, buffer)
+        name = "pytorch_model.bin" if shards == 1 else f"pytorch_model-{number + 1:05}-of-{shards:05}.bin"
+        rest[name], places = buffer.getvalue(), places | dict.fromkeys(part, name)
+    if shards > 1:
+        rest["pytorch_model.bin.index.json"] = json.dumps({"metadata": {}, "weight_map": places}).encode()
+    return rest
+
+
+class Client:
+    """The process that asks the Hub, with the store of the test that uses it."""
+
+    def __init__(self, address: str, home: Path):
+        settings = {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "COLUMNS": "400",
+                    "HF_HUB_DISABLE_TELEMETRY": "1"}  # fmt: skip
+        own = {key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"} | settings
+        command = [sys.executable, str(ROOT / "tests/hub_client.py")]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=own, cwd=home
+        )
+
+    def ask(self, **request) -> dict:
+        request |= {"cache": os.environ["INTERFERENCE_CACHE"]}
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def __call__(self, *arguments: str, token: str | None = None) -> dict:
+        return self.ask(arguments=["hub", *arguments], token=token)
+
+    def works(self, *arguments: str, **named) -> str:
+        answer = self(*arguments, **named)
+        assert answer["code"] == 0, answer["err"]
+        return answer["out"]
+
+    def refusal(self, *arguments: str, **named) -> str:
+        """The message of a command that ends with 2, which is one paragraph."""
+        answer = self(*arguments, **named)
+        assert answer["code"] == 2, answer
+        assert answer["out"] == ""
+        message = answer["err"].split("interference: ", 1)[1].strip()
+        assert "Traceback" not in answer["err"]
+        return message
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory, tokenizer) -> dict[str, dict[str, bytes]]:
+    """Files of repositories: two that fit each other, as pickles too, and ones that can't be loaded or merged."""
+    folder = tmp_path_factory.mktemp("models")
+    made = {name: llama(seed) for seed, name in enumerate(("eng", "deu", "later"), start=1)}
+    made["deep"] = llama(9, num_hidden_layers=3)
+    found = {name: files_of(write_checkpoint(model, tokenizer, folder / name)) for name, model in made.items()}
+    found["bin"] = as_pickle(found["eng"], made["eng"].state_dict())
+    found["shards"] = as_pickle(found["eng"], made["eng"].half().state_dict(), shards=2)
+    config = json.loads(found["eng"]["config.json"])
+    own = config | {"model_type": "own", "auto_map": {"AutoModelForCausalLM": "modeling.Own"}}
+    found["code"] = found["eng"] | {"config.json": json.dumps(own).encode(), "modeling.py": b"raise SystemExit(3)"}
+    evil = pickle.dumps({"weight": Evil()}) + b" " * 30_000
+    found["evil"] = {k: v for k, v in found["bin"].items() if k != "pytorch_model.bin"} | {"pytorch_model.bin": evil}
+    found["adapter"] = {"config.json": found["eng"]["config.json"], "adapter_model.gguf": bytes(2_000_000)}
+    return found
+
+
+class Evil:
+    def __reduce__(self):
+        return (os.system, ("echo ran > /tmp/never",))
+
+
+@pytest.fixture(scope="module")
+def running(models, tmp_path_factory):
+    hub = FakeHub()
+    for name, files in models.items():
+        if name != "later":
+            hub.add(f"org/{name}", files)
+    hub.add("org/eng", models["later"], "checkpoint_0001000")
+    with serving(hub) as address:
+        client = Client(address, tmp_path_factory.mktemp("home"))
+        yield hub, client
+        client.close()
+
+
+@pytest.fixture
+def hub(running) -> FakeHub:
+    running[0].reset()
+    return running[0]
+
+
+@pytest.fixture
+def client(running, hub) -> Client:
+    return running[1]
+
+
+def folder_of(client: Client, name: str, **named) -> Path:
+    return Path(client.works("fetch", name, **named).strip())
+
+
+# Downloads
+
+
+def test_what_is_fetched_is_the_model_and_nothing_else(client, hub, models):
+    folder = folder_of(client, "org/eng")
+    assert folder.name == commit_of(models["eng"])
+    wanted = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    assert {file.name for file in folder.iterdir()} - {"fetched.json", ".lock"} == wanted
+    for name in wanted:
+        assert (folder / name).read_bytes() == models["eng"][name]
+    expected = dict(llama(1).named_parameters())
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in Checkpoint("m", folder).tensors())
+
+
+def test_a_second_fetch_downloads_nothing(client, hub):
+    first = folder_of(client, "org/eng")
+    hub.seen.clear()
+    assert folder_of(client, "org/eng") == first
+    assert hub.downloads() == []
+
+
+def test_a_revision_is_another_checkpoint(client, hub, models):
+    folder = folder_of(client, "org/eng@checkpoint_0001000")
+    assert (folder / "model.safetensors").read_bytes() == models["later"]["model.safetensors"]
+    assert client.works("revisions", "org/eng").split() == ["checkpoint_0001000", "main"]
+
+
+def test_code_in_a_repository_is_not_downloaded(client, hub):
+    message = client.refusal("fetch", "org/code")
+    assert "auto_map: modeling.Own" in message
+    assert "code from a checkpoint is never run here" in message
+    assert not [seen for seen in hub.downloads() if seen.path.endswith((".py", ".safetensors"))]
+
+
+@pytest.mark.parametrize("name", ["bin", "shards"])
+def test_pickles_are_converted_once_and_deleted(name, client, hub, models):
+    folder = folder_of(client, f"org/{name}")
+    assert not list(folder.glob("*.bin*"))
+    record = json.loads((folder / "fetched.json").read_text())
+    assert set(record["converted"]) == {file.name for file in folder.glob("*.safetensors")}
+    assert all(len(checksum) == 64 for checksum in record["converted"].values())
+    checkpoint = Checkpoint("m", folder)
+    expected = llama(1).half() if name == "shards" else llama(1)
+    parameters = dict(expected.named_parameters())
+    assert {n: tuple(t.shape) for n, t in parameters.items()} == checkpoint.shapes
+    assert all(torch.equal(tensor, parameters[n]) for n, tensor in checkpoint.tensors())
+    assert checkpoint.dtype == ("float16" if name == "shards" else "float32")
+
+
+def test_a_tied_head_is_stored_once(client, hub):
+    folder = folder_of(client, "org/bin")
+    with safe_open(folder / "model.safetensors", framework="pt") as stored:
+        assert len({"lm_head.weight", "model.embed_tokens.weight"} & set(stored.keys())) == 1
+
+
+def test_a_pickle_that_holds_code_is_deleted_and_does_not_run(client, hub, tmp_path):
+    message = client.refusal("fetch", "org/evil")
+    assert "could run code" in message
+    assert "It was deleted" in message
+    assert not Path("/tmp/never").exists()
+    assert not list((tmp_path / "store").rglob("*.bin"))
+
+
+# What breaks off
+
+
+def test_a_stopped_download_is_gone_on_from(client, hub, models, tmp_path):
+    """The second asks for what is missing and no more, and the whole has the Hub's checksum."""
+    done = float(client.ask(stop="org/eng", share=0.5)["out"])
+    part = next((tmp_path / "store").rglob("model.safetensors.part"))
+    have = part.stat().st_size
+    assert 0 < have < len(models["eng"]["model.safetensors"])
+    assert done > 0.5
+    hub.seen.clear()
+    folder = folder_of(client, "org/eng")
+    assert f"bytes={have}-" in {seen.range for seen in hub.seen}
+    assert (folder / "model.safetensors").read_bytes() == models["eng"]["model.safetensors"]
+
+
+def test_a_connection_that_breaks_off_is_made_again(client, hub, models):
+    hub.faults.append(Fault("/cdn/.*safetensors", times=2, after=10_000))
+    folder = folder_of(client, "org/eng")
+    assert (folder / "model.safetensors").read_bytes() == models["eng"]["model.safetensors"]
+    assert {"bytes=10000-", "bytes=20000-"} <= {seen.range for seen in hub.seen}
+
+
+def test_a_server_that_sends_all_again_is_not_appended(client, hub):
+    hub.faults += [Fault("/cdn/.*safetensors", after=10_000), Fault("/cdn/.*safetensors", whole=True)]
+    assert "sends all of it again" in client.refusal("fetch", "org/eng")
+
+
+def test_one_wrong_checksum_is_fetched_anew(client, hub, models):
+    hub.faults.append(Fault("/cdn/.*safetensors", corrupt=True))
+    folder = folder_of(client, "org/eng")
+    assert (folder / "model.safetensors").read_bytes() == models["eng"]["model.safetensors"]
+
+
+@pytest.mark.parametrize("file", ["/cdn/.*safetensors", "resolve/.*/config.json"])
+def test_two_wrong_checksums_are_one_message_and_nothing_is_kept(file, client, hub, tmp_path):
+    """SHA-256 of large files, git's SHA-1 of small ones."""
+    hub.faults.append(Fault(file, times=2, corrupt=True))
+    message = client.refusal("fetch", "org/eng")
+    assert "came with another checksum than the Hub lists" in message
+    assert not list((tmp_path / "store").rglob("*.part"))
+
+
+def test_a_file_that_is_longer_than_listed_is_refused(client, hub, models):
+    hub.sizes["model.safetensors"] = len(models["eng"]["model.safetensors"]) - 8
+    assert "is longer than the" in client.refusal("fetch", "org/eng")
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (Fault("/api/", times=9, status=429, headers={"Retry-After": "120"}), "429, too many requests from here"),
+        (Fault("/cdn/", times=9, status=429, headers={"Retry-After": "999"}), "Try again in 999 seconds"),
+        (Fault("/api/", times=9, status=503), "answers 503"),
+        (Fault("/cdn/", times=9, status=404), "lacks a file that it listed (answer 404)"),
+        (Fault("/cdn/", times=9, status=403), "shows no such repository to this login (answer 403)"),
+    ],
+)  # fmt: skip
+def test_answers_of_the_hub_are_messages(fault, expected, client, hub):
+    hub.faults.append(fault)
+    message = client.refusal("fetch", "org/eng")
+    assert message.startswith("org/eng")
+    assert expected in message
+
+
+def test_too_many_requests_for_a_moment_are_waited_for(client, hub):
+    hub.faults.append(Fault("/cdn/", status=429, headers={"Retry-After": "0"}))
+    assert folder_of(client, "org/eng").is_dir()
+
+
+def test_unknown_repositories_and_revisions_are_named(client, hub):
+    assert "shows no such repository to this login" in client.refusal("fetch", "org/nothing")
+    message = client.refusal("fetch", "org/eng@checkpoint_0001001")
+    assert "no such revision: did you mean 'checkpoint_0001000'?" in message
+    assert "is no id of the Hub" in client.refusal("fetch", "nothing")
+
+
+def test_a_gated_repository_says_how_to_get_in_and_opens_to_a_token(client, hub):
+    hub.gated.add("org/deu")
+    message = client.refusal("fetch", "org/deu")
+    assert "is gated" in message
+    assert "hf auth login" in message
+    assert folder_of(client, "org/deu", token=hub.token).is_dir()
+    at_other_host = [seen for seen in hub.seen if "/cdn/" in seen.path]
+    assert at_other_host
+    assert all(seen.authorization is None for seen in at_other_host), "a token is not given to another host"
+
+
+def test_a_repository_without_weights_says_what_it_has(client, hub):
+    message = client.refusal("fetch", "org/adapter")
+    assert "has no weights that can be read" in message
+    assert "gguf" in message
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_downloaded(client, hub, models):
+    hub.sizes["model.safetensors"] = 10**16
+    message = client.refusal("fetch", "org/eng")
+    assert "GiB of disk" in message
+    assert hub.downloads() == []
+
+
+# Plans
+
+
+def test_a_plan_says_what_fits_and_downloads_no_weights(client, hub, models):
+    out = client.works("plan", "org/eng", "org/bin", "org/deep", "org/adapter", "--format", "json")
+    rows = {row["id"]: row for row in json.loads(out)}
+    assert rows["org/eng"]["weights"] == len(models["eng"]["model.safetensors"])
+    assert rows["org/eng"]["parameters"] == sum(p.numel() for p in llama(1).parameters())
+    assert rows["org/bin"]["format"] == "pickle, converted"
+    assert rows["org/eng"]["why not with the first"] == rows["org/bin"]["why not with the first"] == ""
+    assert "Only org/deep has model.layers.2." in rows["org/deep"]["why not with the first"]
+    assert "has no weights" in rows["org/adapter"]["why not with the first"]
+    assert {row["same tokenizer"] for row in rows.values()} == {True, None}
+    assert {Path(seen.path).name for seen in hub.downloads()} == {"config.json"}
+
+
+def test_a_plan_counts_what_is_here(client, hub):
+    client.works("fetch", "org/eng")
+    row = json.loads(client.works("plan", "org/eng", "--format", "json"))[0]
+    assert (row["to download"], row["here"]) == (0, True)
+
+
+# Suites
+
+
+def test_a_composed_suite_opens_once_it_is_fetched(client, hub, models, tmp_path):
+    for code in ("eng", "deu"):
+        hub.add(f"HPLT/hplt2c_{code}_checkpoints", models[code], "checkpoint_0001000")
+    file = tmp_path / "suite.yaml"
+    languages = ("--language", "eng", "--language", "deu")
+    client.works("compose", "hplt-v2", *languages, "--revision", "checkpoint_0001000", "--out", str(file))
+    answer = client.ask(arguments=["suite", str(file)])
+    assert answer["code"] == 2
+    assert "interference hub fetch HPLT/hplt2c_eng_checkpoints@checkpoint_0001000" in answer["err"]
+    client.works("fetch", *(f"HPLT/hplt2c_{code}_checkpoints@checkpoint_0001000" for code in ("eng", "deu")))
+    answer = client.ask(arguments=["suite", str(file), "--format", "json"])
+    rows = json.loads(answer["out"])
+    assert [(row["name"], row["role"], row["language"], row["step"]) for row in rows] == [
+        ("mono-eng", "mono", "eng", 1000), ("mono-deu", "mono", "deu", 1000)
+    ]  # fmt: skip
+
+
+def test_an_id_that_was_fetched_is_a_checkpoint_by_its_name(client, hub):
+    client.works("fetch", "org/eng@checkpoint_0001000")
+    arguments = ["losses", "--checkpoint", "org/eng@checkpoint_0001000", "--language", "eng", "--sentences", "2"]
+    answer = client.ask(arguments=[*arguments, "--format", "json"])
+    assert json.loads(answer["out"])[0]["model"] == "org/eng@checkpoint_0001000"
+    answer = client.ask(arguments=["losses", "--checkpoint", "org/deu"])
+    assert answer["code"] == 2
+    assert "`interference hub fetch org/deu` gets it" in answer["err"]
+
+
+def test_the_catalogue_lists_what_the_hub_has(client, hub, models):
+    hub.add("HPLT/hplt2c_swe_checkpoints", models["eng"])
+    hub.add("HPLT/hplt2c_other", models["eng"])
+    rows = json.loads(client.works("catalogue", "hplt-v2", "--listed", "--format", "json"))
+    found = {row["id"]: row["language"] for row in rows}
+    assert found["HPLT/hplt2c_swe_checkpoints"] == "swe"
+    assert found["HPLT/hplt2c_zhos_checkpoints"] == "zho"
+    assert "HPLT/hplt2c_other" not in found
+
+
+# Data sets
+
+
+def flores(languages: dict[str, list[str]]) -> dict[str, bytes]:
+    """A data set with a folder for each half and a table for each language."""
+    rows = {
+        name: "\n".join(json.dumps({"id": n, "text": t, "url": f"u{n // 2}"}) for n, t in enumerate(sentences)).encode()
+        for name, sentences in languages.items()
+    }
+    return {f"{half}/{name}.jsonl": text for half in ("dev", "devtest") for name, text in rows.items()}
+
+
+def test_a_data_set_becomes_a_corpus_of_the_languages_asked_for(client, hub, tmp_path):
+    texts = {"eng_Latn": ["a", "b", "c", "d"], "deu_Latn": ["e", "f", "g", "h"], "fra_Latn": ["i", "j", "k", "l"]}
+    hub.add("org/flores", flores(texts), kind="datasets")
+    hub.gated.add("org/flores")
+    asked = ["corpus", "org/flores", "--language", "eng=eng_Latn", "--language", "deu=deu_Latn"]
+    asked += ["--inside", "devtest", "--document", "url", "--out", str(tmp_path / "c.yaml")]
+    assert "is gated" in client.refusal(*asked)
+    assert not (tmp_path / "c.yaml").exists()
+    client.works(*asked, token=hub.token)
+    assert not [seen for seen in hub.downloads() if "fra_Latn" in seen.path or "/dev/" in seen.path]
+    corpus = read_corpus(tmp_path / "c.yaml")
+    assert corpus.sentences == {"eng": ("a", "b", "c", "d"), "deu": ("e", "f", "g", "h")}
+    assert corpus.documents == ("u0", "u0", "u1", "u1")
+    more = [word.replace("deu", "fra").replace("c.yaml", "more.yaml") for word in asked]
+    client.works(*more, token=hub.token)
+    assert read_corpus(tmp_path / "more.yaml").sentences["fra"] == ("i", "j", "k", "l")
+
+
+def test_a_data_set_of_one_table_maps_its_columns(client, hub, tmp_path):
+    rows = [{"sentence_en": "a", "sentence_de": "b"}, {"sentence_en": "c", "sentence_de": "d"}]
+    hub.add("org/wide", {"data/all.jsonl": "\n".join(map(json.dumps, rows)).encode()}, kind="datasets")
+    languages = ["--language", "eng=sentence_en", "--language", "deu=sentence_de"]
+    client.works("corpus", "org/wide", *languages, "--inside", "data", "--out", str(tmp_path / "w.yaml"))
+    assert read_corpus(tmp_path / "w.yaml").sentences == {"eng": ("a", "c"), "deu": ("b", "d")}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (["--inside", "tset"], "It has some in: dev, devtest"),
+        (["--inside", "dev", "--language", "eng=eng_Lat"], "did you mean 'eng_Latn'?"),
+    ],
+)
+def test_what_a_data_set_lacks_is_named(more, expected, client, hub, tmp_path):
+    hub.add("org/texts", flores({"eng_Latn": ["a"], "deu_Latn": ["b"]}), kind="datasets")
+    asked = ["corpus", "org/texts", "--language", "deu=deu_Latn", *more, "--out", str(tmp_path / "c.yaml")]
+    assert expected in client.refusal(*asked)
+
+
+# The Models page
+
+
+def test_the_page_composes_downloads_and_opens_a_suite(client, hub, models, tmp_path):
+    for code in ("eng", "deu"):
+        hub.add(f"HPLT/hplt2c_{code}_checkpoints", models[code], "checkpoint_0002000")
+    corpus = write_corpus(tmp_path / "text.tsv")
+    asked = {"languages": ["eng", "deu"], "revision": "checkpoint_0002000", "corpus": str(corpus)}
+    said = client.ask(page=asked)
+    assert [row["why not with the first"] for row in said["table"]] == ["", ""]
+    assert said["before"], "opened before it is here"
+    assert said["suite"].endswith("hplt-v2-eng-deu-checkpoint_0002000/suite.yaml")
+    assert any("2 checkpoints, 12 test sentences" in caption for caption in said["captions"])
+    assert not [message for message in said["messages"] if "Downloaded and checked" not in message]
+
+
+def test_the_page_says_what_went_wrong_and_stays(client, hub, tmp_path):
+    said = client.ask(page={"languages": ["fra"], "revision": "main", "corpus": ""})
+    assert any("HPLT/hplt2c_fra_checkpoints: the Hub shows no such repository" in m for m in said["messages"])
+    assert said["suite"] == ""

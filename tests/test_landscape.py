@@ -1,0 +1,143 @@
+"""Around the path: every two of many, the plane through three, and activations along the layers."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from test_causal import call
+
+from interference.errors import UserError
+from interference.evaluate import Evaluator
+from interference.linearity import ATTENTION, COLUMNS, HIDDEN, MLP, RESIDUAL, SITES, activations, layer_steps
+from interference.path import Walk
+from interference.plane import Plane, plane_steps, triangle
+from interference.steps import finish
+from interference.store import Store
+from interference.suite import open_suite
+from interference.sweep import pairs_steps, path_steps
+
+
+@pytest.fixture(scope="module")
+def tiny(suite_folder, tmp_path_factory):
+    return Evaluator(open_suite(suite_folder), Store(tmp_path_factory.mktemp("own")), torch.device("cpu"))
+
+
+def test_every_pair_has_its_own_path(tiny):
+    shares: list[float] = []
+    tables = finish(pairs_steps(tiny, ("mono-eng", "mono-deu", "mixed"), 3, "linear", ("eng",), 6), shares.append)
+    assert [(t.walk.first, t.walk.second) for t in tables] == [
+        ("mono-eng", "mono-deu"), ("mono-eng", "mixed"), ("mono-deu", "mixed"),
+    ]  # fmt: skip
+    one = finish(path_steps(tiny, Walk("mono-eng", "mixed", 3), ("eng",), 6))
+    assert tables[1].points["bits per byte"].equals(one.points["bits per byte"])
+    assert shares == sorted(shares)
+    with pytest.raises(UserError, match="two checkpoints or more"):
+        finish(pairs_steps(tiny, ("mixed", "mixed"), 3, "linear", ("eng",), 6))
+
+
+def test_a_triangle_of_known_sides():
+    """3, 4 and 5, wherever it lies."""
+    corners = np.array([[1.0, 2.0, 7.0], [4.0, 2.0, 7.0], [1.0, 2.0, 11.0]])
+    np.testing.assert_allclose(triangle(corners @ corners.T), [[0, 0], [3, 0], [0, 4]], atol=1e-9)
+    line = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+    with pytest.raises(UserError, match="on one line"):
+        triangle(line @ line.T)
+
+
+@pytest.fixture(scope="module")
+def plane(tiny):
+    return finish(plane_steps(tiny, Plane(("mono-eng", "mono-deu", "mixed"), "eng", 5), 6))
+
+
+def test_the_corners_of_a_plane_are_the_checkpoints(tiny, plane):
+    corners = plane.corners["bits per sentence"].set_index("model")
+    rows = tiny.corpus.rows(6)
+    tensors = {name: dict(tiny.suite[name].tensors()) for name in corners.index}
+    for name in corners.index:
+        assert corners.loc[name, "value"] == pytest.approx(tiny.bits(name, "eng", rows).mean())
+    flat = {name: torch.cat([t.flatten() for t in found.values()]) for name, found in tensors.items()}
+    for first, second in (("mono-eng", "mono-deu"), ("mono-deu", "mixed"), ("mono-eng", "mixed")):
+        drawn = np.linalg.norm(
+            corners.loc[first, ["x", "y"]].to_numpy(float) - corners.loc[second, ["x", "y"]].to_numpy(float)
+        )
+        assert drawn == pytest.approx(float((flat[first] - flat[second]).norm()), rel=1e-5)
+
+
+def test_every_point_of_a_plane_is_the_merge_that_lies_there(tiny, plane):
+    """Weights sum to one and put the point where it is drawn; its loss is that merge's."""
+    frame, corners = plane.units["bits per sentence"], plane.corners["bits per sentence"]
+    shares = frame[["first", "second", "third"]].to_numpy()
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(shares @ corners[["x", "y"]].to_numpy(), frame[["x", "y"]], atol=1e-3)
+    assert len(frame) == 25
+    assert frame["value"].notna().all()
+
+
+@pytest.fixture(scope="module")
+def layers(tiny):
+    return finish(layer_steps(tiny, Walk("mono-eng", "mono-deu", 3), ("eng", "deu"), 5)).frame
+
+
+def test_the_ends_of_a_path_are_linear_by_definition(layers):
+    ends = layers[layers["weight"].isin([0.0, 1.0])]
+    for column in ("cosine", "norm_ratio", "variance_ratio", "variance_unrelated"):
+        np.testing.assert_allclose(ends[column], 1, atol=1e-5)
+    middle = layers[layers["weight"] == 0.5]
+    assert (middle["cosine"] < 0.999).all()
+    assert middle["variance_unrelated"].between(0.6, 0.8).all()
+
+
+def test_identical_ends_stay_linear_and_keep_their_variance(tiny):
+    """Two branches a small step from one model: nothing collapses, unlike between independent ones."""
+    near = finish(layer_steps(tiny, Walk("branch-eng", "branch-deu", 3), ("eng",), 5)).frame
+    far = finish(layer_steps(tiny, Walk("mono-eng", "mono-deu", 3), ("eng",), 5)).frame
+    for frame, low, high in ((near, 0.97, 1.01), (far, 0.0, 0.97)):
+        inside = frame[(frame["weight"] == 0.5) & (frame["site"] == RESIDUAL) & (frame["layer"] == 1)]
+        assert low <= inside["cosine"].item() <= high
+
+
+def test_activations_are_transformers_own(tiny):
+    """The residual stream is what output_hidden_states says; the MLP's write is the difference that it makes."""
+    network = tiny.put("mixed")
+    line = torch.tensor([[0, 70, 71, 72, 73]])
+    with torch.no_grad(), activations(network) as seen:
+        found = network(input_ids=line, output_hidden_states=True).hidden_states
+    assert set(seen) == {(layer, site) for layer in (0, 1) for site in SITES}
+    torch.testing.assert_close(seen[0, RESIDUAL], found[1])
+    torch.testing.assert_close(found[0] + seen[0, ATTENTION] + seen[0, MLP], found[1])
+    assert seen[0, HIDDEN].shape[-1] == 48
+
+
+def test_the_table_of_layers_has_a_row_for_each(layers):
+    assert tuple(layers.columns) == COLUMNS
+    assert len(layers) == 2 * 3 * 2 * len(SITES)
+    assert layers.drop(columns=["variance_ratio"]).notna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("models", "points", "message"),
+    [
+        (("a", "a", "b"), 5, "three different"),
+        (("a", "b", "c"), 2, "give 3 to 41"),
+        (("a", "b", "c"), 99, "give 3 to 41"),
+    ],
+)
+def test_planes_that_are_none(models, points, message):
+    with pytest.raises(UserError, match=message):
+        Plane(models, "eng", points)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["paths", "mono-eng", "mono-deu", "--points", "3"],
+        ["plane", "mono-eng", "mono-deu", "mixed", "--points", "3", "--language", "eng"],
+        ["linearity", "mono-eng", "mono-deu"],
+    ],
+)
+def test_commands(suite_folder, capsys, command):
+    assert call([*command, "--suite", str(suite_folder), "--sentences", "3", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)
+    assert call([*command, "--suite", str(suite_folder), "--sentences", "3", "--language", "en"]) == 2
+    assert "has no language 'en'" in capsys.readouterr().err

@@ -1,0 +1,43 @@
+"""The Models page where the Hub is out of reach: it says so, says what to do, and stays alive."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from test_pages import open_page, own_suite  # noqa: F401 - a fixture
+
+from interference.catalogue import FAMILIES
+
+
+@pytest.fixture
+def page(own_suite) -> AppTest:  # noqa: F811
+    app = open_page("pages/models.py")
+    assert not app.exception
+    assert not app.error
+    return app
+
+
+def test_nothing_is_asked_before_something_is_chosen(page):
+    assert page.title[0].value == "Models"
+    assert "Choose languages or models" in page.info[0].value
+
+
+def test_offline_is_a_message_and_the_choice_stays(page):
+    page.get_by_key("ticked hplt-v2").set_value(["eng", "deu"]).run()
+    page.button(key="plan_models").click().run()
+    assert "switched off here by HF_HUB_OFFLINE" in page.error[0].value
+    assert page.get_by_key("ticked hplt-v2").value == ["eng", "deu"]
+    assert page.button(key="open_models").disabled
+
+
+@pytest.mark.parametrize("key", FAMILIES)
+def test_every_suite_of_the_catalogue_draws(key, page):
+    page.selectbox(key="family").set_value(key).run()
+    assert not page.exception
+    assert FAMILIES[key].note in page.main.caption[0].value
+
+
+def test_an_id_that_is_none_is_named(page):
+    page.text_area(key="typed_ids").set_value("org/name\nno id").run()
+    assert "'no' is no id of the Hub" in page.error[0].value
+    page.text_area(key="typed_ids").set_value("org/name@v1").run()
+    assert not page.error
+    assert "0 of 1 are on this machine" in page.main.caption[-1].value

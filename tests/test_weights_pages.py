@@ -1,0 +1,83 @@
+"""The pages Weights and Causal map through Streamlit's own test runner."""
+
+import json
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from test_pages import ROOT, button, own_suite, settled  # noqa: F401 - own_suite is a fixture
+
+
+def open_page(page: str, **query: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    for key, value in query.items():
+        app.query_params[key] = value
+    return settled(app.run().switch_page(page).run())
+
+
+def chart(app: AppTest) -> dict:
+    return json.loads(app.get("plotly_chart")[0].proto.spec)
+
+
+@pytest.mark.parametrize("view", ["Groups", "Layers", "Tensors", "Pairs"])
+def test_every_view_of_the_weights_draws(own_suite, view):  # noqa: F811
+    app = open_page("pages/weights.py", weights_view=view)
+    assert not app.exception
+    assert not app.error
+    assert "of the whole model" in app.markdown[1].value
+    assert chart(app)["data"]
+    assert "chance" in app.get("plotly_chart")[0].proto.spec
+    assert app.get("download_button")
+
+
+def test_a_measure_of_models_has_no_pairs_and_its_knob_changes_it(own_suite):  # noqa: F811
+    app = open_page("pages/weights.py")
+    app.selectbox(key="conflict").set_value("top_k_mass").run()
+    views = next(control for control in app.get("button_group") if control.key == "weights_view")
+    assert "Pairs" not in views.options
+    before = chart(app)
+    app.number_input(key="top_k_mass share").set_value(0.5).run()
+    assert chart(app) != before
+
+
+def test_a_base_makes_task_vectors_of_weights(own_suite):  # noqa: F811
+    app = open_page("pages/weights.py", weights_base="mixed")
+    assert any("differences of mono-eng, mono-deu from mixed" in caption.value for caption in app.caption)
+    app.selectbox(key="weights_base").select("mono-eng").run()
+    assert "is the base and one of the models" in app.error[0].value
+    app.multiselect(key="weights_models").set_value(["mono-eng"]).run()
+    assert "two models or more" in app.error[0].value
+
+
+def test_the_causal_map_draws_both_maps_and_a_third_if_asked(own_suite):  # noqa: F811
+    app = open_page("pages/causal.py")
+    assert not app.exception
+    assert len(chart(app)["data"]) == 2
+    app.toggle(key="causal_control").set_value(True).run()
+    assert len(chart(app)["data"]) == 3
+    assert "The merge costs" in app.markdown[1].value
+
+
+def test_a_chosen_cell_says_its_number_and_goes_to_the_merge_page(own_suite):  # noqa: F811
+    app = open_page("pages/causal.py")
+    app.session_state["causal_figure"] = {
+        "selection": {"points": [{"curve_number": 0, "x": "mlp", "y": "1"}], "point_indices": []}
+    }
+    app.run()
+    assert not app.exception
+    assert "layer 1, mlp" in app.markdown[2].value
+    assert button(app, "Set the Merge page to it")
+
+
+@pytest.mark.parametrize("view", ["All pairs", "Plane", "Along the layers"])
+def test_every_view_of_the_path_draws(own_suite, view):  # noqa: F811
+    app = open_page("pages/path.py", path_view=view)
+    assert not app.exception
+    assert not app.error
+    assert chart(app)["data"]
+    assert "**" in app.markdown[1].value
+    assert app.get("download_button")
+
+
+def test_a_plane_through_two_checkpoints_is_none(own_suite):  # noqa: F811
+    app = open_page("pages/path.py", path_view="Plane", plane_first="mixed", plane_second="mixed")
+    assert "three different ones" in app.error[0].value
