@@ -1,4 +1,4 @@
-"""What predicts the damage: the paper's figures again, nulls that keep their level, planted relations that are found."""
+"""What predicts the damage: the paper's figures again, nulls that keep their level, planted relations found."""
 
 import json
 from itertools import combinations
@@ -27,6 +27,7 @@ from interference.predict import (
     relation,
 )
 from interference.recipe import Recipe
+from interference.similarities import SimilarityRequest, similarity_steps
 from interference.statistics import (
     additive_effects,
     holm,
@@ -298,7 +299,7 @@ def evaluator(five, tmp_path_factory):
 
 SOME = Pairing(
     measures=("cosine", "coordinate_match", "stable_rank", "cancellation", "update_retention", "token_overlap",
-              "foreign_loss"),
+              "foreign_loss", "cka_own"),
     sentences=4,
 )  # fmt: skip
 
@@ -331,6 +332,9 @@ def test_measures_are_those_of_the_pair(evaluator, pairs):
         frame = table.by("whole")
         expected = frame[frame["group"] == "all"]["value"].mean()
         assert row[name] == pytest.approx(expected, rel=1e-5), name
+    models = tuple((name, name) for name in both)
+    table = finish(similarity_steps(evaluator, SimilarityRequest(models, ("cka",), "own", sentences=4)))
+    assert row["cka_own"] == pytest.approx(table.frame.loc[table.frame["layer_a"] > 0, "value"].mean())
     assert row["stable_rank"] >= 0
     dev = evaluator.corpus.rows(4, "dev")
     foreign = {

@@ -25,7 +25,14 @@ ORDER = (
     "by_languages", "partial", "partial_p_holm", "direction", "survives", "why_not",
 )  # fmt: skip
 # What the paper has measured too, by the names of the suite's measures.
-COUNTERPARTS = {"cosine": "cos", "l2": "l2", "stable_rank": "mean_rank_diff"}
+COUNTERPARTS = {
+    "cosine": "cos",
+    "l2": "l2",
+    "stable_rank": "mean_rank_diff",
+    "cka_own": "cka_inlang",
+    "cka_pivot": "cka_eng",
+    "cka_numerals": "cka_num",
+}
 _GO, _OUTLOOK = "predict_go", "predict_outlook"
 _READING = (
     "A measure that predicts lies outside the grey ticks, with all of its interval on one side of zero. Orange is what "
