@@ -12,9 +12,10 @@ from interference.registry import methods
 from interference.suite import open_suite
 
 ROOT = Path(__file__).parents[1]
-# Findings draw nothing until some are kept: test_findings_page.py. Models draw no figure: test_models_page.py.
+# Findings draw nothing until some are kept: test_findings_page.py. Models draw no figure:
+# test_models_page.py. Predictions take five languages: test_predict_page.py.
 PAGES = sorted(
-    f"pages/{page.name}" for page in (ROOT / "pages").glob("*.py") if page.stem not in ("findings", "models")
+    f"pages/{page.name}" for page in (ROOT / "pages").glob("*.py") if page.stem not in ("findings", "models", "predict")
 )
 
 

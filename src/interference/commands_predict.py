@@ -47,7 +47,7 @@ def predict(
     device: DeviceOption = None,
     form: Format = "table",
 ) -> None:
-    """Does anything measured before merging predict the damage? Every measure against it over all pairs."""
+    """Does anything measured before merging predict the damage? Every measure against it, over all pairs."""
     from interference.predict import paper_pairs, predict_steps
     from interference.progress import progress_bar
     from interference.steps import finish

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from interference import similarity as alike
 from interference.bench import SENTENCES
 from interference.conflict import survey as surveys
 from interference.conflict.registry import Measure, measures
@@ -17,7 +18,8 @@ from interference.conflict.survey import Survey, equal_average, survey_steps
 from interference.conflict.table import ALL
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
-from interference.predict import HEADS, PairTable, Predictor, check_languages
+from interference.predict import HEADS, PairTable, Prediction, Predictor, check_languages, predict_steps
+from interference.similarities import CONDITIONS, SimilarityRequest, similarity_steps
 from interference.statistics import clustered_means
 from interference.steps import Steps, finish, telling, within
 from interference.store import Store, digest
@@ -33,6 +35,7 @@ FOREIGN = Predictor(
     "foreign_loss", "Loss on the other's language", "losses", "low",
     "What each parent needs for the other's language on the dev half beyond that language's own model, mean of both.",
 )  # fmt: skip
+SIMILARITY = {"own": "own languages", "pivot": "one language", "numerals": "numerals"}
 _VERSION = 1  # raised when a measure of a pair gives other numbers than before
 _FISHER = 10  # times what scoring one language takes, for one model
 
@@ -111,7 +114,20 @@ class _Task:
 
 def predictors() -> tuple[Predictor, ...]:
     """Everything that can be held against the damage."""
-    return (*(_weights_predictor(m) for m in measures().values()), OVERLAP, FOREIGN)
+    weights = (_weights_predictor(m) for m in measures().values())
+    return (*weights, *_similarity_predictors().values(), OVERLAP, FOREIGN)
+
+
+def _similarity_predictors() -> dict[tuple[str, str], Predictor]:
+    """By similarity measure and condition: the paper's measure and the debiased one, z-scored, mean over layers."""
+    found = {}
+    for name, condition in product((alike.DEFAULT, "cka"), SIMILARITY):
+        measure = alike.measures()[name]
+        label, how = f"{measure.label}, {SIMILARITY[condition]}", CONDITIONS[condition]
+        caption = f"{measure.caption} Mean over layers but the embeddings; {how}; z-scored states."
+        key = f"{name}_{condition}"
+        found[name, condition] = Predictor(key, label, "representations", measure.best, caption, measure.source)
+    return found
 
 
 def _weights_predictor(measure: Measure) -> Predictor:
@@ -194,6 +210,12 @@ def pair_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[PairTable]:
     )
 
 
+def prediction_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[Prediction]:
+    """The pairs of a suite, and every measure of them against the damage."""
+    table = yield from within(0.0, 0.9, pair_steps(evaluator, pairing))
+    return (yield from within(0.9, 1.0, predict_steps(table, evaluator.store)))
+
+
 def _damage(task: _Task) -> Steps[tuple[np.ndarray, tuple[str, ...]]]:
     """[mean or low or high, pair]: the excess of every merge over each language's own model, mean of both languages."""
     documents = [task.evaluator.corpus.documents[row] for row in task.rows]
@@ -222,8 +244,13 @@ def _columns(task: _Task) -> Steps[tuple[dict[str, np.ndarray], dict[str, str]]]
         found[OVERLAP.name] = _overlap(task)
     if FOREIGN in missing:
         found[FOREIGN.name] = yield from within(0.0, 0.1, _foreign(task))
+    for (name, condition), predictor in _similarity_predictors().items():
+        if predictor in missing:
+            values, why = yield from within(0.1, 0.2, _similarity(task, name, condition, predictor))
+            found |= values
+            left_out |= why
     named = [measures()[p.name] for p in missing if p.kind == "weights"]
-    for start, stop, kind in ((0.1, 0.4, False), (0.4, 1.0, True)):
+    for start, stop, kind in ((0.2, 0.4, False), (0.4, 1.0, True)):
         some = [m for m in named if _pairwise(m) == kind]
         if some:
             values, why = yield from within(start, stop, (_one_by_one if kind else _together)(task, some, store))
@@ -291,6 +318,20 @@ def _one_by_one(
     return _split(found)
 
 
+def _similarity(task: _Task, name: str, condition: str, predictor: Predictor) -> Steps[Columns]:
+    """A similarity of the models of every pair, the mean over layers but the embeddings."""
+    models = tuple((one, one) for one in task.models.values())
+    asked = SimilarityRequest(models, (name,), condition, sentences=task.pairing.sentences, intervals=False)
+    try:
+        table = yield from similarity_steps(task.evaluator, asked)
+    except UserError as error:  # too few sentences
+        return {}, {predictor.label: str(error)}
+    frame = table.frame[(table.frame["layer_a"] > 0) & (table.frame["layer_b"] > 0)]
+    means = frame.groupby(["model_a", "model_b"])["value"].agg(lambda one: one.mean(skipna=False))
+    names = [(task.models[a], task.models[b]) for a, b in task.pairs]
+    return {predictor.name: np.array([means[pair] for pair in names], dtype=float)}, {}
+
+
 def _split(found: dict[str, list[float]]) -> Columns:
     why = "It has no value for some pair: it is undefined in this part of the model, or there is no text to measure on."
     values = {name: np.array(one, dtype=float) for name, one in found.items()}
@@ -302,7 +343,7 @@ def _survey(task: _Task, models: tuple[str, ...], some: Sequence[Measure], store
     """The rows of measures for the part of the model that is looked at."""
     evaluator = task.evaluator
     weights = evaluator.weights(evaluator.group(models))
-    survey = Survey(equal_average(models), None, tuple(m.name for m in some))
+    survey = Survey(equal_average(models), None, tuple(m.name for m in some), chance=False)
     frame = (yield from survey_steps(evaluator.suite, weights, evaluator.dev, store, survey)).by("whole")
     return frame[frame["group"] == task.pairing.part]
 
@@ -365,6 +406,8 @@ def outlook_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[Outlook]:
             yield from telling(0.5, _one_by_one(task, some, _Forgetful(), [pair]))
         # A pass over all models takes as long as one over each pair where the measure is of pairs; at most.
         seconds += (time.perf_counter() - started) * len(task.pairs) * (1.0 if kind else 0.5)
+    if any(p.kind == "representations" for p in missing):  # states are read once, and compared
+        seconds += 2 * cell * len(task.models)
     if len(named) and any("a corpus" in m.needs for m in named):
         seconds += _FISHER * cell * len(task.models)
     return Outlook(len(task.pairs), len(unscored), len(missing), seconds)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from importlib.resources import files
 from itertools import combinations
+from math import comb
 
 import numpy as np
 import pandas as pd
@@ -111,9 +112,8 @@ def check_languages(languages: Sequence[str]) -> None:
     """Raise UserError for too few languages to say anything."""
     if len(languages) < FEWEST:
         raise UserError(
-            f"{len(languages)} languages ({', '.join(languages) or 'none'}) make "
-            f"{len(languages) * (len(languages) - 1) // 2} pairs, too few to tell a relation from chance; give "
-            f"{FEWEST} languages or more."
+            f"{len(languages)} languages ({', '.join(languages) or 'none'}) make {comb(len(languages), 2)} pairs, too "
+            f"few to tell a relation from chance; give {FEWEST} languages or more."
         )
 
 
@@ -198,10 +198,12 @@ def predict_steps(table: PairTable, store: Store | None = None) -> Steps[Predict
     orders: dict[bytes, str] = {}
     for predictor in table.predictors:
         one = found[predictor] = _relation_or_reason(table, predictor, damage, store)
-        order = rankdata(table.frame[predictor.name]).tobytes()
-        if isinstance(one, Relation) and order in orders:  # counted twice, it would make the correction too strict
-            found[predictor] = f"it orders the pairs as {orders[order]} does"
-        orders.setdefault(order, predictor.label)
+        ranks = rankdata(table.frame[predictor.name])
+        same = orders.get(ranks.tobytes())
+        if isinstance(one, Relation) and same:  # counted twice, it would make the correction too strict
+            found[predictor] = f"it orders the pairs as {same}"
+        orders.setdefault(ranks.tobytes(), f"{predictor.label} does")
+        orders.setdefault((len(ranks) + 1 - ranks).tobytes(), f"{predictor.label} does, in reverse")
         yield len(found) / len(table.predictors)
     return Prediction(table, _frame(table, found), additive_effects(damage)[1], (*_notes(table, found), *table.notes))
 
@@ -268,7 +270,7 @@ def _row(table: PairTable, predictor: Predictor, one: Relation | None) -> dict[s
 
 
 def beyond_languages(table: PairTable, measure: str) -> pd.DataFrame:
-    """What one additive effect per language leaves of measure and damage, pair by pair: first, second, x, y."""
+    """What one additive effect per language leaves of a measure (x) and of the damage (y), pair by pair."""
     frame = table.frame[["first", "second"]].copy()
     for name, column in (("x", measure), ("y", "damage")):
         left = additive_effects(square(table.frame[column].to_numpy(dtype=float)))[0]
@@ -308,7 +310,7 @@ _PAPER_PREDICTORS = {
 
 
 def paper_pairs() -> PairTable:
-    """The pairs published with arXiv:2605.25846: ten monolingual models of 2.15 B, all 45 averages of two."""
+    """The pairs published with arXiv:2605.25846: averages of two of ten monolingual models of 2.15 B parameters."""
     raw = pd.read_csv(str(files("interference") / "data" / "paper_pairs.csv"), comment="#").replace("zhos", "zho")
     languages = tuple(dict.fromkeys([*raw["a"], *raw["b"]]))
     rows = {frozenset(pair): at for at, pair in enumerate(zip(raw["a"], raw["b"], strict=True))}

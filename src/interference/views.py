@@ -1,7 +1,7 @@
 """Tables that describe a suite and the methods: what pages and the command line list."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -280,6 +280,30 @@ def prediction_sentence(found: Prediction) -> str:
         return f"**No measure of {len(tried)} tried passes every test.** First comes {said}{beyond}. {languages}"
     counted = f"{len(whole)} of {len(tried)} measures tried pass{'es' if len(whole) == 1 else ''} every test"
     return f"**{counted}.** First comes {said}{beyond}. {languages}"
+
+
+def beside_paper(found: Prediction, paper: Prediction, names: Mapping[str, str]) -> pd.DataFrame:
+    """Measures of a suite beside those of the paper that are the same, by the names given.
+
+    `worse` columns are Spearman's correlations signed so that above zero means more damage where the measure is higher.
+    """
+    frames = []
+    for one, key in ((found, list(names)), (paper, list(names.values()))):
+        sign = 1 if one.table.better == "low" else -1
+        frame = one.frame.set_index("measure")
+        frames.append(frame.assign(worse=sign * frame["spearman"], left=sign * frame["partial"]).reindex(key))
+    own, theirs = frames
+    both = pd.DataFrame({"measure": own["label"].to_numpy()})
+    for where, frame in (("here", own), ("paper", theirs)):
+        for name, column in (
+            ("worse with more", "worse"),
+            ("Holm p", "p_holm"),
+            ("beyond languages", "left"),
+            ("its Holm p", "partial_p_holm"),
+        ):
+            both[f"{name}, {where}"] = frame[column].to_numpy(dtype=float)
+    known = own["spearman"].notna().to_numpy() & theirs["spearman"].notna().to_numpy()
+    return both[known].reset_index(drop=True)
 
 
 def _signed(bits: float) -> str:

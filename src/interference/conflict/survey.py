@@ -310,6 +310,7 @@ def _key(suite: "Suite", weights: Weights, survey: Survey, measure: Measure) -> 
         if suite.corpus and ("fisher" in measure.inputs or recipe.data):
             corpus, languages = suite.corpus, [suite[name].language for name in recipe.models]
             parts += [corpus.digest_of_documents, [corpus.digest(code) for code in corpus.languages], languages]
+    parts += [] if survey.chance else ["without chance"]
     return digest("conflict", _VERSION, measure.name, torch.__version__, weights.device.type, *parts)
 
 

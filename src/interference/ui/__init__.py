@@ -27,6 +27,7 @@ from interference.ui.merge import (
 from interference.ui.models import choose_models, draw_download, draw_plan
 from interference.ui.path import choose_walk, compute_path, draw_path
 from interference.ui.pins import draw_pins, draw_toolbar, rerun_if_asked
+from interference.ui.predict import choose_prediction, compute_prediction, draw_prediction
 from interference.ui.present import draw_presentation, presented
 from interference.ui.shell import Bench, ensure_shell, open_bench, open_sidebar, run, serve, user_errors
 from interference.ui.similarity import choose_view, draw_similarity
@@ -42,6 +43,7 @@ __all__ = [
     "choose_measure",
     "choose_models",
     "choose_path_view",
+    "choose_prediction",
     "choose_recipe",
     "choose_setup",
     "choose_survey",
@@ -52,6 +54,7 @@ __all__ = [
     "compute_comparison",
     "compute_conflict",
     "compute_path",
+    "compute_prediction",
     "compute_suite",
     "draw_add",
     "draw_blocks",
@@ -70,6 +73,7 @@ __all__ = [
     "draw_path_view",
     "draw_pins",
     "draw_plan",
+    "draw_prediction",
     "draw_presentation",
     "draw_report",
     "draw_said",

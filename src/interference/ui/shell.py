@@ -68,6 +68,7 @@ PAGES = {
         "weights": ("Weights", ":material/difference:"),
         "causal": ("Causal map", ":material/grid_view:"),
         "similarity": ("Similarity", ":material/hub:"),
+        "predict": ("Prediction", ":material/query_stats:"),
     },
     "Models and findings": {
         "suite": ("Suite", ":material/grid_on:"),

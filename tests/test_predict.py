@@ -1,0 +1,450 @@
+"""What predicts the damage: the paper's figures again, nulls that keep their level, planted relations found."""
+
+import json
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import llama, write_checkpoint
+
+from interference.__main__ import main
+from interference.corpus import Corpus
+from interference.errors import UserError
+from interference.evaluate import Evaluator
+from interference.figures.predict import forest_figure, pairs_figure
+from interference.pairs import Pairing, models_of, outlook_steps, pair_steps, prediction_steps, predictors
+from interference.predict import (
+    COLUMNS,
+    TESTS,
+    PairTable,
+    Prediction,
+    Predictor,
+    beyond_languages,
+    paper_pairs,
+    predict_steps,
+    relation,
+)
+from interference.recipe import Recipe
+from interference.similarities import SimilarityRequest, similarity_steps
+from interference.statistics import (
+    additive_effects,
+    holm,
+    mantel,
+    ranked,
+    relabelled,
+    spearman,
+    spearman_interval,
+    square,
+)
+from interference.steps import finish
+from interference.store import Store
+from interference.suite import open_suite
+from interference.views import beside_paper, prediction_sentence
+
+# Spearman and exact Mantel p of the published pairs: all ten languages, then without Chinese.
+PUBLISHED = {
+    "cos": (0.11, 0.68, 0.17, 0.60),
+    "l2": (0.03, 0.90, 0.05, 0.89),
+    "cka_inlang": (0.05, 0.86, 0.10, 0.75),
+    "cka_eng": (0.40, 0.13, 0.47, 0.10),
+    "cka_num": (-0.06, 0.80, 0.01, 0.98),
+    "mean_rank_diff": (0.15, 0.56, 0.08, 0.79),
+}
+
+
+@pytest.fixture(scope="module")
+def paper() -> Prediction:
+    return finish(predict_steps(paper_pairs()))
+
+
+@pytest.fixture(scope="module")
+def without_chinese() -> Prediction:
+    table = paper_pairs()
+    return finish(predict_steps(table.restricted([code for code in table.languages if code != "zho"])))
+
+
+@pytest.mark.parametrize("measure", PUBLISHED)
+def test_the_papers_pairs_give_the_papers_numbers(paper, without_chinese, measure):
+    found = [one.frame.set_index("measure").loc[measure] for one in (paper, without_chinese)]
+    numbers = [value for row in found for value in (row["spearman"], row["p"])]
+    assert np.round(numbers, 2).tolist() == pytest.approx(PUBLISHED[measure])
+    assert [row["pairs"] for row in found] == [45, 36]
+
+
+def test_what_else_is_known_of_the_papers_pairs(paper):
+    """One effect per language explains 73 %; Russian carries English CKA; every interval over languages has zero."""
+    assert paper.explained == pytest.approx(0.73, abs=0.005)
+    frame = paper.frame.set_index("measure")
+    assert frame.loc["cka_eng", "carried_by"] == "rus"
+    assert frame.loc["cka_eng", "without_low"] == pytest.approx(-0.04, abs=0.005)
+    assert (frame["low"] * frame["high"] < 0).all()
+    assert (frame["passed"] < len(TESTS)).all()
+    assert "No measure of 6 tried passes every test" in prediction_sentence(paper)
+
+
+def symmetric(rng: np.random.Generator, items: int) -> np.ndarray:
+    return square(rng.normal(size=items * (items - 1) // 2))
+
+
+@pytest.mark.parametrize("items", [3, 4, 5, 6])
+def test_every_relabelling_is_counted_once(items):
+    """Against all relabellings written out, each by its own correlation."""
+    from itertools import permutations
+
+    rng = np.random.default_rng(items)
+    x, y = symmetric(rng, items), symmetric(rng, items)
+    upper = np.triu_indices(items, k=1)
+    plain = [np.corrcoef(x[upper], y[np.ix_(p, p)][upper])[0, 1] for p in permutations(range(items))]
+    np.testing.assert_allclose(np.sort(relabelled(x, y)), np.sort(plain), atol=1e-12)
+
+
+def test_spearman_is_scipys_and_an_interval_without_spread_has_no_width():
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(1)
+    x, y = np.round(symmetric(rng, 8), 1), symmetric(rng, 8)  # with ties
+    upper = np.triu_indices(8, k=1)
+    assert spearman(x, y) == pytest.approx(spearmanr(x[upper], y[upper]).statistic)
+    assert spearman_interval(x, x) == pytest.approx((1, 1))
+    low, high = spearman_interval(x, y)
+    assert low < spearman(x, y) < high
+
+
+def test_resampled_languages_are_the_sample_written_out():
+    """An interval of Spearman's correlation by pandas on samples that hold every pair as often as it was drawn."""
+    rng = np.random.default_rng(2)
+    x, y = symmetric(rng, 6), symmetric(rng, 6)
+    copies = np.random.default_rng(0).multinomial(6, np.full(6, 1 / 6), size=999)
+    found = []
+    for row in copies[:999]:
+        drawn = np.repeat(np.arange(6), row)
+        pairs = [(a, b) for a, b in combinations(drawn, 2) if a != b]
+        found.append(pd.Series([x[p] for p in pairs]).rank().corr(pd.Series([y[p] for p in pairs]).rank()))
+    expected = np.nanquantile(found, [0.025, 0.975])
+    assert spearman_interval(x, y) == pytest.approx(tuple(expected), abs=0.02)
+
+
+def test_additive_effects_take_all_of_what_is_additive_and_nothing_else():
+    rng = np.random.default_rng(3)
+    own = rng.normal(size=7)
+    additive = own[:, None] + own[None]
+    np.fill_diagonal(additive, 0)
+    left, share = additive_effects(additive)
+    assert share == pytest.approx(1)
+    np.testing.assert_allclose(left, 0, atol=1e-12)
+    noise, _ = additive_effects(symmetric(rng, 7))
+    again, share = additive_effects(noise)
+    assert share == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(again, noise, atol=1e-12)
+    np.testing.assert_allclose(noise.sum(axis=0), 0, atol=1e-12)
+
+
+def test_holm_by_hand():
+    found = holm(np.array([0.01, np.nan, 0.04, 0.03, 0.6]))
+    np.testing.assert_allclose(found, [0.04, np.nan, 0.09, 0.09, 0.6])
+    assert holm(np.array([0.4, 0.9])).tolist() == [0.8, 0.9]
+
+
+def effects(rng: np.random.Generator, items: int, noise: float = 1.0) -> np.ndarray:
+    """A matrix of language effects, with noise of pairs."""
+    own = rng.normal(size=items)
+    matrix = own[:, None] + own[None] + noise * symmetric(rng, items)
+    np.fill_diagonal(matrix, 0)
+    return matrix
+
+
+def test_unrelated_measures_give_uniform_p_values():
+    """Measures and damage that both have languages' effects: at 5 % and at 50 %, raw and beyond languages.
+
+    Taking the 15 pairs for independent gives far more below 5 %: that is what relabelling is for.
+    """
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(4)
+    raw, beyond, naive = [], [], []
+    upper = np.triu_indices(6, k=1)
+    for _ in range(200):
+        x, y = effects(rng, 6), effects(rng, 6)
+        raw.append(mantel(ranked(x), ranked(y))[1])
+        left = [ranked(additive_effects(one)[0]) for one in (x, y)]
+        beyond.append(mantel(*left)[1])
+        naive.append(spearmanr(x[upper], y[upper]).pvalue)
+    for p in (np.array(raw), np.array(beyond)):
+        assert np.mean(p <= 0.05) < 0.09
+        assert np.mean(p <= 0.5) == pytest.approx(0.5, abs=0.1)
+    assert np.mean(np.array(naive) <= 0.05) > 0.1
+
+
+def table_of(x: dict[str, np.ndarray], y: np.ndarray, best: str = "high", better: str = "low") -> PairTable:
+    codes = tuple("abcdefghij"[: len(y)])
+    upper = np.triu_indices(len(y), k=1)
+    frame = pd.DataFrame(list(combinations(codes, 2)), columns=["first", "second"])
+    frame = frame.assign(damage=y[upper], damage_low=np.nan, damage_high=np.nan, **{n: m[upper] for n, m in x.items()})
+    known = tuple(Predictor(n, n.upper(), "weights", best, "A caption.") for n in x)
+    return PairTable("planted", codes, "damage", better, known, frame)
+
+
+def test_a_planted_relation_is_found_and_the_noise_beside_it_is_not():
+    rng = np.random.default_rng(5)
+    y = effects(rng, 8)
+    left, _ = additive_effects(y)
+    x = {"planted": -left - 0.2 * y + 0.05 * symmetric(rng, 8)} | {f"noise{n}": symmetric(rng, 8) for n in range(4)}
+    found = finish(predict_steps(table_of(x, y)))
+    first, *others = found.frame.to_dict("records")
+    assert tuple(found.frame.columns) == COLUMNS
+    assert (first["measure"], first["direction"], first["passed"]) == ("planted", "as promised", len(TESTS))
+    assert first["survives"] == ", ".join(TESTS)
+    assert all(row["p_holm"] > 0.05 and row["partial_p_holm"] > 0.05 for row in others)
+    assert "1 of 5 measures tried passes every test" in prediction_sentence(found)
+
+
+def test_a_measure_that_only_knows_languages_predicts_nothing_beyond_them():
+    """Both made of the same languages' effects: related, and nothing is left once these are taken out."""
+    rng = np.random.default_rng(6)
+    y = effects(rng, 8, 0.3)
+    x = y - additive_effects(y)[0]
+    np.fill_diagonal(x, 0)
+    row = relation(x, y)
+    assert row.p < 0.01
+    assert row.by_languages == pytest.approx(1)
+    assert np.isnan([row.partial, row.partial_p]).all()
+
+
+def test_promise_and_ranks_are_told():
+    rng = np.random.default_rng(7)
+    y = symmetric(rng, 6)
+    measures = {"x": y, "again": 2 * y, "upside_down": -y, "flat": np.zeros((6, 6))}
+    found = finish(predict_steps(table_of(measures, y)))
+    rows = found.frame.set_index("measure")
+    assert rows.loc["x", "direction"] == "opposite"  # high is promised to be good, and goes with high damage
+    assert rows.loc["again", "why_not"] == "it orders the pairs as X does"
+    assert rows.loc["upside_down", "why_not"] == "it orders the pairs as X does, in reverse"
+    assert "does not vary" in rows.loc["flat", "why_not"]
+    assert rows.loc["x", "p_holm"] == rows.loc["x", "p"]  # measures that say the same count once
+    higher = finish(predict_steps(table_of({"x": y}, y, better="high")))
+    assert higher.frame["direction"].item() == "as promised"
+
+
+def test_missing_values_leave_a_measure_out_and_the_sentence_survives_it():
+    rng = np.random.default_rng(8)
+    x = symmetric(rng, 5)
+    x[0, 1] = np.nan
+    found = finish(predict_steps(table_of({"x": x}, symmetric(rng, 5))))
+    assert found.frame["why_not"].item() == "1 of 10 pairs have no value"
+    assert "None of these measures" in prediction_sentence(found)
+
+
+def test_relations_are_kept(tmp_path, monkeypatch):
+    rng = np.random.default_rng(9)
+    table, store = table_of({"x": symmetric(rng, 6)}, symmetric(rng, 6)), Store(tmp_path)
+    first = finish(predict_steps(table, store))
+    monkeypatch.setattr("interference.predict.relation", lambda x, y: pytest.fail("computed twice"))
+    pd.testing.assert_frame_equal(finish(predict_steps(table, store)).frame, first.frame)
+
+
+def test_tables_refuse_what_they_are_not():
+    table = paper_pairs()
+    with pytest.raises(UserError, match="no pairs of a language 'xxx'"):
+        table.restricted(["xxx"])
+    with pytest.raises(UserError, match="make 6 pairs, too few"):
+        table.restricted(table.languages[:4])
+    with pytest.raises(UserError, match="Unknown measure 'cosine'"):
+        table.restricted(table.languages, ["cosine"])
+    with pytest.raises(ValueError, match="one row for each pair"):
+        PairTable("x", table.languages[::-1], "d", "low", table.predictors, table.frame)
+
+
+def test_figures_hold_the_numbers(paper):
+    forest = forest_figure(paper)
+    assert list(forest.data[2].x) == pytest.approx(paper.frame["spearman"].tolist())
+    figure = pairs_figure(paper.table, "cos", "rus")
+    assert sum(len(trace.x) for trace in figure.data) == 45
+    assert len(figure.data[1].x) == 9
+    left = beyond_languages(paper.table, "cos")
+    assert set(pairs_figure(paper.table, "cos", "", left).data[0].y) == set(left["y"])
+
+
+# A suite of five languages whose models are one model and random steps from it.
+CODES = ("eng", "deu", "fra", "spa", "ita")
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory, tokenizer):
+    folder = tmp_path_factory.mktemp("five")
+    entries = []
+    for number, code in enumerate(CODES):
+        model = llama(1)
+        torch.manual_seed(number)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.1 * (number + 1) * torch.randn_like(parameter))
+        write_checkpoint(model, tokenizer, folder / code)
+        entries.append(f"  - {{name: mono-{code}, path: ./{code}, role: mono, language: {code}}}")
+    rng = np.random.default_rng(0)
+    lines = ["document\t" + "\t".join(CODES)]
+    for row in range(12):
+        cells = ["".join(rng.choice(list("abcdef" + code), 12)) for code in CODES]
+        lines.append(f"d{row // 2}\t" + "\t".join(cells))
+    (folder / "text.tsv").write_text("\n".join(lines) + "\n")
+    (folder / "suite.yaml").write_text("name: five\ncorpus: text.tsv\ncheckpoints:\n" + "\n".join(entries) + "\n")
+    return open_suite(folder)
+
+
+@pytest.fixture(scope="module")
+def evaluator(five, tmp_path_factory):
+    return Evaluator(five, Store(tmp_path_factory.mktemp("store")), torch.device("cpu"))
+
+
+SOME = Pairing(
+    measures=("cosine", "coordinate_match", "stable_rank", "cancellation", "update_retention", "token_overlap",
+              "foreign_loss", "cka_own"),
+    sentences=4,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pairs(evaluator) -> PairTable:
+    return finish(pair_steps(evaluator, SOME))
+
+
+def test_damage_is_the_mean_excess_of_both_languages(evaluator, pairs):
+    rows = evaluator.corpus.rows(4)
+    excess = []
+    for code in ("eng", "fra"):
+        merge = Recipe("linear", ("mono-eng", "mono-fra"), (1.0, 1.0))
+        excess.append((evaluator.bits(merge, code, rows) - evaluator.bits(f"mono-{code}", code, rows)).mean())
+    row = pairs.frame.set_index(["first", "second"]).loc[("eng", "fra")]
+    assert row["damage"] == pytest.approx(np.mean(excess), abs=1e-4)
+    assert row["damage_low"] < row["damage"] < row["damage_high"]
+    assert list(zip(pairs.frame["first"], pairs.frame["second"], strict=True)) == list(combinations(CODES, 2))
+
+
+def test_measures_are_those_of_the_pair(evaluator, pairs):
+    """Weights' from their own survey; token overlap and the loss on the other's language by hand."""
+    from interference.conflict.survey import Survey, equal_average, resident_steps
+
+    row = pairs.frame.set_index(["first", "second"]).loc[("deu", "ita")]
+    both = ("mono-deu", "mono-ita")
+    for name in ("cosine", "cancellation", "update_retention"):
+        table = finish(resident_steps(evaluator, Survey(equal_average(both), None, (name,))))
+        frame = table.by("whole")
+        expected = frame[frame["group"] == "all"]["value"].mean()
+        assert row[name] == pytest.approx(expected, rel=1e-5), name
+    models = tuple((name, name) for name in both)
+    table = finish(similarity_steps(evaluator, SimilarityRequest(models, ("cka",), "own", sentences=4)))
+    assert row["cka_own"] == pytest.approx(table.frame.loc[table.frame["layer_a"] > 0, "value"].mean())
+    assert row["stable_rank"] >= 0
+    dev = evaluator.corpus.rows(4, "dev")
+    foreign = {
+        (model, code): evaluator.bits(f"mono-{model}", code, dev).mean()
+        for model in ("deu", "ita")
+        for code in ("deu", "ita")
+    }
+    expected = foreign["deu", "ita"] - foreign["ita", "ita"] + foreign["ita", "deu"] - foreign["deu", "deu"]
+    assert row["foreign_loss"] == pytest.approx(expected / 2)
+    assert 0 < row["token_overlap"] < 1
+
+
+def test_measures_are_tried_beside_the_papers(evaluator, pairs):
+    found = finish(prediction_steps(evaluator, SOME))
+    assert set(found.frame["measure"]) == set(SOME.measures)
+    tried = found.frame[found.frame["why_not"] == ""]
+    assert len(tried) > 4
+    assert np.isfinite(tried[["spearman", "p", "p_holm", "chance", "low", "high"]].to_numpy(dtype=float)).all()
+    few = paper_pairs().restricted(paper_pairs().languages[:6], ["cos"])
+    paper = finish(predict_steps(few, evaluator.store))
+    both = beside_paper(found, paper, {"coordinate_match": "cos", "flat": "l2"})
+    assert both["worse with more, paper"].tolist() == (-paper.frame["spearman"]).tolist()
+
+
+def test_every_conflict_measure_is_a_predictor():
+    from interference.conflict.registry import measures
+
+    names = [p.name for p in predictors()]
+    assert set(measures()) < set(names)
+    assert len(set(names)) == len(names)
+
+
+def test_what_is_known_takes_no_time(evaluator, pairs, five, tmp_path):
+    known = finish(outlook_steps(evaluator, SOME))
+    assert known.known
+    assert known.seconds == 0
+    fresh = Evaluator(five, Store(tmp_path), torch.device("cpu"))
+    asked = Pairing(measures=("cosine", "cancellation", "token_overlap"), sentences=4)
+    outlook = finish(outlook_steps(fresh, asked))
+    assert (outlook.pairs, outlook.losses, outlook.measures) == (10, 20, 3)
+    assert outlook.seconds > 0
+    assert finish(outlook_steps(evaluator, asked)).known
+
+
+def test_parts_and_units_are_other_numbers(evaluator, pairs):
+    asked = Pairing(measures=("cosine",), part="mlp", unit="bits per byte", sentences=4)
+    other = finish(pair_steps(evaluator, asked))
+    assert (other.frame["cosine"] != pairs.frame["cosine"]).all()
+    assert other.frame["damage"].corr(pairs.frame["damage"]) == pytest.approx(1)  # twelve bytes a sentence
+    assert list(other.frame.columns[5:]) == ["cosine"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"role": "mixed"}, "role mono or branch"),
+        ({"measures": ("cosin",)}, "Unknown measure 'cosin'"),
+        ({"role": "branch"}, "no checkpoints of the role branch"),
+        ({"languages": ("eng", "deu")}, "2 languages"),
+        ({"languages": ("eng", "xxx")}, "no language 'xxx'"),
+        ({"unit": "furlongs"}, "no unit 'furlongs'"),
+        ({"part": "tail"}, "no part 'tail'"),
+    ],
+)
+def test_what_can_not_be_paired_is_refused(evaluator, asked, message):
+    with pytest.raises(UserError, match=message):
+        finish(pair_steps(evaluator, Pairing(**asked)))
+
+
+def test_models_of_a_language_are_its_reference(suite_folder):
+    with pytest.raises(UserError, match="2 languages"):
+        models_of(open_suite(suite_folder), "mono")
+
+
+def test_a_corpus_without_documents_leaves_out_what_needs_its_dev_half(five, tmp_path):
+    corpus = five.corpus
+    assert corpus is not None
+    bare = Corpus(corpus.name, corpus.sentences, tuple(map(str, range(12))), False)
+    evaluator = Evaluator(type(five)("bare", None, five.checkpoints, bare), Store(tmp_path), torch.device("cpu"))
+    table = finish(pair_steps(evaluator, Pairing(measures=("fisher_overlap", "foreign_loss"), sentences=2)))
+    assert [p.name for p in table.predictors] == ["foreign_loss"]
+    assert any("is left out" in note for note in table.notes)
+
+
+def test_command(five, capsys, tmp_path):
+    arguments = ["predict", "--suite", str(five.path), "--format", "json"]
+    asked = ["--measure", "cosine", "--measure", "token_overlap", "--sentences", "4"]
+    assert call([*arguments, *asked]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["measure"] for row in rows} == {"cosine", "token_overlap"}
+    assert call([*arguments, *asked, "--pairs"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 10
+    assert call(["predict", "--data", "paper", "--format", "csv", "--measure", "cka_eng", "--without", "zho"]) == 0
+    printed = capsys.readouterr()
+    assert "0.47490" in printed.out
+    assert "explains 83%" in printed.err
+    for wrong, message in (
+        (["predict", "--data", "paper", "--suite", "x"], "no suite's"),
+        (["predict", "--data", "paper", "--without", "xxx"], "no pairs of a language 'xxx'"),
+        ([*arguments, "--without", "eng"], "make 6 pairs, too few"),
+        ([*arguments, "--without", "xxx"], "no language 'xxx'"),
+        ([*arguments, "--role", "branch"], "role branch"),
+    ):
+        assert call(wrong) == 2
+        assert message in capsys.readouterr().err
+
+
+def call(arguments: list[str]) -> int:
+    try:
+        main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0

@@ -1,0 +1,51 @@
+"""The Prediction page: the button with what it takes, the result, the paper's pairs, and too few languages."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from test_pages import ROOT, button
+from test_predict import five  # noqa: F401 - the suite of five languages
+
+
+@pytest.fixture
+def opened(five, monkeypatch, tmp_path):  # noqa: F811
+    monkeypatch.setenv("INTERFERENCE_SUITE", str(five.path))
+    monkeypatch.setenv("INTERFERENCE_CACHE", str(tmp_path))
+    return five
+
+
+def open_page(**query: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=240)
+    for key, value in query.items():
+        app.query_params[key] = value
+    return app.run().switch_page("pages/predict.py").run()
+
+
+def test_nothing_is_computed_until_the_button_is_pressed(opened):
+    app = open_page()
+    app.multiselect(key="predict_measures").set_value(["cosine", "token_overlap"]).run()
+    assert not app.exception
+    assert not app.error
+    assert "20 losses of 10 merges and 2 measures of 10 pairs" in app.info[0].value
+    assert [chart.key for chart in app.get("plotly_chart")] == ["predict_paper"]
+    button(app, "Merge and measure").click().run()
+    assert not app.exception
+    assert not app.info
+    assert len(app.get("plotly_chart")) == 3
+    assert "of 2 tried" in app.markdown[1].value
+    app.get_by_key("predict_view").set_value("Beyond languages").run()
+    assert not app.exception
+    assert any("what languages leave" in caption.value for caption in app.caption)
+
+
+def test_the_papers_pairs_need_no_computing_and_follow_the_languages(opened, suite_folder, monkeypatch):
+    app = open_page(predict_data="The paper")
+    assert not app.exception
+    assert "No measure of 6 tried passes every test" in app.markdown[1].value
+    assert len(app.get("plotly_chart")) == 2
+    monkeypatch.setenv("INTERFERENCE_SUITE", str(suite_folder))
+    few = open_page()
+    assert not few.exception
+    assert "2 languages (eng, deu) make 1 pairs, too few" in few.error[0].value
+    few.get_by_key("predict_data").set_value("The paper").run()
+    assert not few.error
+    assert len(few.get("plotly_chart")) == 2
