@@ -1,0 +1,321 @@
+"""Minimal pairs and accuracy on them: the grammar's own pairs, files, scores by second derivations, and the finding."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import binomtest
+
+from interference.demo.forms import LANGUAGES, render
+from interference.demo.meaning import DETERMINERS, TENSES, TRANSITIVE_ANIMATE, Phrase, Sentence
+from interference.demo.pairs import FEWEST, PER_PHENOMENON, minimal_pairs
+from interference.demo.text import held_out, training_text
+from interference.errors import UserError
+from interference.evaluate import UNIGRAM, Evaluator
+from interference.losses import sentence_bits, tokenize
+from interference.minimal_pairs import (
+    ALL,
+    COLUMNS,
+    EXAMPLES,
+    AccuracyTable,
+    Pair,
+    PairSet,
+    accuracy_table,
+    own_pairs,
+    read_pairs,
+)
+from interference.recipe import Recipe
+from interference.results import open_evaluator
+from interference.statistics import clustered_proportion
+from interference.steps import finish
+from interference.store import Store
+from interference.suite import open_suite
+from interference.sweep import accuracy_steps
+
+PHENOMENA = {  # no gender in English, Turkish and Chinese, no case that an error could show in most
+    "eng": {"determiner number", "negation", "order", "subject-verb number"},
+    "nld": {"adjective gender", "determiner gender", "order", "subject-verb number"},
+    "deu": {"adjective gender", "case", "determiner gender", "order", "subject-verb number"},
+    "fra": {"adjective gender", "determiner gender", "negation", "order", "predicate gender", "subject-verb number"},
+    "spa": {"adjective gender", "determiner gender", "order", "predicate gender", "subject-verb number"},
+    "ita": {"adjective gender", "determiner gender", "order", "predicate gender", "subject-verb number"},
+    "rus": {"adjective gender", "case", "determiner gender", "order", "predicate gender", "predicate number",
+            "subject-verb gender", "subject-verb number"},
+    "tur": {"case", "numeral number", "order", "vowel harmony"},
+    "ara": {"adjective gender", "case", "determiner gender", "numeral gender", "order", "subject-verb gender"},
+    "zho": {"auxiliary order", "classifier", "order"},
+}  # fmt: skip
+PAIRS = PairSet(
+    "hand",
+    (
+        Pair("The dog sleeps.", "The dog sleep.", "number", "eng"),
+        Pair("A cat eats an apple.", "A cat eats apple an.", "order", "eng"),
+        Pair("Der Hund schläft.", "Die Hund schläft.", "gender", "deu"),
+    ),
+)
+
+
+@pytest.fixture
+def tiny(suite_folder, tmp_path):
+    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_pairs_of_a_language(language):
+    """Enough of them, of the phenomena that the language has; right sentences of the test half, each with one error."""
+    pairs = minimal_pairs(language)
+    counted = Counter(pair.phenomenon for pair in pairs)
+    assert len(pairs) >= 300
+    assert set(counted) == PHENOMENA[language]
+    assert all(FEWEST <= count <= PER_PHENOMENON for count in counted.values())
+    test_half = {render(language, s) for document in held_out()[::2] for s in document}
+    assert {pair.good for pair in pairs} <= test_half
+    for pair in pairs:
+        good, bad = words(pair.good), words(pair.bad)
+        assert pair.bad[0] == pair.bad[0].upper()
+        assert pair.bad[-1] == pair.good[-1]
+        changed = [a != b for a, b in zip(good, bad, strict=False)]
+        if pair.phenomenon.endswith(("order", "negation")) and language not in ("fra", "zho"):
+            assert sorted(good) == sorted(bad), pair
+            assert good != bad, pair
+        elif pair.phenomenon.split()[0] in ("subject-verb", "predicate", "adjective", "determiner", "numeral"):
+            assert len(good) == len(bad), pair
+            assert sum(changed) == 1, pair
+        assert pair.bad != pair.good
+
+
+def words(text: str) -> list[str]:
+    return text[:-1].replace("İ", "i").lower().split()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_wrong_sentence_is_right_in_another_reading(language):
+    """The grammar says none of them, whatever the number, determiner, tense and role of the phrases of its meaning."""
+    meanings = {render(language, s): s for document in held_out()[::2] for s in document}
+    chosen = minimal_pairs(language)
+    for pair in chosen[:: len(chosen) // 25]:
+        near = {render(language, other) for other in neighbours(meanings[pair.good])}
+        assert pair.good in near
+        assert pair.bad not in near, pair
+
+
+def test_the_check_of_readings_can_fail():
+    """*Die Schlüssel* for *den Schlüssel* would be a plural."""
+    singular = (s for d in held_out() for s in d if s.clauses[0].object and s.clauses[0].object.noun == "key")
+    chosen = next(s for s in singular if "den Schlüssel" in render("deu", s))
+    assert render("deu", chosen).replace("den Schlüssel", "die Schlüssel") in {
+        render("deu", other) for other in neighbours(chosen)
+    }
+
+
+def neighbours(sentence: Sentence) -> list[Sentence]:
+    """The sentence with the first clause's phrases of other number and determiner, of other tense, roles exchanged."""
+    clause = sentence.clauses[0]
+    roles = [("subjects", i) for i in range(len(clause.subjects))] + ["object", "recipient", "place"]
+    clauses = [replace(clause, tense=tense, adverbial=a) for tense in TENSES for a in ("", clause.adverbial)]
+    for role in roles:
+        phrase = clause.subjects[role[1]] if isinstance(role, tuple) else getattr(clause, role)
+        if phrase:
+            for other in phrases(phrase):
+                if isinstance(role, tuple):
+                    subjects = [*clause.subjects[: role[1]], other, *clause.subjects[role[1] + 1 :]]
+                    clauses.append(replace(clause, subjects=tuple(subjects)))
+                else:
+                    clauses.append(replace(clause, **{role: other}))
+    if clause.object and len(clause.subjects) == 1 and clause.verb in TRANSITIVE_ANIMATE:
+        clauses.append(replace(clause, subjects=(clause.object,), object=clause.subjects[0]))
+    clauses.append(replace(clause, negated=not clause.negated))
+    return [replace(sentence, clauses=(other, *sentence.clauses[1:])) for other in clauses]
+
+
+def phrases(phrase: Phrase) -> list[Phrase]:
+    kinds = [k for k in DETERMINERS if k[0] != "count"]
+    counts = [("count", True, n) for n in (2, 3, 7)] if not phrase.relative else []
+    return [replace(phrase, determiner=d, plural=p, count=n) for d, p, n in [*((*k, 0) for k in kinds), *counts]]
+
+
+def test_pairs_are_those_of_their_seed():
+    assert minimal_pairs("eng") == minimal_pairs.__wrapped__("eng", 0)
+    assert set(minimal_pairs("eng", 1)) != set(minimal_pairs("eng"))
+    with pytest.raises(UserError, match="no language 'en': did you mean 'eng'"):
+        minimal_pairs("en")
+
+
+def test_right_sentences_are_never_trained_on():
+    text = training_text("eng", 0)
+    assert not {pair.good for pair in minimal_pairs("eng")} & {next(text) for _ in range(5000)}
+
+
+def test_accuracy_by_hand():
+    """Two right, one tie and one wrong of four: 2.5 of 4; a tie is one to rounding."""
+    pairs = PairSet("p", tuple(Pair(f"a{i}", f"b{i}", "xy"[i % 2], "eng") for i in range(4)))
+    bits = {("m", "eng"): np.array([[1.0, 2.0, 3.0, 4.0], [2.0, 2.0 + 1e-9, 9.0, 3.0]])}
+    table = accuracy_table(pairs, bits)
+    assert tuple(table.frame.columns) == COLUMNS
+    assert tuple(table.examples.columns) == EXAMPLES
+    whole = table.by("language").iloc[0]
+    assert (whole["accuracy"], whole["ties"], whole["pairs"], whole["chance"]) == (2.5 / 4, 1, 4, 0.5)
+    assert whole["margin"] == pytest.approx((1 + 0 + 6 - 1) / 4)
+    assert table.by("phenomenon").set_index("phenomenon")["accuracy"].to_dict() == {"x": 1.0, "y": 0.25}
+    assert table.examples["right"].tolist() == [1, 0.5, 1, 0]
+    with pytest.raises(UserError, match="not by 'size'"):
+        table.by("size")
+
+
+@pytest.mark.parametrize(("right", "count"), [(0, 9), (9, 9), (40, 73), (1, 300)])
+def test_an_interval_without_clusters_is_wilsons(right, count):
+    values = np.array([1.0] * right + [0.0] * (count - right))
+    expected = binomtest(right, count).proportion_ci(method="wilson")
+    share, low, high = clustered_proportion(values, [str(i) for i in range(count)])
+    assert (share, low, high) == pytest.approx((right / count, expected.low, expected.high))
+
+
+def test_pairs_of_one_document_tell_less():
+    """Documents all of one kind are as many pairs as documents; one document alone gives no interval."""
+    values = np.repeat([1.0, 0.0, 1.0, 1.0, 0.0, 1.0] * 5, 10)
+    documents = np.repeat(np.arange(30), 10).astype(str).tolist()
+    _, low, high = clustered_proportion(values, documents)
+    expected = binomtest(20, 30).proportion_ci(method="wilson")
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.01)
+    narrow = clustered_proportion(values, [str(i) for i in range(300)])
+    assert narrow[2] - narrow[1] < 0.5 * (high - low)
+    assert np.isnan(clustered_proportion(values, ["a"] * 300)[1:]).all()
+
+
+def test_bits_are_those_of_the_sentences(tiny, monkeypatch):
+    """Checkpoint and merge against a second derivation; the second time all comes from the store."""
+    merge = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5))
+    models = {"mono-eng": "mono-eng", "merge": merge, UNIGRAM: UNIGRAM}
+    table = finish(accuracy_steps(tiny, models, PAIRS, PAIRS.languages))
+    for name, model in (("mono-eng", "mono-eng"), ("merge", merge)):
+        rows = table.examples[(table.examples["model"] == name) & (table.examples["language"] == "eng")]
+        for side in ("good", "bad"):
+            text = tokenize(tiny.suite["mono-eng"].tokenizer, rows[side].tolist())
+            np.testing.assert_allclose(rows[f"{side}_bits"], sentence_bits(tiny.put(model), text), rtol=1e-6)
+    monkeypatch.setattr(tiny, "_score", lambda *rest: pytest.fail("scored again"))
+    again = finish(accuracy_steps(tiny, models, PAIRS, PAIRS.languages))
+    pd.testing.assert_frame_equal(again.frame, table.frame)
+
+
+def test_the_unigram_control_is_blind_to_order(tiny):
+    """The same bytes in another order: a tie, which counts half."""
+    table = finish(accuracy_steps(tiny, {UNIGRAM: UNIGRAM}, PAIRS, ("eng",)))
+    order = table.by("phenomenon").set_index("phenomenon").loc["order"]
+    assert (order["accuracy"], order["ties"]) == (0.5, 1)
+
+
+def test_tokens_are_counted_only_where_there_is_text_to_count(tiny):
+    pairs = PairSet("p", (Pair("a", "b", "x", "fra"), Pair("c", "d", "x", "eng")))
+    table = finish(accuracy_steps(tiny, {UNIGRAM: UNIGRAM, "init": "init"}, pairs, pairs.languages))
+    assert set(zip(table.frame["model"], table.frame["language"], strict=True)) == {
+        (UNIGRAM, "eng"), ("init", "fra"), ("init", "eng"),
+    }  # fmt: skip
+    assert any("no fra" in one for one in table.notes)
+
+
+@pytest.mark.parametrize("ending", ["tsv", "jsonl", "parquet"])
+def test_files_in_multiblimps_columns(ending, tmp_path):
+    frame = pd.DataFrame(
+        {"sen": ["The dog sleeps.", "Der Hund."], "wrong_sen": ["The dog sleep.", "Die Hund."],
+         "phenomenon": ["SV-#", "SP-G"], "language": ["eng", "deu"], "verb": ["sleep", "x"]}
+    )  # fmt: skip
+    file = tmp_path / f"eng.{ending}"
+
+    def write(part: pd.DataFrame) -> None:
+        if ending == "tsv":
+            part.to_csv(file, sep="\t", index=False)
+        elif ending == "jsonl":
+            part.to_json(file, orient="records", lines=True, force_ascii=False)
+        else:
+            part.to_parquet(file)
+
+    write(frame)
+    expected = (Pair("The dog sleeps.", "The dog sleep.", "SV-#", "eng"), Pair("Der Hund.", "Die Hund.", "SP-G", "deu"))
+    assert read_pairs(file).pairs == expected
+    write(frame[["sen", "wrong_sen"]])
+    assert [(p.phenomenon, p.language) for p in read_pairs(file).pairs] == [("pairs", "eng")] * 2
+    assert read_pairs(file, "nld").languages == ("nld",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sen\tbad\na\tb\n", "no column 'wrong_sen'.* It has: sen, bad"),
+        ("sen\twrong_sen\n", "holds no minimal pairs|no column 'sen'"),
+        ("sen\twrong_sen\na\ta\n \tb\n", "row 1 has the same sentence twice; row 2 has an empty cell"),
+        ("sen\twrong_sen\na\n", "line 2 has 1 cells, the header has 2"),
+    ],
+)
+def test_what_is_no_file_of_pairs(text, message, tmp_path):
+    (tmp_path / "p.tsv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_pairs(tmp_path / "p.tsv")
+    with pytest.raises(UserError, match="does not exist"):
+        read_pairs(tmp_path / "q.tsv")
+
+
+def test_a_few_of_each_phenomenon():
+    few = own_pairs(["eng"]).few(3)
+    assert set(Counter(pair.phenomenon for pair in few.pairs).values()) == {3}
+    assert own_pairs(["eng"]).few(None) == own_pairs(["eng"])
+    with pytest.raises(UserError, match="give 1 or more"):
+        few.few(0)
+    with pytest.raises(UserError, match="no language 'deu'"):
+        few.of("deu")
+
+
+def test_the_finding_on_the_built_in_suite():
+    """A mono is right in its own language and guesses in one that it never saw; an average of two guesses in both."""
+    evaluator = open_evaluator()
+    pairs = own_pairs(["eng", "deu"]).few(8)
+    merge = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5))
+    table = finish(
+        accuracy_steps(evaluator, {"mono-eng": "mono-eng", "mono-deu": "mono-deu", "merge": merge}, pairs, pairs.languages)
+    )
+    share = table.by("language").set_index(["model", "language"])["accuracy"]
+    for model, language in product(("mono-eng", "mono-deu"), ("eng", "deu")):
+        own = model.endswith(language)
+        assert share[model, language] > 0.9 if own else 0.3 < share[model, language] < 0.65, (model, language)
+    assert share["merge"].between(0.35, 0.75).all()
+
+
+def test_the_command_prints_the_table(suite_folder, capsys, monkeypatch, tmp_path):
+    from interference.__main__ import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "average.yaml").write_text("merge_method: linear\nmodels:\n- {model: mono-eng, parameters: {weight: 1}}\n- {model: mono-deu, parameters: {weight: 1}}\n")
+    (tmp_path / "eng.tsv").write_text("sen\twrong_sen\tphenomenon\nThe dog sleeps.\tThe dog sleep.\tSV-#\n")
+    options = ["--suite", str(suite_folder), "--pairs", "eng.tsv", "--recipe", "average.yaml", "--checkpoint", UNIGRAM]
+    main_code = run_main(main, ["accuracy", *options, "--by", "phenomenon", "--format", "json"])
+    captured = capsys.readouterr()
+    assert main_code == 0, captured.err
+    rows = json.loads(captured.out)
+    assert [(row["model"], row["phenomenon"], row["pairs"]) for row in rows] == [("average", "SV-#", 1), (UNIGRAM, "SV-#", 1)]
+    assert "a tie counts half" in captured.err
+    for wrong, message in ((["--by", "size"], "not by 'size'"), (["--count", "0"], "give 1 or more")):
+        assert run_main(main, ["accuracy", *options, *wrong]) == 2
+        assert message in capsys.readouterr().err
+    assert run_main(main, ["demo", "pairs", "--language", "eng", "--format", "csv"]) == 0
+    header, first, *_ = capsys.readouterr().out.splitlines()
+    assert header == "sen,wrong_sen,phenomenon,language,document"
+    assert first.count(",") >= 4
+    assert run_main(main, ["demo", "pairs", "--language", "xx"]) == 2
+
+
+def run_main(main, arguments: list[str]) -> int:
+    try:
+        main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_a_table_is_all_rows_of_every_language_once(tiny):
+    table: AccuracyTable = finish(accuracy_steps(tiny, {"init": "init"}, PAIRS, PAIRS.languages))
+    assert (table.frame["phenomenon"] == ALL).sum() == 2
+    assert not table.frame.duplicated(["model", "language", "phenomenon"]).any()
