@@ -13,4 +13,4 @@ st.markdown(
     "not. Alike and yet not merging means: the same shape in other coordinates."
 )
 with ui.user_errors():
-    ui.draw_similarity(bench, ui.choose_view(bench))
+    ui.draw_similarity(bench, ui.choose_similarity(bench))

@@ -232,16 +232,6 @@ def test_a_link_to_what_this_suite_lacks_shows_what_can_be_shown(own_suite):
     assert len(figures(app)) == 1
 
 
-def test_a_link_with_a_recipe_that_no_slider_holds_is_a_message(own_suite):
-    from interference.bench import State, View, to_link
-    from interference.recipe import Recipe
-
-    recipe = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5), post=("rescale",))
-    app = open_page(view=to_link(State(View(recipe))).text)
-    assert not app.exception
-    assert "this page has no controls for them" in app.warning[0].value
-
-
 def test_the_guide_sets_the_bench_step_by_step(own_suite):
     app = open_page()
     seen = []

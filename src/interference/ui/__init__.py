@@ -30,7 +30,7 @@ from interference.ui.pins import draw_pins, draw_toolbar, rerun_if_asked
 from interference.ui.predict import choose_prediction, compute_prediction, draw_prediction
 from interference.ui.present import draw_presentation, presented
 from interference.ui.shell import Bench, ensure_shell, open_bench, open_sidebar, run, serve, user_errors
-from interference.ui.similarity import choose_view, draw_similarity
+from interference.ui.similarity import choose_similarity, draw_similarity
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
 from interference.ui.text import draw_said, draw_sentences
 from interference.ui.weights import choose_survey, compute_conflict, draw_conflict
@@ -46,6 +46,7 @@ __all__ = [
     "choose_prediction",
     "choose_recipe",
     "choose_setup",
+    "choose_similarity",
     "choose_survey",
     "choose_trial",
     "choose_view",

@@ -2,12 +2,12 @@
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from interference.errors import UserError
-from interference.ui.more import More
+from interference.ui.setup import Setup
 from interference.ui.shell import Bench
 from interference.ui.spread import SHAPE, WHOLE, set_spreads
 from interference.ui.widgets import ASKED, faders_of, knob_key, set_faders, widen_range
@@ -15,22 +15,8 @@ from interference.ui.widgets import ASKED, faders_of, knob_key, set_faders, wide
 if TYPE_CHECKING:
     from interference.bench import Faders
     from interference.recipe import Recipe
-    from interference.registry import Method
 
 _HELD = "recipe held"
-
-
-class Setup(Protocol):
-    """What of the row above the sliders a recipe has to agree with."""
-
-    @property
-    def method(self) -> "Method": ...
-    @property
-    def parents(self) -> tuple[str, ...]: ...
-    @property
-    def base(self) -> str | None: ...
-    @property
-    def more(self) -> More: ...
 
 
 @dataclass(frozen=True)

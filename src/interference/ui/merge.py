@@ -9,7 +9,8 @@ from interference.spread import WEIGHT
 from interference.ui import state
 from interference.ui.held import draw_held, held_recipe, place_recipe
 from interference.ui.live import coefficient_panel, live_plot
-from interference.ui.more import More, choose_more
+from interference.ui.more import choose_more
+from interference.ui.setup import Setup
 from interference.ui.shell import Bench
 from interference.ui.spread import YAML, choose_shape, draw_spread, spread, spread_knobs
 from interference.ui.take import draw_take_away
@@ -72,32 +73,6 @@ def _follow_guide(bench: Bench, titles: dict[str, Any]) -> None:
 
     if (step := titles.get(st.session_state["guide"])) and (present := state.present()):
         write_view(replace(present.view, recipe=step.recipe, faders=None))
-
-
-@dataclass(frozen=True)
-class Setup:
-    """The row above the sliders: what is merged, how, and what is drawn beside it."""
-
-    method: "Method"
-    parents: tuple[str, ...]
-    base: str | None
-    more: More
-    controls: tuple[str, ...]
-    sentences: int
-
-    @property
-    def complete(self) -> bool:
-        least, most = self.method.parents
-        return least <= len(self.parents) <= most
-
-    @property
-    def missing(self) -> str:
-        """What the user has still to do before there is a merge."""
-        if self.complete:
-            return "Give at least one parent a coefficient other than zero."
-        least, most = self.method.parents
-        wanted = f"exactly {least}" if least == most else f"at least {least}"
-        return f"{self.method.label} merges {wanted} parents, {len(self.parents)} chosen: choose them under Parents."
 
 
 def choose_setup(bench: Bench) -> Setup:

@@ -276,7 +276,10 @@ def open_bench() -> Bench:
 
 
 def _open_bench() -> Bench:
+    from interference.ui.export import draw_exporting
+
     with st.sidebar:
+        draw_exporting()
         suite = st.text_input(
             "Suite",
             os.environ.get("INTERFERENCE_SUITE", ""),
@@ -315,9 +318,6 @@ def _open_bench() -> Bench:
         )  # fmt: skip
         sizes = f"{len(evaluator.suite.checkpoints)} checkpoints, {len(evaluator.corpus.rows(None))} test sentences"
         st.caption(f"**{evaluator.suite.name}**: {sizes}, on {evaluator.device}")
-        from interference.ui.export import draw_exporting
-
-        draw_exporting()
     return Bench(evaluator.suite, key, languages, unit)
 
 

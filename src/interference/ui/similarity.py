@@ -47,7 +47,7 @@ class Settings:
     sentences: int
 
 
-def choose_view(bench: Bench) -> Settings:
+def choose_similarity(bench: Bench) -> Settings:
     """The view, the measure, how states are prepared, and on how many sentences."""
     from interference.activations import POOLINGS
     from interference.similarities import SENTENCES
