@@ -109,15 +109,15 @@ def serving(hub: FakeHub) -> Iterator[str]:
                 return self.resolve(found[1] or "models", found[2], found[3], found[4], fault)
             self.answer(404, b"{}", {"X-Error-Code": "EntryNotFound"})
 
-        def files(self, kind: str, repo: str, revision: str) -> dict[str, bytes] | None:
+        def files(self, kind: str, repo: str, revision: str) -> dict[str, bytes]:
             revisions = hub.repositories.get((kind, repo), {})
-            return next((f for name, f in revisions.items() if revision in (name, commit_of(f))), None)
+            return next((f for name, f in revisions.items() if revision in (name, commit_of(f))), {})
 
         def refused(self, kind: str, repo: str, revision: str) -> bool:
             if (kind, repo) not in hub.repositories:
                 code = {"X-Error-Code": "RepoNotFound"}
                 self.answer(401 if not self.headers.get("Authorization") else 404, b"{}", code)
-            elif self.files(kind, repo, revision) is None:
+            elif not self.files(kind, repo, revision):
                 self.answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
             else:
                 return False
@@ -135,7 +135,7 @@ def serving(hub: FakeHub) -> Iterator[str]:
                     sha = hashlib.sha256(contents).hexdigest()
                     sibling["lfs"] = {"size": size, "sha256": sha, "pointerSize": 134}
                 siblings.append(sibling)
-            document = {"id": repo, "modelId": repo, "sha": commit_of(files), "siblings": siblings, "tags": []}
+            document: dict = {"id": repo, "modelId": repo, "sha": commit_of(files), "siblings": siblings, "tags": []}
             document |= {"private": False, "downloads": 0, "gated": "manual" if repo in hub.gated else False}
             self.answer(200, json.dumps(document).encode(), {})
 
@@ -168,13 +168,13 @@ def serving(hub: FakeHub) -> Iterator[str]:
                 return self.body(contents, git_sha(contents), own, fault)
             sha = hashlib.sha256(contents).hexdigest()
             own |= {"X-Linked-Size": str(len(contents)), "X-Linked-ETag": f'"{sha}"'}
-            own["Location"] = f"http://localhost:{self.server.server_port}/cdn/{kind}/{repo}/{commit}/{name}"
+            own["Location"] = f"http://localhost:{self.server.server_address[1]}/cdn/{kind}/{repo}/{commit}/{name}"
             self.answer(302, b"", own)
 
         def body(self, contents: bytes, etag: str, headers: dict[str, str], fault: Fault | None) -> None:
             start = 0
             if (asked := self.headers.get("Range")) and not (fault and fault.whole):
-                start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
+                start = int(asked.removeprefix("bytes=").removesuffix("-"))
                 headers = headers | {"Content-Range": f"bytes {start}-{len(contents) - 1}/{len(contents)}"}
             part = contents[start:]
             if fault and fault.corrupt:

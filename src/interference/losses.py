@@ -22,7 +22,7 @@ CONVENTION = "prefix BOS|CLS|EOS, first token scored, end not scored, float32 lo
 PREFIXES = ("bos", "cls", "eos")
 TOKEN_COUNTS = ("tokens", "unknown tokens", "whether decoding gives the text back", "kind of prefix, as in PREFIXES")
 _BATCH_TOKENS = {"cpu": 512, "cuda": 32768}  # positions in a batch: little padding on a CPU, full kernels on a GPU
-_LOGIT_ELEMENTS = 1 << 25  # logits held at once, in elements: 128 MiB of float32
+_LOGIT_ELEMENTS = 1 << 24  # logits held at once on a CPU, in elements: 64 MiB of float32; eight times that on a GPU
 
 
 @dataclass(frozen=True)
@@ -174,13 +174,14 @@ def _token_nats(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tens
     """-ln p of the scored tokens in row order, float64 on the CPU; never more than a bounded number of logits."""
     # Composite configurations keep the size of the vocabulary one level down.
     vocabulary: int = getattr(model.config, "vocab_size", None) or model.get_output_embeddings().weight.shape[0]  # type: ignore
+    most = _LOGIT_ELEMENTS * (8 if ids.is_cuda else 1)
     picked = ids[:, 1:][scored]
     if type(model).__name__ in _PLAIN_HEAD:
         hidden = model.base_model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state[scored]  # type: ignore
         head = model.get_output_embeddings()  # type: ignore[operator]
-        size = max(1, _LOGIT_ELEMENTS // vocabulary)
+        size = max(1, most // vocabulary)
         return torch.cat([_nats(head(h), p) for h, p in zip(hidden.split(size), picked.split(size), strict=True)])
-    rows = max(1, _LOGIT_ELEMENTS // (ids.shape[1] * vocabulary))
+    rows = max(1, most // (ids.shape[1] * vocabulary))
     found = []
     for part, mask in zip(ids.split(rows), scored.split(rows), strict=True):
         logits = model(input_ids=part[:, :-1], use_cache=False).logits[mask]

@@ -1,0 +1,96 @@
+"""Ids of the Hub, what they mean on this machine, and the catalogue: nothing here asks the network."""
+
+import pytest
+from conftest import llama, write_checkpoint
+
+from interference.catalogue import FAMILIES, compose, family, role_of, step_of, suite_document
+from interference.errors import UserError
+from interference.hub import HubId, fetched, hub_id, local_folder
+from interference.suite import open_suite, write_suite
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_ids_are_read_and_written_alike():
+    for text in ("org/name", "org/name@step1000", f"org/name.v2@{COMMIT}", "org/name@refs/pr/1"):
+        assert str(hub_id(text)) == text
+    assert hub_id("org/name", "v1") == hub_id("org/name@v1") == HubId("org/name", "v1")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "name", "a/b/c", "../b", "org/..", "org/name@", "org name/x", "org/na me", "/a/b"]
+)
+def test_what_is_no_id_is_named(text):
+    with pytest.raises(UserError, match="is no id of the Hub"):
+        hub_id(text)
+
+
+def test_two_revisions_are_refused():
+    with pytest.raises(UserError, match="names the revision a, and b is asked for"):
+        hub_id("org/name@a", "b")
+
+
+def test_a_folder_comes_before_an_id_and_a_slip_is_no_id(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "org" / "name").mkdir(parents=True)
+    assert local_folder("org/name") == (tmp_path / "org/name").resolve()
+    assert local_folder("org/nane") is None
+    with pytest.raises(UserError, match="`interference hub fetch other/name@v1` gets it"):
+        local_folder("other/name@v1")
+
+
+def test_what_the_hubs_own_cache_has_is_used(tmp_path, monkeypatch, tokenizer):
+    """In the layout that huggingface_hub keeps; an unfinished one, without weights, is none."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--org--name"
+    folder = write_checkpoint(llama(1), tokenizer, repository / "snapshots" / COMMIT)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    assert fetched(hub_id("org/name")) == fetched(hub_id(f"org/name@{COMMIT}")) == folder
+    assert fetched(hub_id("org/name@other")) is None
+    (folder / "model.safetensors").unlink()
+    assert fetched(hub_id("org/name")) is None
+
+
+def test_a_damaged_record_of_revisions_says_what_to_do(tmp_path):
+    which = hub_id("org/name")
+    which.root.mkdir(parents=True)
+    (which.root / "revisions.json").write_text("{")
+    with pytest.raises(UserError, match="Delete it and fetch org/name again"):
+        fetched(which)
+
+
+@pytest.mark.parametrize("key", FAMILIES)
+def test_every_known_id_is_of_its_family_and_in_one_language(key):
+    found = family(key)
+    assert all(found.holds(repo) and role_of(repo) == found.role for repo in found.known)
+    spoken = [found.language(repo) for repo in found.known]
+    assert len(set(spoken) - {None}) == len([code for code in spoken if code])
+    assert all(len(code) == 3 for code in spoken if code)
+
+
+def test_unknown_names_are_answered_with_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'hplt-v2'"):
+        family("hplt-2")
+    with pytest.raises(UserError, match="none of the 23 ids known here is in 'den': did you mean"):
+        compose(family("hplt-v2"), ["den"], family("hplt-v2").known, "main")
+
+
+@pytest.mark.parametrize(
+    ("revision", "step"), [("checkpoint_0010000", 10000), ("step512", 512), ("main", None), ("v2", None)]
+)
+def test_steps_are_told_from_revisions(revision, step):
+    assert step_of(revision) == step
+
+
+def test_a_suite_of_two_revisions_of_one_model_has_two_names(tmp_path):
+    pair = [(hub_id(f"HPLT/hplt2c_eng_checkpoints@checkpoint_000{n}000"), "eng", "mono") for n in (1, 2)]
+    document = suite_document("own", pair)
+    assert [(entry["name"], entry["step"]) for entry in document["checkpoints"]] == [
+        ("mono-eng", 1000), ("hplt2c_eng_checkpoints-checkpoint_0002000", 2000)
+    ]  # fmt: skip
+    write_suite(document, tmp_path / "suite.yaml")
+    with pytest.raises(UserError, match="exists already"):
+        write_suite(document, tmp_path / "suite.yaml")
+    with pytest.raises(UserError, match="checkpoint_0001000` gets it"):
+        open_suite(tmp_path / "suite.yaml")
