@@ -23,14 +23,15 @@ def test_every_view_of_the_weights_draws(own_suite, view):  # noqa: F811
     app = open_page("pages/weights.py", weights_view=view)
     assert not app.exception
     assert not app.error
-    assert "furthest from chance" in app.markdown[1].value
+    assert "of the whole model" in app.markdown[1].value
     assert chart(app)["data"]
     assert "chance" in app.get("plotly_chart")[0].proto.spec
     assert app.get("download_button")
 
 
 def test_a_measure_of_models_has_no_pairs_and_its_knob_changes_it(own_suite):  # noqa: F811
-    app = open_page("pages/weights.py", conflict="top_k_mass")
+    app = open_page("pages/weights.py")
+    app.selectbox(key="conflict").set_value("top_k_mass").run()
     views = next(control for control in app.get("button_group") if control.key == "weights_view")
     assert "Pairs" not in views.options
     before = chart(app)
@@ -40,7 +41,7 @@ def test_a_measure_of_models_has_no_pairs_and_its_knob_changes_it(own_suite):  #
 
 def test_a_base_makes_task_vectors_of_weights(own_suite):  # noqa: F811
     app = open_page("pages/weights.py", weights_base="mixed")
-    assert "differences of mono-eng, mono-deu from mixed" in app.caption[1].value
+    assert any("differences of mono-eng, mono-deu from mixed" in caption.value for caption in app.caption)
     app.selectbox(key="weights_base").select("mono-eng").run()
     assert "is the base and one of the models" in app.error[0].value
     app.multiselect(key="weights_models").set_value(["mono-eng"]).run()
@@ -65,3 +66,18 @@ def test_a_chosen_cell_says_its_number_and_goes_to_the_merge_page(own_suite):  #
     assert not app.exception
     assert "layer 1, mlp" in app.markdown[2].value
     assert button(app, "Set the Merge page to it")
+
+
+@pytest.mark.parametrize("view", ["All pairs", "Plane", "Along the layers"])
+def test_every_view_of_the_path_draws(own_suite, view):  # noqa: F811
+    app = open_page("pages/path.py", path_view=view)
+    assert not app.exception
+    assert not app.error
+    assert chart(app)["data"]
+    assert "**" in app.markdown[1].value
+    assert app.get("download_button")
+
+
+def test_a_plane_through_two_checkpoints_is_none(own_suite):  # noqa: F811
+    app = open_page("pages/path.py", path_view="Plane", plane_first="mixed", plane_second="mixed")
+    assert "three different ones" in app.error[0].value
