@@ -9,7 +9,7 @@ ui.ensure_shell()
 st.title("Whether models think alike", anchor=False)
 bench = ui.open_bench()
 st.markdown(
-    "Hidden states of the same sentences or their translations, by measures that mind a rotation and by measures that do "
+    "Hidden states of the same sentences or their translations, by measures that mind a rotation and by ones that do "
     "not. Alike and yet not merging means: the same shape in other coordinates."
 )
 with ui.user_errors():

@@ -84,8 +84,8 @@ def projection_steps(evaluator: Evaluator, spot: Spot, plane: str = "PCA") -> St
     return Projection(frame, shares, plane, notes, evaluator.provenance([_checkpoint(spot.model)]))
 
 
-def neighbour_steps(evaluator: Evaluator, spot: Spot, language: str, row: int, count: int = 10) -> Steps[pd.DataFrame]:
-    """The sentences of any of the languages nearest by cosine to one sentence, itself left out: NEAR_COLUMNS."""
+def neighbour_steps(evaluator: Evaluator, spot: Spot, language: str, row: int) -> Steps[pd.DataFrame]:
+    """All sentences of the languages but this one, the nearest to it by cosine first: NEAR_COLUMNS."""
     texts, sides = yield from _read(evaluator, spot)
     rows = texts[language].rows
     if row not in rows:
@@ -103,7 +103,7 @@ def neighbour_steps(evaluator: Evaluator, spot: Spot, language: str, row: int, c
     frame = pd.concat(frames, ignore_index=True)
     frame = frame[(frame["language"] != language) | (frame["row"] != row)]
     frame = frame.sort_values("cosine", ascending=False, kind="stable", ignore_index=True)
-    return frame.assign(rank=frame.index + 1).head(count)[list(NEAR_COLUMNS)]
+    return frame.assign(rank=frame.index + 1)[list(NEAR_COLUMNS)]
 
 
 def _some(text: Text, places: np.ndarray) -> Text:

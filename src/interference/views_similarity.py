@@ -12,6 +12,7 @@ from interference.similarity import Measure
 from interference.similarity.table import SimilarityTable
 from interference.suite import Suite
 
+_KINDS = 6  # named one by one in a sentence
 _PARTS = ("value", "low", "high", "chance", "raw", "z_scored")
 
 
@@ -87,10 +88,13 @@ def similarity_sentence(frame: pd.DataFrame, measure: Measure, by: str) -> str:
     found = frame[frame["why_not"] == ""]
     if found.empty:
         return f"**{measure.label} does not apply here**: {frame['why_not'].iloc[0]}."
-    parts = [
-        f"{kind} {part['value'].mean():.2f}" + (f" ({_range(part['value'])})" if len(part) > 1 else "")
-        for kind, part in found.groupby(by, sort=False)
-    ][:6]
+    groups = found.groupby(by, sort=False)["value"]
+    if groups.ngroups > _KINDS:
+        means = groups.mean()
+        ends = f"from {means.min():.2f} ({means.idxmin()}) to {means.max():.2f} ({means.idxmax()})"
+        parts = [f"{found['value'].mean():.2f} on average of {groups.ngroups}, {ends}"]
+    else:
+        parts = [f"{kind} {part.mean():.2f}" + (f" ({_range(part)})" if len(part) > 1 else "") for kind, part in groups]
     clear = found.dropna(subset=["low"])
     unclear = int((clear["low"] <= clear["chance"]).sum()) if measure.best == "high" else 0
     sentence = f"**{measure.label}**: {'; '.join(parts)}; chance {_chance(found['chance'])}."
@@ -121,3 +125,15 @@ def gap_sentence(table: SimilarityTable) -> str:
     else:
         said = "a rotation helps little: what is found is found as it is, or not at all"
     return f"Rotation gap {mean:+.2f} on average ({_range(gaps['value'])}): {said}."
+
+
+def neighbours_sentence(near: pd.DataFrame) -> str:
+    """Where among all neighbours the translations stand."""
+    ranks = near.loc[near["translation"], "rank"]
+    by = f"By cosine among {len(near)} sentences."
+    if ranks.empty:
+        return by
+    half = (len(near) + 1) / 2
+    return f"{by} Its {len(ranks)} translations stand at rank {ranks.median():.0f} in the middle (the best at " + (
+        f"{ranks.min()}); by chance it would be {half:.0f}."
+    )

@@ -1,12 +1,11 @@
 """Figures of similarity tables: maps of models, layers and languages, curves over depth, sentences in a plane."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY
 from interference.languages import language_name
@@ -59,34 +58,21 @@ def _name(value: object) -> str:
     return str(value)
 
 
-def map_figure(grid: Map, label: str, best: str, x: str, y: str) -> go.Figure:
-    """One map; a star marks values whose interval holds the chance level."""
+def map_figure(grid: Map, label: str, best: str, x: str, y: str, title: str = "") -> go.Figure:
+    """One map; a star marks values whose interval holds the chance level. With a title it is small, without numbers."""
     rows = len(grid.value)
     where = "layers %{y} and %{x}" if grid.rows == "layer" else "%{y} and %{x}"
-    figure = go.Figure(_heat(grid, label, where, rows <= _TEXT))
-    chance = float(np.nanmean(grid.parts["chance"].to_numpy(dtype=float)))
+    figure = go.Figure(_heat(grid, label, where, rows <= _TEXT and not title))
+    scale = _scale(label, float(np.nanmean(grid.parts["chance"].to_numpy(dtype=float))), best)
+    if title:
+        scale["colorbar"] |= {"orientation": "h", "y": 1.0, "yanchor": "bottom", "len": 1, "title": {"text": ""}}
     figure.update_layout(
-        coloraxis=_scale(label, chance, best),
-        height=max(340, 130 + (26 if rows <= _TEXT else 20) * rows),
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        coloraxis=scale,
+        height=max(340, (150 if title else 130) + (26 if rows <= _TEXT else 15 if title else 20) * rows),
+        margin={"l": 10, "r": 10, "t": 70 if title else 10, "b": 10},
+        title={"text": title, "font": {"size": 13}, "x": 0.5, "y": 0.995, "yanchor": "top"} if title else None,
         xaxis={"title": x, "type": "category", "tickangle": -45 if grid.rows != "layer" else 0, "showgrid": False},
         yaxis={"title": y, "type": "category", "autorange": "reversed", "showgrid": False},
-    )
-    return figure
-
-
-def conditions_figure(grids: Mapping[str, Map], label: str, best: str) -> go.Figure:
-    """The same models under each condition, in one order and on one scale."""
-    figure = make_subplots(1, len(grids), shared_yaxes=True, subplot_titles=list(grids), horizontal_spacing=0.02)
-    for number, grid in enumerate(grids.values(), start=1):
-        figure.add_trace(_heat(grid, label, "%{y} and %{x}", False), 1, number)
-    chance = float(np.nanmean([np.nanmean(g.parts["chance"].to_numpy(dtype=float)) for g in grids.values()]))
-    rows = len(next(iter(grids.values())).value)
-    figure.update_xaxes(tickangle=-60, type="category", showgrid=False)
-    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
-    figure.update_yaxes(title="model", col=1)
-    figure.update_layout(
-        coloraxis=_scale(label, chance, best), height=170 + 18 * rows, margin={"l": 10, "r": 10, "t": 35, "b": 10}
     )
     return figure
 

@@ -34,6 +34,7 @@ READINGS = {
     "zero": "Near 1 the models are alike after a rotation and not as they are; near 0 a rotation changes nothing.",
 }
 _POINTS = 24  # sentences of a plane at first
+_NEIGHBOURS = 10
 
 
 @dataclass(frozen=True)
@@ -194,8 +195,8 @@ def _draw_models(bench: Bench, settings: Settings) -> None:
 
 
 def _draw_conditions(bench: Bench, settings: Settings) -> None:
-    from interference.figures.similarity import conditions_figure
-    from interference.similarities import CONDITIONS, conditions_steps, pivot_of
+    from interference.figures.similarity import map_figure
+    from interference.similarities import conditions_steps, pivot_of
     from interference.similarity.table import joined
     from interference.views_similarity import similarity_sentence, square
 
@@ -212,11 +213,15 @@ def _draw_conditions(bench: Bench, settings: Settings) -> None:
     if _applies(table):
         order = list(square(tables["own"].frame, "model").value.index)
         order += [name for name, _ in models if name not in order]
-        grids = {titles[c]: square(t.frame, "model", order) for c, t in tables.items()}
-        _draw(
-            conditions_figure(grids, settings.measure.label, settings.measure.best), settings,
-            f"{settings.measure.label} of every two models under {len(CONDITIONS) - 1} conditions",
-        )  # fmt: skip
+        measure = settings.measure
+        with st.container(horizontal=True, horizontal_alignment="distribute"):
+            for condition, one in tables.items():
+                grid = square(one.frame, "model", order)
+                figure = map_figure(grid, measure.label, measure.best, "", "", titles[condition])
+                st.plotly_chart(
+                    figure, width=340, config=EXPORT, key=f"similarity_figure {condition}",
+                    alt=f"{measure.label} of every two models at layer {layer}, {titles[condition]}",
+                )  # fmt: skip
     _below(table, settings, "One order, that of the first map, and one scale.")
 
 
@@ -306,7 +311,8 @@ def _draw_merge(bench: Bench, settings: Settings) -> None:
         figure = depth_figure(own[own["why_not"] == ""], settings.measure.label, "kind")
         _draw(figure, settings, f"{settings.measure.label} of the merge with each parent along the layers")
     _below(
-        table, settings, f"The merge is {merge.label()} of {', '.join(merge.models)}; both read the parent's language."
+        table, settings, f"The merge is {merge.label()} of {', '.join(merge.models)}; both read the parent's language.",
+        gaps,
     )  # fmt: skip
 
 
@@ -364,17 +370,16 @@ def _draw_sentences(bench: Bench, settings: Settings) -> None:
 def _draw_neighbours(bench: Bench, spot: Any, drawn: "pd.DataFrame", event: Any) -> None:
     """The neighbours of the sentence that was clicked, else of the first one."""
     from interference.projection import neighbour_steps
+    from interference.views_similarity import neighbours_sentence
 
     points = [p for p in event.selection.points if "customdata" in p] if event else []
     row, language = points[0]["customdata"][:2] if points else (drawn["row"].iloc[0], drawn["language"].iloc[0])
-    near = run_steps(bench, "neighbours", lambda e: neighbour_steps(e, spot, language, int(row)), "Reading states")
+    near = run_steps(
+        bench, "neighbours", lambda e: neighbour_steps(e, spot, language, int(row)), "Reading states"
+    )  # fmt: skip
     st.markdown(f"Nearest to **{bench.corpus.text(language, [int(row)])[0]}** ({language_name(language)}, row {row}):")
-    st.dataframe(near, hide_index=True, key="neighbours", height="content")
-    share = near["translation"].mean()
-    st.caption(
-        f"By cosine among {spot.sentences} sentences in {len(bench.languages)} languages; {share:.0%} of these "
-        f"{len(near)} are its translations, by chance {1 / spot.sentences:.1%}."
-    )
+    st.dataframe(near.head(_NEIGHBOURS), hide_index=True, key="neighbours", height="content")
+    st.caption(neighbours_sentence(near))
 
 
 def _applies(table: "SimilarityTable") -> bool:
@@ -389,8 +394,11 @@ def _draw(figure: "go.Figure", settings: Settings, alt: str) -> None:
     st.plotly_chart(figure, config=EXPORT, key=f"similarity_figure {settings.view}", alt=alt)
 
 
-def _below(table: "SimilarityTable", settings: Settings, how: str) -> None:
-    """How to read the figure, what not to trust, the numbers, and what can be taken away."""
+def _below(table: "SimilarityTable", settings: Settings, how: str, *others: "SimilarityTable") -> None:
+    """How to read the figure, what not to trust, the numbers with those of other tables, and what can be taken away."""
+    from interference.similarity.table import joined
+
+    frame = joined([table, *others]).frame
     blank = table.frame["why_not"]
     left = f"{(blank != '').sum()} cells are empty: {blank[blank != ''].iloc[0]}." if (blank != "").any() else ""
     star = "A star: the interval holds the chance level." if settings.view in ("Models", "Layers", "Languages") else ""
@@ -400,9 +408,9 @@ def _below(table: "SimilarityTable", settings: Settings, how: str) -> None:
     for warning in table.warnings():
         st.warning(warning, icon=":material/warning:")
     with st.expander("Table"):
-        st.dataframe(table.frame, hide_index=True, key="similarity_table")
+        st.dataframe(frame, hide_index=True, key="similarity_table")
     st.download_button(
-        "Similarities, CSV", lambda: table.frame.assign(**table.provenance).to_csv(index=False), "similarity.csv",
+        "Similarities, CSV", lambda: frame.assign(**table.provenance).to_csv(index=False), "similarity.csv",
         "text/csv", on_click="ignore", icon=":material/download:", key="similarity_csv",
         help="Every pair with its interval, chance level, n and d.",
     )  # fmt: skip

@@ -1,0 +1,222 @@
+"""The Similarity page through Streamlit's own test runner, its figures, and sentences in a plane."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+from test_pages import ROOT, own_suite  # noqa: F401 - own_suite is a fixture
+
+from interference.errors import UserError
+from interference.evaluate import Evaluator
+from interference.figures.similarity import depth_figure, map_figure, projection_figure
+from interference.projection import Spot, neighbour_steps, principal, projection_steps, scaled
+from interference.similarities import SimilarityRequest, default_models, similarity_steps
+from interference.similarity import measures
+from interference.similarity.table import Preparation
+from interference.steps import finish
+from interference.store import Store
+from interference.suite import open_suite
+from interference.ui.similarity import VIEWS
+from interference.views_similarity import (
+    gap_sentence,
+    layers_map,
+    leaf_order,
+    neighbours_sentence,
+    similarity_sentence,
+    square,
+    with_kinds,
+)
+
+
+@pytest.fixture
+def tiny(suite_folder, tmp_path):
+    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
+
+
+def open_page(**query: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    for key, value in query.items():
+        app.query_params[key] = value
+    return app.run().switch_page("pages/similarity.py").run()
+
+
+def charts(app: AppTest) -> list[dict]:
+    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_draws(own_suite, view):  # noqa: F811
+    app = open_page(similarity_view=view)
+    assert not app.exception
+    assert not app.error
+    assert len(charts(app)) == (3 if view == "Conditions" else 1)
+    said = " ".join(caption.value for caption in app.caption)
+    assert "n = 12" in said
+    assert "d = 32" in said
+    assert app.get("download_button")
+    if view != "Sentences":
+        assert "chance" in " ".join(m.value for m in app.markdown)
+
+
+def test_a_measure_that_does_not_apply_says_why_and_the_page_lives(own_suite):  # noqa: F811
+    app = open_page(similarity="cosine", similarity_models="mono-eng", similarity_view="Models")
+    app.multiselect(key="similarity_models").set_value(["mono-eng", "mono-deu"]).run()
+    assert not app.exception
+    assert "share no initialisation" in app.info[0].value
+    assert not charts(app)
+    app.selectbox(key="similarity").select("mutual_knn").run()
+    assert len(charts(app)) == 1
+
+
+def test_mistakes_are_one_message(own_suite):  # noqa: F811
+    app = open_page()
+    app.multiselect(key="similarity_models").set_value(["mono-eng"]).run()
+    assert "nothing to compare" in app.error[0].value
+    app.multiselect(key="similarity_models").set_value([]).run()
+    assert "nothing to compare" in app.error[0].value
+    assert not app.exception
+    app.multiselect(key="similarity_models").set_value(["mono-eng", "mixed"]).run()
+    assert not app.error
+    assert len(charts(app)) == 1
+
+
+def test_raw_and_z_scored_are_other_numbers(own_suite):  # noqa: F811
+    app = open_page(similarity_view="Languages")
+    before = charts(app)[0]["data"][0]["z"]
+    app.get("button_group")[1].set_value("raw").run() if hasattr(app.get("button_group")[1], "set_value") else None
+    other = open_page(similarity_view="Languages", similarity_scaling="raw")
+    assert charts(other)[0]["data"][0]["z"] != before
+
+
+def test_maps_hold_every_pair_twice_and_put_alike_models_together(tiny):
+    names = ("mono-eng", "mono-deu", "mixed", "branch-eng", "branch-deu")
+    asked = SimilarityRequest(tuple((n, n) for n in names), condition="pivot", layers=(1,), sentences=12)
+    frame = finish(similarity_steps(tiny, asked)).frame
+    grid = square(frame, "model")
+    values = grid.value.to_numpy()
+    np.testing.assert_allclose(values, values.T)
+    assert np.isnan(np.diag(values)).all()
+    assert set(grid.value.index) == set(names)
+    for _, row in frame.iterrows():
+        assert grid.value.loc[row["model_a"], row["model_b"]] == row["value"]
+    alike = np.array([[1, 0.1, 0.9], [0.1, 1, 0.2], [0.9, 0.2, 1]])
+    order = leaf_order(alike)
+    assert abs(order.index(0) - order.index(2)) == 1
+    assert leaf_order(np.full((3, 3), np.nan)) == [0, 1, 2]
+    figure = map_figure(grid, "CKA", "high", "model", "model")
+    assert len(figure.data[0].z) == 5
+    assert any("chance" in tick for tick in figure.layout.coloraxis.colorbar.ticktext)
+    kinds = with_kinds(frame, tiny.suite)
+    assert set(kinds["kind"]) == {"mono × mono", "mono × mixed", "mono × branch", "mixed × branch", "branch × branch"}
+    said = similarity_sentence(kinds, measures()["debiased_cka"], "kind")
+    assert "mixed × branch" in said
+    assert "chance 0.00" in said
+    assert "from" in similarity_sentence(kinds.assign(kind=range(10)), measures()["debiased_cka"], "kind")
+
+
+def test_layers_of_one_model_with_themselves_make_a_whole_map(tiny):
+    asked = SimilarityRequest((("mixed", "mixed"),), condition="pivot", across=True, sentences=12)
+    frame = finish(similarity_steps(tiny, asked)).frame
+    grid = layers_map(frame)
+    assert grid.value.shape == (3, 3)
+    np.testing.assert_allclose(np.diag(grid.value), 1, atol=1e-5)
+    assert grid.value.notna().all(axis=None)
+
+
+def test_curves_are_the_table(tiny):
+    asked = SimilarityRequest(tuple((n, n) for n in ("mono-eng", "mono-deu", "mixed")), sentences=12)
+    frame = with_kinds(finish(similarity_steps(tiny, asked)).frame, tiny.suite)
+    figure = depth_figure(frame, "CKA", "kind")
+    named = {trace.name: trace for trace in figure.data if trace.name}
+    pair = frame[frame["kind"] == "mono × mono"]
+    assert list(named["mono × mono"].y) == pair["value"].tolist()
+    several = frame[frame["kind"] == "mono × mixed"].groupby("layer_a")["value"].mean()
+    np.testing.assert_allclose(named["mono × mixed"].y, several)
+    assert "chance level" in named
+
+
+def test_the_gap_in_words(tiny):
+    asked = SimilarityRequest((("mono-eng", "mono-eng"), ("mono-deu", "mono-deu")), ("rotation_gap",), sentences=12)
+    table = finish(similarity_steps(tiny, asked))
+    for value, words in ((0.6, "alike, but not aligned"), (0.0, "helps little"), (-0.5, "found as they are")):
+        frame = table.frame.assign(value=value)
+        assert words in gap_sentence(type(table)(frame))
+    assert gap_sentence(type(table)(table.frame.assign(why_not="no"))) == ""
+
+
+def spot(**changes) -> Spot:
+    return Spot(
+        **({"name": "mixed", "model": "mixed", "layer": 1, "languages": ("eng", "deu"), "sentences": 12} | changes)
+    )
+
+
+def test_the_plane_is_the_principal_components(tiny):
+    x = np.random.default_rng(0).normal(size=(30, 5)) * [9, 4, 1, 1, 1] + 3
+    points, shares = principal(x)
+    u, sizes, _ = np.linalg.svd(x - x.mean(axis=0))
+    np.testing.assert_allclose(np.abs(points), np.abs(u[:, :2] * sizes[:2]), atol=1e-9)
+    assert shares == pytest.approx(tuple(sizes[:2] ** 2 / (sizes**2).sum()))
+    found = finish(projection_steps(tiny, spot(drawn=5)))
+    assert found.frame.groupby("language")["row"].nunique().tolist() == [5, 5]
+    assert found.frame.loc[found.frame["language"] == "deu", "text"].tolist() == [
+        tiny.corpus.sentences["deu"][row] for row in found.frame["row"].unique()
+    ]
+    figure = projection_figure(found.frame, found.shares, "PCA")
+    assert sum(value is None for value in figure.data[0].x) == 5, "one line for each sentence"
+
+
+def test_scaling_keeps_cosine_distances_of_points_in_a_plane():
+    angles = np.linspace(0, 6, 12)
+    x = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.arange(1, 13)[:, None]
+    points, shares = scaled(x)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    between = [np.linalg.norm(side[:, None] - side[None], axis=2) for side in (points, unit)]
+    np.testing.assert_allclose(*between, atol=1e-9)
+    assert sum(shares) == pytest.approx(1)
+
+
+def test_neighbours_leave_the_sentence_itself_out_and_know_translations(tiny):
+    row = int(tiny.corpus.rows(12)[3])
+    near = finish(neighbour_steps(tiny, spot(), "eng", row))
+    assert len(near) == 23
+    assert near["cosine"].is_monotonic_decreasing
+    assert not ((near["language"] == "eng") & (near["row"] == row)).any()
+    assert near.loc[near["translation"], ["language", "row"]].to_numpy().tolist() == [["deu", row]]
+    assert "Its 1 translations stand at rank" in neighbours_sentence(near)
+    assert neighbours_sentence(near.assign(translation=False)) == "By cosine among 23 sentences."
+    with pytest.raises(UserError, match="none of the 12 sentences"):
+        finish(neighbour_steps(tiny, spot(), "eng", 10**6))
+
+
+def test_without_centring_languages_keep_their_place(tiny):
+    """The distance between the languages' means is a part of the plane, or is not."""
+    means = {}
+    for centred in (True, False):
+        preparation = Preparation(scaled=False, centred=centred)
+        frame = finish(projection_steps(tiny, spot(preparation=preparation, drawn=12))).frame
+        means[centred] = frame.groupby("language")[["x", "y"]].mean().diff().iloc[-1].abs().max()
+    assert means[True] < 1e-6 < means[False]
+
+
+@pytest.mark.parametrize(
+    ("named", "message"), [({"layer": 9}, "no layer 9; expected 0"), ({"languages": ()}, "one language at least")]
+)
+def test_what_has_no_plane(tiny, named, message):
+    with pytest.raises(UserError, match=message):
+        finish(projection_steps(tiny, spot(**named)))
+    with pytest.raises(UserError, match="no plane 'UMAP'"):
+        finish(projection_steps(tiny, spot(), "UMAP"))
+
+
+def test_default_models_follow_roles(suite_folder):
+    assert default_models(open_suite(suite_folder)) == ("mono-eng", "mono-deu", "mixed", "branch-eng", "branch-deu")
+
+
+def test_empty_cells_are_no_numbers():
+    frame = pd.DataFrame(
+        {"value": [np.nan], "chance": [np.nan], "why_not": ["because"], "kind": ["a"], "low": [np.nan]}
+    )
+    assert "does not apply here**: because" in similarity_sentence(frame, measures()["cosine"], "kind")
