@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import streamlit as st
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _HELD = "recipe held"
 
 
+@runtime_checkable  # the tests check types
 class Setup(Protocol):
     """What of the row above the sliders a recipe has to agree with."""
 
