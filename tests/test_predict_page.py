@@ -25,7 +25,7 @@ def test_nothing_is_computed_until_the_button_is_pressed(opened):
     app.multiselect(key="predict_measures").set_value(["cosine", "token_overlap"]).run()
     assert not app.exception
     assert not app.error
-    assert "20 losses of 10 merges and 2 measures of 10 pairs" in app.info[0].value
+    assert "losses of 10 merges and 2 measures of 10 pairs" in app.info[0].value
     assert [chart.key for chart in app.get("plotly_chart")] == ["predict_paper"]
     button(app, "Merge and measure").click().run()
     assert not app.exception
@@ -34,7 +34,7 @@ def test_nothing_is_computed_until_the_button_is_pressed(opened):
     assert "of 2 tried" in app.markdown[1].value
     app.get_by_key("predict_view").set_value("Beyond languages").run()
     assert not app.exception
-    assert any("what languages leave" in caption.value for caption in app.caption)
+    assert any("over what languages leave" in caption.value for caption in app.caption)
 
 
 def test_the_papers_pairs_need_no_computing_and_follow_the_languages(opened, suite_folder, monkeypatch):

@@ -1,5 +1,6 @@
 """Widgets of the Prediction page."""
 
+import math
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -11,6 +12,8 @@ from interference.ui.widgets import keep_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pandas as pd
 
     from interference.evaluate import Evaluator
     from interference.pairs import Outlook, Pairing
@@ -221,17 +224,20 @@ def _draw_pairs(found: "Prediction") -> None:
     st.caption(_pair_reading(found.table, row, view))
 
 
-def _pair_reading(table: "PairTable", row: object, view: str) -> str:
-    caption = next(p.caption for p in table.predictors if p.name == row["measure"])  # type: ignore[index]
+def _pair_reading(table: "PairTable", row: "pd.Series", view: str) -> str:
+    caption = next(p.caption for p in table.predictors if p.name == row.name)
     good = "Lower" if table.better == "low" else "Higher"
-    spearman, chance, p, of = (
-        ("partial", "partial_chance", "partial_p", "what languages leave") if view == BEYOND else
-        ("spearman", "chance", "p", f"{row['pairs']} pairs")  # type: ignore[index]
-    )  # fmt: skip
+    if view == BEYOND:
+        if math.isnan(row["partial"]):
+            return f"{caption} Languages alone explain all of it, so nothing is left to relate."
+        return (
+            f"{caption} {good} is better on the vertical axis. Spearman {row['partial']:+.2f} over what languages "
+            f"leave, chance ±{row['partial_chance']:.2f}, p {row['partial_p']:.3f}."
+        )
     return (
-        f"{caption} {good} is better on the vertical axis. Spearman {row[spearman]:+.2f} over {of}, "  # type: ignore[index]
-        f"chance ±{row[chance]:.2f}, p {row[p]:.3f}; with any one language left out "  # type: ignore[index]
-        f"{row['without_low']:+.2f} to {row['without_high']:+.2f}."  # type: ignore[index]
+        f"{caption} {good} is better on the vertical axis. Spearman {row['spearman']:+.2f} over {row['pairs']} pairs, "
+        f"chance ±{row['chance']:.2f}, p {row['p']:.3f}; with any one language left out {row['without_low']:+.2f} to "
+        f"{row['without_high']:+.2f}."
     )
 
 
