@@ -52,9 +52,7 @@ def _interval(sums: np.ndarray, counts: np.ndarray, method: str) -> tuple[np.nda
     return np.asarray(found.low), np.asarray(found.high)
 
 
-def clustered_proportion(
-    values: Float[np.ndarray, " item"], clusters: Sequence[str]
-) -> tuple[float, float, float]:
+def clustered_proportion(values: Float[np.ndarray, " item"], clusters: Sequence[str]) -> tuple[float, float, float]:
     """Mean of items that are 0, 1 or in between, and its 95 % interval: Wilson's, of as many independent items as tell
     as much (the number divided by the design effect of the clusters, which is taken as 1 at least).
 
