@@ -275,7 +275,9 @@ def test_the_finding_on_the_built_in_suite():
     pairs = own_pairs(["eng", "deu"]).few(8)
     merge = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5))
     table = finish(
-        accuracy_steps(evaluator, {"mono-eng": "mono-eng", "mono-deu": "mono-deu", "merge": merge}, pairs, pairs.languages)
+        accuracy_steps(
+            evaluator, {"mono-eng": "mono-eng", "mono-deu": "mono-deu", "merge": merge}, pairs, pairs.languages
+        )
     )
     share = table.by("language").set_index(["model", "language"])["accuracy"]
     for model, language in product(("mono-eng", "mono-deu"), ("eng", "deu")):
@@ -288,14 +290,17 @@ def test_the_command_prints_the_table(suite_folder, capsys, monkeypatch, tmp_pat
     from interference.__main__ import main
 
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "average.yaml").write_text("merge_method: linear\nmodels:\n- {model: mono-eng, parameters: {weight: 1}}\n- {model: mono-deu, parameters: {weight: 1}}\n")
+    (tmp_path / "average.yaml").write_text(Recipe("linear", ("mono-eng", "mono-deu"), (1.0, 1.0)).to_yaml())
     (tmp_path / "eng.tsv").write_text("sen\twrong_sen\tphenomenon\nThe dog sleeps.\tThe dog sleep.\tSV-#\n")
     options = ["--suite", str(suite_folder), "--pairs", "eng.tsv", "--recipe", "average.yaml", "--checkpoint", UNIGRAM]
     main_code = run_main(main, ["accuracy", *options, "--by", "phenomenon", "--format", "json"])
     captured = capsys.readouterr()
     assert main_code == 0, captured.err
     rows = json.loads(captured.out)
-    assert [(row["model"], row["phenomenon"], row["pairs"]) for row in rows] == [("average", "SV-#", 1), (UNIGRAM, "SV-#", 1)]
+    assert [(row["model"], row["phenomenon"], row["pairs"]) for row in rows] == [
+        ("average", "SV-#", 1),
+        (UNIGRAM, "SV-#", 1),
+    ]
     assert "a tie counts half" in captured.err
     for wrong, message in ((["--by", "size"], "not by 'size'"), (["--count", "0"], "give 1 or more")):
         assert run_main(main, ["accuracy", *options, *wrong]) == 2

@@ -1,4 +1,4 @@
-"""Minimal pairs: a grammatical sentence beside one with an error, and how often a model prefers the right one. No torch."""
+"""Minimal pairs: a sentence beside the same one with an error, and how often a model is right about them. No torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,8 +75,8 @@ def read_pairs(path: Path, language: str | None = None) -> PairSet:
     table = read_table(path)
     if lacking := [name for name in ("sen", "wrong_sen") if name not in table]:
         raise UserError(
-            f"{path} has no column '{lacking[0]}'; expected the columns sen and wrong_sen, and optionally phenomenon and "
-            f"language. It has: {', '.join(table) or 'none'}."
+            f"{path} has no column '{lacking[0]}'; expected the columns sen and wrong_sen, and optionally phenomenon "
+            f"and language. It has: {', '.join(table) or 'none'}."
         )
     rows = len(table["sen"])
     languages = table.get("language", [language or path.stem] * rows)
@@ -107,9 +107,9 @@ def own_pairs(languages: Sequence[str] | None = None) -> PairSet:
 class AccuracyTable:
     """Accuracies of models on minimal pairs.
 
-    `frame` has COLUMNS, one row for each model, language and phenomenon, and one for all pairs of the language: the share
-    of pairs whose right sentence needs fewer bits in all, ties counted half, with its 95 % interval; `margin` is the mean
-    of the bits that the wrong one needs more. `examples` has EXAMPLES, one row for each model and pair.
+    `frame` has COLUMNS, one row for each model, language and phenomenon, and one for all pairs of the language: the
+    share of pairs whose right sentence needs fewer bits in all, ties counted half, with its 95 % interval; `margin` is
+    the mean of the bits that the wrong one needs more. `examples` has EXAMPLES, one row for each model and pair.
     """
 
     frame: pd.DataFrame
@@ -151,8 +151,8 @@ def accuracy_table(
         ]
     clustered = any(pair.cluster for pair in pairs.pairs)
     own_notes = (
-        f"{len(pairs.pairs)} minimal pairs ({pairs.name}); right is the sentence that needs fewer bits in all, a tie counts "
-        "half; chance is 50 %.",
+        f"{len(pairs.pairs)} minimal pairs ({pairs.name}); right is the sentence that needs fewer bits in all, a tie "
+        "counts half; chance is 50 %.",
         f"Intervals are 95 %, Wilson's{', widened for pairs from one document' if clustered else ''}.",
     )
     return AccuracyTable(

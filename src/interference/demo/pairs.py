@@ -1,8 +1,8 @@
 """Minimal pairs: held-out sentences of the built-in suite beside the same ones with a single error of grammar.
 
-Agreement errors need no rules of a language: the sentence is said again with a noun of another number or gender, and one
-word that then changes, and belongs to what must agree with the noun, is put back into the sentence. Errors of case and
-order are made phrase by phrase. What another reading would make grammatical is left out, the reason beside the rule.
+Agreement errors need no rules of a language: the sentence is said again with a noun of another number or gender, and
+one word that then changes, and belongs to what must agree with the noun, is put back into the sentence. Errors of case
+and order are made phrase by phrase. What another reading would make grammatical is left out, with the reason.
 """
 
 import functools
@@ -28,25 +28,23 @@ GENDERS = {
     "ita": lambda noun: "f" if noun in ita.FEMININE else "m", "rus": rus._gender,
     "ara": lambda noun: "f" if ara._is_feminine(noun) else "m",
 }
-AGREEMENT = {  # language: (what agrees, in what), by the noun's role
-    "eng": {"subject": [("verb", "number"), ("determiner", "number")], "object": [("determiner", "number")]},
-    "nld": {"subject": [("verb", "number"), ("determiner", "gender"), ("adjective", "gender")],
-            "object": [("determiner", "gender"), ("adjective", "gender")]},
-    "deu": {"subject": [("verb", "number")], "object": [("determiner", "gender"), ("adjective", "gender")]},
-    "rus": {"subject": [("verb", "number"), ("verb", "gender"), ("predicate", "number"), ("predicate", "gender"),
-                        ("determiner", "gender"), ("adjective", "gender")],
-            "object": [("determiner", "gender"), ("adjective", "gender")], "place": [("adjective", "gender")]},
-    # An indefinite noun could govern the adjective ("a house of an old woman"), an adjective after a subject be the object.
-    "ara": {"subject": [("verb", "gender"), ("predicate", "gender")],
-            "object": [("determiner", "gender"), ("adjective", "gender")], "place": [("adjective", "gender")]},
+_MODIFIERS = ["determiner gender", "adjective gender"]
+_ROMANCE = {
+    "subject": ["verb number", "verb gender", "predicate number", "predicate gender", *_MODIFIERS],
+    "object": _MODIFIERS, "place": _MODIFIERS,
 }
-AGREEMENT |= dict.fromkeys(("fra", "spa", "ita"), {
-    "subject": [("verb", "number"), ("predicate", "number"), ("predicate", "gender"), ("verb", "gender"),
-                ("determiner", "gender"), ("adjective", "gender")],
-    "object": [("determiner", "gender"), ("adjective", "gender")], "place": [("determiner", "gender"), ("adjective", "gender")],
-})
+AGREEMENT: dict[str, dict[str, list[str]]] = {  # language: by the noun's role, what agrees with it and in what
+    "eng": {"subject": ["verb number", "determiner number"], "object": ["determiner number"]},
+    "nld": {"subject": ["verb number", *_MODIFIERS], "object": _MODIFIERS},
+    "deu": {"subject": ["verb number"], "object": _MODIFIERS},
+    "fra": _ROMANCE, "spa": _ROMANCE, "ita": _ROMANCE,
+    "rus": _ROMANCE | {"place": ["adjective gender"]},
+    "ara": {"subject": ["verb gender", "predicate gender"], "object": _MODIFIERS, "place": ["adjective gender"]},
+}
 # Other persons may be women or men: la juge, врач пришла, la poeta.
-SEXED = {"man", "woman", "boy", "girl", "king", "queen", "brother", "sister", "grandmother", "grandfather", "uncle", "aunt"}
+SEXED = {
+    "man", "woman", "boy", "girl", "king", "queen", "brother", "sister", "grandmother", "grandfather", "uncle", "aunt",
+}
 HOMONYMS = {  # words of another gender that mean something else: die Junge, la livre, de bos; het or de schilderij
     "deu": {"boy", "hat"}, "nld": {"ball", "forest", "picture"}, "fra": {"book"},
 }
@@ -55,7 +53,7 @@ HOMONYMS = {  # words of another gender that mean something else: die Junge, la 
 
 @functools.cache
 def minimal_pairs(language: str, seed: int = 0) -> tuple[Pair, ...]:
-    """Pairs of one language of the built-in suite from the test half of its held-out sentences, phenomenon by phenomenon.
+    """Pairs of one language of the built-in suite from the test half of its held-out sentences, sorted by phenomenon.
 
     Each phenomenon takes one error of a sentence, and keeps PER_PHENOMENON sentences, both drawn by the seed.
     """
@@ -128,9 +126,9 @@ def _agreement(language: str, sentence: Sentence, draw: random.Random) -> Iterat
             continue
         either = language != "ara" and phrase.noun in PERSONS and phrase.noun not in SEXED
         if either or phrase.noun in HOMONYMS.get(language, ()):
-            rules = [rule for rule in rules if rule[1] == "number"]
-        for feature in dict.fromkeys(feature for _, feature in rules):
-            kinds = {kind for kind, other in rules if other == feature}
+            rules = [rule for rule in rules if rule.endswith("number")]
+        for feature in ("number", "gender"):
+            kinds = {rule.split()[0] for rule in rules if rule.endswith(feature)}
             yield from _disagreeing(language, sentence, role, feature, kinds, draw)
 
 
@@ -140,9 +138,9 @@ def _disagreeing(
     clause, words = sentence.clauses[0], _plain(render(language, sentence)).split()
     phrase = _role(clause, role)
     assert phrase
-    nouns = _positions(language, sentence, role, words)
-    others = _others(language, phrase, feature, draw)
-    if not nouns or not others:
+    others = _others(language, phrase, feature, draw) if kinds else []
+    nouns = _positions(language, sentence, role, words) if others else set()
+    if not nouns:
         return
     adjectives = _changing(language, _with(sentence, role, _readjectived(phrase)), words) if phrase.adjective else set()
     predicates = _changing(language, _repredicated(sentence), words) if clause.predicate else set()
@@ -252,13 +250,15 @@ def _differing(words: list[str], others: list[str]) -> set[int]:
     return {i for i, (a, b) in enumerate(zip(words, others, strict=True)) if a != b and "'" not in a + b}
 
 
+_ADJECTIVES = {  # two of each class of nouns that French puts after the noun
+    "animate": ("strong", "tired"), "thing": ("red", "heavy"), "place": ("dark", "empty"),
+}  # fmt: skip
+
+
 def _readjectived(phrase: Phrase) -> Phrase:
     """The phrase with another adjective that stands on the same side of its noun in French, and is no *bello*."""
-    return replace(phrase, adjective="small" if phrase.adjective != "small" and phrase.adjective in fra.PRENOMINAL
-                   else "big" if phrase.adjective == "small"
-                   else {"animate": "strong", "thing": "red", "place": "dark"}[noun_class(phrase.noun)]
-                   if phrase.adjective not in ("strong", "red", "dark")
-                   else {"animate": "tired", "thing": "heavy", "place": "empty"}[noun_class(phrase.noun)])  # fmt: skip
+    first, second = ("small", "big") if phrase.adjective in fra.PRENOMINAL else _ADJECTIVES[noun_class(phrase.noun)]
+    return replace(phrase, adjective=second if phrase.adjective == first else first)
 
 
 def _repredicated(sentence: Sentence) -> Sentence:
@@ -386,10 +386,10 @@ def _verb_last(language: str, clause: Clause, good: str) -> Iterator[tuple[str, 
     if any(phrase and phrase.relative for phrase in (*clause.subjects, clause.object)):
         return
     if language == "deu":
-        finite, rest = deu._verb(clause.verb, clause.tense, clause.subjects)
+        finite, _ = deu._verb(clause.verb, clause.tense, clause.subjects)
         particle = clause.verb in deu.PREFIXES
     else:
-        finite, rest = nld._bracket(clause)
+        finite, _ = nld._bracket(clause)
         particle = clause.verb in nld.PARTICLES
     before, found, after = f" {good} ".partition(f" {finite} ")
     if found and after and not particle:

@@ -3,6 +3,7 @@
 Nothing heavy is imported at the top: the page's frame is drawn before torch and transformers are loaded.
 """
 
+from interference.ui.accuracy import choose_pairs, compute_accuracy, draw_accuracy
 from interference.ui.causal import choose_trial, compute_causal, draw_causal
 from interference.ui.compare import choose_comparison, choose_families, compute_comparison, draw_comparison, go_if_asked
 from interference.ui.export import draw_export
@@ -42,6 +43,7 @@ __all__ = [
     "choose_findings",
     "choose_measure",
     "choose_models",
+    "choose_pairs",
     "choose_path_view",
     "choose_prediction",
     "choose_recipe",
@@ -51,12 +53,14 @@ __all__ = [
     "choose_trial",
     "choose_view",
     "choose_walk",
+    "compute_accuracy",
     "compute_causal",
     "compute_comparison",
     "compute_conflict",
     "compute_path",
     "compute_prediction",
     "compute_suite",
+    "draw_accuracy",
     "draw_add",
     "draw_blocks",
     "draw_causal",

@@ -63,6 +63,7 @@ PAGES = {
         "compare": ("Compare", ":material/leaderboard:"),
         "path": ("Path", ":material/route:"),
         "text": ("Text", ":material/notes:"),
+        "accuracy": ("Accuracy", ":material/spellcheck:"),
     },
     "Where and why": {
         "weights": ("Weights", ":material/difference:"),
@@ -224,7 +225,7 @@ def _evaluator(suite: str, corpus: str, device: str) -> "Evaluator":
 
 def stamp(corpus: str) -> tuple[int, int] | None:
     """Size and time of change of a corpus that was named here, None for the suite's own."""
-    path = _path(corpus)
+    path = read_path(corpus)
     if path is None or not path.exists():
         return None
     stats = [file.stat() for file in ([path] if path.is_file() else path.rglob("*"))]
@@ -242,13 +243,13 @@ def _open(suite: str, corpus: str, device: str, corpus_stamp: tuple[int, int] | 
     from interference.suite import open_suite
 
     def make(job: "Job") -> Evaluator:
-        opened = open_suite(_path(suite), _path(corpus))
+        opened = open_suite(read_path(suite), read_path(corpus))
         return Evaluator(opened, Store(shipped=shipped_results(opened)), torch.device(device))
 
     return _engine().run("process", f"open {suite} {corpus} {device}", make)
 
 
-def _path(text: str) -> Path | None:
+def read_path(text: str) -> Path | None:
     """A path as typed: relative to where the command was started."""
     return Path(os.environ.get("INTERFERENCE_FOLDER", "."), user_path(text)) if text else None
 

@@ -1,0 +1,101 @@
+"""Figures of accuracy on minimal pairs."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from interference.figures.losses import GREY, MARKS
+from interference.languages import language_name
+
+ROLES = ("reference", "best parent", "untrained", "unigram", "merge")
+
+
+def accuracy_figure(frame: pd.DataFrame) -> go.Figure:
+    """One line for each language: the share of pairs that the merge, its parents and the controls get right.
+
+    `frame` has AccuracyTable's columns and `role`, one of ROLES.
+    """
+    languages = list(dict.fromkeys(frame["language"]))
+    names = [language_name(code) for code in languages]
+    figure = go.Figure()
+    for role in ROLES:
+        part = frame[frame["role"] == role]
+        if part.empty:
+            continue
+        name, color, symbol, size = MARKS[role]
+        bars = role in ("merge", "reference")
+        figure.add_trace(
+            go.Scatter(
+                x=100 * part["accuracy"], y=part["language"].map(language_name), mode="markers", name=name,
+                marker={"color": color, "symbol": symbol, "size": size, "line": {"width": 2, "color": color}},
+                error_x={
+                    "type": "data", "array": 100 * (part["high"] - part["accuracy"]).fillna(0),
+                    "arrayminus": 100 * (part["accuracy"] - part["low"]).fillna(0), "color": color, "thickness": 1.5,
+                } if bars else None,
+                customdata=_custom(part), hovertemplate="%{y}<br>" + name + _HOVER,
+            )
+        )  # fmt: skip
+    figure.add_vline(50, line={"color": GREY, "dash": "dash", "width": 1.5}, annotation_text="chance",
+                     annotation_position="bottom right")  # fmt: skip
+    figure.update_layout(
+        height=130 + 33 * len(languages),
+        margin={"l": 10, "r": 10, "t": 50, "b": 10},
+        xaxis={"title": "pairs right, % (higher is better)", "range": [0, 103], "dtick": 25},
+        yaxis={"autorange": "reversed", "categoryorder": "array", "categoryarray": names, "showgrid": True},
+        legend={"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0},
+        hovermode="closest",
+    )
+    return figure
+
+
+_HOVER = (
+    " (%{customdata[0]})<br>%{customdata[1]:.1%} of %{customdata[2]} pairs<br>95 % %{customdata[3]:.1%} to "
+    "%{customdata[4]:.1%}<br>%{customdata[5]} ties, margin %{customdata[6]:+.2f} bits<extra></extra>"
+)
+
+
+def _custom(part: pd.DataFrame) -> np.ndarray:
+    return part[["model", "accuracy", "pairs", "low", "high", "ties", "margin"]].to_numpy()
+
+
+def phenomenon_figure(frame: pd.DataFrame, control: pd.DataFrame) -> go.Figure:
+    """Phenomena × languages of one model: the share of pairs right, and in small the control's share below it.
+
+    Both frames are AccuracyTable's rows by phenomenon of one model each; the control may lack cells.
+    """
+    languages = list(dict.fromkeys(frame["language"]))
+    order = frame["phenomenon"].value_counts(sort=False)
+    rows = list(order.sort_values(ascending=False, kind="stable").index)
+    grids = {
+        column: frame.pivot(index="phenomenon", columns="language", values=column).reindex(
+            index=rows, columns=languages
+        )
+        for column in ("accuracy", "low", "high", "pairs", "margin")
+    }
+    below = control.pivot(index="phenomenon", columns="language", values="accuracy").reindex(
+        index=rows, columns=languages
+    )
+    text = [
+        ["" if np.isnan(own) else f"<b>{own:.0%}</b>" + ("" if np.isnan(other) else f"<br><sub>{other:.0%}</sub>")
+         for own, other in zip(*line, strict=True)]
+        for line in zip(grids["accuracy"].to_numpy(dtype=float), below.to_numpy(dtype=float), strict=True)
+    ]  # fmt: skip
+    custom = np.dstack([grids[c].to_numpy(float) for c in ("low", "high", "pairs", "margin")] + [below.to_numpy(float)])
+    figure = go.Figure(
+        go.Heatmap(
+            z=100 * grids["accuracy"].to_numpy(dtype=float), x=languages, y=rows,
+            zmin=0, zmax=100, zmid=50, colorscale="PuOr", xgap=1, ygap=1, text=text, texttemplate="%{text}", textfont={"size": 12},
+            hoverongaps=False, customdata=custom,
+            colorbar={"title": {"text": "pairs right, %", "side": "right"}, "thickness": 12},
+            hovertemplate="%{y}, %{x}<br>%{z:.1f} % of %{customdata[2]:.0f} pairs<br>95 % %{customdata[0]:.1%} to "
+            "%{customdata[1]:.1%}<br>margin %{customdata[3]:+.2f} bits<br>unigram control %{customdata[4]:.1%}"
+            "<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_layout(
+        height=110 + 38 * len(rows),
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        xaxis={"side": "top", "title": "language of the pairs", "showgrid": False, "tickangle": 0},
+        yaxis={"autorange": "reversed", "title": "error", "showgrid": False},
+    )
+    return figure

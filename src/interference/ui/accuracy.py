@@ -1,0 +1,173 @@
+"""Widgets of the Accuracy page."""
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from interference.errors import UserError
+from interference.languages import language_name
+from interference.ui import state
+from interference.ui.shell import EXPORT, Bench, read_path, run_steps
+from interference.ui.widgets import keep_valid, keep_within
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from interference.minimal_pairs import AccuracyTable, PairSet
+    from interference.recipe import Recipe
+
+_FEW, _MOST, _DEFAULT = 1, 120, 20  # pairs of each phenomenon
+_SHOWN = 200  # example pairs
+COLUMNS = ("language", "phenomenon", "pairs", "accuracy", "low", "high", "ties", "margin", "model")
+
+
+def choose_pairs(bench: Bench) -> "tuple[Recipe, PairSet]":
+    """The merge of the Merge page, whose pairs, and how many of each phenomenon."""
+    recipe = _recipe(bench)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        file = st.text_input(
+            "Pairs", placeholder="of the built-in grammar", key="pairs", bind="query-params", width=320,
+            help="A file (.tsv, .jsonl, .parquet) in MultiBLiMP's columns: sen, wrong_sen, phenomenon, language.",
+        )  # fmt: skip
+        keep_within("pair_count", _FEW, _MOST)
+        count = st.number_input(
+            "Of each phenomenon", _FEW, _MOST, _DEFAULT, 10, key="pair_count", bind="query-params", width=170,
+            help="Pairs of each phenomenon and language at most. More of them take longer and narrow the intervals.",
+        )  # fmt: skip
+    st.caption(f"The merge: {recipe.label()} of {', '.join(recipe.models)}, as the Merge page has it.")
+    return recipe, _pairs(bench, file.strip()).few(int(count))
+
+
+def _recipe(bench: Bench) -> "Recipe":
+    """The Merge page's recipe as far as the suite has its checkpoints, else the mean of the default models."""
+    from interference.conflict.survey import default_models, equal_average
+
+    present = state.present()
+    if present and set(present.view.recipe.needed) <= set(bench.suite.names):
+        return present.view.recipe
+    return equal_average(default_models(bench.suite))
+
+
+def _pairs(bench: Bench, file: str) -> "PairSet":
+    """Pairs of the file, or of the grammar, in the languages that the sidebar shows."""
+    from interference.demo.forms import LANGUAGES
+    from interference.minimal_pairs import PairSet, own_pairs, read_pairs
+
+    path = read_path(file)
+    found = read_pairs(path) if path else None
+    languages = [code for code in bench.languages if code in (found.languages if found else LANGUAGES)]
+    if not languages:
+        whose = (
+            f"{file} has pairs of {', '.join(found.languages)}" if found else "The built-in grammar makes other pairs"
+        )
+        raise UserError(
+            f"{whose}, and none of {', '.join(bench.languages)}. Name a file of pairs in a language of the corpus."
+        )
+    return (
+        PairSet(found.name, tuple(p for p in found.pairs if p.language in languages)) if found else own_pairs(languages)
+    )
+
+
+def compute_accuracy(bench: Bench, recipe: "Recipe", pairs: "PairSet") -> "AccuracyTable":
+    """The accuracy of the merge, its parents, the references and the controls."""
+    from interference.sweep import accuracy_steps
+    from interference.views_accuracy import accuracy_models
+
+    models = accuracy_models(recipe, bench.suite, pairs.languages)
+    return run_steps(
+        bench, "accuracy", lambda found: accuracy_steps(found, models, pairs, pairs.languages), "Scoring pairs"
+    )
+
+
+def draw_accuracy(bench: Bench, recipe: "Recipe", table: "AccuracyTable") -> None:
+    """What is seen in one sentence, a figure with its reading, the pairs themselves, and what can be taken away."""
+    from interference.minimal_pairs import BY
+    from interference.views_accuracy import accuracy_sentence, accuracy_view
+
+    view = accuracy_view(table, recipe, bench.suite)
+    st.markdown(accuracy_sentence(view))
+    by = st.segmented_control(
+        "By", BY, default=BY[0], required=True, key="accuracy_by", bind="query-params", label_visibility="collapsed",
+        help="By language: the merge beside its parents and the controls. By phenomenon: one model, error by error.",
+    )  # fmt: skip
+    if by == BY[0]:
+        _draw_languages(view, table)
+    else:
+        _draw_phenomena(table)
+    _draw_pairs(table)
+    with st.expander("Table"):
+        st.dataframe(table.by(by), hide_index=True, key="accuracy_table", column_order=COLUMNS)
+    with st.container(horizontal=True):
+        for label, frame, key, about in (
+            ("Accuracy, CSV", table.frame, "accuracy", "Every model, language and phenomenon with its interval."),
+            ("Pairs, CSV", table.examples, "pairs", "Every pair with the bits of both sentences under every model."),
+        ):
+            st.download_button(
+                label, lambda frame=frame: frame.assign(**table.provenance).to_csv(index=False), f"{key}.csv",
+                "text/csv", on_click="ignore", icon=":material/download:", key=f"{key}_csv", help=about,
+            )  # fmt: skip
+
+
+def _draw_languages(view: "pd.DataFrame", table: "AccuracyTable") -> None:
+    from interference.figures.accuracy import accuracy_figure
+
+    st.plotly_chart(
+        accuracy_figure(view), config=EXPORT, key="accuracy_figure",
+        alt="Share of minimal pairs right by language, for the merge, its parents and the controls",
+    )  # fmt: skip
+    st.caption(
+        "Higher is better; left of the dashed line a model prefers the errors. A model that knows nothing of a "
+        "language can still stand off 50 %, where errors are made of rarer words: the controls say where. "
+        + " ".join(table.notes)
+    )
+
+
+def _draw_phenomena(table: "AccuracyTable") -> None:
+    from interference.evaluate import UNIGRAM
+    from interference.figures.accuracy import phenomenon_figure
+
+    frame = table.by("phenomenon")
+    model = _choose_model(table)
+    own, control = (frame[frame["model"] == name] for name in (model, UNIGRAM))
+    st.plotly_chart(
+        phenomenon_figure(own, control), config=EXPORT, key="phenomenon_figure",
+        alt=f"Share of minimal pairs that {model} gets right, by kind of error and language",
+    )  # fmt: skip
+    st.caption(
+        "Purple is better than chance, orange worse; the small number is the unigram control, which knows no grammar: "
+        f"where it is right too, frequent words alone can solve the pairs. {' '.join(table.notes)}"
+    )
+
+
+def _choose_model(table: "AccuracyTable") -> str:
+    models = list(dict.fromkeys(table.frame["model"]))
+    keep_valid("accuracy_model", models)
+    return st.selectbox(
+        "Model", models, key="accuracy_model", bind="query-params", width=220,
+        help="Whose accuracy is shown error by error.",
+    )  # fmt: skip
+
+
+def _draw_pairs(table: "AccuracyTable") -> None:
+    """The merge's pairs of one language, those it gets wrong first."""
+    from interference.views import MERGE
+
+    languages = list(dict.fromkeys(table.frame["language"]))
+    keep_valid("accuracy_language", languages)
+    with st.expander("Pairs", expanded=True):
+        language = st.selectbox(
+            "Language", languages, format_func=language_name, key="accuracy_language", bind="query-params", width=220,
+            help="Whose pairs are listed, with what the merge needs for both sentences; wrong ones first.",
+        )  # fmt: skip
+        examples = table.examples[(table.examples["model"] == MERGE) & (table.examples["language"] == language)]
+        st.dataframe(
+            examples.sort_values("right", kind="stable").head(_SHOWN), hide_index=True, key="accuracy_pairs",
+            height=300, column_order=("phenomenon", "right", "good_bits", "bad_bits", "good", "bad"),
+            column_config={
+                "good": st.column_config.TextColumn("right sentence"),
+                "bad": st.column_config.TextColumn("with the error"),
+                "good_bits": st.column_config.NumberColumn("bits, right", format="%.1f"),
+                "bad_bits": st.column_config.NumberColumn("bits, error", format="%.1f"),
+                "right": st.column_config.NumberColumn("right", format="%.1f"),
+            },
+        )  # fmt: skip

@@ -1,0 +1,61 @@
+"""What the accuracy of a merge is shown with: its parents, references and controls, by role."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from interference.evaluate import UNIGRAM, Scored
+from interference.languages import language_name
+from interference.minimal_pairs import CHANCE, AccuracyTable
+from interference.recipe import Recipe
+from interference.suite import Suite
+from interference.views import MERGE
+
+
+def accuracy_models(recipe: Recipe, suite: Suite, languages: Sequence[str]) -> dict[str, Scored]:
+    """The merge, its parents, each language's reference, the untrained model and the one that counts tokens."""
+    references = [suite.reference(language) for language in languages]
+    names = [*recipe.models, *references, suite.init.name if suite.init else None]
+    return {MERGE: recipe, **{name: name for name in names if name}, UNIGRAM: UNIGRAM}
+
+
+def accuracy_view(table: AccuracyTable, recipe: Recipe, suite: Suite) -> pd.DataFrame:
+    """The rows by language with a column `role`: merge, reference, best parent, untrained, unigram."""
+    frame = table.by("language")
+    untrained = suite.init.name if suite.init else None
+    parents = frame[frame["model"].isin(recipe.models)]
+    reference = frame["language"].map({code: suite.reference(code) for code in set(frame["language"])})
+    found = {
+        "merge": frame[frame["model"] == MERGE],
+        "reference": frame[frame["model"] == reference],
+        "best parent": parents.loc[parents.groupby("language", sort=False)["accuracy"].idxmax()],
+        "untrained": frame[frame["model"] == untrained],
+        "unigram": frame[frame["model"] == UNIGRAM],
+    }
+    return pd.concat([rows.assign(role=role) for role, rows in found.items()], ignore_index=True)
+
+
+def accuracy_sentence(view: pd.DataFrame) -> str:
+    """What the figure shows, in one sentence: means over languages, and where the merge is above the controls."""
+    means = view.groupby("role")["accuracy"].mean()
+    merged = view[view["role"] == "merge"].set_index("language")
+    controls = view[view["role"].isin(["untrained", "unigram"])].groupby("language")["accuracy"].max()
+    level = controls.reindex(merged.index).fillna(CHANCE).clip(lower=CHANCE)
+    above = [str(code) for code in merged.index if merged.loc[code, "low"] > level[code]]
+    parts = [
+        f"{role} {_percent(means[role])}"
+        for role in ("reference", "best parent", "untrained", "unigram")
+        if role in means
+    ]
+    where = f"in {', '.join(map(language_name, above))}" if above else "in no language"
+    if 1 < len(above) == len(merged):
+        where = "in every language"
+    return (
+        f"**The merge is right on {_percent(means['merge'])} of the pairs** (mean of {len(merged)} "
+        f"language{'s' if len(merged) > 1 else ''}; chance 50 %, {', '.join(parts)}). With all of its interval it is "
+        f"above chance and the controls {where}."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
