@@ -18,9 +18,9 @@ def run(arguments: list[str]) -> dict:
 
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code: str | int = 0
         try:
             main(arguments)
-            code = 0
         except SystemExit as end:
             code = end.code or 0
     return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
