@@ -46,7 +46,7 @@ def page(languages: list[str], revision: str, corpus: str) -> dict:
     app.text_input(key="revision").set_value(revision)
     app.text_input(key="models_corpus").set_value(corpus)
     app.get_by_key("ticked hplt-v2").set_value(languages).run()
-    said = {"before": app.button(key="open_models").disabled}
+    said: dict[str, Any] = {"before": app.button(key="open_models").disabled}
     app.button(key="plan_models").click().run()
     tables = [table.value for table in app.dataframe if "to download" in table.value]
     said["table"] = json.loads(tables[0].to_json(orient="records")) if tables else []

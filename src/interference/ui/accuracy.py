@@ -103,7 +103,7 @@ def draw_accuracy(bench: Bench, recipe: "Recipe", table: "AccuracyTable") -> Non
             ("Pairs, CSV", table.examples, "pairs", "Every pair with the bits of both sentences under every model."),
         ):
             st.download_button(
-                label, lambda frame=frame: frame.assign(**table.provenance).to_csv(index=False), f"{key}.csv",
+                label, _csv(frame, table.provenance), f"{key}.csv",
                 "text/csv", on_click="ignore", icon=":material/download:", key=f"{key}_csv", help=about,
             )  # fmt: skip
 
