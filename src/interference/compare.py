@@ -91,7 +91,9 @@ def moves(start: Recipe) -> list[list[tuple[str, Any]]]:
     rows = _coefficients(start)
     knobs = len(arguments) - len(switches)
     each = max(1, (TRIES - 1 - len(switches) - len(rows)) // knobs) if knobs else 0
-    values: dict[str, Sequence[Any]] = {a.name: [not a.default] if a in switches else _values(a)[:each] for a in arguments}
+    values: dict[str, Sequence[Any]] = {
+        a.name: [not a.default] if a in switches else _values(a)[:each] for a in arguments
+    }
     found: list[list[tuple[str, Any]]] = [[("weight", row) for row in rows]]
     found += [[(name, v) for v in tried] for name, tried in values.items()]
     return [changes for changes in found if changes]

@@ -251,7 +251,8 @@ def causal_sentence(table: CausalTable, unit: str) -> str:
         return f"There are no {unit} for this language."
     total = whole.loc[whole["map"] == TRANSPLANTED, "bits"].item()
     worst, best = (
-        part.iloc[int(part["bits"].argmax())] for part in (cells[cells["map"] == kind] for kind in (TRANSPLANTED, RESTORED))
+        part.iloc[int(part["bits"].argmax())]
+        for part in (cells[cells["map"] == kind] for kind in (TRANSPLANTED, RESTORED))
     )
     return (
         f"**The merge costs {language_name(table.trial.language)} {_signed(total)} {unit}.** Alone in the parent, "
@@ -336,7 +337,9 @@ def plane_sentence(table: PlaneTable, unit: str) -> str:
     best = frame.iloc[int(frame["value"].argmin())]
     shares = ", ".join(f"{best[c]:.2f}" for c in ("first", "second", "third"))
     middle = frame.iloc[int((frame[["first", "second", "third"]] - 1 / 3).pow(2).sum(axis=1).argmin())]
-    ends = ", ".join(f"{model} {_amount(value)}" for model, value in zip(corners["model"], corners["value"], strict=True))
+    ends = ", ".join(
+        f"{model} {_amount(value)}" for model, value in zip(corners["model"], corners["value"], strict=True)
+    )
     return (
         f"**{language_name(table.plane.language)} in {unit}**: {ends}; near the middle of the three "
         f"{_amount(middle['value'])}. The lowest point of the grid has {_amount(best['value'])}, at {shares} of them."

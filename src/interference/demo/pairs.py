@@ -9,6 +9,7 @@ import functools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 from functools import partial
 
 from interference.demo.forms import LANGUAGES, ara, deu, eng, finish, fra, ita, nld, render, rus, spa, tur, zho

@@ -1,5 +1,6 @@
 """Widgets of the Accuracy page."""
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 _FEW, _MOST, _DEFAULT = 1, 120, 20  # pairs of each phenomenon
 _SHOWN = 200  # example pairs
 COLUMNS = ("language", "phenomenon", "pairs", "accuracy", "low", "high", "ties", "margin", "model")
+
+
+def _csv(frame: "pd.DataFrame", provenance: Mapping[str, str]) -> Callable[[], str]:
+    return lambda: frame.assign(**provenance).to_csv(index=False)
 
 
 def choose_pairs(bench: Bench) -> "tuple[Recipe, PairSet]":

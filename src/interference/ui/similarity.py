@@ -299,7 +299,10 @@ def _draw_merge(bench: Bench, settings: Settings) -> None:
     if merge is None:
         st.info("There is nothing to merge in this suite: it takes two checkpoints that fit together.")
         st.stop()
-    models: tuple[tuple[str, Model], ...] = (("merge", merge), *((name, name) for name in merge.models if name != "merge"))
+    models: tuple[tuple[str, Model], ...] = (
+        ("merge", merge),
+        *((name, name) for name in merge.models if name != "merge"),
+    )
     asked = _request(models, settings, against=("merge",))
     if all(bench.suite[name].language is None for name in merge.models):
         asked = replace(asked, condition="pivot")
