@@ -8,7 +8,7 @@ import pandas as pd
 
 from interference.corpus import Corpus
 from interference.errors import UserError
-from interference.evaluate import Evaluator, Scored
+from interference.evaluate import Evaluator
 from interference.groups import depth_of
 from interference.hybrid import Component, Hybrid, components
 from interference.recipe import Recipe, site_at

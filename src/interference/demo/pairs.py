@@ -9,8 +9,8 @@ import functools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 from functools import partial
+from typing import Any
 
 from interference.demo.forms import LANGUAGES, ara, deu, eng, finish, fra, ita, nld, render, rus, spa, tur, zho
 from interference.demo.meaning import NOUNS, PERSONS, Clause, Phrase, Sentence, noun_class
