@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 
 def run(arguments: list[str]) -> dict:
@@ -18,9 +19,9 @@ def run(arguments: list[str]) -> dict:
 
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code: str | int = 0
         try:
             main(arguments)
-            code = 0
         except SystemExit as end:
             code = end.code or 0
     return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
@@ -46,7 +47,7 @@ def page(languages: list[str], revision: str, corpus: str) -> dict:
     app.text_input(key="revision").set_value(revision)
     app.text_input(key="models_corpus").set_value(corpus)
     app.get_by_key("ticked hplt-v2").set_value(languages).run()
-    said = {"before": app.button(key="open_models").disabled}
+    said: dict[str, Any] = {"before": app.button(key="open_models").disabled}
     app.button(key="plan_models").click().run()
     tables = [table.value for table in app.dataframe if "to download" in table.value]
     said["table"] = json.loads(tables[0].to_json(orient="records")) if tables else []

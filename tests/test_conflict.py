@@ -165,7 +165,7 @@ def planted(tmp_path_factory, tokenizer, suite_folder) -> Suite:
             for n, p in model.named_parameters():
                 if name in ("a", "b"):
                     sign = -1.0 if name == "b" and n == PLANTED else 1.0
-                    p += sign * moves[n] + 0.01 * torch.randn_like(p)
+                    p.add_(sign * moves[n] + 0.01 * torch.randn_like(p))
         write_checkpoint(model, tokenizer, folder / name)
     entries = [
         f"  - {{name: {n}, role: {r}, path: ./{n}, language: {c}}}"

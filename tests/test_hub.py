@@ -27,7 +27,8 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def as_pickle(files: dict[str, bytes], state: dict, shards: int = 1) -> dict[str, bytes]:
     """The same model as pytorch_model.bin, in shards with their index."""
     rest = {name: contents for name, contents in files.items() if name != "model.safetensors"}
-    names, places = sorted(state), {}
+    names = sorted(state)
+    places: dict[str, str] = {}
     for number in range(shards):
         buffer, part = io.BytesIO(), {name: state[name] for name in names[number::shards]}
         torch.save(part, buffer)

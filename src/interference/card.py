@@ -27,8 +27,8 @@ def model_card(
     name: str, recipe: Recipe, suite: Suite, provenance: dict[str, Any], measured: Measured | None = None
 ) -> str:
     """README.md as model hubs show it: recipe, losses with their controls, parents by digest, how to make it again."""
-    languages = sorted({suite[m].language for m in recipe.models} - {None})
-    head = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["merge"]}
+    languages = sorted({code for m in recipe.models if (code := suite[m].language) is not None})
+    head: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["merge"]}
     head |= {"language": languages} if languages else {}
     parts = [
         f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n# {name}\n",

@@ -8,7 +8,7 @@ import pandas as pd
 
 from interference.corpus import Corpus
 from interference.errors import UserError
-from interference.evaluate import Evaluator, Scored
+from interference.evaluate import Evaluator
 from interference.groups import depth_of
 from interference.hybrid import Component, Hybrid, components
 from interference.recipe import Recipe, site_at
@@ -107,8 +107,8 @@ def causal_steps(
     total = len(parts) * len(recipes)
     # The embeddings first: what they cost bounds what any layer can be blamed for.
     for number, (part, (kind, recipe)) in enumerate((p, r) for p in parts for r in recipes.items()):
-        model: Scored = Hybrid(recipe, trial.parent, part, kind == RESTORED)
-        bits = yield from telling(number / total, evaluator.bits_steps(model, trial.language, rows))
+        hybrid = Hybrid(recipe, trial.parent, part, kind == RESTORED)
+        bits = yield from telling(number / total, evaluator.bits_steps(hybrid, trial.language, rows))
         found[kind, part] = ends["merge"] - bits if kind == RESTORED else bits - ends["parent"]
         if kind == list(recipes)[-1] and (number + 1) % (3 * len(recipes)) == 0:
             show(table((number + 1) / total))

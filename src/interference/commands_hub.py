@@ -87,11 +87,13 @@ def compose(
 ) -> None:
     """Write a suite.yaml of a catalogued suite's models in some languages; nothing is downloaded."""
     from interference.catalogue import compose, family, members, role_of, suite_document
-    from interference.hub import fetched, hub_id
+    from interference.hub import HubId, fetched, hub_id
     from interference.suite import write_suite
 
     found = family(name)
-    models = [(which, code, found.role) for which, code in compose(found, language, members(found, listed), revision)]
+    models: list[tuple[HubId, str | None, str]] = [
+        (which, code, found.role) for which, code in compose(found, language, members(found, listed), revision)
+    ]
     others = [hub_id(text) for text in also or []]
     models += [(which, None, role_of(which.repo)) for which in others]
     write_suite(suite_document(name, models, corpus), user_path(out))
@@ -120,7 +122,7 @@ def corpus(
     from interference.steps import finish
     from interference.suite import write_suite
 
-    names = dict(pair.split("=", 1) if "=" in pair else (pair, pair) for pair in language)
+    names = {pair.split("=", 1)[0]: pair.split("=", 1)[-1] for pair in language}
     found = narrowed(listing(hub_id(repository, kind="dataset")), inside, names)
     with progress_bar("fetching") as bar:
         finish(fetch_steps([found]), bar)

@@ -87,7 +87,7 @@ def similarity(
     elif merge and not checkpoint:
         names = merge.models
     models: tuple[tuple[str, Model], ...] = tuple((name, name) for name in names)
-    against = ()
+    against: tuple[str, ...] = ()
     if merge and recipe:
         if recipe.stem in names:
             raise UserError(f"The recipe {recipe} has the name of a checkpoint; rename the file.")

@@ -91,8 +91,11 @@ def moves(start: Recipe) -> list[list[tuple[str, Any]]]:
     rows = _coefficients(start)
     knobs = len(arguments) - len(switches)
     each = max(1, (TRIES - 1 - len(switches) - len(rows)) // knobs) if knobs else 0
-    values = {a.name: [not a.default] if a in switches else _values(a)[:each] for a in arguments}
-    found = [[("weight", row) for row in rows], *([(name, v) for v in tried] for name, tried in values.items())]
+    values: dict[str, Sequence[Any]] = {
+        a.name: [not a.default] if a in switches else _values(a)[:each] for a in arguments
+    }
+    found: list[list[tuple[str, Any]]] = [[("weight", row) for row in rows]]
+    found += [[(name, v) for v in tried] for name, tried in values.items()]
     return [changes for changes in found if changes]
 
 
@@ -209,7 +212,7 @@ def compare_sentence(table: CompareTable, unit: str) -> str:
     merges = means[[variant in (DEFAULT, BEST) for _, variant in means.index]]
     if merges.empty:
         return "No method has been measured yet."
-    (name, variant), value = merges.idxmin(), merges.min()
+    (name, variant), value = merges.index[int(merges.argmin())], merges.min()
     counted = len(dict.fromkeys(method for method, _ in merges.index))
     beside = [f"{n} {means[n, REFERENCE]:.3g}" for n in ("best parent", "unigram", "init") if (n, REFERENCE) in means]
     aside = f" ({', '.join(beside)})" if beside else ""

@@ -84,7 +84,7 @@ class Evaluator:
         self._store = store
         self._weights: dict[tuple[str, ...], Weights] = {}
         self._models: dict[str, torch.nn.Module] = {}  # by configuration
-        self._held: dict[torch.nn.Module, Model] = {}
+        self._held: dict[torch.nn.Module, Model | Hybrid] = {}
         self.dev = DevHalf(suite, device)
         self._finished: OrderedDict[Recipe, dict[str, torch.Tensor]] = OrderedDict()
         self._sliced = ""  # the key of the network of another depth

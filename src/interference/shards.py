@@ -38,7 +38,7 @@ def write_weights(
             out.write(_header({name: shapes[name] for name in names}, dtype))
             for name in names:
                 flat = tensor(name).to(dtype).contiguous().cpu().reshape(-1).view(torch.uint8)
-                out.write(memoryview(flat.numpy()))
+                out.write(flat.numpy().data)
                 done += flat.numel()
                 yield done / total
             out.flush()

@@ -140,12 +140,12 @@ def _compare(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Similarity
         measure = measures()[name]
         sides = yield from telling(0.7, _sides(evaluator, asked, measure, pairs, states, texts, models))
         done = 0.7 + 0.3 * len(frames) / len(asked.measures)
-        steps = measured(
+        measuring = measured(
             measure, sides, pairs, documents, asked.preparation, refusal, asked.condition,
             asked.intervals and len(pairs) <= _MOST,
             _kept_vectors(evaluator, asked, measure, pairs, texts, models),
         )  # fmt: skip
-        frames.append((yield from telling(done, steps)))
+        frames.append((yield from telling(done, measuring)))
     frame = pd.concat(frames, ignore_index=True)
     notes = _notes(evaluator, asked, frame, texts, states, left_out)
     checkpoints = [scored_by(evaluator.suite, model).name for _, model in asked.models]
@@ -203,9 +203,9 @@ def _readers(
         chosen = asked.languages or (pivot_of(tuple(texts)),)
         return _some([((a, lang), (b, lang)) for lang, (a, b) in product(chosen, couples)], "two models"), ()
     own = {name: own_language(evaluator, model) for name, model in asked.models}
-    found = [((a, own[a] or own[b]), (b, own[b] or own[a])) for a, b in couples]
-    known = [pair for pair in found if all(language in texts for _, language in pair)]
-    lost = {f"{a} and {b}" for (a, x), (b, y) in found if x not in texts or y not in texts}
+    ours = [((a, own[a] or own[b]), (b, own[b] or own[a])) for a, b in couples]
+    known = [pair for pair in ours if all(language in texts for _, language in pair)]
+    lost = {f"{a} and {b}" for (a, x), (b, y) in ours if x not in texts or y not in texts}
     notes = (f"{len(lost)} pairs of models without a language of the corpus are left out.",) if lost else ()
     return _some(known, "two models, one of them with a language of its own,"), notes  # type: ignore[arg-type]
 

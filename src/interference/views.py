@@ -251,7 +251,8 @@ def causal_sentence(table: CausalTable, unit: str) -> str:
         return f"There are no {unit} for this language."
     total = whole.loc[whole["map"] == TRANSPLANTED, "bits"].item()
     worst, best = (
-        part.loc[part["bits"].idxmax()] for part in (cells[cells["map"] == kind] for kind in (TRANSPLANTED, RESTORED))
+        part.iloc[int(part["bits"].argmax())]
+        for part in (cells[cells["map"] == kind] for kind in (TRANSPLANTED, RESTORED))
     )
     return (
         f"**The merge costs {language_name(table.trial.language)} {_signed(total)} {unit}.** Alone in the parent, "
@@ -333,10 +334,12 @@ def pairs_sentence(tables: Sequence[PathTable], unit: str) -> str:
 def plane_sentence(table: PlaneTable, unit: str) -> str:
     """What a plane shows, in one sentence: its best point, its corners and its middle."""
     frame, corners = table.units[unit], table.corners[unit]
-    best = frame.loc[frame["value"].idxmin()]
+    best = frame.iloc[int(frame["value"].argmin())]
     shares = ", ".join(f"{best[c]:.2f}" for c in ("first", "second", "third"))
-    middle = frame.loc[(frame[["first", "second", "third"]] - 1 / 3).pow(2).sum(axis=1).idxmin()]
-    ends = ", ".join(f"{row.model} {_amount(row.value)}" for row in corners.itertuples())
+    middle = frame.iloc[int((frame[["first", "second", "third"]] - 1 / 3).pow(2).sum(axis=1).argmin())]
+    ends = ", ".join(
+        f"{model} {_amount(value)}" for model, value in zip(corners["model"], corners["value"], strict=True)
+    )
     return (
         f"**{language_name(table.plane.language)} in {unit}**: {ends}; near the middle of the three "
         f"{_amount(middle['value'])}. The lowest point of the grid has {_amount(best['value'])}, at {shares} of them."
@@ -355,7 +358,7 @@ def layers_sentence(table: LayerTable, language: str, weight: float) -> str:
     ratios = here.dropna(subset=["variance_ratio"])
     if ratios.empty:
         return f"{sentence}."
-    worst = ratios.loc[ratios["variance_ratio"].idxmin()]
+    worst = ratios.iloc[int(ratios["variance_ratio"].argmin())]
     return (
         f"{sentence}; variance is lowest in the {worst['site']} of layer {worst['layer']}, "
         f"{worst['variance_ratio']:.2f} of the ends' (unrelated units: {worst['variance_unrelated']:.2f})."

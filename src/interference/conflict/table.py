@@ -74,8 +74,9 @@ def _frame(found: Sums, models: Sequence[str], shapes: Mapping[str, tuple[int, .
     heads = subjects(found.measure.of, models)
     sizes = np.array([int(np.prod(shapes[str(name)])) for name in names], dtype=np.int64)
     closed = np.array(found.closed, dtype=float)
-    parts = [(*head, np.flatnonzero(asked)[rows]) for *head, rows in _parts(names[asked].tolist())]
-    sums = np.stack([found.sums[:, rows].sum(axis=1) for *_, rows in parts])
+    parts = _parts(names[asked].tolist())
+    members = [np.flatnonzero(asked)[part[-1]] for part in parts]
+    sums = np.stack([found.sums[:, rows].sum(axis=1) for rows in members])
     values = found.measure.of_sums(sums)  # [part, own or null, subject]
     count = len(heads)
     frame = pd.DataFrame(
@@ -85,10 +86,10 @@ def _frame(found: Sums, models: Sequence[str], shapes: Mapping[str, tuple[int, .
             "first": [first for first, _ in heads] * len(parts),
             "second": [second for _, second in heads] * len(parts),
             **{name: [part[at] for part in parts for _ in heads] for at, name in enumerate(COLUMNS[4:8])},
-            "entries": np.repeat([sizes[rows].sum() for *_, rows in parts], count),
+            "entries": np.repeat([sizes[rows].sum() for rows in members], count),
             "value": values[:, 0].ravel(),
             "chance": values[:, 1].ravel(),
-            "closed_form": np.repeat([_common(closed[rows]) for *_, rows in parts], count),
+            "closed_form": np.repeat([_common(closed[rows]) for rows in members], count),
         }
     )
     return frame.astype({"layer": "Int64", "first": object, "second": object, "tensor": object})

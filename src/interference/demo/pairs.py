@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from interference.demo.forms import LANGUAGES, ara, deu, eng, finish, fra, ita, nld, render, rus, spa, tur, zho
 from interference.demo.meaning import NOUNS, PERSONS, Clause, Phrase, Sentence, noun_class
@@ -280,7 +281,8 @@ def _role(clause: Clause, role: str) -> Phrase | None:
 def _with(sentence: Sentence, role: str, phrase: Phrase) -> Sentence:
     """The sentence with another phrase in a role of its first clause."""
     clause = sentence.clauses[0]
-    changed = replace(clause, subjects=(phrase,)) if role == "subject" else replace(clause, **{role: phrase})
+    changes: dict[str, Any] = {"subjects": (phrase,)} if role == "subject" else {role: phrase}
+    changed = replace(clause, **changes)
     return replace(sentence, clauses=(changed, *sentence.clauses[1:]))
 
 

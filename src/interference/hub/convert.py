@@ -34,7 +34,7 @@ def convert_steps(name: str, folder: Path) -> Generator[None, None, dict[str, st
         yield
     index, found = folder / "pytorch_model.bin.index.json", sorted(folder.glob("model*.safetensors"))
     if index.is_file():
-        places = {}
+        places: dict[str, str] = {}
         for file in found:
             with safe_open(file, framework="pt") as handle:
                 places |= dict.fromkeys(handle.keys(), file.name)

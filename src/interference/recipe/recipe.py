@@ -120,7 +120,8 @@ class Recipe:
     def label(self) -> str:
         """One line for a caption: the method's label, the base, what differs within the model, and the post-steps."""
         given = [("weight", w) for part in self.parts for w in part.weights]
-        given += [(n, v) for part in (self, *self.slices) for n, value in part.knobs for v in _each(value)]
+        parts: tuple[Recipe | Slice, ...] = (self, *self.slices)
+        given += [(n, v) for part in parts for n, value in part.knobs for v in _each(value)]
         within = dict.fromkeys(name for name, value in given if isinstance(value, Gradient | Where))
         base = f", base: {BASES.get(self.base, self.base)}" if self.base and self.definition.base != "none" else ""
         slices = f", {sum(part.layers for part in self.slices)} layers in {len(self.slices)} slices"

@@ -162,13 +162,13 @@ class SimilarityTable:
         few = (found[["deciding_a", "deciding_b"]] <= HANDFUL).any(axis=1)
         said = []
         if apart.any():
-            worst = found.loc[(found["raw"] - found["z_scored"]).abs().idxmax()]
+            worst = found.iloc[int((found["raw"] - found["z_scored"]).abs().argmax())]
             said.append(
                 f"Raw and z-scored states disagree by more than {DISAGREE} in {apart.sum()} of {len(found)} cells, "
                 f"most in {pair_name(worst)}: {worst['raw']:.2f} raw, {worst['z_scored']:.2f} z-scored."
             )
         if few.any():
-            least = found.loc[found[["deciding_a", "deciding_b"]].min(axis=1).idxmin()]
+            least = found.iloc[int(found[["deciding_a", "deciding_b"]].min(axis=1).argmin())]
             side = "a" if least["deciding_a"] <= least["deciding_b"] else "b"
             said.append(
                 f"In {few.sum()} of {len(found)} cells {HANDFUL} dimensions or fewer hold half of the raw variance, in "

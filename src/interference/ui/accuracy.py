@@ -1,5 +1,6 @@
 """Widgets of the Accuracy page."""
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 _FEW, _MOST, _DEFAULT = 1, 120, 20  # pairs of each phenomenon
 _SHOWN = 200  # example pairs
 COLUMNS = ("language", "phenomenon", "pairs", "accuracy", "low", "high", "ties", "margin", "model")
+
+
+def _csv(frame: "pd.DataFrame", provenance: Mapping[str, str]) -> Callable[[], str]:
+    return lambda: frame.assign(**provenance).to_csv(index=False)
 
 
 def choose_pairs(bench: Bench) -> "tuple[Recipe, PairSet]":
@@ -103,7 +108,7 @@ def draw_accuracy(bench: Bench, recipe: "Recipe", table: "AccuracyTable") -> Non
             ("Pairs, CSV", table.examples, "pairs", "Every pair with the bits of both sentences under every model."),
         ):
             st.download_button(
-                label, lambda frame=frame: frame.assign(**table.provenance).to_csv(index=False), f"{key}.csv",
+                label, _csv(frame, table.provenance), f"{key}.csv",
                 "text/csv", on_click="ignore", icon=":material/download:", key=f"{key}_csv", help=about,
             )  # fmt: skip
 

@@ -204,7 +204,8 @@ def _draw_pairs(found: "Prediction") -> None:
     keep_valid("predict_marked", found.table.languages)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         measure = st.selectbox(
-            "Measure", names, format_func=labels.get, key="predict_measure", bind="query-params", width=260,
+            "Measure", names, format_func=lambda name: labels.get(name, name), key="predict_measure",
+            bind="query-params", width=260,
             help="In the order of the figure above.",
         )  # fmt: skip
         row = tried.set_index("measure").loc[measure]

@@ -136,9 +136,10 @@ def _choose_condition(bench: Bench) -> "tuple[str, tuple[str, ...]]":
     from interference.similarities import CONDITIONS, pivot_of
 
     options = ["own", "pivot", "numerals"]
+    labels = {"own": "own languages", "pivot": "one language", "numerals": "numerals"}
     condition = st.segmented_control(
         "Text", options, default="own", required=True, key="similarity_condition", bind="query-params",
-        format_func={"own": "own languages", "pivot": "one language", "numerals": "numerals"}.get,
+        format_func=lambda option: labels.get(option, option),
         help="\n".join(f"- {CONDITIONS[c]}" for c in options),
     )  # fmt: skip
     if condition != "pivot":
@@ -298,7 +299,10 @@ def _draw_merge(bench: Bench, settings: Settings) -> None:
     if merge is None:
         st.info("There is nothing to merge in this suite: it takes two checkpoints that fit together.")
         st.stop()
-    models = (("merge", merge), *((name, name) for name in merge.models if name != "merge"))
+    models: tuple[tuple[str, Model], ...] = (
+        ("merge", merge),
+        *((name, name) for name in merge.models if name != "merge"),
+    )
     asked = _request(models, settings, against=("merge",))
     if all(bench.suite[name].language is None for name in merge.models):
         asked = replace(asked, condition="pivot")

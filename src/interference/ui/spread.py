@@ -51,10 +51,10 @@ def set_spreads(method: "Method", parents: Sequence[str], sliders: "Sliders") ->
     for name in coefficients(method):
         set_spread(method, name, parents, spreads.get(name))
     if st.session_state.get(SHAPE) != YAML:
-        name = next(iter(spreads), None)
-        st.session_state[SHAPE] = spreads[name].kind if name else WHOLE
-        if name:
-            st.session_state[COEFFICIENT] = name
+        first = next(iter(spreads), None)
+        st.session_state[SHAPE] = spreads[first].kind if first else WHOLE
+        if first:
+            st.session_state[COEFFICIENT] = first
 
 
 def choose_shape(bench: Bench, method: "Method", parents: tuple[str, ...]) -> tuple[str, str | None]:
@@ -112,6 +112,7 @@ def _flat(bench: Bench, method: "Method", parents: tuple[str, ...], name: str, m
     from interference.spread import BY_GROUP, WEIGHT, Spread, shown_groups
 
     count = len(shown_groups(bench.suite[parents[0]].shapes)) if mode == BY_GROUP else 3
+    values: tuple[float, ...]
     if name != WEIGHT:
         argument = next(a for a in method.arguments if a.name == name)
         values = (float(st.session_state.get(knob_key(method, argument), argument.default)),)
