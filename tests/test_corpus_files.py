@@ -1,7 +1,6 @@
 """Corpora in the layouts that parallel text comes in: all give the same corpus, and what is not parallel is named."""
 
 import json
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -79,7 +78,7 @@ def test_texts_line_by_line_have_no_documents(tmp_path):
     assert not corpus.has_documents
 
 
-BAD: dict[str, tuple[dict[str, Any], str]] = {
+BAD: dict[str, tuple[dict[str, str | bytes], str]] = {
     "other numbers of lines": ({"eng.txt": "a\nb", "deu.txt": "a"}, "1 sentences of deu, 2 sentences of eng"),
     "an empty line": ({"eng.txt": "a\n\nb", "deu.txt": "a\nb\nc"}, "row 2 has no text for 'eng'"),
     "no language": ({"notes.txt": "a"}, "no text that is named by a language"),
