@@ -18,10 +18,11 @@ from interference.conflict.survey import Survey, equal_average, survey_steps
 from interference.conflict.table import ALL
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
+from interference.losses import sentence_bits
 from interference.predict import HEADS, PairTable, Prediction, Predictor, check_languages, predict_steps
 from interference.similarities import CONDITIONS, SimilarityRequest, similarity_steps
 from interference.statistics import clustered_means
-from interference.steps import Steps, finish, telling, within
+from interference.steps import Steps, telling, within
 from interference.store import Store, digest
 from interference.suite import Suite
 from interference.tables import known_units
@@ -37,6 +38,7 @@ FOREIGN = Predictor(
 )  # fmt: skip
 SIMILARITY = {"own": "own languages", "pivot": "one language", "numerals": "numerals"}
 _VERSION = 1  # raised when a measure of a pair gives other numbers than before
+_FEW = 16  # sentences of a trial
 _FISHER = 10  # times what scoring one language takes, for one model
 
 
@@ -383,20 +385,31 @@ class _Forgetful(Store):
         pass
 
 
+def _seconds_of_a_loss(task: _Task, pair: tuple[str, str]) -> float:
+    """What merging two models and scoring one language takes, from a few sentences."""
+    evaluator, rows = task.evaluator, task.rows[:_FEW]
+    checkpoint = evaluator.suite[task.models[pair[0]]]
+    text = evaluator.text(checkpoint, pair[0], rows)
+    evaluator.put(checkpoint.name)  # what is loaded once is not to be counted
+    sentence_bits(evaluator.put(checkpoint.name), text, limit=checkpoint.positions)
+    started = time.perf_counter()
+    network = evaluator.put(task.merge(pair))
+    merged = time.perf_counter() - started
+    sentence_bits(network, text, limit=checkpoint.positions)
+    return merged + (time.perf_counter() - started - merged) * len(task.rows) / len(rows)
+
+
 def outlook_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[Outlook]:
-    """What a pairing still takes, timed on one merge (which is kept) and on the measures of one pair."""
+    """What a pairing still takes, timed on one merge and on the measures of one pair."""
     task = _task(evaluator, pairing)
     cells = [(pair, language) for pair in task.pairs for language in pair]
     unscored = [(p, code) for p, code in cells if evaluator.unknown(task.merge(p), code, task.rows)]
     missing = _missing(task)
     if not unscored and not missing:
         return Outlook(len(task.pairs), 0, 0, 0.0)
-    (pair, language), kept = (unscored or cells)[0], not unscored
-    finish(evaluator.bits_steps(task.merge(pair), language, task.rows[:1]))  # what is loaded once is not to be counted
-    started = time.perf_counter()
-    steps = evaluator.bits_steps(task.merge(pair), language, task.rows)
-    yield from telling(0.1, steps)
-    cell = 0.0 if kept else time.perf_counter() - started
+    pair = task.pairs[0]
+    cell = _seconds_of_a_loss(task, pair)
+    yield 0.3
     seconds = cell * len(unscored)
     named = [measures()[p.name] for p in missing if p.kind == "weights"]
     for kind in (False, True):

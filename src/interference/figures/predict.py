@@ -25,21 +25,23 @@ def forest_figure(prediction: Prediction) -> go.Figure:
         )  # fmt: skip
     for name, column, color, symbol in (
         ("Spearman, with its 95 % interval over languages", "spearman", BLUE, "circle"),
-        ("beyond what languages alone explain", "partial", ORANGE, "diamond-open"),
+        ("beyond what languages alone explain", "partial", ORANGE, "diamond"),
     ):
         error = None
         if column == "spearman":
             reach = {"array": frame["high"] - frame[column], "arrayminus": frame[column] - frame["low"]}
             error = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 4, **reach}
         prefix = "partial_p" if column == "partial" else "p"
+        chance = "partial_chance" if column == "partial" else "chance"
+        symbols = [symbol if one else f"{symbol}-open" for one in frame[column].abs() > frame[chance]]
         figure.add_trace(
             go.Scatter(
                 x=frame[column], y=labels, mode="markers", name=name, error_x=error,
-                marker={"color": color, "symbol": symbol, "size": 9, "line": {"width": 2, "color": color}},
-                customdata=frame[[prefix, f"{prefix}_holm", "low", "high", "survives"]].fillna("none").to_numpy(),
+                marker={"color": color, "symbol": symbols, "size": 9, "line": {"width": 2, "color": color}},
+                customdata=frame[[prefix, f"{prefix}_holm", "low", "high", "survives", chance]].to_numpy(),
                 hovertemplate="%{y}<br>" + name + ": %{x:+.3f}<br>p %{customdata[0]:.4f}, Holm %{customdata[1]:.4f}"
                 + ("<br>95 % %{customdata[2]:+.2f} to %{customdata[3]:+.2f}" if error else "")
-                + "<br>survives: %{customdata[4]}<extra></extra>",
+                + ", chance %{customdata[5]:.2f}<br>survives: %{customdata[4]}<extra></extra>",
             )
         )  # fmt: skip
     figure.add_vline(0, line={"color": GREY, "width": 1})

@@ -39,7 +39,7 @@ COUNTERPARTS = {
 _GO, _OUTLOOK = "predict_go", "predict_outlook"
 _READING = (
     "A measure that predicts lies outside the grey ticks, with all of its interval on one side of zero. Orange is what "
-    "remains once every language has its own additive effect on both."
+    "remains once every language has its own additive effect on both. Filled marks are beyond their chance level."
 )
 
 
