@@ -27,7 +27,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 CHECKED = [
     f"interference.{module.stem}"
     for module in (Path(__file__).parents[1] / "src/interference").iterdir()
-    if module.stem not in ("__init__", "__main__", "__pycache__", "demo", "recipe")
+    if (module.suffix == ".py" or (module / "__init__.py").is_file())
+    and module.stem not in ("__init__", "__main__", "__pycache__", "demo", "recipe")
 ]
 if importlib.util.find_spec("playwright"):
     from playwright.sync_api import expect

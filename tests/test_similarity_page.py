@@ -62,8 +62,9 @@ def test_every_view_draws(own_suite, view):  # noqa: F811
 
 
 def test_a_measure_that_does_not_apply_says_why_and_the_page_lives(own_suite):  # noqa: F811
-    app = open_page(similarity="cosine", similarity_models="mono-eng", similarity_view="Models")
+    app = open_page(similarity_models="mono-eng", similarity_view="Models")
     app.multiselect(key="similarity_models").set_value(["mono-eng", "mono-deu"]).run()
+    app.selectbox(key="similarity").select("cosine").run()
     assert not app.exception
     assert "share no initialisation" in app.info[0].value
     assert not charts(app)
@@ -109,7 +110,7 @@ def test_maps_hold_every_pair_twice_and_put_alike_models_together(tiny):
     figure = map_figure(grid, "CKA", "high", "model", "model")
     assert len(figure.data[0].z) == 5
     assert any("chance" in tick for tick in figure.layout.coloraxis.colorbar.ticktext)
-    kinds = with_kinds(frame, tiny.suite)
+    kinds = with_kinds(frame, tiny.suite.roles)
     assert set(kinds["kind"]) == {"mono × mono", "mono × mixed", "mono × branch", "mixed × branch", "branch × branch"}
     said = similarity_sentence(kinds, measures()["debiased_cka"], "kind")
     assert "mixed × branch" in said
@@ -128,7 +129,7 @@ def test_layers_of_one_model_with_themselves_make_a_whole_map(tiny):
 
 def test_curves_are_the_table(tiny):
     asked = SimilarityRequest(tuple((n, n) for n in ("mono-eng", "mono-deu", "mixed")), sentences=12)
-    frame = with_kinds(finish(similarity_steps(tiny, asked)).frame, tiny.suite)
+    frame = with_kinds(finish(similarity_steps(tiny, asked)).frame, tiny.suite.roles)
     figure = depth_figure(frame, "CKA", "kind")
     named = {trace.name: trace for trace in figure.data if trace.name}
     pair = frame[frame["kind"] == "mono × mono"]

@@ -1,10 +1,11 @@
 """A view as a command and as Python, to be run outside the dashboard with the same numbers."""
 
 import shlex
+from collections.abc import Callable
+from pathlib import Path
 
 from interference.bench import View
 from interference.recipe import Recipe, beyond_mergekit, mergekit_yaml
-from interference.suite import Suite
 
 
 def as_command(view: View) -> str:
@@ -33,8 +34,8 @@ print(evaluator.table(request).in_unit({view.unit!r}))
 """
 
 
-def for_mergekit(recipe: Recipe, suite: Suite) -> str:
-    """The recipe as mergekit's YAML, every model by its folder; else as our own, with the reason in its first line."""
+def for_mergekit(recipe: Recipe, folder: Callable[[str], Path]) -> str:
+    """The recipe as mergekit's YAML, models by their `folder`; else as our own, the reason in its first line."""
     if ours := beyond_mergekit(recipe):
         return f"# mergekit can't express {', '.join(ours)}.\n{recipe.to_yaml()}"
-    return mergekit_yaml(recipe.renamed(lambda model: str(suite[model].path.resolve())))
+    return mergekit_yaml(recipe.renamed(lambda model: str(folder(model).resolve())))

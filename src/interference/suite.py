@@ -48,6 +48,15 @@ class Suite:
     def names(self) -> tuple[str, ...]:
         return tuple(c.name for c in self.checkpoints)
 
+    @property
+    def roles(self) -> dict[str, str]:
+        """The role of every checkpoint by name."""
+        return {c.name: c.role for c in self.checkpoints}
+
+    def folder(self, name: str) -> Path:
+        """Where a checkpoint lies."""
+        return self[name].path
+
     def with_role(self, role: str) -> tuple[Checkpoint, ...]:
         return tuple(c for c in self.checkpoints if c.role == role)
 

@@ -1,6 +1,6 @@
 """Similarity tables as pages show them: square maps, kinds of pairs, and what is seen in one sentence. No torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,6 @@ from scipy.spatial.distance import squareform
 
 from interference.similarity import Measure
 from interference.similarity.table import SimilarityTable
-from interference.suite import Suite
 
 _KINDS = 6  # named one by one in a sentence
 _PARTS = ("value", "low", "high", "chance", "raw", "z_scored")
@@ -73,9 +72,8 @@ def _mirrored(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def with_kinds(frame: pd.DataFrame, suite: Suite) -> pd.DataFrame:
+def with_kinds(frame: pd.DataFrame, roles: Mapping[str, str]) -> pd.DataFrame:
     """With a column `kind`: the roles of a pair, `mono × mono` for example."""
-    roles = {c.name: c.role for c in suite.checkpoints}
     kinds = [
         " × ".join(sorted((roles.get(a, "merge"), roles.get(b, "merge")), reverse=True))
         for a, b in zip(frame["model_a"], frame["model_b"], strict=True)

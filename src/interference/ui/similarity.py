@@ -186,7 +186,7 @@ def _draw_models(bench: Bench, settings: Settings) -> None:
         condition, languages = _choose_condition(bench)
         layer = _choose_layer(bench, models[0][0] if models else bench.suite.names[0])
     table = _compute(bench, _request(models, settings, condition=condition, languages=languages, layers=(layer,)))
-    st.markdown(similarity_sentence(with_kinds(table.frame, bench.suite), settings.measure, "kind"))
+    st.markdown(similarity_sentence(with_kinds(table.frame, bench.suite.roles), settings.measure, "kind"))
     if _applies(table):
         figure = map_figure(
             square(table.frame, "model"), settings.measure.label, settings.measure.best, "model", "model"
@@ -234,7 +234,7 @@ def _draw_depth(bench: Bench, settings: Settings) -> None:
         models = _choose_models(bench)
         condition, languages = _choose_condition(bench)
     table = _compute(bench, _request(models, settings, condition=condition, languages=languages))
-    frame = with_kinds(table.frame, bench.suite)
+    frame = with_kinds(table.frame, bench.suite.roles)
     st.markdown(similarity_sentence(frame, settings.measure, "kind"))
     if _applies(table):
         figure = depth_figure(frame[frame["why_not"] == ""], settings.measure.label, "kind")
