@@ -1,9 +1,10 @@
-"""Both live components in a fragment each, with numbers that mean nothing: for test_live.py."""
+"""The live components in a fragment each, with numbers that mean nothing: for test_live.py."""
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from interference.ui.live import coefficient_panel, live_plot, move_panel
+from interference.ui.live.profile import profile_editor
 
 NAMES = {
     "eng": "English", "nld": "Dutch", "deu": "German", "fra": "French", "spa": "Spanish", "ita": "Italian",
@@ -67,9 +68,21 @@ def plot_part() -> None:
     st.text(f"clicked {drawn.click.customdata if drawn.click else None}, called {st.session_state.get('called')}")
 
 
+@st.fragment
+def profile_part() -> None:
+    st.button("Flat", key="flat", on_click=st.session_state.update, args=({"lines": [[0.5], [0.5]]},))
+    lines = st.session_state.get("lines", [[0.0, 0.5, 1.0], [0.25, 0.25]])
+    found = profile_editor(("first", "second"), lines, layers=4, key="profile", label="weight over the layers")
+    st.session_state["lines"] = found.rows
+    st.text(f"lines {[list(row) for row in found.rows]}")
+
+
 left, right = st.columns([2, 3]) if width > 400 else (st.container(), st.container())
 with left:
     panel_part()
 if "plot" in st.query_params.get("show", "plot"):
     with right:
         plot_part()
+if "profile" in st.query_params.get("show", "plot"):
+    with right:
+        profile_part()

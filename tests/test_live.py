@@ -520,3 +520,40 @@ def test_dark_page_has_a_dark_plot_and_follows_a_switch(chromium, address):
         page.emulate_media(color_scheme="light")
         page.wait_for_function(f"{ink} !== '{dark}' && {ink} === {text}")
         assert number(page, "runs") == runs
+
+
+@pytest.mark.browser
+def test_points_of_a_line_are_dragged_typed_and_moved_by_keys(chromium, address):
+    """The server has what is drawn: by pointer, arrow keys, as numbers, with more points, and what it sets itself."""
+    for page in opened(chromium, address, "?show=profile"):
+        point = page.get_by_role("slider", name="first, layer 2.5")
+        box = box_of(point)
+        at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(*at)
+        page.mouse.down()
+        page.mouse.move(at[0], at[1] - 94, steps=5)  # half the height of the plot's inside
+        page.mouse.up()
+        expect(line(page, "lines")).to_have_text("lines [[0.0, 1.0, 1.0], [0.25, 0.25]]")
+        point.focus()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("PageUp")
+        expect(line(page, "lines")).to_have_text("lines [[0.1, 0.99, 1.0], [0.25, 0.25]]")
+        page.get_by_role("button", name="Edit second").click()
+        page.get_by_role("button", name="One point more").click()
+        expect(line(page, "lines")).to_have_text("lines [[0.1, 0.99, 1.0], [0.25, 0.25, 0.25]]")
+        numbers = page.get_by_role("textbox", name="weight over the layers: values")
+        for wrong, why in (("0.5 2", "Only 0 to 1"), ("0.5 x", "Not a number"), (" ".join(["0.5"] * 13), "1 to 12")):
+            numbers.fill(wrong)
+            numbers.press("Enter")
+            expect(page.locator(".profile").get_by_role("alert")).to_contain_text(why)
+        numbers.fill("0.1, 0,9")
+        numbers.press("Enter")
+        expect(line(page, "lines")).to_have_text("lines [[0.1, 0.99, 1.0], [0.1, 0.9]]")
+        page.get_by_role("button", name="Move all parents together").click()
+        page.get_by_role("slider", name="all parents, layer 1").focus()
+        page.keyboard.press("Home")
+        expect(line(page, "lines")).to_have_text("lines [[0.0, 0.99, 1.0], [0.0, 0.9]]")
+        page.get_by_role("button", name="Flat").click()
+        expect(line(page, "lines")).to_have_text("lines [[0.5], [0.5]]")
+        expect(page.get_by_role("slider", name="all parents, all layers")).to_have_attribute("aria-valuenow", "0.5")
