@@ -17,6 +17,7 @@ from interference.results import shipped_results
 from interference.store import Store
 from interference.suite import built_in, open_suite
 from interference.views import method_table, perfect_model
+from interference.views_similarity import measure_table as similarity_measure_table
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ("monos", "monos-rescaled", "monos-ties", "monos-dare", "eng-deu", "siblings", "eng-twin", "branches")
@@ -75,6 +76,16 @@ def measures() -> str:
     return "\n".join([head, "|---|---|---|---|---|---|---|", *rows])
 
 
+def similarities() -> str:
+    """The similarity measures as a table."""
+    rows = [
+        f"| `{r.measure}` | {r.label} | {r.best} | {r.needs} | {r.unchanged_by} | {r.source} | {r[-1]} |"
+        for r in similarity_measure_table().itertuples(index=False)
+    ]
+    head = "| measure | label | best | needs | unchanged by | source | what it measures |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|", *rows])
+
+
 def _markdown(frame: pd.DataFrame) -> str:
     grid = frame.pivot(index="model", columns="language", values="bits_per_sentence")
     grid = grid.loc[list(dict.fromkeys(frame["model"])), list(dict.fromkeys(frame["language"]))]
@@ -92,7 +103,10 @@ def _markdown(frame: pd.DataFrame) -> str:
 
 
 PARTS = {
-    ROOT / "README.md": {"finding": finding, "methods": methods, "post-steps": steps, "measures": measures},
+    ROOT / "README.md": {
+        "finding": finding, "methods": methods, "post-steps": steps, "measures": measures,
+        "similarities": similarities,
+    },
     built_in().parent / "README.md": {"losses": losses},
 }
 

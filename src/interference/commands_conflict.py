@@ -86,8 +86,16 @@ def _knob(text: str) -> tuple[str, float]:
         raise UserError(f"The knob '{text}' has no number; write it as top_k_mass.share=0.1.") from None
 
 
-def measures(form: Format = "table") -> None:
+def measures(
+    similarity: Annotated[
+        bool, typer.Option("--similarity", help="Those of hidden states instead: `interference similarity`.")
+    ] = False,
+    form: Format = "table",
+) -> None:
     """List the conflict measures: what they are of, what is best, their range and how to read them."""
-    from interference.conflict.survey import measure_table
+    if similarity:
+        from interference.views_similarity import measure_table
+    else:
+        from interference.conflict.survey import measure_table
 
     print_table(measure_table(), form)

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from interference.similarity import Measure
+from interference.similarity import INVARIANCES, Measure, measures
 from interference.similarity.table import SimilarityTable
 
 _KINDS = 6  # named one by one in a sentence
@@ -27,6 +27,18 @@ class Map:
     @property
     def value(self) -> pd.DataFrame:
         return self.parts["value"]
+
+
+def measure_table() -> pd.DataFrame:
+    """The similarity measures: what is best, what they need and what leaves them unchanged."""
+    return pd.DataFrame(
+        [
+            {"measure": m.name, "label": m.label, "best": m.best, "needs": m.needs,
+             "unchanged_by": ", ".join(name for name in INVARIANCES if name in m.invariant), "source": m.source,
+             "what": m.caption}
+            for m in measures().values()
+        ]
+    )  # fmt: skip
 
 
 def square(frame: pd.DataFrame, by: str, order: Sequence[str] | None = None) -> Map:
