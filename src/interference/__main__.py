@@ -19,6 +19,7 @@ from interference import (
     commands_learn,
     commands_path,
     commands_text,
+    commands_trajectory,
 )
 from interference.commands import (
     CorpusOption,
@@ -224,6 +225,7 @@ app.command()(commands_accuracy.accuracy)
 app.command()(commands_accuracy.tasks)
 app.command()(commands_learn.learn)
 app.command()(commands_path.path)
+app.command()(commands_trajectory.trajectory)
 app.command()(commands_text.say)
 app.command()(commands_text.sentences)
 app.command()(commands_findings.findings)

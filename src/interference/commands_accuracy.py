@@ -92,7 +92,9 @@ def tasks(
     ] = None,
     suite: SuiteOption = None,
     limit: Annotated[int | None, typer.Option(help="Samples of each task; all unless given.")] = None,
-    shots: Annotated[int | None, typer.Option(min=0, help="Examples before each sample; the task's own number.")] = None,
+    shots: Annotated[
+        int | None, typer.Option(min=0, help="Examples before each sample; the task's own number.")
+    ] = None,
     include: Annotated[Path | None, typer.Option(help="A folder of task descriptions of your own.")] = None,
     device: DeviceOption = None,
     form: Format = "table",

@@ -33,8 +33,8 @@ def run_tasks(
     """Every metric of every task for every model, as the harness computes it: one row each, with COLUMNS.
 
     `limit` is how many samples of each task are taken, `shots` the examples before each (None: the task's own number),
-    `include` a folder of task descriptions of one's own. Results are kept in the store, those of one's own tasks until a
-    file in their folder changes. Raises UserError for an unknown task, data that can't be had, or a missing extra.
+    `include` a folder of task descriptions of one's own. Results are kept in the store, those of one's own tasks until
+    a file in their folder changes. Raises UserError for an unknown task, data that can't be had, or a missing extra.
     """
     try:
         from lm_eval.tasks import TaskManager
@@ -71,7 +71,8 @@ def _kept(
     manager: Any,
 ) -> list[tuple]:
     """The rows of one model and task, from the store where they are known."""
-    own = [hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(include.rglob("*")) if f.is_file()] if include else []
+    files = [file for file in sorted(include.rglob("*")) if file.is_file()] if include else []
+    own = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     version = importlib.metadata.version("lm_eval")
     key = digest(
         "harness", version, task, limit, shots, own, model_digest(evaluator.suite, model), evaluator.device.type
@@ -104,8 +105,8 @@ def _run(evaluator: Evaluator, model: Model, task: str, limit: int | None, shots
     except Exception as error:  # of the Hub, of data sets and of tasks, each with exceptions of its own
         why = " ".join(str(error).split())[:300] or type(error).__name__
         raise UserError(
-            f"The task {task} can't be run: {why}. Its data come from the Hub unless they lie in the cache: be online for "
-            "the first time, and unset HF_HUB_OFFLINE."
+            f"The task {task} can't be run: {why}. Its data come from the Hub unless they lie in the cache: be online "
+            "for the first time, and unset HF_HUB_OFFLINE."
         ) from None
     assert found is not None  # only other ranks get nothing
     return json.dumps([row for name in found["results"] for row in _rows(name, found)])

@@ -84,8 +84,8 @@ def phenomenon_figure(frame: pd.DataFrame, control: pd.DataFrame) -> go.Figure:
     figure = go.Figure(
         go.Heatmap(
             z=100 * grids["accuracy"].to_numpy(dtype=float), x=languages, y=rows,
-            zmin=0, zmax=100, zmid=50, colorscale="PuOr", xgap=1, ygap=1, text=text, texttemplate="%{text}", textfont={"size": 12},
-            hoverongaps=False, customdata=custom,
+            zmin=0, zmax=100, zmid=50, colorscale="PuOr", xgap=1, ygap=1,
+            text=text, texttemplate="%{text}", textfont={"size": 12}, hoverongaps=False, customdata=custom,
             colorbar={"title": {"text": "pairs right, %", "side": "right"}, "thickness": 12},
             hovertemplate="%{y}, %{x}<br>%{z:.1f} % of %{customdata[2]:.0f} pairs<br>95 % %{customdata[0]:.1%} to "
             "%{customdata[1]:.1%}<br>margin %{customdata[3]:+.2f} bits<br>unigram control %{customdata[4]:.1%}"

@@ -30,11 +30,13 @@ from interference.ui.present import draw_presentation, presented
 from interference.ui.shell import Bench, ensure_shell, open_bench, open_sidebar, run, serve, user_errors
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
 from interference.ui.text import draw_said, draw_sentences
+from interference.ui.trajectory import choose_course, compute_trajectory, draw_trajectory
 from interference.ui.weights import choose_survey, compute_conflict, draw_conflict
 
 __all__ = [
     "Bench",
     "choose_comparison",
+    "choose_course",
     "choose_families",
     "choose_findings",
     "choose_measure",
@@ -51,6 +53,7 @@ __all__ = [
     "compute_conflict",
     "compute_path",
     "compute_suite",
+    "compute_trajectory",
     "draw_accuracy",
     "draw_add",
     "draw_blocks",
@@ -72,6 +75,7 @@ __all__ = [
     "draw_said",
     "draw_sentences",
     "draw_toolbar",
+    "draw_trajectory",
     "ensure_shell",
     "go_if_asked",
     "open_bench",

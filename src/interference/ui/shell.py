@@ -63,6 +63,7 @@ def build_pages() -> list[Any]:
         st.Page(folder / "merge.py", title="Merge", icon=":material/merge:", default=True),
         st.Page(folder / "compare.py", title="Compare", icon=":material/leaderboard:", url_path="compare"),
         st.Page(folder / "path.py", title="Path", icon=":material/route:", url_path="path"),
+        st.Page(folder / "trajectory.py", title="Trajectory", icon=":material/timeline:", url_path="trajectory"),
         st.Page(folder / "accuracy.py", title="Accuracy", icon=":material/spellcheck:", url_path="accuracy"),
         st.Page(folder / "weights.py", title="Weights", icon=":material/difference:", url_path="weights"),
         st.Page(folder / "causal.py", title="Causal map", icon=":material/grid_view:", url_path="causal"),
