@@ -83,10 +83,10 @@ def runs(suite: Suite) -> dict[str, Run]:
         steps = {int(c.step or 0): c.name for c in sorted(members, key=lambda c: c.step or 0)}
         if len(steps) < len(members):
             twice = next(c for c in members if steps[int(c.step or 0)] != c.name)
+            other = steps[int(twice.step or 0)]
             raise UserError(
-                f"{twice.name} and {steps[int(twice.step or 0)]} are both step {twice.step} of one run: they share role, "
-                "language and parent. Give them other steps, or names that differ in more than the last number, in "
-                "suite.yaml."
+                f"{twice.name} and {other} are both step {twice.step} of one run: they share role, language and parent. "
+                "Give them other steps, or names that differ in more than the last number, in suite.yaml."
             )
         if len(steps) > 1:
             stems = {_stem(name) for name in steps.values()} - named.keys()
@@ -106,7 +106,8 @@ def known_course(suite: Suite, first: str | None = None, second: str | None = No
     if len(known) < 2:
         raise UserError(
             f"The suite {suite.name} has {len(known) or 'no'} training run{'' if len(known) == 1 else 's'}; a "
-            "trajectory needs two. Give the checkpoints of each run their `step` in suite.yaml, and the same role and language."
+            "trajectory needs two. Give the checkpoints of each run their `step` in suite.yaml, and the same role and "
+            "language."
         )
     for name in filter(None, (first, second)):
         if name not in known:
