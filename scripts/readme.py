@@ -104,7 +104,10 @@ def _markdown(frame: pd.DataFrame) -> str:
 
 PARTS = {
     ROOT / "README.md": {
-        "finding": finding, "methods": methods, "post-steps": steps, "measures": measures,
+        "finding": finding,
+        "methods": methods,
+        "post-steps": steps,
+        "measures": measures,
         "similarities": similarities,
     },
     built_in().parent / "README.md": {"losses": losses},

@@ -85,7 +85,9 @@ def test_mistakes_are_one_message(own_suite):  # noqa: F811
 
 
 def test_raw_and_z_scored_are_other_numbers(own_suite):  # noqa: F811
-    maps = [charts(open_page(similarity_view="Languages", similarity_scaling=s))[0]["data"] for s in ("z-scored", "raw")]
+    maps = [
+        charts(open_page(similarity_view="Languages", similarity_scaling=s))[0]["data"] for s in ("z-scored", "raw")
+    ]
     assert maps[0] != maps[1]
 
 

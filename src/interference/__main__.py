@@ -21,6 +21,7 @@ from interference import (
     commands_predict,
     commands_similarity,
     commands_text,
+    commands_trajectory,
 )
 from interference.commands import (
     CorpusOption,
@@ -223,6 +224,7 @@ app.command()(commands_conflict.conflict)
 app.command()(commands_conflict.measures)
 app.command()(commands_compare.compare)
 app.command()(commands_accuracy.accuracy)
+app.command()(commands_accuracy.tasks)
 app.command()(commands_learn.learn)
 app.command()(commands_path.path)
 app.command()(commands_similarity.similarity)
@@ -230,6 +232,7 @@ app.command()(commands_predict.predict)
 app.command()(commands_path.paths)
 app.command()(commands_path.plane)
 app.command()(commands_path.linearity)
+app.command()(commands_trajectory.trajectory)
 app.command()(commands_text.say)
 app.command()(commands_text.sentences)
 app.command()(commands_findings.findings)

@@ -82,6 +82,44 @@ def accuracy(
     note(*table.notes, *(f"{path}: {r.label()}" for path, r in zip(recipe or [], recipes, strict=True)))
 
 
+def tasks(
+    task: Annotated[list[str], typer.Argument(help="Tasks of lm-evaluation-harness, as belebele_deu_Latn.")],
+    recipe: Annotated[
+        list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
+    ] = None,
+    checkpoint: Annotated[
+        list[str] | None, typer.Option("--checkpoint", help="A checkpoint's name or folder. May be repeated.")
+    ] = None,
+    suite: SuiteOption = None,
+    limit: Annotated[int | None, typer.Option(help="Samples of each task; all unless given.")] = None,
+    shots: Annotated[
+        int | None, typer.Option(min=0, help="Examples before each sample; the task's own number.")
+    ] = None,
+    include: Annotated[Path | None, typer.Option(help="A folder of task descriptions of your own.")] = None,
+    device: DeviceOption = None,
+    form: Format = "table",
+) -> None:
+    """Run tasks of lm-evaluation-harness on merges in memory; needs the extra `tasks`."""
+    from interference.errors import UserError, user_path
+    from interference.evaluate import Evaluator
+    from interference.harness import run_tasks
+    from interference.weights import pick_device
+
+    if not recipe and not checkpoint:
+        raise UserError("There is no model to run the tasks on. Give --recipe or --checkpoint.")
+    folder = user_path(include) if include else None
+    if folder and not folder.is_dir():
+        raise UserError(f"{folder} is no folder. Give a folder of task descriptions (.yaml).")
+    target = pick_device(device)
+    recipes = [recipe_of(path, suite) for path in recipe or []]
+    opened = suite_for(suite, None, [*(checkpoint or []), *(n for r in recipes for n in r.needed)])
+    models: dict[str, Any] = {f"recipe {n}\0": by_name(r, opened) for n, r in enumerate(recipes)}
+    models |= {name: name for name in checkpoint or []}
+    frame = run_tasks(Evaluator(opened, store_of(opened), target), models, task, limit, shots, folder)
+    shown = dict(zip(models, [path.stem for path in recipe or []] + (checkpoint or []), strict=True))
+    print_table(frame.assign(model=frame["model"].map(shown)), form)
+
+
 def chosen_pairs(file: Path | None, languages: tuple[str, ...], known: tuple[str, ...]) -> Any:
     """The pairs of a file, or the built-in ones, of the languages asked for: else all of the file, or of the corpus."""
     from interference.demo.forms import LANGUAGES

@@ -108,6 +108,23 @@ class Store:
             if len(self._recent) > _RECENT:
                 self._recent.popitem(last=False)
 
+    def read_document(self, key: str) -> str | None:
+        """A text that was kept under a key, None where there is none."""
+        try:
+            with self._lock:
+                row = self._connection.execute("select value from bits where key = ?", (key,)).fetchone()
+        except sqlite3.Error as error:
+            raise _failure(self._file, "read from", error) from None
+        return row[0].decode() if row else None
+
+    def write_document(self, key: str, document: str) -> None:
+        """Keep a text under a key that no array has."""
+        try:
+            with self._lock, self._connection:
+                self._connection.execute("insert or replace into bits values (?, ?)", (key, document.encode()))
+        except sqlite3.Error as error:
+            raise _failure(self._file, "kept in", error) from None
+
     def close(self) -> None:
         self._connection.close()
 

@@ -34,11 +34,13 @@ from interference.ui.shell import Bench, ensure_shell, open_bench, open_sidebar,
 from interference.ui.similarity import choose_similarity, draw_similarity
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
 from interference.ui.text import draw_said, draw_sentences
+from interference.ui.trajectory import choose_course, compute_trajectory, draw_trajectory
 from interference.ui.weights import choose_survey, compute_conflict, draw_conflict
 
 __all__ = [
     "Bench",
     "choose_comparison",
+    "choose_course",
     "choose_families",
     "choose_findings",
     "choose_measure",
@@ -60,6 +62,7 @@ __all__ = [
     "compute_path",
     "compute_prediction",
     "compute_suite",
+    "compute_trajectory",
     "draw_accuracy",
     "draw_add",
     "draw_blocks",
@@ -85,6 +88,7 @@ __all__ = [
     "draw_sentences",
     "draw_similarity",
     "draw_toolbar",
+    "draw_trajectory",
     "ensure_shell",
     "go_if_asked",
     "open_bench",

@@ -62,6 +62,7 @@ PAGES = {
         "merge": ("Merge", ":material/merge:"),
         "compare": ("Compare", ":material/leaderboard:"),
         "path": ("Path", ":material/route:"),
+        "trajectory": ("Trajectory", ":material/timeline:"),
         "text": ("Text", ":material/notes:"),
         "accuracy": ("Accuracy", ":material/spellcheck:"),
     },

@@ -1,0 +1,95 @@
+"""Figures of training trajectories."""
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, RED
+from interference.languages import language_name
+
+MEASURES = ("loss", "excess over the better parent")
+_COLUMNS = 5
+_ROLES = {"first": GREEN, "second": ORANGE, "merge": BLUE}
+_BAND = "rgba(0, 114, 178, 0.22)"
+
+
+def trajectory_figure(
+    points: pd.DataFrame, summary: pd.DataFrame, names: dict[str, str], unit: str, measure: str, step: int | None = None
+) -> go.Figure:
+    """One panel for each language: losses of both runs and of their merge over training, or the merge's excess.
+
+    The frames are a TrajectoryTable's of the unit; `names` says what the roles are called; `step` is marked.
+    """
+    languages = list(dict.fromkeys(points["language"]))
+    columns = min(_COLUMNS, len(languages))
+    rows = -(-len(languages) // columns)
+    figure = make_subplots(
+        rows, columns, shared_xaxes=True, shared_yaxes="all", subplot_titles=[language_name(c) for c in languages],
+        horizontal_spacing=0.025, vertical_spacing=0.16 / rows, x_title="step of training",
+        y_title=unit if measure == MEASURES[0] else f"extra {unit}",
+    )  # fmt: skip
+    for number, code in enumerate(languages):
+        cell = {"row": number // columns + 1, "col": number % columns + 1}
+        part, own = (frame[frame["language"] == code] for frame in (points, summary))
+        traces = _losses(part, names, unit) if measure == MEASURES[0] else _excess(own, names, unit)
+        for trace in traces:
+            trace.showlegend = bool(trace.name) and not number
+            figure.add_trace(trace, **cell)
+        if step is not None:
+            figure.add_vline(step, line={"color": RED, "dash": "dot", "width": 1.5}, **cell)
+    figure.update_annotations(font_size=12)
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_layout(
+        height=110 + 210 * rows,
+        margin={"l": 65, "r": 10, "t": 60, "b": 60},
+        legend={"orientation": "h", "y": 1.02 + 0.12 / rows, "yanchor": "bottom", "x": 0},
+        hovermode="closest",
+    )
+    return figure
+
+
+def _losses(part: pd.DataFrame, names: dict[str, str], unit: str) -> list[go.Scatter]:
+    traces = []
+    for role, color in _ROLES.items():
+        own = part[part["role"] == role].sort_values("step").dropna(subset=["value"])
+        if role == "merge":
+            traces += _band(own["step"], own["low"], own["high"])
+        traces.append(_line(own, "value", names[role], color, unit))
+    untrained = part[part["role"] == "untrained"].dropna(subset=["value"])
+    if len(untrained):
+        ends = [part["step"].min(), part["step"].max()]
+        traces.append(
+            go.Scatter(
+                x=ends, y=[untrained["value"].iloc[0]] * 2, mode="lines", name="untrained",
+                line={"color": GREY, "dash": "dash", "width": 1.5},
+                hovertemplate="untrained<br>%{y:.3f} " + unit + "<extra></extra>",
+            )
+        )  # fmt: skip
+    return traces
+
+
+def _excess(own: pd.DataFrame, names: dict[str, str], unit: str) -> list[go.Scatter]:
+    own = own.sort_values("step").dropna(subset=["excess"])
+    renamed = own.rename(columns={"excess_low": "low", "excess_high": "high"})
+    return [*_band(own["step"], own["excess_low"], own["excess_high"]),
+            _line(renamed, "excess", names["merge"], BLUE, unit)]  # fmt: skip
+
+
+def _line(own: pd.DataFrame, column: str, name: str, color: str, unit: str) -> go.Scatter:
+    return go.Scatter(
+        x=own["step"], y=own[column], mode="lines+markers", name=name,
+        line={"color": color, "width": 2}, marker={"size": 5}, customdata=own[["low", "high"]].to_numpy(),
+        hovertemplate=f"{name}<br>step %{{x:,}}<br>%{{y:.3f}} {unit}<br>95 % %{{customdata[0]:.3f}} to "
+        "%{customdata[1]:.3f}<extra></extra>",
+    )  # fmt: skip
+
+
+def _band(step: pd.Series, low: pd.Series, high: pd.Series) -> list[go.Scatter]:
+    if low.isna().any():
+        return []
+    return [
+        go.Scatter(
+            x=[*step, *step[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=_BAND, line={"width": 0},
+            hoverinfo="skip",
+        )
+    ]  # fmt: skip

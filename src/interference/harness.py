@@ -1,0 +1,127 @@
+"""Tasks of lm-evaluation-harness on checkpoints and merges in memory. Needs the extra `tasks`; imported when asked."""
+
+import hashlib
+import importlib.metadata
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from interference.errors import UserError, nearest
+from interference.evaluate import Evaluator, Model, model_digest
+from interference.store import digest
+
+COLUMNS = ("model", "task", "metric", "filter", "value", "standard_error", "samples", "shots", "higher_is_better")
+_EXTRA = (
+    "Tasks are run by lm-evaluation-harness, which is not installed here. Install the extra: "
+    "pip install 'interference[tasks]'."
+)
+_RESAMPLES = 1000  # for standard errors of metrics that have no formula
+
+
+def run_tasks(
+    evaluator: Evaluator,
+    models: Mapping[str, Model],
+    tasks: Sequence[str],
+    limit: int | None = None,
+    shots: int | None = None,
+    include: Path | None = None,
+) -> pd.DataFrame:
+    """Every metric of every task for every model, as the harness computes it: one row each, with COLUMNS.
+
+    `limit` is how many samples of each task are taken, `shots` the examples before each (None: the task's own number),
+    `include` a folder of task descriptions of one's own. Results are kept in the store, those of one's own tasks until
+    a file in their folder changes. Raises UserError for an unknown task, data that can't be had, or a missing extra.
+    """
+    try:
+        from lm_eval.tasks import TaskManager
+    except ImportError:
+        raise UserError(_EXTRA) from None
+    if limit is not None and limit < 1:
+        raise UserError(f"{limit} samples of each task were asked for; give 1 or more.")
+    manager = TaskManager(include_path=str(include) if include else None)
+    for task in tasks:
+        if task not in manager.all_tasks:
+            raise UserError(f"lm-evaluation-harness has no task '{task}': {_close(task, manager.all_tasks)}")
+    rows = [
+        (name, *row)
+        for name, model in models.items()
+        for task in tasks
+        for row in _kept(evaluator, model, task, limit, shots, include, manager)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _close(task: str, known: Sequence[str]) -> str:
+    """The nearest name; of thousands that are not near none is listed."""
+    close = nearest(task, known)
+    return close if close.startswith("did you mean") else "`lm-eval ls tasks` lists them."
+
+
+def _kept(
+    evaluator: Evaluator,
+    model: Model,
+    task: str,
+    limit: int | None,
+    shots: int | None,
+    include: Path | None,
+    manager: Any,
+) -> list[tuple]:
+    """The rows of one model and task, from the store where they are known."""
+    files = [file for file in sorted(include.rglob("*")) if file.is_file()] if include else []
+    own = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    version = importlib.metadata.version("lm_eval")
+    key = digest(
+        "harness", version, task, limit, shots, own, model_digest(evaluator.suite, model), evaluator.device.type
+    )
+    found = evaluator.store.read_document(key)
+    if found is None:
+        found = _run(evaluator, model, task, limit, shots, manager)
+        evaluator.store.write_document(key, found)
+    return [tuple(row) for row in json.loads(found)]
+
+
+def _run(evaluator: Evaluator, model: Model, task: str, limit: int | None, shots: int | None, manager: Any) -> str:
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+
+    network = evaluator.put(model)
+    first = evaluator.suite[model if isinstance(model, str) else model.models[0]]
+    language_model = HFLM(
+        pretrained=network,  # type: ignore[arg-type]
+        tokenizer=first.tokenizer,
+        device=str(evaluator.device),
+        batch_size=16 if evaluator.device.type == "cuda" else 4,
+        max_length=first.positions,
+    )
+    try:
+        found = simple_evaluate(
+            language_model, tasks=[task], limit=limit, num_fewshot=shots, task_manager=manager, log_samples=False,
+            bootstrap_iters=_RESAMPLES,
+        )  # fmt: skip
+    except Exception as error:  # of the Hub, of data sets and of tasks, each with exceptions of its own
+        why = " ".join(str(error).split())[:300] or type(error).__name__
+        raise UserError(
+            f"The task {task} can't be run: {why}. Its data come from the Hub unless they lie in the cache: be online "
+            "for the first time, and unset HF_HUB_OFFLINE."
+        ) from None
+    assert found is not None  # only other ranks get nothing
+    return json.dumps([row for name in found["results"] for row in _rows(name, found)])
+
+
+def _rows(name: str, found: Mapping[str, Any]) -> list[tuple]:
+    """The metrics of one task, or one of a group's, as (task, metric, filter, value, ...)."""
+    rows = []
+    for key, value in found["results"][name].items():
+        metric, _, how = key.partition(",")
+        if not how or metric.endswith("_stderr") or not isinstance(value, int | float):
+            continue
+        error = found["results"][name].get(f"{metric}_stderr,{how}")
+        error = float(error) if isinstance(error, int | float) and math.isfinite(error) else None
+        samples = found.get("n-samples", {}).get(name, {}).get("effective")
+        better = found.get("higher_is_better", {}).get(name, {}).get(metric)
+        rows.append((name, metric, how, float(value), error, samples, found.get("n-shot", {}).get(name), better))
+    return rows

@@ -1,0 +1,88 @@
+"""Widgets of the Trajectory page."""
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from interference.ui import state
+from interference.ui.shell import EXPORT, Bench, run_steps
+from interference.ui.widgets import keep_valid
+
+if TYPE_CHECKING:
+    from interference.trajectory import Course, TrajectoryTable
+
+_READINGS = {
+    "loss": "Lower is better. The runs fall as they learn; their merge follows them as long as they are mergeable, and "
+    "stays at the dashed untrained level where they are not.",
+    "excess over the better parent": "Zero is as good as the better parent of that step; what stands above it is what "
+    "merging costs at that step.",
+}
+
+
+def choose_course(bench: Bench) -> "Course":
+    """The two runs. Raises UserError where the suite has not two."""
+    from interference.trajectory import known_course, runs
+
+    default = known_course(bench.suite)
+    names = list(runs(bench.suite))
+    chosen = []
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        for label, key, name in (("Run", "run", default.first), ("Merged with", "other_run", default.second)):
+            keep_valid(key, names)
+            chosen.append(
+                st.selectbox(
+                    label, names, index=names.index(name), key=key, bind="query-params", width=220,
+                    help="A training run: checkpoints of the suite with a step, of one role and language.",
+                )
+            )  # fmt: skip
+    return known_course(bench.suite, *chosen)
+
+
+def compute_trajectory(bench: Bench, course: "Course") -> "TrajectoryTable":
+    """The losses along both runs, as many sentences as the Merge page takes."""
+    from interference.bench import SENTENCES
+    from interference.trajectory import trajectory_steps
+
+    present = state.present()
+    sentences = present.view.sentences if present else SENTENCES
+    return run_steps(
+        bench, "trajectory", lambda found: trajectory_steps(found, course, bench.languages, sentences), "Scoring steps"
+    )
+
+
+def draw_trajectory(bench: Bench, table: "TrajectoryTable") -> None:
+    """What is seen in one sentence, the figure with its reading, one step's numbers, and what can be taken away."""
+    from interference.figures.trajectory import MEASURES, trajectory_figure
+    from interference.trajectory import trajectory_sentence
+
+    points, summary = table.points[bench.unit], table.summary[bench.unit]
+    st.markdown(trajectory_sentence(table, bench.unit))
+    steps = sorted(int(step) for step in summary["step"].unique())
+    measure = st.segmented_control(
+        "Measure", MEASURES, default=MEASURES[0], required=True, key="trajectory_measure", bind="query-params",
+        label_visibility="collapsed", help="What the curves show.",
+    )  # fmt: skip
+    keep_valid("trajectory_step", steps)
+    step = (
+        st.select_slider(
+            "Step", steps, steps[-1], format_func=lambda s: f"{s:,}", key="trajectory_step", bind="query-params",
+            help="The step whose merge is marked in the figure and listed below.",
+        )
+        if len(steps) > 1
+        else steps[0]
+    )  # fmt: skip
+    names = {"first": table.course.first, "second": table.course.second, "merge": "their merge"}
+    st.plotly_chart(
+        trajectory_figure(points, summary, names, bench.unit, measure, step), config=EXPORT, key="trajectory_figure",
+        alt=f"{measure} over the training of {table.course.first} and {table.course.second}, and of their merge",
+    )  # fmt: skip
+    st.caption(f"{_READINGS[measure]} {' '.join(table.notes)}")
+    st.dataframe(summary[summary["step"] == step], hide_index=True, key="trajectory_table", height="content")
+    st.download_button(
+        "Trajectory, CSV",
+        lambda: points.merge(summary, on=["step", "language"], how="left").assign(
+            unit=bench.unit, **table.provenance
+        ).to_csv(index=False),
+        "trajectory.csv", "text/csv", on_click="ignore", icon=":material/download:", key="trajectory_csv",
+        help="Every step with its intervals.",
+    )  # fmt: skip

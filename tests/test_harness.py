@@ -1,0 +1,78 @@
+"""Tasks of lm-evaluation-harness on models in memory: its accuracy is this project's own; what is said without it."""
+
+import json
+import sys
+
+import pytest
+import torch
+import yaml
+
+from interference.errors import UserError
+from interference.evaluate import Evaluator
+from interference.harness import COLUMNS, run_tasks
+from interference.minimal_pairs import read_pairs
+from interference.recipe import Recipe
+from interference.steps import finish
+from interference.store import Store
+from interference.suite import open_suite
+from interference.sweep import accuracy_steps
+
+
+@pytest.fixture
+def tiny(suite_folder, tmp_path):
+    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
+
+
+def test_a_missing_extra_is_said(tiny, monkeypatch, capsys, suite_folder):
+    from interference.__main__ import main
+
+    monkeypatch.setitem(sys.modules, "lm_eval.tasks", None)
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    with pytest.raises(UserError, match=r"pip install 'interference\[tasks\]'"):
+        run_tasks(tiny, {"init": "init"}, ["belebele_deu_Latn"])
+    for wrong, said in (
+        ([], "Give --recipe or --checkpoint"),
+        (["--checkpoint", "init", "--include", "none"], "no folder"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(["tasks", "belebele_deu_Latn", "--suite", str(suite_folder), *wrong])
+        assert end.value.code == 2
+        assert said in capsys.readouterr().err
+
+
+def test_documents_are_kept_beside_arrays(tmp_path):
+    store = Store(tmp_path / "own")
+    assert store.read_document("key") is None
+    store.write_document("key", '["ä"]')
+    assert Store(tmp_path / "own").read_document("key") == '["ä"]'
+
+
+@pytest.mark.parity
+def test_the_harness_finds_the_same_pairs_right(tiny, tmp_path, monkeypatch):
+    """A task of one's own with the same pairs, on a checkpoint and a merge; the second time from the store."""
+    rows = [("The dog sleeps.", "The dog sleep."), ("A cat eats an apple.", "A cat eats apple an."),
+            ("Two birds sing.", "Two bird sing."), ("Who is there?", "Who there is?")]  # fmt: skip
+    file = tmp_path / "eng.jsonl"
+    file.write_text("".join(json.dumps({"sen": good, "wrong_sen": bad}) + "\n" for good, bad in rows))
+    task = {
+        "task": "own_pairs", "dataset_path": "json", "dataset_kwargs": {"data_files": {"train": str(file)}},
+        "output_type": "multiple_choice", "test_split": "train", "doc_to_text": "", "target_delimiter": "",
+        "doc_to_target": 0, "doc_to_choice": "{{[sen,wrong_sen]}}",
+        "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+    }  # fmt: skip
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks/own.yaml").write_text(yaml.safe_dump(task))
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "data"))
+    merge = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5))
+    models = {"mono-eng": "mono-eng", "merge": merge}
+    frame = run_tasks(tiny, models, ["own_pairs"], include=tmp_path / "tasks")
+    assert tuple(frame.columns) == COLUMNS
+    pairs = read_pairs(file)
+    own = finish(accuracy_steps(tiny, models, pairs, ("eng",))).by("language").set_index("model")["accuracy"]
+    accuracy = frame[frame["metric"] == "acc"].set_index("model")
+    assert accuracy["value"].to_dict() == pytest.approx(own.to_dict())
+    assert set(accuracy["samples"]) == {len(rows)}
+    monkeypatch.setattr("interference.harness._run", lambda *rest: pytest.fail("run again"))
+    assert run_tasks(tiny, models, ["own_pairs"], include=tmp_path / "tasks").equals(frame)
+    with pytest.raises(UserError, match="no task 'own_pair': did you mean 'own_pairs'"):
+        run_tasks(tiny, models, ["own_pair"], include=tmp_path / "tasks")
