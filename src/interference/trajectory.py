@@ -85,7 +85,7 @@ def runs(suite: Suite) -> dict[str, Run]:
             twice = next(c for c in members if steps[int(c.step or 0)] != c.name)
             other = steps[int(twice.step or 0)]
             raise UserError(
-                f"{twice.name} and {other} are both step {twice.step} of one run: they share role, language and parent. "
+                f"{twice.name} and {other} are both step {twice.step} of one run: of one role, language, parent. "
                 "Give them other steps, or names that differ in more than the last number, in suite.yaml."
             )
         if len(steps) > 1:
