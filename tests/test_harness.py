@@ -64,7 +64,7 @@ def test_the_harness_finds_the_same_pairs_right(tiny, tmp_path, monkeypatch):
     (tmp_path / "tasks/own.yaml").write_text(yaml.safe_dump(task))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "data"))
     merge = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5))
-    models = {"mono-eng": "mono-eng", "merge": merge}
+    models: dict[str, str | Recipe] = {"mono-eng": "mono-eng", "merge": merge}
     frame = run_tasks(tiny, models, ["own_pairs"], include=tmp_path / "tasks")
     assert tuple(frame.columns) == COLUMNS
     pairs = read_pairs(file)

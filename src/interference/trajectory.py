@@ -238,7 +238,7 @@ def mergeable_steps(table: TrajectoryTable, unit: str) -> tuple[list[int], list[
     """The steps at which the runs are mergeable in all of their languages that it can be said of, and the others."""
     frame = table.summary[unit]
     frame = frame[frame["language"].isin(table.languages)].dropna(subset=["mergeable"])
-    judged = {int(step): all(part["mergeable"]) for step, part in frame.groupby("step")}  # type: ignore[call-overload]
+    judged = {int(part["step"].iloc[0]): all(part["mergeable"]) for _, part in frame.groupby("step")}
     return [step for step, able in judged.items() if able], [step for step, able in judged.items() if not able]
 
 
