@@ -1,13 +1,8 @@
 """Compare: the same checkpoints under every merge method."""
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from interference import ui
-
-if TYPE_CHECKING:
-    from interference.compare import CompareTable
 
 ui.ensure_shell()
 ui.go_if_asked()
@@ -23,7 +18,7 @@ with ui.user_errors():
     families = ui.choose_families()
     above, below = st.container(), st.empty()
 
-    def draw(table: "CompareTable", final: bool = False) -> None:
+    def draw(table, final=False):  # type: ignore[no-untyped-def]
         with below.container():
             ui.draw_comparison(bench, table, language, families, final)
 

@@ -1,5 +1,6 @@
 """Training trajectories: which checkpoints are one run, numbers by second derivations, sentence, command and page."""
 
+import base64
 import json
 
 import numpy as np
@@ -79,6 +80,7 @@ def test_runs_that_share_all_but_their_names(stepped, tmp_path):
     """Seeds of one language are told apart by their names; the same step twice in one run is a mistake."""
     text = (stepped / "suite.yaml").read_text().replace("path: ./", f"path: {stepped}/")
     text = text.replace("corpus.tsv", f"{stepped}/corpus.tsv").replace("language: deu", "language: eng")
+    text += "reference: {deu: deu-200}\n"  # whose text is still in the corpus
     (tmp_path / "suite.yaml").write_text(text)
     assert set(runs(open_suite(tmp_path))) == {"eng", "deu"}
     (tmp_path / "suite.yaml").write_text(text.replace("step: 200", "step: 100"))
@@ -154,11 +156,18 @@ def test_the_sentence_says_when(merged, options, said):
     assert re.search(said, trajectory_sentence(by_hand(merged, **options), "bits per sentence"))
 
 
+def _numbers(coded):
+    """A list of a figure's JSON, where Plotly has packed it."""
+    return np.frombuffer(base64.b64decode(coded["bdata"]), coded["dtype"]).tolist() if "bdata" in coded else list(coded)
+
+
 def test_command_and_page_show_the_same(stepped, tmp_path, monkeypatch, capsys):
     from interference.__main__ import main
 
     arguments = ["trajectory", "--suite", str(stepped), "--sentences", "6", "--format", "json"]
-    main(arguments)
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert not end.value.code
     captured = capsys.readouterr()
     rows = json.loads(captured.out)
     assert {row["role"] for row in rows} == {FIRST, SECOND, MERGE, UNTRAINED}
@@ -172,7 +181,7 @@ def test_command_and_page_show_the_same(stepped, tmp_path, monkeypatch, capsys):
     assert not app.error
     figure = json.loads(app.get("plotly_chart")[0].proto.spec)
     merged = [trace for trace in figure["data"] if trace.get("name") == "their merge"]
-    assert [list(trace["x"]) for trace in merged] == [list(STEPS)] * 2
+    assert [_numbers(trace["x"]) for trace in merged] == [list(STEPS)] * 2
     app.select_slider[0].set_value(200).run()
     assert not app.exception
     assert set(app.dataframe[0].value["step"]) == {200}
