@@ -9,7 +9,7 @@ import yaml
 
 from interference.errors import UserError
 from interference.evaluate import Evaluator
-from interference.harness import COLUMNS, run_tasks
+from interference.harness import COLUMNS, check_task, run_tasks
 from interference.minimal_pairs import read_pairs
 from interference.recipe import Recipe
 from interference.steps import finish
@@ -47,6 +47,14 @@ def test_documents_are_kept_beside_arrays(tmp_path):
     assert Store(tmp_path / "own").read_document("key") == '["ä"]'
 
 
+def test_an_unknown_task_is_named_beside_the_nearest():
+    check_task("belebele_deu_Latn", ["belebele_deu_Latn"])
+    with pytest.raises(UserError, match="no task 'belebele_deu': did you mean 'belebele_deu_Latn'"):
+        check_task("belebele_deu", ["belebele_deu_Latn", "hellaswag"])
+    with pytest.raises(UserError, match="no task 'xyz': `lm-eval ls tasks` lists them"):
+        check_task("xyz", ["belebele_deu_Latn", "hellaswag"])
+
+
 @pytest.mark.parity
 def test_the_harness_finds_the_same_pairs_right(tiny, tmp_path, monkeypatch):
     """A task of one's own with the same pairs, on a checkpoint and a merge; the second time from the store."""
@@ -74,5 +82,3 @@ def test_the_harness_finds_the_same_pairs_right(tiny, tmp_path, monkeypatch):
     assert set(accuracy["samples"]) == {len(rows)}
     monkeypatch.setattr("interference.harness._run", lambda *rest: pytest.fail("run again"))
     assert run_tasks(tiny, models, ["own_pairs"], include=tmp_path / "tasks").equals(frame)
-    with pytest.raises(UserError, match="no task 'own_pair': did you mean 'own_pairs'"):
-        run_tasks(tiny, models, ["own_pair"], include=tmp_path / "tasks")

@@ -42,10 +42,13 @@ def run_tasks(
         raise UserError(_EXTRA) from None
     if limit is not None and limit < 1:
         raise UserError(f"{limit} samples of each task were asked for; give 1 or more.")
-    manager = TaskManager(include_path=str(include) if include else None)
+    own = str(include) if include else None
+    # The harness takes many seconds to list its own thousands of tasks.
+    manager = TaskManager(include_path=own, include_defaults=False) if own else None
+    if manager is None or not set(tasks) <= set(manager.all_tasks):
+        manager = TaskManager(include_path=own)
     for task in tasks:
-        if task not in manager.all_tasks:
-            raise UserError(f"lm-evaluation-harness has no task '{task}': {_close(task, manager.all_tasks)}")
+        check_task(task, manager.all_tasks)
     rows = [
         (name, *row)
         for name, model in models.items()
@@ -55,10 +58,12 @@ def run_tasks(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _close(task: str, known: Sequence[str]) -> str:
-    """The nearest name; of thousands that are not near none is listed."""
-    close = nearest(task, known)
-    return close if close.startswith("did you mean") else "`lm-eval ls tasks` lists them."
+def check_task(task: str, known: Sequence[str]) -> None:
+    """Raise UserError with the nearest name unless a task is known; of thousands that are not near none is listed."""
+    if task not in known:
+        close = nearest(task, known)
+        hint = close if close.startswith("did you mean") else "`lm-eval ls tasks` lists them."
+        raise UserError(f"lm-evaluation-harness has no task '{task}': {hint}")
 
 
 def _kept(
