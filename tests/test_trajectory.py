@@ -134,7 +134,10 @@ def test_what_a_merge_keeps_by_hand():
     summary = table.summary["bits per sentence"].set_index("step")
     assert summary["kept"].to_dict() == pytest.approx({10: 0.75, 20: 0.375})
     assert summary["excess"].to_dict() == pytest.approx({10: 2.0, 20: 5.0})
-    assert summary["better_parent"].tolist() == [FIRST, FIRST]
+    assert summary["better_parent"].tolist() == ["a", "a"]
+    joined = table.joined("bits per sentence")
+    assert joined.loc[joined["role"] != MERGE, "excess"].isna().all()
+    assert joined.loc[joined["role"] == MERGE, "excess"].tolist() == [2.0, 5.0]
     assert mergeable_steps(table, "bits per sentence") == ([10], [20])
 
 

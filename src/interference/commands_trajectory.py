@@ -46,5 +46,5 @@ def trajectory(
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
     with progress_bar("trajectory") as bar:
         table = finish(trajectory_steps(evaluator, course, languages, sentences), bar)
-    print_table(table.points[unit].merge(table.summary[unit], on=["step", "language"], how="left"), form)
+    print_table(table.joined(unit), form)
     note(trajectory_sentence(table, unit).replace("**", ""), *table.notes)

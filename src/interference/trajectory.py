@@ -63,6 +63,12 @@ class TrajectoryTable:
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
 
+    def joined(self, unit: str) -> pd.DataFrame:
+        """The points with the summary beside those of the merge, and empty beside the others."""
+        return self.points[unit].merge(
+            self.summary[unit].assign(role=MERGE), on=["step", "language", "role"], how="left"
+        )
+
 
 def runs(suite: Suite) -> dict[str, Run]:
     """The runs of a suite by name: two or more checkpoints that have a step and share role, language and parent.
@@ -178,7 +184,8 @@ def trajectory_table(
             ],
             columns=list(POINT_COLUMNS),
         )
-        summary[unit] = _summary(bits, sizes, documents)
+        names = {FIRST: course.first, SECOND: course.second}
+        summary[unit] = _summary(bits, sizes, documents).replace({"better_parent": names})
         if unit == "bits per byte" and lossy:
             for frame in (points[unit], summary[unit]):
                 numbers = frame.columns.intersection(["value", "low", "high", "excess", "excess_low", "excess_high"])

@@ -38,6 +38,7 @@ def trajectory_figure(
         if step is not None:
             figure.add_vline(step, line={"color": RED, "dash": "dot", "width": 1.5}, **cell)
     figure.update_annotations(font_size=12)
+    figure.update_xaxes(nticks=4)
     figure.update_yaxes(rangemode="tozero")
     figure.update_layout(
         height=110 + 210 * rows,
@@ -90,6 +91,6 @@ def _band(step: pd.Series, low: pd.Series, high: pd.Series) -> list[go.Scatter]:
     return [
         go.Scatter(
             x=[*step, *step[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=_BAND, line={"width": 0},
-            hoverinfo="skip",
+            mode="lines", hoverinfo="skip",
         )
     ]  # fmt: skip

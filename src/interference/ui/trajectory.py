@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from interference.trajectory import Course, TrajectoryTable
 
 _READINGS = {
-    "loss": "Lower is better. The runs fall as they learn; their merge follows them as long as they are mergeable, and "
-    "stays at the dashed untrained level where they are not.",
+    "loss": "Lower is better. The merge stays near the better run as long as the two are mergeable; at the dashed "
+    "untrained level nothing of what they learned is left.",
     "excess over the better parent": "Zero is as good as the better parent of that step; what stands above it is what "
     "merging costs at that step.",
 }
@@ -80,7 +80,7 @@ def draw_trajectory(bench: Bench, table: "TrajectoryTable") -> None:
     st.dataframe(summary[summary["step"] == step], hide_index=True, key="trajectory_table", height="content")
     st.download_button(
         "Trajectory, CSV",
-        lambda: points.merge(summary, on=["step", "language"], how="left").assign(
+        lambda: table.joined(bench.unit).assign(
             unit=bench.unit, **table.provenance
         ).to_csv(index=False),
         "trajectory.csv", "text/csv", on_click="ignore", icon=":material/download:", key="trajectory_csv",
