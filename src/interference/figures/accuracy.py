@@ -59,43 +59,46 @@ def _custom(part: pd.DataFrame) -> np.ndarray:
 
 
 def phenomenon_figure(frame: pd.DataFrame, control: pd.DataFrame) -> go.Figure:
-    """Phenomena × languages of one model: the share of pairs right, and in small the control's share below it.
+    """Phenomena × languages of one model: the share of pairs right, bold where it is above chance and the control.
 
-    Both frames are AccuracyTable's rows by phenomenon of one model each; the control may lack cells.
+    Both frames are AccuracyTable's rows by phenomenon of one model each; the control may lack cells. The lower end of
+    the interval decides.
     """
     languages = list(dict.fromkeys(frame["language"]))
-    order = frame["phenomenon"].value_counts(sort=False)
-    rows = list(order.sort_values(ascending=False, kind="stable").index)
-    grids = {
-        column: frame.pivot(index="phenomenon", columns="language", values=column).reindex(
-            index=rows, columns=languages
-        )
-        for column in ("accuracy", "low", "high", "pairs", "margin")
-    }
-    below = control.pivot(index="phenomenon", columns="language", values="accuracy").reindex(
-        index=rows, columns=languages
+    rows = list(frame["phenomenon"].value_counts(sort=False).sort_values(ascending=False, kind="stable").index)
+    named = {column: (frame, column) for column in ("accuracy", "low", "high", "pairs", "margin", "chance")}
+    share, low, high, pairs, margin, chance, other = (
+        part.pivot(index="phenomenon", columns="language", values=column)
+        .reindex(index=rows, columns=languages)
+        .to_numpy(float)
+        for part, column in (*named.values(), (control, "accuracy"))
     )
+    above = low > np.fmax(chance, other)
     text = [
-        ["" if np.isnan(own) else f"<b>{own:.0%}</b>" + ("" if np.isnan(other) else f"<br><sub>{other:.0%}</sub>")
-         for own, other in zip(*line, strict=True)]
-        for line in zip(grids["accuracy"].to_numpy(dtype=float), below.to_numpy(dtype=float), strict=True)
-    ]  # fmt: skip
-    custom = np.dstack([grids[c].to_numpy(float) for c in ("low", "high", "pairs", "margin")] + [below.to_numpy(float)])
+        [
+            "" if np.isnan(own) else f"<b>{own:.0f}</b>" if clear else f"{own:.0f}"
+            for own, clear in zip(*line, strict=True)
+        ]
+        for line in zip(100 * share, above, strict=True)
+    ]
     figure = go.Figure(
         go.Heatmap(
-            z=100 * grids["accuracy"].to_numpy(dtype=float), x=languages, y=rows,
-            zmin=0, zmax=100, zmid=50, colorscale="PuOr", xgap=1, ygap=1,
-            text=text, texttemplate="%{text}", textfont={"size": 12}, hoverongaps=False, customdata=custom,
-            colorbar={"title": {"text": "pairs right, %", "side": "right"}, "thickness": 12},
+            z=100 * share, x=languages, y=rows, zmin=0, zmax=100, zmid=50, colorscale="PuOr", xgap=1, ygap=1,
+            text=text, texttemplate="%{text}", textfont={"size": 11}, hoverongaps=False,
+            customdata=np.dstack([low, high, pairs, margin, other]),
+            colorbar={
+                "title": {"text": "pairs right, %", "side": "right"}, "orientation": "h", "thickness": 10, "len": 0.6,
+                "yref": "container", "y": 0, "yanchor": "bottom",
+            },
             hovertemplate="%{y}, %{x}<br>%{z:.1f} % of %{customdata[2]:.0f} pairs<br>95 % %{customdata[0]:.1%} to "
             "%{customdata[1]:.1%}<br>margin %{customdata[3]:+.2f} bits<br>unigram control %{customdata[4]:.1%}"
             "<extra></extra>",
         )
     )  # fmt: skip
     figure.update_layout(
-        height=110 + 38 * len(rows),
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        xaxis={"side": "top", "title": "language of the pairs", "showgrid": False, "tickangle": 0},
+        height=150 + 26 * len(rows),
+        margin={"l": 10, "r": 10, "t": 10, "b": 75},
+        xaxis={"side": "top", "title": "language of the pairs", "showgrid": False, "tickangle": 0, "dtick": 1},
         yaxis={"autorange": "reversed", "title": "error", "showgrid": False},
     )
     return figure

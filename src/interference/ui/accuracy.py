@@ -139,8 +139,8 @@ def _draw_phenomena(table: "AccuracyTable") -> None:
         alt=f"Share of minimal pairs that {model} gets right, by kind of error and language",
     )  # fmt: skip
     st.caption(
-        "Purple is better than chance, orange worse; the small number is the unigram control, which knows no grammar: "
-        f"where it is right too, frequent words alone can solve the pairs. {' '.join(table.notes)}"
+        "Purple is better than chance, orange worse. Bold is above chance and above the unigram control, which knows "
+        f"no grammar, with all of its interval. {' '.join(table.notes)}"
     )
 
 
