@@ -327,12 +327,13 @@ def _case_deu(clause: Clause) -> Iterator[tuple[str, str]]:
         if role == "place":  # one can run, swim or jump into the garden
             if clause.verb in ("sleep", "work", "laugh", "wait", "sing", "cry", "smile", "dream"):
                 yield deu._place(phrase, "dat", False), deu._place(phrase, "acc", False)
-        elif role == "recipient" or clause.verb in deu.DATIVE_VERBS:
-            yield deu._phrase(phrase, "dat"), deu._phrase(phrase, "acc")
-        elif clause.frame == "transitive" and clause.verb != "call":  # jemandem rufen
-            wrong, single = deu._phrase(phrase, "dat"), replace(phrase, plural=False)
-            if wrong != deu._phrase(single, "acc"):  # den Bären: the bears, or the bear
-                yield deu._phrase(phrase, "acc"), wrong
+            continue
+        asked, wrong = ("dat", "acc") if role == "recipient" or clause.verb in deu.DATIVE_VERBS else ("acc", "dat")
+        if role == "object" and (clause.frame != "transitive" or clause.verb == "call"):  # jemandem rufen
+            continue
+        other = deu._phrase(replace(phrase, plural=not phrase.plural), asked)
+        if (bad := deu._phrase(phrase, wrong)) != other:  # den Bären: the bear; den Jungen: to the boys
+            yield deu._phrase(phrase, asked), bad
 
 
 def _case_tur(clause: Clause) -> Iterator[tuple[str, str]]:
