@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 ROUNDS, RERUNS = 3, 20
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
-LIMIT = 60_000  # milliseconds
+LIMIT = 120_000  # milliseconds
 FIGURE = ".live-plot .main-svg, .js-plotly-plot .main-svg"
 
 

@@ -12,9 +12,10 @@ import torch
 from measuring import report
 
 from interference.ensemble import LOGITS, PROBABILITIES, Ensemble
-from interference.evaluate import BIGRAM, Evaluator, Scored
+from interference.evaluate import Evaluator
 from interference.recipe import Recipe
 from interference.results import shipped_results
+from interference.scored import BIGRAM, Scored
 from interference.store import Store
 from interference.suite import open_suite
 

@@ -5,6 +5,7 @@ import streamlit as st
 from interference import ui
 
 ui.ensure_shell()
+ui.go_if_asked()
 
 st.title("Causal map", anchor=False)
 bench = ui.open_bench()

@@ -10,10 +10,11 @@ import pandas as pd
 import torch
 
 from interference.conflict.survey import measure_table
-from interference.evaluate import Evaluator, Request, Scored
+from interference.evaluate import Evaluator
 from interference.recipe import read_recipe
 from interference.registry import post_steps
 from interference.results import shipped_results
+from interference.scored import Request, Scored
 from interference.store import Store
 from interference.suite import built_in, open_suite
 from interference.views import method_table, perfect_model

@@ -17,8 +17,9 @@ import pytest
 import torch
 from playwright.sync_api import Browser, FloatRect, Locator, Page, expect, sync_playwright
 
-from interference.evaluate import Evaluator, Request
+from interference.evaluate import Evaluator
 from interference.recipe import Recipe
+from interference.scored import Request
 from interference.store import Store
 from interference.suite import open_suite
 

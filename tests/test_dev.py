@@ -203,7 +203,7 @@ def test_learning_does_not_read_the_test_half(suite, tmp_path):
 
 
 def test_results_depend_on_the_text_and_the_languages_that_were_measured(suite, tmp_path):
-    from interference.evaluate import model_digest
+    from interference.scored import model_digest
 
     changed = with_text(suite, lambda half, text: f"{text}@" if half == "dev" else text)
     spoken = tuple(dataclasses.replace(c, language="eng") for c in suite.checkpoints)

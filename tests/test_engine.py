@@ -14,9 +14,10 @@ import torch
 
 from interference.engine import Engine, Job, Superseded
 from interference.errors import UserError
-from interference.evaluate import Evaluator, Request
+from interference.evaluate import Evaluator
 from interference.merge import merge
 from interference.recipe import Recipe
+from interference.scored import Request
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite

@@ -8,9 +8,10 @@ import torch
 
 from interference.ensemble import BEST, KINDS, LOGITS, PROBABILITIES, Ensemble
 from interference.errors import UserError
-from interference.evaluate import BIGRAM, UNIGRAM, Evaluator, Request, Scored, model_digest
+from interference.evaluate import Evaluator
 from interference.losses import TokenizedText, bigram_bits, unigram_bits
 from interference.recipe import Recipe
+from interference.scored import BIGRAM, UNIGRAM, Request, Scored, model_digest
 from interference.store import Store
 from interference.suite import open_suite
 

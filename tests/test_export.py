@@ -16,10 +16,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import interference.export as module
 from interference.checkpoint import Checkpoint
 from interference.errors import UserError
-from interference.evaluate import Evaluator, Request
+from interference.evaluate import Evaluator
 from interference.export import Target, export_steps, write_merge, write_steps
 from interference.merge import merge
 from interference.recipe import Recipe, parse_recipe
+from interference.scored import Request
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite, suite_of_paths

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from interference import facts as module
-from interference.evaluate import Evaluator, tokens_key
+from interference.evaluate import Evaluator
 from interference.facts import FILE, MADE_FROM, facts
 from interference.guide import opening
 from interference.results import shipped_results, write_results
+from interference.scored import tokens_key
 from interference.store import Store
 from interference.suite import open_suite
 

@@ -16,7 +16,7 @@ from interference.demo.meaning import DETERMINERS, TENSES, TRANSITIVE_ANIMATE, P
 from interference.demo.pairs import FEWEST, PER_PHENOMENON, minimal_pairs
 from interference.demo.text import held_out, training_text
 from interference.errors import UserError
-from interference.evaluate import UNIGRAM, Evaluator
+from interference.evaluate import Evaluator
 from interference.losses import sentence_bits, tokenize
 from interference.minimal_pairs import (
     ALL,
@@ -31,6 +31,7 @@ from interference.minimal_pairs import (
 )
 from interference.recipe import Recipe
 from interference.results import open_evaluator
+from interference.scored import UNIGRAM
 from interference.statistics import clustered_proportion
 from interference.steps import finish
 from interference.store import Store

@@ -19,11 +19,12 @@ from safetensors.torch import load_file
 
 from interference import merge as merging
 from interference.corpus import read_corpus
-from interference.evaluate import Evaluator, Request
+from interference.evaluate import Evaluator
 from interference.losses import sentence_bits, tokenize
 from interference.merge import merge, merge_tensor
 from interference.recipe import Recipe
 from interference.registry import methods
+from interference.scored import Request
 from interference.store import Store
 from interference.suite import open_suite
 from interference.weights import Weights

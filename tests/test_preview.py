@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from interference.evaluate import Evaluator, Request
+from interference.evaluate import Evaluator
 from interference.preview import estimate, representative
 from interference.recipe import Recipe
 from interference.results import open_evaluator
+from interference.scored import Request
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite

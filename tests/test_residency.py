@@ -14,9 +14,10 @@ from test_merge import RECIPES as ALL
 from interference import weights as holding
 from interference.checkpoint import Checkpoint, MappedTensors
 from interference.errors import UserError
-from interference.evaluate import Evaluator, Request
+from interference.evaluate import Evaluator
 from interference.merge import merge, merge_tensor
 from interference.recipe import Recipe
+from interference.scored import Request
 from interference.store import Store
 from interference.suite import open_suite
 from interference.weights import RESIDENCIES, RESIDENT, STREAMED, Weights

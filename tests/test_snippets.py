@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from interference.bench import View
-from interference.evaluate import Evaluator, Request
+from interference.evaluate import Evaluator
 from interference.guide import guide
 from interference.recipe import Recipe
+from interference.scored import Request
 from interference.snippets import as_command, as_python
 from interference.store import Store
 from interference.suite import open_suite

@@ -249,7 +249,7 @@ def test_names_of_other_table_rows_are_refused(name, mixed_folder, tmp_path):
 
 def test_reserved_names_are_those_that_tables_use():
     from interference.ensemble import KINDS
-    from interference.evaluate import BIGRAM, UNIGRAM
+    from interference.scored import BIGRAM, UNIGRAM
     from interference.views import BEFORE, MERGE, PERFECT, RESCALED
 
     assert set(RESERVED) == {MERGE, BEFORE, RESCALED, UNIGRAM, BIGRAM, PERFECT, *KINDS.values()}

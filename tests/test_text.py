@@ -13,10 +13,11 @@ from test_pages import ROOT, open_page, own_suite  # noqa: F401 - a fixture
 
 from interference.__main__ import main
 from interference.bench import History, State, View
-from interference.evaluate import Evaluator, Request
+from interference.evaluate import Evaluator
 from interference.generate import default_prompt, equal_merge
 from interference.losses import tokenize
 from interference.recipe import Recipe
+from interference.scored import Request
 from interference.store import Store
 from interference.suite import open_suite
 

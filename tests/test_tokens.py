@@ -10,11 +10,12 @@ import torch
 from conftest import ENGLISH, gpt2, llama, write_checkpoint
 
 from interference.errors import UserError
-from interference.evaluate import Evaluator, Request
+from interference.evaluate import Evaluator
 from interference.figures.tokens import CIVIDIS, PUOR, contrast, ink, line_html, probability_legend, said_html
 from interference.generate import Token, token_frame
 from interference.losses import TokenizedText, sentence_bits, token_bits, tokenize
 from interference.recipe import Recipe
+from interference.scored import Request
 from interference.sentences import COLUMNS, TOKEN_COLUMNS, choose, sentence_steps, token_line_steps
 from interference.steps import finish
 from interference.store import Store

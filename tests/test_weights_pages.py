@@ -6,6 +6,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, button, own_suite, settled  # noqa: F401 - own_suite is a fixture
 
+from interference.recipe.values import Where
+
 
 def open_page(page: str, **query: str) -> AppTest:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
@@ -65,7 +67,10 @@ def test_a_chosen_cell_says_its_number_and_goes_to_the_merge_page(own_suite):  #
     app.run()
     assert not app.exception
     assert "layer 1, mlp" in app.markdown[2].value
-    assert button(app, "Set the Merge page to it")
+    button(app, "Set the Merge page to it").click().run()
+    assert not app.exception
+    recipe = app.session_state["history"].present.view.recipe
+    assert isinstance(recipe.weights[0], Where)  # the component by filters, all else the parent's
 
 
 @pytest.mark.parametrize("view", ["All pairs", "Plane", "Along the layers"])

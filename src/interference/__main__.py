@@ -27,8 +27,11 @@ from interference.commands import (
     CorpusOption,
     DeviceOption,
     Format,
+    LanguagesOption,
+    SentencesOption,
     SuiteOption,
     by_name,
+    evaluator_for,
     note,
     print_table,
     recipe_of,
@@ -129,33 +132,23 @@ def losses(
         ),
     ] = None,
     corpus: CorpusOption = None,
-    language: Annotated[
-        list[str] | None,
-        typer.Option("--language", help="A language of the corpus; may be repeated. All unless given."),
-    ] = None,
-    sentences: Annotated[
-        int | None, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")
-    ] = None,
+    language: LanguagesOption = None,
+    sentences: SentencesOption = None,
     device: DeviceOption = None,
     form: Format = "table",
 ) -> None:
     """Bits of every language under checkpoints and merges, with cost and recovery."""
     from interference.ensemble import KINDS, Ensemble
-    from interference.evaluate import Evaluator, Request
     from interference.progress import progress_bar
-    from interference.weights import pick_device
+    from interference.scored import Request
 
     for kind in ensemble or []:
         if kind not in KINDS:
             raise UserError(f"Unknown ensemble '{kind}': {nearest(kind, KINDS)}")
     if ensemble and not recipe:
         raise UserError("--ensemble needs the models of a recipe. Give --recipe.")
-    target = pick_device(device)
-    recipes = [recipe_of(path, suite) for path in recipe or []]
-    opened = suite_for(suite, corpus, [*(checkpoint or []), *(n for r in recipes for n in r.needed)])
-    recipes = [by_name(r, opened) for r in recipes]
-    names = checkpoint or ([] if recipes else list(opened.names))
-    evaluator = Evaluator(opened, store_of(opened), target)
+    evaluator, recipes = evaluator_for(suite, corpus, device, checkpoint or [], recipe or [])
+    names = checkpoint or ([] if recipes else list(evaluator.suite.names))
     unmerged = [Ensemble(r.models, KINDS[kind]) for kind in dict.fromkeys(ensemble or []) for r in recipes]
     # A recipe's file may be called like a checkpoint or like another recipe's: inside, it goes by its number.
     models: tuple[tuple[str, Any], ...] = (

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from interference.corpus import Corpus
 from interference.errors import UserError, nearest
-from interference.evaluate import Evaluator, Model, check_ids, model_digest
+from interference.evaluate import Evaluator, check_ids
 from interference.generate import scored_by
 from interference.losses import TokenizedText, tokenize
 from interference.recipe import Recipe
+from interference.scored import Model, model_digest
 from interference.store import digest
 
 POOLINGS = {

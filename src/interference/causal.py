@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.groups import depth_of
@@ -16,7 +15,7 @@ from interference.recipe.values import Where, fallback
 from interference.statistics import clustered_means
 from interference.steps import Steps, telling
 from interference.suite import difference
-from interference.tables import known_units
+from interference.tables import known_units, unit_sizes
 
 TRANSPLANTED, RESTORED, UNTRAINED = "transplanted", "restored", "untrained"
 MAPS = {
@@ -25,6 +24,7 @@ MAPS = {
     UNTRAINED: "one component of the untrained model in the parent: what losing it costs, the control",
 }
 WHOLE = "whole model"
+_SHOWN = 3  # components tried between two looks at the table
 COLUMNS = ("map", "component", "group", "layer", "parameters", "sentences", "bits", "low", "high")
 
 
@@ -78,7 +78,7 @@ def causal_steps(
     sentences: int | None,
     show: Callable[[CausalTable], None] = lambda table: None,
 ) -> Steps[CausalTable]:
-    """Score every component both ways, in real forward passes; `show` is given the table whenever a layer is done."""
+    """Score every component both ways, in real forward passes; `show` is given the table now and then."""
     suite = evaluator.suite
     suite.mergeable(tuple(dict.fromkeys((trial.parent, *trial.recipe.needed))))
     evaluator.check_languages([trial.language])
@@ -110,7 +110,7 @@ def causal_steps(
         hybrid = Hybrid(recipe, trial.parent, part, kind == RESTORED)
         bits = yield from telling(number / total, evaluator.bits_steps(hybrid, trial.language, rows))
         found[kind, part] = ends["merge"] - bits if kind == RESTORED else bits - ends["parent"]
-        if kind == list(recipes)[-1] and (number + 1) % (3 * len(recipes)) == 0:
+        if (number + 1) % (_SHOWN * len(recipes)) == 0:
             show(table((number + 1) / total))
     return table(1.0)
 
@@ -135,7 +135,7 @@ def _table(
     lossy, notes = evaluator.tokenization({trial.parent: checkpoint}, [language], rows)
     units = {}
     for unit in known_units(corpus):
-        size = _size(unit, corpus, language, rows)
+        size = unit_sizes(unit, corpus, language, rows)
         means, low, high = clustered_means(values, documents, np.broadcast_to(size, values.shape).copy())
         frame = pd.DataFrame(heads, columns=list(COLUMNS[:6])).assign(bits=means, low=low, high=high)
         if lossy and unit == "bits per byte":
@@ -148,12 +148,6 @@ def _table(
         "Components interact: the cells do not add up to the whole model's cost.",
     )
     return CausalTable(trial, units, done, (*own, *notes), evaluator.provenance([trial.parent]))
-
-
-def _size(unit: str, corpus: Corpus, language: str, rows: np.ndarray) -> np.ndarray:
-    if unit == "bits per sentence":
-        return np.ones(len(rows))
-    return corpus.sizes("eng" if "English" in unit else language, rows).astype(float)
 
 
 def cell_recipe(trial: Trial, component: Component, restored: bool, parameters: Sequence[str]) -> Recipe:

@@ -22,6 +22,14 @@ CorpusOption = Annotated[
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda or cuda:N; CUDA where there is one unless given.")
 ]
+LanguagesOption = Annotated[
+    list[str] | None,
+    typer.Option("--language", help="A language of the corpus; may be repeated. All unless given."),
+]
+UnitOption = Annotated[str, typer.Option(help="bits per sentence, bits per byte or bits per English byte.")]
+SentencesOption = Annotated[
+    int | None, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")
+]
 
 
 def print_table(frame: Any, form: str) -> None:
@@ -99,3 +107,20 @@ def store_of(suite: Any) -> Any:
     from interference.store import Store
 
     return Store(shipped=shipped_results(suite))
+
+
+def evaluator_for(
+    suite: Path | None,
+    corpus: Path | None,
+    device: str | None,
+    names: Sequence[str] = (),
+    recipes: Sequence[Path] = (),
+) -> tuple[Any, list[Any]]:
+    """What measures the suite with the folders that were named, and the recipes of files in the suite's names."""
+    from interference.evaluate import Evaluator
+    from interference.weights import pick_device
+
+    target = pick_device(device)
+    read = [recipe_of(path, suite) for path in recipes]
+    opened = suite_for(suite, corpus, [*names, *(name for one in read for name in one.needed)])
+    return Evaluator(opened, store_of(opened), target), [by_name(one, opened) for one in read]

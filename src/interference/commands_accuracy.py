@@ -10,12 +10,9 @@ from interference.commands import (
     DeviceOption,
     Format,
     SuiteOption,
-    by_name,
+    evaluator_for,
     note,
     print_table,
-    recipe_of,
-    store_of,
-    suite_for,
 )
 
 
@@ -55,24 +52,18 @@ def accuracy(
 ) -> None:
     """How often models need fewer bits for a right sentence than for the same one with one error of grammar."""
     from interference.errors import UserError
-    from interference.evaluate import Evaluator
     from interference.minimal_pairs import BY
     from interference.progress import progress_bar
     from interference.steps import finish
     from interference.sweep import accuracy_steps
-    from interference.weights import pick_device
 
     if by not in BY:
         raise UserError(f"Accuracy is listed by {' or '.join(BY)}, not by '{by}'.")
-    target = pick_device(device)
-    recipes = [recipe_of(path, suite) for path in recipe or []]
-    opened = suite_for(suite, corpus, [*(checkpoint or []), *(n for r in recipes for n in r.needed)])
-    evaluator = Evaluator(opened, store_of(opened), target)
+    evaluator, recipes = evaluator_for(suite, corpus, device, checkpoint or [], recipe or [])
     asked = chosen_pairs(pairs, tuple(dict.fromkeys(language or ())), evaluator.corpus.languages).few(count)
     # A recipe's file may be called like a checkpoint or like another recipe's: inside, it goes by its number.
-    recipes = [by_name(r, opened) for r in recipes]
     models: dict[str, Any] = {f"recipe {n}\0": r for n, r in enumerate(recipes)}
-    names = checkpoint or ([] if recipes else list(opened.names))
+    names = checkpoint or ([] if recipes else list(evaluator.suite.names))
     models |= {name: name for name in names}
     with progress_bar("accuracy") as bar:
         table = finish(accuracy_steps(evaluator, models, asked, asked.languages), bar)
@@ -101,21 +92,17 @@ def tasks(
 ) -> None:
     """Run tasks of lm-evaluation-harness on merges in memory; needs the extra `tasks`."""
     from interference.errors import UserError, user_path
-    from interference.evaluate import Evaluator
     from interference.harness import run_tasks
-    from interference.weights import pick_device
 
     if not recipe and not checkpoint:
         raise UserError("There is no model to run the tasks on. Give --recipe or --checkpoint.")
     folder = user_path(include) if include else None
     if folder and not folder.is_dir():
         raise UserError(f"{folder} is no folder. Give a folder of task descriptions (.yaml).")
-    target = pick_device(device)
-    recipes = [recipe_of(path, suite) for path in recipe or []]
-    opened = suite_for(suite, None, [*(checkpoint or []), *(n for r in recipes for n in r.needed)])
-    models: dict[str, Any] = {f"recipe {n}\0": by_name(r, opened) for n, r in enumerate(recipes)}
+    evaluator, recipes = evaluator_for(suite, None, device, checkpoint or [], recipe or [])
+    models: dict[str, Any] = {f"recipe {n}\0": r for n, r in enumerate(recipes)}
     models |= {name: name for name in checkpoint or []}
-    frame = run_tasks(Evaluator(opened, store_of(opened), target), models, task, limit, shots, folder)
+    frame = run_tasks(evaluator, models, task, limit, shots, folder)
     shown = dict(zip(models, [path.stem for path in recipe or []] + (checkpoint or []), strict=True))
     print_table(frame.assign(model=frame["model"].map(shown)), form)
 

@@ -9,15 +9,14 @@ from interference.commands import (
     CorpusOption,
     DeviceOption,
     Format,
+    SentencesOption,
     SuiteOption,
-    by_name,
+    UnitOption,
+    evaluator_for,
     note,
     print_table,
-    recipe_of,
-    store_of,
-    suite_for,
 )
-from interference.errors import UserError, nearest
+from interference.errors import UserError
 
 
 def causal(
@@ -34,12 +33,8 @@ def causal(
     control: Annotated[
         bool, typer.Option(help="The same with the untrained model's components, where the suite has one.")
     ] = True,
-    unit: Annotated[str, typer.Option(help="bits per sentence, bits per byte or bits per English byte.")] = (
-        "bits per sentence"
-    ),
-    sentences: Annotated[
-        int | None, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")
-    ] = None,
+    unit: UnitOption = "bits per sentence",
+    sentences: SentencesOption = None,
     corpus: CorpusOption = None,
     device: DeviceOption = None,
     form: Format = "table",
@@ -47,23 +42,16 @@ def causal(
     """Which component of a merge does the damage: each put into the parent alone, and back into the merge alone."""
     from interference.causal import Trial, causal_steps, default_parent
     from interference.conflict.survey import equal_average
-    from interference.evaluate import Evaluator
     from interference.progress import progress_bar
     from interference.steps import finish
-    from interference.tables import known_units
-    from interference.weights import pick_device
 
     if bool(models) == bool(recipe):
         raise UserError("Name the checkpoints whose mean is looked at, or give --recipe: one of the two.")
-    target = pick_device(device)
-    parsed = recipe_of(recipe, suite) if recipe else None
-    named = [*(parsed.needed if parsed else models or []), *([parent] if parent else [])]
-    opened = suite_for(suite, corpus, named)
-    evaluator = Evaluator(opened, store_of(opened), target)
-    if unit not in (known := known_units(evaluator.corpus)):
-        raise UserError(f"This corpus has no unit '{unit}': {nearest(unit, known)}")
-    chosen = by_name(parsed, opened) if parsed else equal_average(tuple(models or ()))
-    trial = Trial(chosen, parent or default_parent(chosen, opened.reference(language)), language, control)
+    named = [*(models or []), *([parent] if parent else [])]
+    evaluator, recipes = evaluator_for(suite, corpus, device, named, [recipe] if recipe else [])
+    evaluator.check_unit(unit)
+    chosen = recipes[0] if recipes else equal_average(tuple(models or ()))
+    trial = Trial(chosen, parent or default_parent(chosen, evaluator.suite.reference(language)), language, control)
     with progress_bar("causal map") as bar:
         table = finish(causal_steps(evaluator, trial, sentences), bar)
     print_table(table.units[unit], form)

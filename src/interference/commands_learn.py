@@ -10,12 +10,9 @@ from interference.commands import (
     DeviceOption,
     Format,
     SuiteOption,
-    by_name,
+    evaluator_for,
     note,
     print_table,
-    recipe_of,
-    store_of,
-    suite_for,
 )
 
 
@@ -41,20 +38,15 @@ def learn(
     import pandas as pd
 
     from interference.errors import UserError, user_path
-    from interference.evaluate import Evaluator
     from interference.export import writing
     from interference.learn import Learned, learn_steps
     from interference.progress import progress_bar
     from interference.steps import finish
-    from interference.weights import pick_device
 
-    target, file = pick_device(device), user_path(out)
+    file = user_path(out)
     if file.exists() or not file.parent.is_dir():
         raise UserError(f"{out} can't be written: expected a new file in a folder that exists. Name another for --out.")
-    parsed = recipe_of(recipe, suite)
-    opened = suite_for(suite, corpus, parsed.needed)
-    evaluator = Evaluator(opened, store_of(opened), target)
-    start = by_name(parsed, opened)
+    evaluator, (start,) = evaluator_for(suite, corpus, device, recipes=[recipe])
     languages = tuple(dict.fromkeys(language or evaluator.dev.languages(start.models)))
     told: list[Learned] = []
     with progress_bar("learning") as bar:

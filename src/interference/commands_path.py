@@ -1,7 +1,6 @@
 """The commands about what lies between checkpoints."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,20 +8,14 @@ from interference.commands import (
     CorpusOption,
     DeviceOption,
     Format,
+    LanguagesOption,
+    SentencesOption,
     SuiteOption,
+    UnitOption,
+    evaluator_for,
     note,
     print_table,
-    store_of,
-    suite_for,
 )
-
-if TYPE_CHECKING:
-    from interference.evaluate import Evaluator
-
-UnitOption = Annotated[str, typer.Option(help="bits per sentence, bits per byte or bits per English byte.")]
-SentencesOption = Annotated[
-    int | None, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")
-]
 
 
 def path(
@@ -30,10 +23,7 @@ def path(
     second: Annotated[str, typer.Argument(help="The checkpoint to end at.")],
     suite: SuiteOption = None,
     corpus: CorpusOption = None,
-    language: Annotated[
-        list[str] | None,
-        typer.Option("--language", help="A language of the corpus, all unless given. May be repeated."),
-    ] = None,
+    language: LanguagesOption = None,
     points: Annotated[int, typer.Option(help="Models scored along the path, both ends included: an odd number.")] = 11,
     method: Annotated[str, typer.Option(help="linear or slerp.")] = "linear",
     unit: UnitOption = "bits per sentence",
@@ -48,7 +38,8 @@ def path(
     from interference.sweep import path_steps
 
     walk = Walk(first, second, points, method)
-    evaluator = _evaluator(suite, corpus, [first, second], device, unit)
+    evaluator, _ = evaluator_for(suite, corpus, device, [first, second])
+    evaluator.check_unit(unit)
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
     with progress_bar("path") as bar:
         table = finish(path_steps(evaluator, walk, languages, sentences), bar)
@@ -60,10 +51,7 @@ def paths(
     models: Annotated[list[str], typer.Argument(help="Two or more checkpoints: names of the suite, or folders.")],
     suite: SuiteOption = None,
     corpus: CorpusOption = None,
-    language: Annotated[
-        list[str] | None,
-        typer.Option("--language", help="A language of the corpus, all unless given. May be repeated."),
-    ] = None,
+    language: LanguagesOption = None,
     points: Annotated[int, typer.Option(help="Models scored along each path, both ends included: an odd number.")] = 5,
     method: Annotated[str, typer.Option(help="linear or slerp.")] = "linear",
     unit: UnitOption = "bits per sentence",
@@ -78,7 +66,8 @@ def paths(
     from interference.steps import finish
     from interference.sweep import pairs_steps
 
-    evaluator = _evaluator(suite, corpus, models, device, unit)
+    evaluator, _ = evaluator_for(suite, corpus, device, models)
+    evaluator.check_unit(unit)
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
     with progress_bar("paths") as bar:
         tables = finish(pairs_steps(evaluator, models, points, method, languages, sentences), bar)
@@ -106,7 +95,8 @@ def plane(
     from interference.steps import finish
 
     wanted = Plane((first, second, third), language, points)
-    evaluator = _evaluator(suite, corpus, list(wanted.models), device, unit)
+    evaluator, _ = evaluator_for(suite, corpus, device, wanted.models)
+    evaluator.check_unit(unit)
     with progress_bar("plane") as bar:
         table = finish(plane_steps(evaluator, wanted, sentences), bar)
     if unit not in table.units:
@@ -120,10 +110,7 @@ def linearity(
     second: Annotated[str, typer.Argument(help="The checkpoint to end at.")],
     suite: SuiteOption = None,
     corpus: CorpusOption = None,
-    language: Annotated[
-        list[str] | None,
-        typer.Option("--language", help="A language of the corpus, all unless given. May be repeated."),
-    ] = None,
+    language: LanguagesOption = None,
     points: Annotated[int, typer.Option(help="Models along the path, both ends included: an odd number.")] = 3,
     method: Annotated[str, typer.Option(help="linear or slerp.")] = "linear",
     sentences: Annotated[int, typer.Option("--sentences", min=1, help="Sentences of each language.")] = 24,
@@ -137,24 +124,9 @@ def linearity(
     from interference.steps import finish
 
     walk = Walk(first, second, points, method)
-    evaluator = _evaluator(suite, corpus, [first, second], device, "bits per sentence")
+    evaluator, _ = evaluator_for(suite, corpus, device, [first, second])
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
     with progress_bar("layers") as bar:
         table = finish(layer_steps(evaluator, walk, languages, sentences), bar)
     print_table(table.frame, form)
     note(*table.notes)
-
-
-def _evaluator(suite: Path | None, corpus: Path | None, names: list[str], device: str | None, unit: str) -> "Evaluator":
-    """What measures the named checkpoints. Raises UserError for a unit that the corpus has not."""
-    from interference.errors import UserError, nearest
-    from interference.evaluate import Evaluator
-    from interference.tables import known_units
-    from interference.weights import pick_device
-
-    target = pick_device(device)
-    opened = suite_for(suite, corpus, names)
-    evaluator = Evaluator(opened, store_of(opened), target)
-    if unit not in (known := known_units(evaluator.corpus)):
-        raise UserError(f"This corpus has no unit '{unit}': {nearest(unit, known)}")
-    return evaluator

@@ -8,11 +8,12 @@ from interference.commands import (
     CorpusOption,
     DeviceOption,
     Format,
+    SentencesOption,
     SuiteOption,
+    UnitOption,
+    evaluator_for,
     note,
     print_table,
-    store_of,
-    suite_for,
 )
 from interference.errors import UserError
 
@@ -36,12 +37,8 @@ def predict(
     part: Annotated[
         str, typer.Option("--part", help="The group of parameters that measures of weights are about.")
     ] = "all",
-    unit: Annotated[str, typer.Option(help="bits per sentence, bits per byte or bits per English byte.")] = (
-        "bits per sentence"
-    ),
-    sentences: Annotated[
-        int | None, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")
-    ] = 150,
+    unit: UnitOption = "bits per sentence",
+    sentences: SentencesOption = 150,
     pairs: Annotated[bool, typer.Option("--pairs", help="Print the pairs with damage and measures instead.")] = False,
     corpus: CorpusOption = None,
     device: DeviceOption = None,
@@ -63,20 +60,16 @@ def predict(
         kept = [code for code in language or table.languages if code not in left_out]
         table = table.restricted(kept, chosen)
     else:
-        from interference.evaluate import Evaluator
         from interference.pairs import Pairing, models_of, pair_steps
-        from interference.weights import pick_device
 
-        target = pick_device(device)
-        opened = suite_for(suite, corpus, [])
-        store = store_of(opened)
-        evaluator = Evaluator(opened, store, target)
+        evaluator, _ = evaluator_for(suite, corpus, device)
+        store = evaluator.store
         evaluator.check_languages([*(language or []), *left_out])
-        every = language or list(models_of(opened, role))
+        every = language or list(models_of(evaluator.suite, role))
         kept = [code for code in dict.fromkeys(every) if code not in left_out]
         with progress_bar("merging pairs") as bar:
             table = finish(pair_steps(evaluator, Pairing(role, tuple(kept), chosen, unit, sentences, part)), bar)
     with progress_bar("relating") as bar:
         found = finish(predict_steps(table, store), bar)
     print_table(table.frame if pairs else found.frame, form)
-    note(f"Damage: {table.outcome}. One effect per language explains {found.explained:.0%} of it.", *found.notes)
+    note(f"{table.outcome.capitalize()}. One effect per language explains {found.explained:.0%} of it.", *found.notes)

@@ -10,12 +10,9 @@ from interference.commands import (
     DeviceOption,
     Format,
     SuiteOption,
-    by_name,
+    evaluator_for,
     note,
     print_table,
-    recipe_of,
-    store_of,
-    suite_for,
 )
 
 
@@ -67,25 +64,19 @@ def similarity(
 ) -> None:
     """How alike models are in the hidden states of the same sentences, with chance level and interval."""
     from interference.errors import UserError
-    from interference.evaluate import Evaluator, Model
     from interference.progress import progress_bar
+    from interference.scored import Model
     from interference.similarities import SimilarityRequest, similarity_steps
     from interference.similarity import DEFAULT
     from interference.similarity.table import Preparation
     from interference.steps import finish
-    from interference.weights import pick_device
 
-    target = pick_device(device)
     if uncentred and not raw:
         raise UserError("z-scored states are centred. Give --raw with --uncentred.")
-    parsed = recipe_of(recipe, suite) if recipe else None
-    names = tuple(dict.fromkeys(checkpoint or (parsed.models if parsed else ())))
-    opened = suite_for(suite, corpus, [*names, *(parsed.needed if parsed else ())])
-    merge = by_name(parsed, opened) if parsed else None
-    if not names:
-        names = tuple(c.name for c in opened.with_role("mono")) or opened.names
-    elif merge and not checkpoint:
-        names = merge.models
+    evaluator, recipes = evaluator_for(suite, corpus, device, checkpoint or [], [recipe] if recipe else [])
+    opened, merge = evaluator.suite, recipes[0] if recipes else None
+    monos = tuple(c.name for c in opened.with_role("mono")) or opened.names
+    names = tuple(dict.fromkeys(checkpoint or (merge.models if merge else monos)))
     models: tuple[tuple[str, Model], ...] = tuple((name, name) for name in names)
     against: tuple[str, ...] = ()
     if merge and recipe:
@@ -105,6 +96,6 @@ def similarity(
         Preparation(not raw, not uncentred, without_length, without_massive),
     )
     with progress_bar("similarity") as bar:
-        table = finish(similarity_steps(Evaluator(opened, store_of(opened), target), asked), bar)
+        table = finish(similarity_steps(evaluator, asked), bar)
     print_table(table.frame, form)
     note(*table.notes, *(f"Warning: {line}" for line in table.warnings()))

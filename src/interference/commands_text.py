@@ -9,13 +9,11 @@ from interference.commands import (
     CorpusOption,
     DeviceOption,
     Format,
+    SentencesOption,
     SuiteOption,
-    by_name,
+    evaluator_for,
     note,
     print_table,
-    recipe_of,
-    store_of,
-    suite_for,
 )
 from interference.errors import UserError
 
@@ -54,7 +52,7 @@ def say(
     from interference.steps import finish
 
     sampling = Sampling(length, temperature, top_p, seed)
-    evaluator, recipes = _evaluator(suite, corpus, device, checkpoint or [], recipe or [])
+    evaluator, recipes = evaluator_for(suite, corpus, device, checkpoint or [], recipe or [])
     evaluator.check_languages([language])
     named = tuple((name, name) for name in checkpoint or []) + tuple(
         (path.stem, one) for path, one in zip(recipe or [], recipes, strict=True)
@@ -74,9 +72,7 @@ def sentences(
     against: Annotated[
         str | None, typer.Option("--against", help="A checkpoint to count costs from; the reference unless given.")
     ] = None,
-    number: Annotated[
-        int | None, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")
-    ] = None,
+    number: SentencesOption = None,
     suite: SuiteOption = None,
     corpus: CorpusOption = None,
     device: DeviceOption = None,
@@ -90,22 +86,9 @@ def sentences(
     if (recipe is None) == (checkpoint is None):
         raise UserError("Give either --recipe or --checkpoint: one model whose sentences are compared.")
     names = [name for name in (checkpoint, against) if name]
-    evaluator, recipes = _evaluator(suite, corpus, device, names, [recipe] if recipe else [])
+    evaluator, recipes = evaluator_for(suite, corpus, device, names, [recipe] if recipe else [])
     model: Any = recipes[0] if recipes else checkpoint
     with progress_bar("scoring") as bar:
         table = finish(sentence_steps(evaluator, model, list(dict.fromkeys(language)), number, against), bar)
     print_table(table.frame, form)
     note(table.sentence(), table.note)
-
-
-def _evaluator(
-    suite: Path | None, corpus: Path | None, device: str | None, names: list[str], recipes: list[Path]
-) -> tuple[Any, list[Any]]:
-    """An evaluator of the suite with what was named, and the recipes in its names."""
-    from interference.evaluate import Evaluator
-    from interference.weights import pick_device
-
-    target = pick_device(device)
-    read = [recipe_of(path, suite) for path in recipes]
-    opened = suite_for(suite, corpus, [*names, *(name for one in read for name in one.needed)])
-    return Evaluator(opened, store_of(opened), target), [by_name(one, opened) for one in read]

@@ -15,7 +15,7 @@ from interference.tables import LossTable
 TRIES = 8  # settings of one method scored on the dev half at most, its default among them
 FAVOURED = 0.75  # the coefficient of one parent where coefficients are searched, the others share the rest
 SEARCHED_PARENTS = 4  # with more parents than this coefficients stay equal
-DEFAULT, BEST, STEP, REFERENCE = VARIANTS = "default", "best", "post-step", "reference"
+DEFAULT, BEST, STEP, REFERENCE = "default", "best", "post-step", "reference"
 REFERENCES, AFTER = "references", "after an average"  # families of lines that are no method
 _NUMBERS = ("value", "low", "high", "cost", "cost_low", "cost_high")
 COLUMNS = (

@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, replace
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -15,7 +15,6 @@ from jaxtyping import Int
 
 from interference.arrays import Arrays
 from interference.checkpoint import Checkpoint, build
-from interference.corpus import Corpus
 from interference.dev import DevHalf
 from interference.ensemble import BEST, Averaged, Ensemble
 from interference.errors import UserError, nearest
@@ -34,42 +33,21 @@ from interference.losses import (
 from interference.merge import merge_into, merge_network_steps, output_config
 from interference.preview import estimate, representative
 from interference.recipe import Recipe
+from interference.scored import BIGRAM, SHIPPED, UNIGRAM, Model, Request, Scored, bits_key, model_digest, tokens_key
 from interference.steps import Steps, finish, telling
 from interference.store import Store, digest
 from interference.suite import Suite
-from interference.tables import Glimpse, LossTable, Subject, glimpse, loss_table
+from interference.tables import Glimpse, LossTable, Subject, glimpse, known_units, loss_table
 from interference.weights import Weights
 
-SHIPPED = "shipped"  # in place of torch's version in the key of a merge's bits that came with a suite
-UNIGRAM, BIGRAM = "unigram", "bigram"
 _COUNTED = {UNIGRAM: unigram_bits, BIGRAM: bigram_bits}  # models that count tokens of the dev half
 _TABLES = 256  # loss tables kept in memory
 _TEXTS = 512  # tokenised languages kept in memory
-_MERGING = 2  # raised when a merge method gives other numbers than before, so that stored ones are not taken for its
 _FINISHED = 4  # merges kept whole whose post-steps take long
 _GLIMPSES = 2048  # estimates kept in memory
 _GLIMPSE_SECONDS = 0.08  # what an estimate of one merge may take, so that it can follow a slider
 _FEW = (4, 48)  # sentences behind an estimate, at least and at most
-Model = str | Recipe  # what a network can hold
-Scored = Model | Ensemble | Hybrid
 Progress = Callable[[float], None]
-
-
-@dataclass(frozen=True)
-class Request:
-    """Which models to score, on which languages, on how many sentences of each (None: all of the test half).
-
-    Costs are counted from the suite's references, or from the one of the models that `against` names.
-    """
-
-    models: tuple[tuple[str, Scored], ...]
-    languages: tuple[str, ...]
-    sentences: int | None = None
-    against: str | None = None
-
-    def references(self, suite: Suite) -> dict[str, str | None]:
-        """What the costs of each language are counted from."""
-        return {language: self.against or suite.reference(language) for language in self.languages}
 
 
 class Evaluator:
@@ -282,6 +260,10 @@ class Evaluator:
                     f"The corpus {self.corpus.name} has no language '{language}': "
                     f"{nearest(language, self.corpus.languages)}"
                 )
+
+    def check_unit(self, unit: str) -> None:
+        if unit not in (known := known_units(self.corpus)):
+            raise UserError(f"This corpus has no unit '{unit}': {nearest(unit, known)}")
 
     def _companions(self, request: Request) -> Iterable[tuple[str, Scored]]:
         """What the models are compared with: references, init, and the parents where a language has no reference."""
@@ -524,29 +506,3 @@ def _stamps(suite: Suite) -> dict[str, tuple[int, int]]:
     if suite.path and suite.path.is_file():
         files += [file for file in os.scandir(suite.path.parent) if "." in file.name]
     return {f.path: (f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()}
-
-
-def model_digest(suite: Suite, model: Scored, torch_version: str = torch.__version__) -> str:
-    """What a model's losses depend on: the contents of its files, and of a recipe its parents' and its own."""
-    if isinstance(model, str):
-        return digest(model, suite.checkpoints[0].digest) if model in _COUNTED else suite[model].digest
-    if isinstance(model, Ensemble):
-        return digest(model.kind, [suite[name].digest for name in model.models])
-    if isinstance(model, Hybrid):
-        parts = (model_digest(suite, name, torch_version) for name in (model.parent, model.recipe))
-        return digest("hybrid", astuple(model.component), model.restored, *parts)
-    corpus = suite.corpus if model.data else None  # what is measured on the dev half
-    measured: list[Any] = [[corpus.digest(language) for language in corpus.languages]] if corpus else []
-    parents = [suite[name].digest for name in model.needed]
-    measured += [suite[name].language for name in model.models] if corpus else []
-    return digest(model.digest(), parents, _MERGING, torch_version, *measured)
-
-
-def bits_key(model: str, corpus: Corpus, language: str, device_type: str) -> str:
-    """The store's key for the bits of one model (by digest) on one language of a corpus."""
-    return digest(CONVENTION, model, corpus.digest(language), corpus.digest_of_documents, device_type)
-
-
-def tokens_key(tokenizer: str, corpus: Corpus, language: str) -> str:
-    """The key of what a tokenizer (by digest) makes of one language of a corpus."""
-    return digest("tokens", tokenizer, corpus.digest(language))

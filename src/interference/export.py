@@ -18,9 +18,10 @@ from interference.card import UNIT, Measured, model_card
 from interference.checkpoint import Checkpoint, build
 from interference.dev import DevHalf
 from interference.errors import UserError
-from interference.evaluate import UNIGRAM, Evaluator
+from interference.evaluate import Evaluator
 from interference.merge import merge_into, merge_network_steps, output_config, output_dtype
 from interference.recipe import Recipe, output_names, sites
+from interference.scored import UNIGRAM
 from interference.shards import MAX_SHARD_SIZE, bytes_of, shards, write_weights
 from interference.steps import Steps, finish
 from interference.suite import Suite

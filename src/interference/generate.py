@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from interference.corpus import Corpus
 from interference.errors import UserError
-from interference.evaluate import Evaluator, Model
+from interference.evaluate import Evaluator
 from interference.losses import prefix_token
 from interference.recipe import Recipe
+from interference.scored import Model
 from interference.steps import Steps
 from interference.suite import Suite
 from interference.tokens import added, decoded

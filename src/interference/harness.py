@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from interference.errors import UserError, nearest
-from interference.evaluate import Evaluator, Model, model_digest
+from interference.evaluate import Evaluator
+from interference.scored import Model, model_digest
 from interference.store import digest
 
 COLUMNS = ("model", "task", "metric", "filter", "value", "standard_error", "samples", "shots", "higher_is_better")

@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from interference.evaluate import Evaluator, Model
+from interference.evaluate import Evaluator
 from interference.groups import group_of, layer_of
 from interference.layout import linear_layers
 from interference.losses import TokenizedText
 from interference.path import Walk
+from interference.scored import Model
 from interference.steps import Steps
 
 RESIDUAL, ATTENTION, HIDDEN, MLP = "residual stream", "attention's write", "MLP's hidden units", "MLP's write"

@@ -189,13 +189,14 @@ def _merge_in_pieces(
         part = slice(start, start + _PIECE)
         parents = _as_float32(torch.stack([row[part] for row in rows]), recipe)
         base = _base(recipe, weights, site, parents, part)
-        given = _given(recipe, weights, site, partial(_itself, parents), partial(_itself, base))
+        given = _given(recipe, weights, site, partial(_same, parents), partial(_same, base))
         given |= {"weights": lambda: coefficients, "prepared": partial(_piece_of, prepared, out.shape, part)}
         merged = _call(method.body, given, site.settings)
         flat[part] = (base + merged if method.takes == "deltas" and base is not None else merged).to(dtype)
 
 
-def _itself(value: Any) -> Any:
+def _same(value: Any) -> Any:
+    """For a value where a way to make it is asked for."""
     return value
 
 

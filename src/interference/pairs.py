@@ -25,7 +25,7 @@ from interference.statistics import clustered_means
 from interference.steps import Steps, telling, within
 from interference.store import Store, digest
 from interference.suite import Suite
-from interference.tables import known_units
+from interference.tables import unit_sizes
 
 ROLES = ("mono", "branch")
 OVERLAP = Predictor(
@@ -102,10 +102,7 @@ class _Task:
 
     def size(self, language: str, rows: np.ndarray) -> float:
         """What bits per sentence of a language are divided by."""
-        unit = self.pairing.unit
-        if unit == "bits per sentence":
-            return 1.0
-        return float(self.evaluator.corpus.sizes("eng" if "English" in unit else language, rows).mean())
+        return float(unit_sizes(self.pairing.unit, self.evaluator.corpus, language, rows).mean())
 
     @property
     def dev(self) -> np.ndarray:
@@ -173,8 +170,7 @@ def models_of(suite: Suite, role: str, languages: Sequence[str] = ()) -> dict[st
 
 def _task(evaluator: Evaluator, pairing: Pairing) -> _Task:
     evaluator.check_languages(pairing.languages)
-    if pairing.unit not in (known := known_units(evaluator.corpus)):
-        raise UserError(f"This corpus has no unit '{pairing.unit}': {nearest(pairing.unit, known)}")
+    evaluator.check_unit(pairing.unit)
     models = models_of(evaluator.suite, pairing.role, pairing.languages)
     shapes = evaluator.suite[next(iter(models.values()))].shapes
     groups = dict.fromkeys((ALL, *(surveys.group_of(name) for name in shapes)))

@@ -10,7 +10,7 @@ from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.recipe import Recipe
 from interference.statistics import clustered_means
-from interference.tables import known_units
+from interference.tables import known_units, unit_sizes
 
 METHODS = ("linear", "slerp")
 POINTS = (3, 101)  # on a path, at least and at most
@@ -106,7 +106,7 @@ def path_table(
     Languages in `lossy`, whose text the tokenizer does not give back, have no bits per byte.
     """
     languages, documents = list(dict.fromkeys(code for _, code in bits)), [corpus.documents[row] for row in rows]
-    sizes = {unit: _sizes(unit, corpus, languages, rows) for unit in known_units(corpus)}
+    sizes = {unit: {code: unit_sizes(unit, corpus, code, rows) for code in languages} for unit in known_units(corpus)}
     knowers = {language: _knowers(walk, bits, levels, language, documents) for language in languages}
     points = {unit: _points(walk, unit, bits, sizes[unit], documents) for unit in sizes}
     summary = {unit: _summary(walk, points[unit], bits, levels, sizes[unit], knowers) for unit in sizes}
@@ -120,13 +120,6 @@ def path_table(
         "The interval of a barrier is that of the gap where it is largest.",
     )
     return PathTable(walk, points, summary, (*own, *notes), provenance)
-
-
-def _sizes(unit: str, corpus: Corpus, languages: Sequence[str], rows: np.ndarray) -> dict[str, np.ndarray]:
-    """What the bits of each sentence are divided by."""
-    if unit == "bits per sentence":
-        return {language: np.ones(len(rows)) for language in languages}
-    return {language: corpus.sizes("eng" if "English" in unit else language, rows) for language in languages}
 
 
 def _points(

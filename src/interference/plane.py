@@ -9,13 +9,12 @@ import torch
 from jaxtyping import Float
 
 from interference.conflict.sums import gram_of
-from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.recipe import Recipe
 from interference.statistics import clustered_means
 from interference.steps import Steps, telling
-from interference.tables import known_units
+from interference.tables import known_units, unit_sizes
 from interference.weights import Weights
 
 POINTS = (3, 41)  # on a side, at least and at most
@@ -97,7 +96,7 @@ def plane_steps(evaluator: Evaluator, plane: Plane, sentences: int | None) -> St
     for unit in known_units(evaluator.corpus):
         if lossy and unit == "bits per byte":
             continue
-        size = _size(unit, evaluator.corpus, language, rows)
+        size = unit_sizes(unit, evaluator.corpus, language, rows)
         found = np.stack(clustered_means(np.stack([*bits, *ends]), documents, np.tile(size, (len(bits) + 3, 1))), 1)
         heads = [(*point, *share, len(rows)) for point, share in zip(points, shares, strict=True)]
         units[unit] = pd.DataFrame(
@@ -123,10 +122,3 @@ def _shares(places: np.ndarray, point: np.ndarray) -> tuple[float, float, float]
     second, third = np.linalg.solve((places[1:] - places[0]).T, point - places[0])
     first, second, third = (round(float(share), 6) + 0.0 for share in (1 - second - third, second, third))  # no -0.0
     return first, second, third
-
-
-def _size(unit: str, corpus: Corpus, language: str, rows: np.ndarray) -> np.ndarray:
-    """What the bits of each sentence are divided by."""
-    if unit == "bits per sentence":
-        return np.ones(len(rows))
-    return corpus.sizes("eng" if "English" in unit else language, rows).astype(float)

@@ -9,7 +9,8 @@ from jaxtyping import Float
 
 from interference.activations import States, Text, states_steps, text_of
 from interference.errors import UserError, nearest
-from interference.evaluate import Evaluator, Model
+from interference.evaluate import Evaluator
+from interference.scored import Model
 from interference.similarity.kernels import cosines, double_centred, gram
 from interference.similarity.table import Preparation, Side, prepared
 from interference.steps import Steps, telling

@@ -17,11 +17,12 @@ import torch
 import yaml
 
 from interference.errors import UserError
-from interference.evaluate import SHIPPED, Evaluator, Model, bits_key, model_digest, tokens_key
+from interference.evaluate import Evaluator
 from interference.export import writing
 from interference.facts import FILE, MADE_FROM, facts, read_made_from, same_readers, versions
 from interference.guide import opening
 from interference.losses import TOKEN_COUNTS
+from interference.scored import SHIPPED, Model, bits_key, model_digest, tokens_key
 from interference.store import Store
 from interference.suite import Suite, named_corpus, open_suite
 from interference.weights import pick_device

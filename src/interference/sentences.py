@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from interference.errors import UserError
-from interference.evaluate import Evaluator, Model
+from interference.evaluate import Evaluator
 from interference.generate import scored_by
 from interference.losses import token_bits, tokenize
 from interference.recipe import Recipe
+from interference.scored import Model
 from interference.steps import Steps, telling
 from interference.tokens import pieces
 

@@ -7,8 +7,9 @@ import pandas as pd
 
 from interference.bench import View
 from interference.errors import UserError, nearest
-from interference.evaluate import Evaluator, Request
+from interference.evaluate import Evaluator
 from interference.recipe import Recipe
+from interference.scored import Request
 from interference.steps import Steps, finish
 from interference.suite import Suite
 from interference.tables import LossTable, known_units

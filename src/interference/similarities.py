@@ -23,9 +23,10 @@ from interference.activations import (
     text_of,
 )
 from interference.errors import UserError, nearest
-from interference.evaluate import Evaluator, Model, model_digest
+from interference.evaluate import Evaluator
 from interference.generate import scored_by
 from interference.recipe import Recipe
+from interference.scored import Model, model_digest
 from interference.similarity import DEFAULT, FEWEST, Measure, measures, varies
 from interference.similarity.logit_lens import TOKENS
 from interference.similarity.table import (

@@ -23,7 +23,7 @@ def as_python(view: View) -> str:
     arguments = ", ".join(repr(value) if value else "None" for value in (view.suite, view.corpus))
     languages = repr(view.languages) if view.languages else "evaluator.corpus.languages"
     return f"""\
-from interference.evaluate import Request
+from interference.scored import Request
 from interference.recipe import parse_recipe
 from interference.results import open_evaluator
 

@@ -24,12 +24,13 @@ from interference.compare import (
 from interference.ensemble import BEST as ALONE
 from interference.ensemble import LOGITS, PROBABILITIES, Ensemble
 from interference.errors import UserError
-from interference.evaluate import BIGRAM, UNIGRAM, Evaluator, Request, Scored, model_digest
+from interference.evaluate import Evaluator
 from interference.losses import sentence_bits
 from interference.merge import merge, merge_network_steps
 from interference.minimal_pairs import AccuracyTable, PairSet, accuracy_table
 from interference.path import PathTable, Walk, path_table
 from interference.recipe import Recipe
+from interference.scored import BIGRAM, UNIGRAM, Request, Scored, model_digest
 from interference.search import EACH, search_steps
 from interference.steps import Steps, telling, within
 from interference.store import digest

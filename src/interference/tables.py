@@ -154,6 +154,13 @@ def known_units(corpus: Corpus) -> tuple[str, ...]:
     return UNITS if "eng" in corpus.languages else UNITS[:2]
 
 
+def unit_sizes(unit: str, corpus: Corpus, language: str, rows: np.ndarray) -> np.ndarray:
+    """What the bits of each sentence of a language are divided by, all sentences together, in a unit."""
+    if unit == "bits per sentence":
+        return np.ones(len(rows))
+    return corpus.sizes("eng" if "English" in unit else language, rows).astype(float)
+
+
 def _unit_frame(
     unit: str,
     cells: Sequence["_Cell"],
@@ -165,10 +172,7 @@ def _unit_frame(
 ) -> pd.DataFrame:
     """Loss and paired cost of every cell in one unit, the denominators resampled with the documents."""
     documents = [corpus.documents[row] for row in rows]
-    if unit == "bits per sentence":
-        sizes = dict.fromkeys((c.language for c in cells), np.ones(len(rows)))
-    else:
-        sizes = {c.language: corpus.sizes("eng" if "English" in unit else c.language, rows) for c in cells}
+    sizes = {language: unit_sizes(unit, corpus, language, rows) for language in {c.language for c in cells}}
     undefined = [unit == "bits per byte" and (c.model, c.language) in lossy for c in cells]
     values = [None if bad else one for bad, one in zip(undefined, own, strict=True)]
     paired = [None if bad else one for bad, one in zip(undefined, costs, strict=True)]

@@ -10,13 +10,14 @@ import pandas as pd
 from interference.checkpoint import Checkpoint
 from interference.corpus import Corpus
 from interference.errors import UserError, nearest
-from interference.evaluate import Evaluator, Scored
+from interference.evaluate import Evaluator
 from interference.path import KNOWS
 from interference.recipe import Recipe
+from interference.scored import Scored
 from interference.statistics import clustered_means
 from interference.steps import Steps, telling
 from interference.suite import Suite
-from interference.tables import known_units
+from interference.tables import known_units, unit_sizes
 
 FIRST, SECOND, MERGE, UNTRAINED = "first", "second", "merge", "untrained"
 POINT_COLUMNS = ("step", "language", "role", "model", "sentences", "value", "low", "high")
@@ -175,7 +176,7 @@ def trajectory_table(
     points, summary = {}, {}
     for unit in known_units(corpus):
         cells = list(bits)
-        sizes = {code: _sizes(unit, corpus, code, rows) for code in {cell[2] for cell in cells}}
+        sizes = {code: unit_sizes(unit, corpus, code, rows) for code in {cell[2] for cell in cells}}
         means = clustered_means(np.stack(list(bits.values())), documents, np.stack([sizes[c[2]] for c in cells]))
         points[unit] = pd.DataFrame(
             [
@@ -197,13 +198,6 @@ def trajectory_table(
         f"more than {KNOWS:g} of the better parent's gain over the untrained model with all of its interval.",
     )
     return TrajectoryTable(course, own, points, summary, (*ours, *notes), provenance)
-
-
-def _sizes(unit: str, corpus: Corpus, language: str, rows: np.ndarray) -> np.ndarray:
-    """What the bits of each sentence are divided by."""
-    if unit == "bits per sentence":
-        return np.ones(len(rows))
-    return corpus.sizes("eng" if "English" in unit else language, rows)
 
 
 def _summary(

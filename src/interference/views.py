@@ -13,7 +13,6 @@ from interference.conflict.registry import Measure
 from interference.conflict.table import ConflictTable
 from interference.corpus import Corpus
 from interference.ensemble import BEST, KINDS, LOGITS, PROBABILITIES, Ensemble
-from interference.evaluate import BIGRAM, UNIGRAM, Request, Scored
 from interference.languages import language_name
 from interference.linearity import RESIDUAL, LayerTable
 from interference.path import PathTable
@@ -21,6 +20,7 @@ from interference.plane import PlaneTable
 from interference.predict import TESTS, Prediction
 from interference.recipe import Recipe
 from interference.registry import Argument, Knob, methods
+from interference.scored import BIGRAM, UNIGRAM, Request, Scored
 from interference.suite import Suite, difference
 from interference.tables import LossTable
 

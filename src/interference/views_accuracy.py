@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from interference.evaluate import UNIGRAM, Scored
 from interference.languages import language_name
 from interference.minimal_pairs import CHANCE, AccuracyTable
 from interference.recipe import Recipe
+from interference.scored import UNIGRAM, Scored
 from interference.suite import Suite
 from interference.views import MERGE
 

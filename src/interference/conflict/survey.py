@@ -303,7 +303,6 @@ def _key(suite: "Suite", weights: Weights, survey: Survey, measure: Measure) -> 
     """What a measure's sums depend on."""
     base = suite[survey.base].digest if survey.base and survey.base not in (MEAN, ZERO) else survey.base
     parts: list[Any] = [[suite[name].digest for name in survey.recipe.models], base, survey.settings(measure)]
-    parts.append(survey.chance)
     if measure.needs:
         recipe = survey.recipe
         parts += [recipe.digest(), [suite[name].digest for name in recipe.needed]]

@@ -8,8 +8,6 @@ from interference.corpus_files import TABLES, TEXTS
 from interference.errors import UserError, nearest
 from interference.hub.listing import Listing
 
-FLORES = "openlanguagedata/flores_plus"
-
 
 def narrowed(found: Listing, inside: str, names: Mapping[str, str]) -> Listing:
     """The listing with the files of the given languages alone: one named so, or those of a folder named so.

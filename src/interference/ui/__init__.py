@@ -5,7 +5,7 @@ Nothing heavy is imported at the top: the page's frame is drawn before torch and
 
 from interference.ui.accuracy import choose_pairs, compute_accuracy, draw_accuracy
 from interference.ui.causal import choose_trial, compute_causal, draw_causal
-from interference.ui.compare import choose_comparison, choose_families, compute_comparison, draw_comparison, go_if_asked
+from interference.ui.compare import choose_comparison, choose_families, compute_comparison, draw_comparison
 from interference.ui.export import draw_export
 from interference.ui.findings import (
     choose_findings,
@@ -36,6 +36,7 @@ from interference.ui.suite import choose_measure, compute_suite, draw_checkpoint
 from interference.ui.text import draw_said, draw_sentences
 from interference.ui.trajectory import choose_course, compute_trajectory, draw_trajectory
 from interference.ui.weights import choose_survey, compute_conflict, draw_conflict
+from interference.ui.widgets import go_if_asked
 
 __all__ = [
     "Bench",

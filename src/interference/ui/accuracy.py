@@ -28,7 +28,9 @@ def _csv(frame: "pd.DataFrame", provenance: Mapping[str, str]) -> Callable[[], s
 
 def choose_pairs(bench: Bench) -> "tuple[Recipe, PairSet]":
     """The merge of the Merge page, whose pairs, and how many of each phenomenon."""
-    recipe = _recipe(bench)
+    from interference.conflict.survey import default_models, equal_average
+
+    recipe = state.present_recipe(bench.suite) or equal_average(default_models(bench.suite))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         file = st.text_input(
             "Pairs", placeholder="of the built-in grammar", key="pairs", bind="query-params", width=320,
@@ -41,16 +43,6 @@ def choose_pairs(bench: Bench) -> "tuple[Recipe, PairSet]":
         )  # fmt: skip
     st.caption(f"The merge: {recipe.label()} of {', '.join(recipe.models)}, as the Merge page has it.")
     return recipe, _pairs(bench, file.strip()).few(int(count))
-
-
-def _recipe(bench: Bench) -> "Recipe":
-    """The Merge page's recipe as far as the suite has its checkpoints, else the mean of the default models."""
-    from interference.conflict.survey import default_models, equal_average
-
-    present = state.present()
-    if present and set(present.view.recipe.needed) <= set(bench.suite.names):
-        return present.view.recipe
-    return equal_average(default_models(bench.suite))
 
 
 def _pairs(bench: Bench, file: str) -> "PairSet":
@@ -128,8 +120,8 @@ def _draw_languages(view: "pd.DataFrame", table: "AccuracyTable") -> None:
 
 
 def _draw_phenomena(table: "AccuracyTable") -> None:
-    from interference.evaluate import UNIGRAM
     from interference.figures.accuracy import phenomenon_figure
+    from interference.scored import UNIGRAM
 
     frame = table.by("phenomenon")
     model = _choose_model(table)

@@ -1,19 +1,16 @@
 """Widgets of the Causal map page."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from interference.errors import UserError
 from interference.languages import language_name
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, run_steps, user_errors
-from interference.ui.widgets import keep_valid, write_view
+from interference.ui.widgets import keep_valid, take_to_merge
 
 if TYPE_CHECKING:
     from interference.causal import CausalTable, Trial
-    from interference.recipe import Recipe
 
 _READING = (
     "Brown is damage: on the left what one component of the merge costs the intact parent, on the right what the merge "
@@ -24,8 +21,9 @@ _READING = (
 def choose_trial(bench: Bench) -> "Trial":
     """The merge of the Merge page, a language, and the checkpoint it is held against."""
     from interference.causal import Trial, default_parent
+    from interference.conflict.survey import default_models, equal_average
 
-    recipe = _recipe(bench)
+    recipe = state.present_recipe(bench.suite) or equal_average(default_models(bench.suite))
     keep_valid("causal_language", bench.languages)
     keep_valid("causal_parent", bench.suite.names)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -47,23 +45,10 @@ def choose_trial(bench: Bench) -> "Trial":
     return Trial(recipe, parent or default, language, control)
 
 
-def _recipe(bench: Bench) -> "Recipe":
-    """The Merge page's recipe as far as the suite has its checkpoints, else the mean of the default models."""
-    from interference.conflict.survey import default_models, equal_average
-
-    present = state.present()
-    if present and set(present.view.recipe.needed) <= set(bench.suite.names):
-        return present.view.recipe
-    return equal_average(default_models(bench.suite))
-
-
 def compute_causal(bench: Bench, trial: "Trial") -> "CausalTable":
     """The table of the map; what is known already is drawn while the rest is computed."""
-    from interference.bench import SENTENCES
     from interference.causal import causal_steps
 
-    present = state.present()
-    sentences = present.view.sentences if present else SENTENCES
     place, figure = st.empty(), st.empty()
     latest: list[CausalTable] = []
 
@@ -74,8 +59,8 @@ def compute_causal(bench: Bench, trial: "Trial") -> "CausalTable":
             figure.plotly_chart(_figure(bench, table), config=EXPORT)
 
     table = run_steps(
-        bench, "causal", lambda found: causal_steps(found, trial, sentences, latest.append), "Exchanging components",
-        place, glance,
+        bench, "causal", lambda found: causal_steps(found, trial, state.sentences(), latest.append),
+        "Exchanging components", place, glance,
     )  # fmt: skip
     figure.empty()
     return table
@@ -132,23 +117,11 @@ def _draw_cell(bench: Bench, table: "CausalTable", point: dict) -> None:
         parameters = list(bench.suite[table.trial.parent].shapes)
         recipe = cell_recipe(table.trial, component, kind == RESTORED, parameters)
         with st.container(horizontal=True):
-            if st.button("Set the Merge page to it", icon=":material/merge:", key="causal_take"):
-                _take(recipe)
+            st.button(
+                "Set the Merge page to it", icon=":material/merge:", key="causal_take", on_click=take_to_merge,
+                args=(bench.key, recipe), help="Its recipe, with filters by tensor, goes to the Merge page.",
+            )  # fmt: skip
             st.download_button(
                 "Recipe, YAML", recipe.to_yaml, "cell.yaml", "text/yaml", on_click="ignore",
                 icon=":material/download:", key="causal_yaml", help="mergekit's schema, with filters by tensor.",
             )  # fmt: skip
-
-
-def _take(recipe: "Recipe") -> None:
-    """Set the Merge page's widgets to a recipe and go there, or say why they can't hold it."""
-    from interference.bench import View
-
-    present = state.present()
-    view = replace(present.view, recipe=recipe, faders=None) if present else View(recipe)
-    try:
-        write_view(view)
-    except UserError as error:
-        st.error(str(error), icon=":material/error:")
-        return
-    st.switch_page("pages/merge.py")

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from interference.errors import UserError
 from interference.languages import language_name
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, device, run_steps, session
-from interference.ui.widgets import keep_valid, write_view
+from interference.ui.widgets import keep_valid, take_to_merge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,12 +22,11 @@ ORDER = (
     "method", "variant", "language", "value", "low", "high", "cost", "cost_low", "cost_high", "recovery", "seconds",
     "settings", "tried", "reason", "family", "label",
 )  # fmt: skip
-_ASKED, _FOUND, _OUTLOOK, _GOTO = "_comparison", "_compared", "_outlook", "_goto"
+_ASKED, _FOUND, _OUTLOOK = "_comparison", "_compared", "_outlook"
 
 
 def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
     """What is compared: parents, base, and whether settings are searched; and the language shown, or all."""
-    from interference.bench import SENTENCES
     from interference.compare import Comparison
     from interference.recipe import BASES
 
@@ -56,10 +53,8 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
             "Language", languages, format_func=lambda c: "all of them" if c == ALL else language_name(c), width=170,
             key="compare_language", bind="query-params", help="Whose losses are drawn and listed.",
         )  # fmt: skip
-    present = state.present()
-    sentences = present.view.sentences if present else SENTENCES
     named = None if picked == NO_BASE else picked
-    return Comparison(tuple(chosen), bench.languages, named, (), bool(search), sentences), language
+    return Comparison(tuple(chosen), bench.languages, named, (), bool(search), state.sentences()), language
 
 
 def _defaults(bench: Bench) -> tuple[list[str], str]:
@@ -196,7 +191,8 @@ def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> N
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Open on the Merge page", icon=":material/merge:", disabled=recipe is None, key="compare_open",
-            on_click=_open, args=(bench, recipe), help="Set the Merge page to the recipe of the chosen row.",
+            on_click=take_to_merge, args=(bench.key, recipe),
+            help="Set the Merge page to the recipe of the chosen row.",
         )  # fmt: skip
         own = table.in_unit(bench.unit).assign(**table.provenance)
         st.download_button(
@@ -209,24 +205,3 @@ def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> N
 def _recipe(table: "CompareTable", row: "pd.Series") -> "Recipe | None":
     lines = {(line.name, line.variant): line for line in table.lines}
     return lines[row["method"], row["variant"]].recipe
-
-
-def _open(bench: Bench, recipe: "Recipe") -> None:
-    """Make the recipe the present view, and go there with the next run."""
-    from interference.bench import State, View
-
-    present = state.present()
-    view = replace(present.view, recipe=recipe, faders=None) if present else View(recipe, *bench.key[:2])
-    try:
-        write_view(view)
-    except UserError as error:
-        st.toast(str(error), icon=":material/error:")
-        return
-    state.move(replace(present, view=view) if present else State(view))
-    st.session_state[_GOTO] = True
-
-
-def go_if_asked() -> None:
-    """To the Merge page, where a row was opened there."""
-    if st.session_state.pop(_GOTO, False):
-        st.switch_page("pages/merge.py")

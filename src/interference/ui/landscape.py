@@ -32,13 +32,6 @@ def draw_path_view(bench: Bench, view: str) -> None:
     {PAIRS: _draw_pairs, PLANE: _draw_plane, LAYERS: _draw_layers}[view](bench)
 
 
-def _sentences() -> int:
-    from interference.bench import SENTENCES
-
-    present = state.present()
-    return present.view.sentences if present else SENTENCES
-
-
 def _default_models(bench: Bench, count: int) -> list[str]:
     """The parents of the present merge, else the monolingual checkpoints, else the first of a group."""
     from interference.conflict.survey import default_models
@@ -63,7 +56,8 @@ def _draw_pairs(bench: Bench) -> None:
         points = _points("pairs_points", 3, 21, 5)
     tables = run_steps(
         bench, "path",
-        lambda found: pairs_steps(found, models, points, "linear", bench.languages, _sentences()), "Walking all pairs",
+        lambda found: pairs_steps(found, models, points, "linear", bench.languages, state.sentences()),
+        "Walking all pairs",
     )  # fmt: skip
     import pandas as pd
 
@@ -116,7 +110,7 @@ def _draw_plane(bench: Bench) -> None:
         points = _points("plane_points", 3, 41, 7, 1)
     plane = Plane((chosen[0], chosen[1], chosen[2]), language, points)
     table = run_steps(
-        bench, "path", lambda found: plane_steps(found, plane, min(_sentences(), 50)), "Scoring the plane"
+        bench, "path", lambda found: plane_steps(found, plane, min(state.sentences(), 50)), "Scoring the plane"
     )
     unit = bench.unit if bench.unit in table.units else "bits per sentence"
     frame, corners = table.units[unit], table.corners[unit]

@@ -70,11 +70,9 @@ def _default_ends(bench: Bench) -> tuple[str, str]:
 
 def compute_path(bench: Bench, walk: "Walk") -> "PathTable":
     """The losses along the path, as many sentences as the Merge page takes."""
-    from interference.bench import SENTENCES
     from interference.sweep import path_steps
 
-    present = state.present()
-    sentences = present.view.sentences if present else SENTENCES
+    sentences = state.sentences()
     return run_steps(bench, "path", lambda found: path_steps(found, walk, bench.languages, sentences), "Walking")
 
 

@@ -45,7 +45,6 @@ _READING = (
 
 def choose_prediction(bench: Bench) -> "Pairing | None":
     """The pairs and the measures; None for the paper's pairs, which are what they are."""
-    from interference.bench import SENTENCES
     from interference.groups import GROUPS
     from interference.pairs import ROLES, Pairing, predictors
 
@@ -61,9 +60,10 @@ def choose_prediction(bench: Bench) -> "Pairing | None":
             "Models", ROLES, default=ROLES[0], required=True, key="predict_role", bind="query-params",
             help="Monolingual models, or branches of one parent: the control, whose merges work.",
         )  # fmt: skip
-        keep_valid("predict_part", GROUPS)
+        parts = ["all", *GROUPS]
+        keep_valid("predict_part", parts)
         part = st.selectbox(
-            "Weights of", ["all", *GROUPS], key="predict_part", bind="query-params", width=170,
+            "Weights of", parts, key="predict_part", bind="query-params", width=170,
             help="Which part of the model the measures of weights are about; 'all' is the whole model.",
         )  # fmt: skip
         known = {p.name: p for p in predictors()}
@@ -73,9 +73,7 @@ def choose_prediction(bench: Bench) -> "Pairing | None":
                 key="predict_measures", bind="query-params",
                 help="Fewer measures are corrected for fewer tries; choose before looking.",
             )  # fmt: skip
-    present = state.present()
-    sentences = present.view.sentences if present else SENTENCES
-    return Pairing(role, _chosen_languages(bench), tuple(measures), bench.unit, sentences, part)
+    return Pairing(role, _chosen_languages(bench), tuple(measures), bench.unit, state.sentences(), part)
 
 
 def _chosen_languages(bench: Bench) -> tuple[str, ...]:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from interference.corpus import Corpus
     from interference.engine import Engine, Job
-    from interference.evaluate import Evaluator, Request
+    from interference.evaluate import Evaluator
+    from interference.scored import Request
     from interference.steps import Steps
     from interference.suite import Suite
     from interference.tables import LossTable

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-    from interference.evaluate import Model
-    from interference.recipe import Recipe
+    from interference.scored import Model
     from interference.similarities import SimilarityRequest
     from interference.similarity import Measure
     from interference.similarity.table import Preparation, SimilarityTable
@@ -293,9 +292,10 @@ def _draw_languages(bench: Bench, settings: Settings) -> None:
 
 def _draw_merge(bench: Bench, settings: Settings) -> None:
     from interference.figures.similarity import depth_figure
+    from interference.generate import equal_merge
     from interference.views_similarity import gap_sentence, similarity_sentence
 
-    merge = _merge(bench)
+    merge = state.present_recipe(bench.suite) or equal_merge(bench.suite)
     if merge is None:
         st.info("There is nothing to merge in this suite: it takes two checkpoints that fit together.")
         st.stop()
@@ -318,16 +318,6 @@ def _draw_merge(bench: Bench, settings: Settings) -> None:
         table, settings, f"The merge is {merge.label()} of {', '.join(merge.models)}; both read the parent's language.",
         gaps,
     )  # fmt: skip
-
-
-def _merge(bench: Bench) -> "Recipe | None":
-    """The merge that the Merge page shows or showed last, else the equal linear merge."""
-    from interference.generate import equal_merge
-
-    present = state.present()
-    if present and set(present.view.recipe.needed) <= set(bench.suite.names):
-        return present.view.recipe
-    return equal_merge(bench.suite)
 
 
 def _draw_sentences(bench: Bench, settings: Settings) -> None:

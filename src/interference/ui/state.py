@@ -6,6 +6,8 @@ import streamlit as st
 
 if TYPE_CHECKING:
     from interference.bench import History, State
+    from interference.recipe import Recipe
+    from interference.suite import Suite
 
 _KEY = "history"
 
@@ -19,6 +21,20 @@ def present() -> "State | None":
     """The view that the Merge page shows or showed last, with the pins; None until one has been drawn."""
     found = history()
     return found.present if found else None
+
+
+def sentences() -> int:
+    """As many sentences of each language as the Merge page takes."""
+    from interference.bench import SENTENCES
+
+    found = present()
+    return found.view.sentences if found else SENTENCES
+
+
+def present_recipe(suite: "Suite") -> "Recipe | None":
+    """What the Merge page merges, if the suite has all of it."""
+    found = present()
+    return found.view.recipe if found and set(found.view.recipe.needed) <= set(suite.names) else None
 
 
 def move(state: "State") -> None:

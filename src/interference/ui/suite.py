@@ -64,7 +64,7 @@ def choose_measure() -> str:
 
 def compute_suite(bench: Bench) -> "LossTable":
     """Every checkpoint on every language chosen, on all of the test half."""
-    from interference.evaluate import Request
+    from interference.scored import Request
 
     return compute(bench, Request(tuple((n, n) for n in bench.suite.names), bench.languages), "Scoring the checkpoints")
 

@@ -40,11 +40,9 @@ def choose_course(bench: Bench) -> "Course":
 
 def compute_trajectory(bench: Bench, course: "Course") -> "TrajectoryTable":
     """The losses along both runs, as many sentences as the Merge page takes."""
-    from interference.bench import SENTENCES
     from interference.trajectory import trajectory_steps
 
-    present = state.present()
-    sentences = present.view.sentences if present else SENTENCES
+    sentences = state.sentences()
     return run_steps(
         bench, "trajectory", lambda found: trajectory_steps(found, course, bench.languages, sentences), "Scoring steps"
     )

@@ -11,7 +11,8 @@ from interference.ui.shell import Bench, device, loading, session
 
 if TYPE_CHECKING:
     from interference.engine import Engine, Job
-    from interference.evaluate import Evaluator, Request
+    from interference.evaluate import Evaluator
+    from interference.scored import Request
     from interference.tables import Glimpse, LossTable
 
 _FULL, _GLIMPSE = "full", "glimpse"  # slots of the engine

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Collection, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from interference.ui import state
 from interference.ui.live import Panel, move_panel
 from interference.ui.more import more_of, set_more
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from interference.recipe import Recipe
     from interference.registry import Argument, Method
 
+_GOTO = "to the merge page"
 ASKED = "recipe asked for"  # in the session: a recipe, and the panel that gave it, if any
 
 
@@ -91,6 +93,24 @@ def ask_recipe(recipe: "Recipe", view: "View | None" = None) -> None:
         st.session_state["base"] = recipe.base
     set_more(more_of(recipe))
     st.session_state[ASKED] = (recipe, view.faders if view else None)
+
+
+def take_to_merge(key: tuple[str, ...], recipe: "Recipe") -> None:
+    """Make a recipe the present view and go to the Merge page with the next run: for a callback, for the widgets that
+    are set may stand on the page. `key` is the bench's."""
+    from interference.bench import State, View
+
+    present = state.present()
+    view = replace(present.view, recipe=recipe, faders=None) if present else View(recipe, key[0], key[1])
+    write_view(view)
+    state.move(replace(present, view=view) if present else State(view))
+    st.session_state[_GOTO] = True
+
+
+def go_if_asked() -> None:
+    """To the Merge page, where a recipe was taken there."""
+    if st.session_state.pop(_GOTO, False):
+        st.switch_page("pages/merge.py")
 
 
 def faders_of(recipe: "Recipe", weights: tuple[float, ...] | None = None) -> "Faders":

@@ -85,9 +85,3 @@ def _read(bench: Bench, text: str) -> "Recipe":
 
 def _give_up() -> None:
     st.session_state[_ERROR] = st.session_state[_OF] = None
-
-
-def forget_mistake() -> None:
-    """What was typed and could not be read is gone once another recipe is asked for elsewhere."""
-    if st.session_state.get(_ERROR) is None:
-        st.session_state[_OF] = None
