@@ -124,9 +124,9 @@ def faders_of(recipe: "Recipe", weights: tuple[float, ...] | None = None) -> "Fa
 
 def keep_valid(key: str, options: Collection[Any]) -> None:
     """Take out of a widget's state what is no option any more, and say so: a widget would stop the page on it."""
-    if key not in st.session_state:
+    value = st.session_state.get(key)
+    if value is None:  # not drawn yet, or nothing chosen
         return
-    value = st.session_state[key]
     unknown = [v for v in (value if isinstance(value, list | tuple) else [value]) if v not in options]
     if not unknown:
         return
