@@ -55,6 +55,7 @@ def test_the_causal_map_draws_both_maps_and_a_third_if_asked(own_suite):  # noqa
     assert not app.exception
     assert len(chart(app)["data"]) == 2
     app.toggle(key="causal_control").set_value(True).run()
+    assert [toast.value for toast in app.toast] == []  # nothing chosen was thrown out
     assert len(chart(app)["data"]) == 3
     assert "The merge costs" in app.markdown[1].value
 

@@ -25,7 +25,8 @@ def choose_trial(bench: Bench) -> "Trial":
 
     recipe = state.present_recipe(bench.suite) or equal_average(default_models(bench.suite))
     keep_valid("causal_language", bench.languages)
-    keep_valid("causal_parent", bench.suite.names)
+    parents = ["", *bench.suite.names]
+    keep_valid("causal_parent", parents)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         language = st.selectbox(
             "Language", bench.languages, format_func=language_name, key="causal_language", bind="query-params",
@@ -33,7 +34,7 @@ def choose_trial(bench: Bench) -> "Trial":
         )  # fmt: skip
         default = default_parent(recipe, bench.suite.reference(language))
         parent = st.selectbox(
-            "Parent", ["", *bench.suite.names], format_func=lambda n: n or f"{default} (of the language)",
+            "Parent", parents, format_func=lambda n: n or f"{default} (of the language)",
             key="causal_parent", bind="query-params", width=260,
             help="The intact model that components of the merge are put into, and taken from.",
         )  # fmt: skip

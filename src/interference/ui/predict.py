@@ -199,7 +199,8 @@ def _draw_pairs(found: "Prediction") -> None:
     names = tried["measure"].tolist()
     labels = dict(zip(tried["measure"], tried["label"], strict=True))
     keep_valid("predict_measure", names)
-    keep_valid("predict_marked", found.table.languages)
+    markable = ["", *found.table.languages]
+    keep_valid("predict_marked", markable)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         measure = st.selectbox(
             "Measure", names, format_func=lambda name: labels.get(name, name), key="predict_measure",
@@ -208,7 +209,7 @@ def _draw_pairs(found: "Prediction") -> None:
         )  # fmt: skip
         row = tried.set_index("measure").loc[measure]
         marked = st.selectbox(
-            "Marked language", ["", *found.table.languages],
+            "Marked language", markable,
             format_func=lambda c: language_name(c) if c else f"{language_name(row['carried_by'])}, which carries it",
             key="predict_marked", bind="query-params", width=260,
             help="Its pairs are drawn in orange. At first the language without which least of the relation is left.",
