@@ -127,7 +127,7 @@ def _frame() -> Any:
         ":has(>.st-key-figure){flex:3 1 500px!important;min-width:min(500px,100%)!important} "
         ":has(>.st-key-ahead){position:absolute!important}</style>"
     )
-    page = st.navigation(build_pages())
+    page = st.navigation(build_pages(), expanded=True)  # no page behind "View more"
     if not _imported().is_set():
         with st.container(key="ahead", height=1, border=False):
             load_ahead()
