@@ -17,9 +17,11 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROUNDS, MOVES, DRAG_SECONDS = 30, 500, 1.0
 LISTEN = """() => {
   const plot = document.querySelector('.live-plot');
-  window.drawn = []; window.thumbs = []; window.reacts = [];
-  plot.on('plotly_afterplot', () => requestAnimationFrame(() => window.drawn.push(
-    [performance.now(), !plot.layout.title.text.includes('preview'), plot.layout.title.text])));
+  window.drawn = []; window.changed = []; window.thumbs = []; window.reacts = [];
+  plot.on('plotly_afterplot', () => requestAnimationFrame(() => window.changed.push(performance.now())));
+  // Heard too where the figure stays as it is: what is on the screen is then what was asked for.
+  document.addEventListener('interference:drawn', () => requestAnimationFrame(() => window.drawn.push(
+    [performance.now(), !plot.layout.title.text.includes('preview')])));
   const react = Plotly.react;
   Plotly.react = async (...rest) => {
     const start = performance.now();
@@ -40,13 +42,13 @@ LISTEN = """() => {
 class Bench:
     """A page on the dashboard, its figure drawn and its panel listened to."""
 
-    def __init__(self, browser: Browser, address: str, log: Path):
+    def __init__(self, browser: Browser, address: str, log: Path, slider: int = 2):
         self.page: Page = browser.new_page(viewport={"width": 1440, "height": 900})
         self.log = log
         visit(self.page, address)
         self.rest()
         self.page.evaluate(LISTEN)
-        box = self.page.get_by_role("slider").nth(2).bounding_box()
+        box = self.page.get_by_role("slider").nth(slider).bounding_box()
         assert box
         self.left, self.width, self.y = box["x"] + 8, box["width"] - 16, box["y"] + box["height"] / 2
         self.place = 0.1
@@ -62,18 +64,18 @@ class Bench:
         page, start = self.page, self.place
         self.to(start)
         page.mouse.down()
-        page.evaluate("() => { drawn.length = thumbs.length = reacts.length = 0; }")
+        page.evaluate("() => { drawn.length = changed.length = thumbs.length = reacts.length = 0; }")
         began = time.perf_counter()
         while (spent := time.perf_counter() - began) < seconds:
             self.to(start + (place - start) * spent / seconds)
             time.sleep(0.01)
-        moving, spent = page.evaluate("drawn.length"), time.perf_counter() - began
+        moving, spent = page.evaluate("changed.length"), time.perf_counter() - began
         self.to(place)
         before = len(self.log.read_text().splitlines())
         released = page.evaluate("performance.now()")
         page.mouse.up()
         page.wait_for_function("(t) => drawn.some(([at, full]) => at > t && full)", arg=released, timeout=LIMIT)
-        drawn = [(at - released, full) for at, full, _ in page.evaluate("drawn") if at > released]
+        drawn = [(at - released, full) for at, full in page.evaluate("drawn") if at > released]
         parts = [line.split() for line in self.log.read_text().splitlines()[before:]]
         self.place = place
         sums = {kind: sum(float(s) for k, s in parts if k == kind) * 1e3 for kind in ("merge", "score", "script")}
@@ -106,11 +108,12 @@ def measure(browser: Browser) -> list[tuple[str, str, str]]:
         bench = Bench(browser, address, log)
         alone = [bench.drag(next(places)) for _ in range(ROUNDS)]
         seen = back(bench)
-        busy = Bench(browser, address, log)
+        busy = Bench(browser, address, log, slider=5)
+        busy.page.get_by_role("spinbutton", name="Sentences per language").fill("500")
+        busy.page.keyboard.press("Enter")
         beside = []
-        for _ in range(ROUNDS // 3):
-            busy.page.get_by_label("Sentences per language").fill(str(rng.randrange(400, 500)))
-            busy.page.keyboard.press("Enter")
+        for place in rng.sample([n / 100 for n in range(12, 96)], ROUNDS // 3):
+            busy.page.mouse.click(busy.left + busy.width * place, busy.y)
             beside.append(bench.drag(next(places)))
         busy.page.close()
         grown = memory_of(bench, log)
@@ -160,10 +163,12 @@ def memory_of(bench: Bench, log: Path) -> str:
 
 def serve(log: Path, arguments: list[str]) -> None:
     """The dashboard, writing what merging, scoring and every run of its script take."""
+    from interference.__main__ import main, share_cores
+
+    share_cores()  # before torch is imported
     from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 
     from interference import evaluate
-    from interference.__main__ import main
 
     log.with_name("pid").write_text(str(os.getpid()))
 

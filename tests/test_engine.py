@@ -205,6 +205,7 @@ def test_an_urgent_job_does_not_stop_the_one_it_interrupts(engine):
 
 def test_long_jobs_of_two_owners_take_turns(engine, monkeypatch):
     monkeypatch.setattr("interference.engine._TURN", 0.0)
+    monkeypatch.setattr("interference.engine._SHORT", 0.0)
     record: list = []
     gate = Gate()
     first = engine.submit("a", "full", Stepper(record, "a", 6, (1, gate)))
@@ -216,8 +217,28 @@ def test_long_jobs_of_two_owners_take_turns(engine, monkeypatch):
     assert record == ["a", "a", *"babababab", "b", "own"] or record == ["a", "a", *"babababab", "own", "b"]
 
 
+@pytest.mark.parametrize(("patience", "order"), [(1000.0, "short, long"), (0.0, "long, short")])
+def test_short_jobs_go_before_long_ones_for_a_while(engine, monkeypatch, patience, order):
+    """Two owners' long jobs and a third's short one: while the second runs, first and third wait."""
+    monkeypatch.setattr("interference.engine._TURN", 0.0)
+    monkeypatch.setattr("interference.engine._SHORT", 0.0)
+    monkeypatch.setattr("interference.engine._PATIENCE", patience)
+    record: list = []
+    gates = Gate(), Gate()
+    first = engine.submit("a", "full", Stepper(record, "long", 3, (0, gates[0])))
+    assert gates[0].running.wait(WAIT)
+    second = engine.submit("b", "full", Stepper(record, "other", 2, (0, gates[1])))
+    gates[0].open.set()
+    assert gates[1].running.wait(WAIT)
+    third = engine.submit("c", "full", noting(record, "short"))
+    gates[1].open.set()
+    assert [job.future.result(WAIT) for job in (first, second, third)] == ["long", "other", "short"]
+    assert ", ".join(record[2:4]) == order
+
+
 def test_a_long_job_keeps_its_turn_beside_jobs_of_its_own_session(engine, monkeypatch):
     monkeypatch.setattr("interference.engine._TURN", 0.0)
+    monkeypatch.setattr("interference.engine._SHORT", 0.0)
     record: list = []
     gate = Gate()
     engine.submit("a", "full", Stepper(record, "a", 4, (0, gate)))

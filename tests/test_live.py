@@ -239,7 +239,7 @@ def drag(page: Page, parent: str, to: float, steps: int = 30) -> None:
 @pytest.mark.browser
 def test_drag_is_heard_while_it_moves_and_once_at_its_end(page):
     slider(page, "mono-deu").evaluate(WATCH)
-    drag(page, "mono-deu", 0.9)
+    drag(page, "mono-deu", 0.9, steps=80)
     assert max(page.evaluate("window.lags")) < 0.02, "the thumb is where the pointer is, at the next frame"
     expect(line(page, "moving")).to_have_text("moving True")
     page.mouse.up()
@@ -403,6 +403,24 @@ def test_sharing_keeps_sum_and_range_whatever_is_on_the_panel(chromium):
     )
     page.close()
     assert worst < 1e-12
+
+
+@pytest.mark.browser
+def test_moving_control_speaks_again_once_its_last_word_is_drawn(chromium):
+    """10 ms after a message the next one would come 400 ms after it; where that is drawn, 50 ms after it."""
+    page = chromium.new_page()
+    waits = page.evaluate(
+        f"""() => {{
+          const waits = [], performance = {{ now: () => 1000 }};
+          const setTimeout = (_, wait) => waits.push(wait), clearTimeout = () => null, send = () => null;
+          {(FOLDER / "pace.js").read_text()}
+          sendSoon(paced({{ root: document.body, last: 990, throttle: 50, timer: 0, awaited: true }}));
+          document.dispatchEvent(new Event("interference:drawn"));
+          return waits;
+        }}"""
+    )
+    assert waits == [390, 40]
+    page.close()
 
 
 @pytest.mark.browser

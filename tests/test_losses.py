@@ -203,6 +203,20 @@ def test_steps_stop_after_every_batch_and_end_with_the_same_bits(tokenizer):
     np.testing.assert_array_equal(bits, sentence_bits(llama(1), text, batch_tokens=1))
 
 
+def test_batches_side_by_side_give_the_same_bits(tokenizer, monkeypatch):
+    text, threads = tokenize(tokenizer, ENGLISH + GERMAN), torch.get_num_threads()
+    monkeypatch.setenv("INTERFERENCE_THREADS", "1")
+    alone = sentence_bits(llama(1), text)
+    monkeypatch.setenv("INTERFERENCE_THREADS", "3")
+    steps: list = []
+    together = finish(sentence_bits_steps(llama(1), text, batch_tokens=1), steps.append)
+    assert len(steps) == len(ENGLISH + GERMAN) / 3
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+    np.testing.assert_allclose(sentence_bits(llama(1), text), alone, atol=1e-4)
+    assert sentence_bits(llama(1), tokenize(tokenizer, ())).shape == (0,)
+    assert torch.get_num_threads() == threads
+
+
 def test_empty_sentence_costs_nothing_and_no_sentences_give_no_bits():
     assert sentence_bits(uniform(BYTES), byte_text("", "a", "")).tolist() == pytest.approx([0, 8, 0])
     assert sentence_bits(uniform(BYTES), byte_text()).shape == (0,)

@@ -71,15 +71,23 @@ def run_app(
     folder = packaged if (packaged / "app.py").is_file() else checkout
     os.chdir(folder)  # streamlit takes its settings from the folder it starts in
     headless = "false" if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin") else "true"
-    # Threads that spin while they wait for work stall each other tenfold beside a browser on the same cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # One core is the page's and the browser's: a thread that waits for its turn there holds all others up.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
+    share_cores()
     threading.Thread(target=_preload, daemon=True).start()
     from interference import ui
 
     options = [f"--server.port={port}", f"--server.headless={headless}"]
     sys.exit(ui.serve(options))
+
+
+def share_cores() -> None:
+    """Settings that torch's threads read when it is first imported: they share the cores with pages and a browser."""
+    # Threads that spin while they wait for work stall each other tenfold there.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # One core is the page's: a thread that waits for its turn there holds all others up. Batches of text wait for each
+    # other less often and are scored on all cores.
+    cores = os.cpu_count() or 1
+    os.environ.setdefault("INTERFERENCE_THREADS", os.environ.get("OMP_NUM_THREADS", str(cores)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores - 1)))
 
 
 def _preload() -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _TURN = 0.25  # seconds an owner's long job keeps the device while other owners wait; a switch costs a merge
+_SHORT = 1.0  # seconds of a job's work that go before other owners' long ones, so that a slider's is soon through
+_PATIENCE = 2.0  # seconds after which a long job waits no longer for short ones
 
 
 class Superseded(CancelledError):
@@ -32,6 +34,8 @@ class Job:
     progress: float = 0.0
     stopped: bool = False
     steps: Generator[float, None, Any] | None = None
+    spent: float = 0.0  # seconds on the device
+    waiting: float = field(default_factory=time.monotonic)  # since when
 
     def check(self) -> None:
         """Raise Superseded if nobody waits for the result any more."""
@@ -43,7 +47,7 @@ class Engine:
     """Runs submitted functions one at a time on one thread, which alone touches models, buffers and the device.
 
     Requests queue by (owner, slot). Owners take turns, so neither one session's many requests nor its long one hold
-    up another's; urgent requests go before all others and wait for one batch at most.
+    up another's; urgent requests go before all others and wait for one batch at most, short ones go before long ones.
     """
 
     def __init__(self, name: str = "engine"):
@@ -106,15 +110,18 @@ class Engine:
             running.stopped = True
 
     def _next(self) -> Job | None:
-        """The first urgent job in the order of owners, else the first; its owner goes to the end of that order."""
+        """The first urgent job in the order of owners, else the first that has its turn before long ones, else the
+        first; its owner goes to the end of that order."""
         with self._condition:
             while not any(self._queues.values()):
                 if self._closed:
                     return None
                 self._queues.clear()
                 self._condition.wait()
-            waiting = [job for queue in self._queues.values() for job in queue.values()]
-            job = next((job for job in waiting if job.urgent), waiting[0])
+            queues = (enumerate(queue.values()) for queue in self._queues.values())
+            waiting = [job for queue in queues for place, job in queue if job.urgent or place == 0]
+            now = time.monotonic()
+            job = min(waiting, key=lambda j: (not j.urgent, j.spent > _SHORT and now - j.waiting < _PATIENCE))
             del self._queues[job.owner][job.slot]
             self._queues.move_to_end(job.owner)
             self._running = job
@@ -148,6 +155,8 @@ class Engine:
                 job.progress = next(job.steps)
                 job.check()
                 if self._makes_room(job, time.monotonic() - started):
+                    job.waiting = time.monotonic()
+                    job.spent += job.waiting - started
                     return False
         except StopIteration as end:
             return _give(job, end.value)
@@ -161,7 +170,8 @@ class Engine:
         with self._condition:
             waiting = [j for queue in self._queues.values() for j in queue.values()]
         urgent = any(j.urgent for j in waiting) and not job.urgent
-        return urgent or (spent > _TURN and any(j.owner != job.owner for j in waiting))
+        turn = max(_TURN, _SHORT - job.spent)
+        return urgent or (spent > turn and any(j.owner != job.owner for j in waiting))
 
     def _put_back(self, job: Job) -> None:
         """An interrupted job waits before its owner's others and after other owners, if it is still wanted."""

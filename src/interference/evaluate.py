@@ -45,7 +45,7 @@ _TABLES = 256  # loss tables kept in memory
 _TEXTS = 512  # tokenised languages kept in memory
 _FINISHED = 4  # merges kept whole whose post-steps take long
 _GLIMPSES = 2048  # estimates kept in memory
-_GLIMPSE_SECONDS = 0.08  # what an estimate of one merge may take, so that it can follow a slider
+_GLIMPSE_SECONDS = 0.06  # what an estimate of one merge may take, so that it can follow a slider
 _FEW = (4, 48)  # sentences behind an estimate, at least and at most
 Progress = Callable[[float], None]
 

@@ -5,10 +5,14 @@ sentence scored including the first, the end not scored; log-softmax in float32,
 """
 
 import math
+import os
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cache
+from itertools import chain, islice, pairwise
 
 import numpy as np
 import torch
@@ -21,7 +25,7 @@ from interference.steps import finish
 CONVENTION = "prefix BOS|CLS|EOS, first token scored, end not scored, float32 log-softmax, float64 sums, v1"
 PREFIXES = ("bos", "cls", "eos")
 TOKEN_COUNTS = ("tokens", "unknown tokens", "whether decoding gives the text back", "kind of prefix, as in PREFIXES")
-_BATCH_TOKENS = {"cpu": 512, "cuda": 32768}  # positions in a batch: little padding on a CPU, full kernels on a GPU
+_BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}  # positions in a batch: little padding on a CPU, full kernels on a GPU
 _LOGIT_ELEMENTS = 1 << 24  # logits held at once on a CPU, in elements: 64 MiB of float32; eight times that on a GPU
 
 
@@ -99,10 +103,11 @@ def sentence_bits(
 def sentence_bits_steps(
     model: nn.Module, text: TokenizedText, *, limit: int | None = None, batch_tokens: int | None = None
 ) -> Generator[None, None, np.ndarray]:
-    """`sentence_bits` one batch at a time: yields after each, and returns the result."""
+    """`sentence_bits` in steps of a batch for every core: yields after each, and returns the result."""
     totals = np.zeros(len(text.ids))
-    for pieces, bits in _scored(model, text, limit, batch_tokens):
-        np.add.at(totals, [row for row, *_ in pieces], bits.sum(dim=1).numpy())
+    for step in _scored(model, text, limit, batch_tokens):
+        for pieces, bits in step:
+            np.add.at(totals, [row for row, *_ in pieces], bits.sum(dim=1).numpy())
         yield
     return totals
 
@@ -110,7 +115,7 @@ def sentence_bits_steps(
 def token_bits(model: nn.Module, text: TokenizedText, *, limit: int | None = None) -> tuple[np.ndarray, ...]:
     """Bits of each token of each sentence, float64 `[token]`: what `sentence_bits` of the same text is the sum of."""
     found = tuple(np.zeros(len(ids)) for ids in text.ids)
-    for pieces, bits in _scored(model, text, limit, None):
+    for pieces, bits in chain.from_iterable(_scored(model, text, limit, None)):
         for (row, sequence, start, first), line in zip(pieces, bits.numpy(), strict=True):
             own = line[start - 1 : len(sequence) - 1]
             found[row][first : first + len(own)] = own
@@ -119,8 +124,12 @@ def token_bits(model: nn.Module, text: TokenizedText, *, limit: int | None = Non
 
 def _scored(
     model: nn.Module, text: TokenizedText, limit: int | None, batch_tokens: int | None
-) -> Iterator[tuple[list[tuple], Float[Tensor, "row position"]]]:
-    """Pieces of sentences in batches, each (sentence, input ids, first scored input, its token), and their bits."""
+) -> Iterator[list[tuple[list[tuple], Float[Tensor, "row position"]]]]:
+    """Pieces of sentences in batches, each (sentence, input ids, first scored input, its token), and their bits.
+
+    Yields the batches that were scored together: on a CPU one for every thread of torch, which beats threads within
+    a batch by far where models are small.
+    """
     device = next(model.parameters()).device
     pieces = [
         (row, (text.prefix, *ids)[first:end], scored - first, scored - 1)
@@ -128,9 +137,42 @@ def _scored(
         for first, scored, end in windows(len(ids), limit or max(len(ids), 1))
     ]
     pieces.sort(key=lambda piece: len(piece[1]))
-    for batch in _batches(pieces, batch_tokens or _BATCH_TOKENS[device.type]):
+    together = _threads() if device.type == "cpu" and type(model).__name__ in _PLAIN else 1
+    if batch_tokens is None:
+        batch_tokens = most = _BATCH_TOKENS[device.type]
+        if together > 1 and pieces:  # as many batches as fill all steps, with room for what is padded
+            share = sum(len(piece[1]) for piece in pieces) / together
+            batch_tokens = math.ceil(1.05 * share / math.ceil(share / most))
+    batches = _batches(pieces, batch_tokens)
+
+    def score(batch: list) -> tuple[list, Tensor]:
         _, sequences, starts, _ = zip(*batch, strict=True)
-        yield batch, _batch_bits(model, sequences, starts, text.unknown_id, device)
+        return batch, _batch_bits(model, sequences, starts, text.unknown_id, device)
+
+    side_by_side = _pool(together).map if together > 1 else map
+    while step := list(islice(batches, together)):
+        yield list(side_by_side(score, step))
+
+
+def _threads() -> int:
+    """Batches scored at once on a CPU: as many as torch has threads, unless $INTERFERENCE_THREADS says otherwise."""
+    return int(os.environ.get("INTERFERENCE_THREADS", 0)) or torch.get_num_threads()
+
+
+@cache
+def _pool(count: int) -> ThreadPoolExecutor:
+    """Threads of Python that have one thread of torch each."""
+    pool, ready = ThreadPoolExecutor(count, "scoring"), threading.Barrier(count)
+
+    def alone(_: int) -> None:
+        torch.get_num_threads()  # else the thread would take the number of all others at its first operation
+        torch.set_num_threads(1)
+        ready.wait()
+
+    before = torch.get_num_threads()
+    list(pool.map(alone, range(count)))
+    torch.set_num_threads(before)  # what was set last is what threads to come start with
+    return pool
 
 
 def _batches(pieces: list, batch_tokens: int) -> Iterator[list]:
@@ -176,7 +218,7 @@ def _token_nats(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tens
     vocabulary: int = getattr(model.config, "vocab_size", None) or model.get_output_embeddings().weight.shape[0]  # type: ignore
     most = _LOGIT_ELEMENTS * (8 if ids.is_cuda else 1)
     picked = ids[:, 1:][scored]
-    if type(model).__name__ in _PLAIN_HEAD:
+    if type(model).__name__ in _PLAIN:
         hidden = model.base_model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state[scored]  # type: ignore
         head = model.get_output_embeddings()  # type: ignore[operator]
         size = max(1, most // vocabulary)
@@ -189,8 +231,9 @@ def _token_nats(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tens
     return torch.cat(found)
 
 
-# Models whose logits are their head applied to their last hidden state and nothing else: it is spared the padding.
-_PLAIN_HEAD = ("LlamaForCausalLM", "GPT2LMHeadModel", "GPTNeoXForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
+# Models whose logits are their head applied to their last hidden state and nothing else, which spares it the padding,
+# and whose forward pass changes nothing of theirs, so that several may run at once.
+_PLAIN = ("LlamaForCausalLM", "GPT2LMHeadModel", "GPTNeoXForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
 
 
 def _nats(logits: Float[Tensor, "token entry"], picked: Int[Tensor, " token"]) -> Float[Tensor, " token"]:

@@ -364,6 +364,7 @@ def draw_merge(bench: Bench, view: "View", watched: Watched) -> None:
         key="merge_figure",
         height=merge_figure_height(len(bench.languages)),
         pending=watched.pending,
+        tick_ms=watched.tick_ms,
         alt="Losses of the merge and its reference points by language",
     )
     notes = getattr(watched.found, "notes", ("Estimated from few sentences until the full result is there.",))

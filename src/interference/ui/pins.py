@@ -36,10 +36,15 @@ def draw_toolbar() -> None:
 
 
 def _back(step: Callable[[], None]) -> None:
+    before = state.present()
     step()
-    if present := state.present():
-        write_view(present.view)
-    st.session_state["rerun"] = True  # the sidebar and the pins may be others
+    after = state.present()
+    if not before or not after:
+        return
+    write_view(after.view)
+    merged = replace(before.view, recipe=after.view.recipe, faders=after.view.faders)
+    if replace(before, view=merged) != after:  # more than the merge: the sidebar, or the pins
+        st.session_state["rerun"] = True
 
 
 def _pin() -> None:

@@ -128,8 +128,9 @@ def _frame() -> Any:
         ":has(>.st-key-ahead){position:absolute!important}</style>"
     )
     page = st.navigation(build_pages(), expanded=True)  # no page behind "View more"
+    ahead = st.container(key="ahead", height=1, border=False)  # always: what comes and goes has all below drawn anew
     if not _imported().is_set():
-        with st.container(key="ahead", height=1, border=False):
+        with ahead:
             load_ahead()
     return page
 

@@ -1,5 +1,6 @@
 """How a merge follows its sliders: an estimate at once, the full result language by language."""
 
+import time
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,14 +17,16 @@ if TYPE_CHECKING:
     from interference.tables import Glimpse, LossTable
 
 _FULL, _GLIMPSE = "full", "glimpse"  # slots of the engine
+_TICK_MS = (80, 350)  # how soon a figure asks again, at the earliest and at the latest
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What is known of a request now; `pending` while more is on its way."""
+    """What is known of a request now; `pending` while more is on its way, which is worth asking for in `tick_ms`."""
 
     found: "LossTable | Glimpse"
     pending: bool
+    tick_ms: int = _TICK_MS[1]
 
 
 def watch(bench: Bench, request: "Request", moving: bool) -> Watched:
@@ -38,7 +41,7 @@ def watch(bench: Bench, request: "Request", moving: bool) -> Watched:
     if moving:
         engine.cancel(session(), _FULL)
         return Watched(_glimpse(evaluator, engine, request), False)
-    job = _full(bench, evaluator, engine, request)
+    job, started = _full(bench, evaluator, engine, request)
     try:
         job.future.exception(timeout=0.05)  # what is in the store needs no estimate
     except TimeoutError:
@@ -48,7 +51,7 @@ def watch(bench: Bench, request: "Request", moving: bool) -> Watched:
     if not job.future.done():
         found = _glimpse(evaluator, engine, request)
         if not job.future.done():
-            return Watched(found, True)
+            return Watched(found, True, _tick_ms(job, time.monotonic() - started))
     try:
         return Watched(job.future.result(), False)
     except UserError:
@@ -64,10 +67,16 @@ def _glimpse(evaluator: "Evaluator", engine: "Engine", request: "Request") -> "G
         st.stop()
 
 
-def _full(bench: Bench, evaluator: "Evaluator", engine: "Engine", request: "Request") -> "Job":
-    """The job that computes the request: the one that runs, if it is for this request."""
-    asked, job = st.session_state.get(_FULL, (None, None))
+def _full(bench: Bench, evaluator: "Evaluator", engine: "Engine", request: "Request") -> "tuple[Job, float]":
+    """The job that computes the request, the one that runs if it is for this request, and when it was submitted."""
+    asked, job, started = st.session_state.get(_FULL, (None, None, 0.0))
     if asked != (bench.key, request) or job.stopped:
-        job = engine.submit(session(), _FULL, lambda job: evaluator.table_steps(request))
-        st.session_state[_FULL] = ((bench.key, request), job)
-    return job
+        job, started = engine.submit(session(), _FULL, lambda job: evaluator.table_steps(request)), time.monotonic()
+        st.session_state[_FULL] = ((bench.key, request), job, started)
+    return job, started
+
+
+def _tick_ms(job: "Job", spent: float) -> int:
+    """When the job should be through, by what it has done so far, or earlier."""
+    left = spent * (1 / job.progress - 1) if job.progress else _TICK_MS[1]
+    return int(min(max(1e3 * left, _TICK_MS[0]), _TICK_MS[1]))

@@ -105,7 +105,7 @@ function move(panel, i, wanted) {
   } else state.values[i] = rounded(wanted);
   show(panel);
   panel.unsaid = true;
-  panel.timer ||= setTimeout(() => send(panel, true), Math.max(0, panel.throttle - (performance.now() - panel.last)));
+  sendSoon(panel);
 }
 
 function settleLater(panel) {
@@ -122,7 +122,7 @@ function settle(panel) {
 function send(panel, moving) {
   clearTimeout(panel.timer);
   if (!panel.root.isConnected) return;
-  Object.assign(panel, { timer: 0, last: performance.now(), moving, unsaid: false, seq: panel.seq + 1 });
+  Object.assign(panel, { timer: 0, last: performance.now(), awaited: true, moving, unsaid: false, seq: panel.seq + 1 });
   panel.emit("value", { ...structuredClone(panel.state), moving, seq: panel.seq, version: panel.version });
 }
 
@@ -196,7 +196,7 @@ function adopt(panel, version, state) {
 
 export default function ({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector(".panel");
-  const panel = (root.panel ??= { root, seq: 0, last: 0, timer: 0, settling: 0, start: null, dragged: null });
+  const panel = (root.panel ??= paced({ root, seq: 0, last: 0, timer: 0, settling: 0, start: null, dragged: null }));
   Object.assign(panel, { emit: setStateValue, throttle: data.throttle_ms });
   const { label, help, form } = data, drawn = JSON.stringify([form, label, help]);
   if (panel.drawn !== drawn) build(panel, form, label, help);

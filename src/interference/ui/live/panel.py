@@ -17,7 +17,7 @@ _MOUNT = st.components.v2.component(
     "interference.coefficient_panel",
     html="<div class='panel'></div>",
     css=(FOLDER / "panel.css").read_text(encoding="utf-8"),
-    js="".join((FOLDER / name).read_text(encoding="utf-8") for name in ("coefficients.js", "panel.js")),
+    js="".join((FOLDER / name).read_text(encoding="utf-8") for name in ("coefficients.js", "pace.js", "panel.js")),
 )
 
 

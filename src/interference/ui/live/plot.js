@@ -98,6 +98,7 @@ async function update(plot, data) {
     throw error;
   }
   plot.root.dataset.pending = data.pending;
+  document.dispatchEvent(new Event("interference:drawn")); // heard by the controls that this follows
   if (plot.asked === data) tickLater(plot, data.pending); // else a newer update is on its way
 }
 

@@ -55,7 +55,7 @@ function set(editor, i, value) {
   for (const row of touched(editor)) if (i < editor.rows[row].length) editor.rows[row][i] = value;
   show(editor);
   editor.unsaid = true;
-  editor.timer ||= setTimeout(() => send(editor, true), Math.max(0, editor.throttle - (performance.now() - editor.last)));
+  sendSoon(editor);
 }
 
 function settle(editor) {
@@ -71,7 +71,7 @@ function settleLater(editor) {
 function send(editor, moving) {
   clearTimeout(editor.timer);
   if (!editor.root.isConnected) return;
-  Object.assign(editor, { timer: 0, last: performance.now(), moving, unsaid: false, seq: editor.seq + 1 });
+  Object.assign(editor, { timer: 0, last: performance.now(), awaited: true, moving, unsaid: false, seq: editor.seq + 1 });
   editor.emit("value", { rows: structuredClone(editor.rows), moving, seq: editor.seq, version: editor.version });
 }
 
@@ -260,7 +260,7 @@ function adopt(editor, version, rows) {
 
 export default function ({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector(".profile");
-  const editor = (root.editor ??= { root, parent: parentElement, seq: 0, last: 0, timer: 0, settling: 0 });
+  const editor = (root.editor ??= paced({ root, parent: parentElement, seq: 0, last: 0, timer: 0, settling: 0 }));
   Object.assign(editor, { emit: setStateValue, throttle: data.throttle_ms });
   const { label, help, form } = data, drawn = JSON.stringify([form, label, help]);
   editor.width = Math.max(260, root.clientWidth || 400);

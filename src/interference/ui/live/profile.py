@@ -15,7 +15,7 @@ _MOUNT = st.components.v2.component(
     "interference.profile_editor",
     html="<div class='profile'></div>",
     css=(FOLDER / "profile.css").read_text(encoding="utf-8"),
-    js="".join((FOLDER / name).read_text(encoding="utf-8") for name in ("coefficients.js", "profile.js")),
+    js="".join((FOLDER / name).read_text(encoding="utf-8") for name in ("coefficients.js", "pace.js", "profile.js")),
 )
 Rows = tuple[tuple[float, ...], ...]
 

@@ -1,0 +1,23 @@
+// When to say where a control stands while it moves: once what was said last is drawn, for a message sent sooner would
+// stop the run of the script that is to draw it. A page that draws nothing is told in the end all the same.
+const PATIENCE_MS = 400;
+const DRAWN = "interference:drawn";
+
+function sendSoon(control) {
+  const wait = control.awaited ? PATIENCE_MS : control.throttle;
+  control.timer ||= setTimeout(() => send(control, true), Math.max(0, wait - (performance.now() - control.last)));
+}
+
+// The control itself, once it hears what the plot says when it has drawn.
+function paced(control) {
+  control.heard = () => {
+    if (!control.root.isConnected) return document.removeEventListener(DRAWN, control.heard);
+    control.awaited = false;
+    if (!control.timer) return;
+    clearTimeout(control.timer);
+    control.timer = 0;
+    sendSoon(control);
+  };
+  document.addEventListener(DRAWN, control.heard);
+  return control;
+}
