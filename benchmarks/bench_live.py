@@ -31,6 +31,7 @@ LISTEN = """() => {
   };
   const panel = [...document.querySelectorAll('*')].find((e) => e.shadowRoot?.querySelector('.panel')).shadowRoot;
   let moved = 0;
+  document.addEventListener('keydown', (event) => { window.pressed = event.timeStamp; }, true);
   panel.addEventListener('pointermove', (event) => { moved = event.timeStamp; }, true);
   panel.addEventListener('input', () => {
     const from = moved;
@@ -130,14 +131,19 @@ def spread(values: list[float]) -> tuple[str, str]:
 
 
 def back(bench: Bench) -> list[float]:
-    """Milliseconds from Undo to the figure of a place whose full result is known."""
-    found = []
-    for _ in range(10):
-        now = bench.page.evaluate("() => { drawn.length = 0; return performance.now(); }")
-        bench.page.get_by_role("button", name="Undo").click()
-        bench.page.wait_for_function("drawn.length > 0", timeout=LIMIT)
-        found.append(bench.page.evaluate("drawn[0][0]") - now)
-        bench.page.wait_for_timeout(600)
+    """Milliseconds from a key that moves the slider to the figure of a place whose full result is known."""
+    page, found = bench.page, []
+    page.get_by_role("slider").nth(2).focus()
+    for number in range(ROUNDS + 2):
+        page.evaluate("() => { drawn.length = 0; }")
+        page.keyboard.press("ArrowLeft" if number % 2 else "ArrowRight")
+        if number < 2:  # not seen before
+            page.wait_for_function("drawn.some(([, full]) => full)", timeout=LIMIT)
+        else:
+            page.wait_for_function("drawn.length > 0", timeout=LIMIT)
+            found.append(page.evaluate("drawn[0][0] - pressed"))
+        page.wait_for_timeout(800)
+        bench.rest()
     return found
 
 
