@@ -23,7 +23,7 @@ from interference.registry import methods
 from interference.suite import open_suite
 from interference.weights import Weights
 
-MODELS, ROUNDS = ("one", "two", "three", "four"), 2
+MODELS, ROUNDS = ("one", "two", "three", "four"), 5
 CPU = torch.device("cpu")
 MERGEKIT = Path(sys.executable).with_name("mergekit-yaml")
 WHOLE = ("linear", "ties", "sce")  # compared with the command, and by peak memory, which both take a process each

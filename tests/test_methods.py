@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from interference.methods import arcee_fusion, dare, della
 from interference.methods.nearswap import nearswap
-from interference.methods.nuslerp import nuslerp
 from interference.methods.ties import elect, largest
 from interference.methods.ties_paper import thresholds
 from interference.ranks import ranked, smallest
@@ -454,17 +453,18 @@ def test_nuslerp_is_slerp_by_the_ratio_of_the_weights(first, seed):
 
 def test_nuslerp_without_flatten_turns_each_row_or_each_column_by_itself():
     stack, weights = parents(methods()["nuslerp"]), torch.tensor([0.3, 0.7], dtype=torch.float64)
-    rows = nuslerp(stack, weights, nuslerp_flatten=False)
-    columns = nuslerp(stack, weights, nuslerp_flatten=False, nuslerp_row_wise=True)
-    assert torch.allclose(rows[2], nuslerp(stack[:, 2], weights))
-    assert torch.allclose(columns[:, 2], nuslerp(stack[:, :, 2], weights))
+    nuslerp = methods()["nuslerp"]
+    rows = apply(nuslerp, stack, weights, nuslerp_flatten=False)
+    columns = apply(nuslerp, stack, weights, nuslerp_flatten=False, nuslerp_row_wise=True)
+    assert torch.allclose(rows[2], apply(nuslerp, stack[:, 2], weights))
+    assert torch.allclose(columns[:, 2], apply(nuslerp, stack[:, :, 2], weights))
     assert not torch.allclose(rows, columns)
 
 
 def test_nuslerp_meets_halfway_where_weights_sum_to_zero():
     stack = parents(methods()["nuslerp"])
     zero = torch.tensor([0.4, -0.4], dtype=torch.float64)
-    torch.testing.assert_close(nuslerp(stack, zero), apply(methods()["slerp"], stack, t=0.5))
+    torch.testing.assert_close(apply(methods()["nuslerp"], stack, zero), apply(methods()["slerp"], stack, t=0.5))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at,
 from interference.recipe.sites import source_layers
 from interference.registry import DATA, Part
 from interference.steps import finish
-from interference.weights import RESIDENT, Weights
+from interference.weights import Weights
 
 
 def merge(recipe: Recipe, weights: Weights) -> dict[str, Tensor]:
@@ -40,9 +40,8 @@ def merge_into(recipe: Recipe, weights: Weights, buffer: Mapping[str, Tensor]) -
     }
     for name, out in buffer.items():
         row = rows[at[name].weights]
-        if _is_plain_sum(recipe):
-            parents = _plain_parents(weights, at[name])
-            _weighted_sum(parents, row, at[name].settings["normalize"], out, dtype)
+        if (coefficients := _coefficients(recipe, weights, at[name], row)) is not None:
+            _weighted_sum(recipe, weights, at[name], coefficients, out, dtype)
         elif _goes_in_pieces(recipe, out):
             _merge_in_pieces(recipe, weights, at[name], row, out, dtype)
         else:
@@ -124,57 +123,65 @@ def output_config(recipe: Recipe, config: Any) -> Any:
     return type(config).from_dict(document)
 
 
-def _is_plain_sum(recipe: Recipe) -> bool:
-    return recipe.method == "linear" and not recipe.post and recipe.dtype in (None, "float32")
+_CHUNK = 1 << 20  # entries of a weighted sum taken at a time on a CPU: few enough to stay in its cache
 
 
-_CHUNK = 1 << 18  # elements of each parent converted at a time: small enough to stay in a CPU's cache
+def _coefficients(
+    recipe: Recipe, weights: Weights, site: Site, row: Float[Tensor, " weight"]
+) -> Float[Tensor, " model"] | None:
+    """What the parents count with, or their differences from the base; None where the merge is no weighted sum."""
+    method = recipe.definition
+    if method.combines is None or _changes_tensors(recipe) or recipe.dtype not in (None, "float32"):
+        return None
+    given = {
+        "weights": lambda: row,
+        "prepared": lambda: _prepared(recipe, weights, site, _given_whole(recipe, weights, site)),
+    }
+    return _call(method.combines, given, site.settings)
 
 
-def _plain_parents(weights: Weights, site: Site) -> Tensor | list[Tensor]:
-    """The parents' tensors as one stack where it is on the device, else each where it is."""
-    if weights.residency == RESIDENT:
-        return _stack(weights, site)
-    pairs = zip(site.sources, site.models, strict=True)
-    return [weights.views(source, [model])[0] for source, model in pairs]
+def _changes_tensors(recipe: Recipe) -> bool:
+    return any(step.scope == "tensor" for step in recipe.steps)
 
 
 def _weighted_sum(
-    parents: Float[Tensor, "model *shape"] | list[Tensor],
-    weights: Float[Tensor, " model"],
-    normalize: bool,
-    out: Tensor,
-    dtype: torch.dtype,
+    recipe: Recipe, weights: Weights, site: Site, coefficients: Float[Tensor, " model"], out: Tensor, dtype: torch.dtype
 ) -> None:
-    """The linear merge as one pass over the parents, whole or, in other dtypes and where they are elsewhere, in parts.
+    """One pass over the parents, and the base where differences from it are summed, uncopied wherever they are.
 
-    Within 1e-6 of the reference path, relative to the largest parent's magnitude times the summed magnitudes of the
-    effective weights where these exceed one.
+    Within 1e-6 of the reference path, relative to the largest entry of a parent times the summed magnitudes of the
+    coefficients, the base's included, where these exceed one.
     """
-    row = weights / weights.sum() if normalize else weights
-    flat = out.view(-1)
-    if isinstance(parents, Tensor):
-        stack = parents.reshape(len(row), -1)
-        if dtype == out.dtype == stack.dtype == torch.float32:
-            torch.mv(stack.T, row, out=flat)
-            return
-        for start in range(0, flat.numel(), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            flat[part] = torch.mv(stack[:, part].float().T, row).to(dtype)
-        return
-    rows = [parent.reshape(-1) for parent in parents]
-    size = _CHUNK if out.device.type == "cpu" else 64 * _CHUNK  # of what crosses a bus, larger pieces
-    for start in range(0, flat.numel(), size):
+    shares = coefficients.tolist()
+    parents = [weights.views(source, [model])[0] for source, model in zip(site.sources, site.models, strict=True)]
+    left = 1 - sum(shares)
+    if recipe.definition.takes == "deltas" and recipe.base == MEAN:
+        shares = [share + left / len(shares) for share in shares]
+    elif recipe.definition.takes == "deltas" and recipe.base not in (None, ZERO) and left:
+        parents, shares = [*parents, *weights.views(site.base_source, [recipe.base])], [*shares, left]
+    rows, flat = [parent.reshape(-1) for parent in parents], out.view(-1)
+    plain = dtype == out.dtype == torch.float32 and all(row.device == out.device for row in rows)
+    size = _CHUNK if out.device.type == "cpu" else 16 * _CHUNK  # of what crosses a bus, larger pieces
+    for start in range(0, len(flat), size):
         part = slice(start, start + size)
-        pieces = torch.stack([one[part].to(out.device, torch.float32, non_blocking=True) for one in rows])
-        flat[part] = torch.mv(pieces.T, row).to(dtype)
+        total = flat[part] if plain else torch.empty_like(flat[part], dtype=torch.float32)
+        for number, (row, share) in enumerate(zip(rows, shares, strict=True)):
+            piece = row[part].to(out.device, torch.float32, non_blocking=True)
+            torch.mul(piece, share, out=total) if number == 0 else total.add_(piece, alpha=share)
+        if not plain:
+            flat[part] = total.to(dtype)
 
 
 _PIECE = 1 << 16  # entries of each parent merged at a time: small enough for a CPU's cache, large enough for its calls
 
 
 def _goes_in_pieces(recipe: Recipe, out: Tensor) -> bool:
-    return recipe.definition.elementwise and not recipe.post and out.device.type == "cpu" and out.numel() > _PIECE
+    return (
+        recipe.definition.elementwise
+        and not _changes_tensors(recipe)
+        and out.device.type == "cpu"
+        and out.numel() > _PIECE
+    )
 
 
 def _merge_in_pieces(

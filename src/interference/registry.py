@@ -27,6 +27,7 @@ import pkgutil
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 INPUTS = {
@@ -110,7 +111,7 @@ class Method:
     `takes` is 'tensors' or 'deltas'; `base` is 'required', 'optional' (deltas from zero without one) or 'none'.
     `variant` says whose version it is, `mergekit` whether mergekit knows it by this name. `lacks` names those of
     PROPERTIES that do not hold. `check` gets resolved settings and says what is wrong with them, or None. `positive`
-    refuses weights below zero or all zero. `elementwise`: see `merge_method`.
+    refuses weights below zero or all zero. `elementwise` and `combines`: see `merge_method`.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Method:
     check: Callable[[Mapping[str, Any]], str | None]
     positive: bool = False
     elementwise: bool = False
+    combines: Part | None = None
 
     @property
     def function(self) -> Callable:
@@ -206,12 +208,16 @@ def merge_method(
     check: Callable[[Mapping[str, Any]], str | None] = lambda settings: None,
     positive: bool = False,
     elementwise: bool = False,
+    combines: Callable | None = None,
 ) -> Callable[[Callable], Callable]:
     """Register a pure function of one tensor of all parents as a merge method; the function is returned unchanged.
 
     What it is given is said above; `base` is by default required by methods that ask for deltas or the base. An
     `elementwise` function makes each entry of its result from the same entry of what it is given and of what was
-    prepared, so that the loop may hand it a large tensor piece by piece, each of them flat.
+    prepared, so that the loop may hand it a large tensor piece by piece, each of them flat. `combines` is for methods
+    whose result is a weighted sum of what they are given: a function of the weights, or of what was prepared, and of
+    the same knobs that returns these coefficients `[model]`, or None where the knobs make it no such sum; the loop then
+    takes one pass over the parents.
     """
     if unknown := set(lacks) - PROPERTIES.keys():
         raise ValueError(f"{label}: no property is named {unknown}")
@@ -223,10 +229,11 @@ def merge_method(
         first = _part(prepare, body.inputs[:1]) if prepare else None
         if first and (taken := {"weights", "prepared"} & set(first.inputs)):
             raise ValueError(f"{function.__name__}: its preparation asks for {taken}, which move with coefficients")
+        sums = _part(combines) if combines else None
         asked = "required" if {"deltas", "base"} & set(body.inputs) else "none"
         method = Method(
             function.__name__, label, variant, family, _caption(function), source, body, first, scope, base or asked,
-            parents, mergekit, frozenset(lacks), check, positive, elementwise,
+            parents, mergekit, frozenset(lacks), check, positive, elementwise, sums,
         )  # fmt: skip
         _add(_METHODS, method, "merge method")
         return function
@@ -257,6 +264,8 @@ def _add(table: dict, entry: Any, kind: str) -> None:
     if entry.name in table:
         raise ValueError(f"a {kind} named {entry.name} is registered already")
     table[entry.name] = entry
+    for name in sorted(table):  # in alphabetical order
+        table[name] = table.pop(name)
 
 
 def _caption(function: Callable) -> str:
@@ -266,10 +275,10 @@ def _caption(function: Callable) -> str:
     return caption
 
 
-def _part(function: Callable, first: tuple[str, ...], more: tuple[str, ...] = ()) -> Part:
+def _part(function: Callable, first: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> Part:
     parameters = inspect.signature(function).parameters
     hints = typing.get_type_hints(function, include_extras=True)
-    if next(iter(parameters), None) not in first:
+    if first and next(iter(parameters), None) not in first:
         raise ValueError(f"{function.__name__}: the first argument is not {' or '.join(first)}")
     inputs = tuple(n for n in parameters if n in (*first, *more, *INPUTS, *DATA))
     controls = [p for n, p in parameters.items() if n not in inputs]
@@ -295,10 +304,10 @@ def _discover(package: str) -> None:
 def methods() -> Mapping[str, Method]:
     """All merge methods by name, in alphabetical order."""
     _discover("interference.methods")
-    return dict(sorted(_METHODS.items()))
+    return MappingProxyType(_METHODS)
 
 
 def post_steps() -> Mapping[str, PostStep]:
     """All post-steps by name, in alphabetical order."""
     _discover("interference.post")
-    return dict(sorted(_POST_STEPS.items()))
+    return MappingProxyType(_POST_STEPS)

@@ -7,20 +7,22 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from interference.grams import grams, root
 from interference.methods.ties import as_column
 from interference.registry import Knob, merge_method
 
-_CHUNK = 1 << 20  # entries of each parent converted to float64 at a time
+Steps = Annotated[int, Knob(0, 100, 1, "steps at most")]
+Tolerance = Annotated[float, Knob(0, 0.01, 1e-6, "a tangent shorter than this ends the search")]
 
 
-def grams(tensors: Float[Tensor, "model *shape"]) -> Float[Tensor, "model model"]:
-    """Inner products between the parents' tensors, in float64: all that the mean's coefficients depend on."""
-    flat = tensors.flatten(1)
-    total = tensors.new_zeros(len(flat), len(flat), dtype=torch.float64)
-    for start in range(0, flat.shape[1], _CHUNK):
-        piece = flat[:, start : start + _CHUNK].double()
-        total = total + piece @ piece.T
-    return total.cpu()
+def coefficients(
+    prepared: Float[Tensor, "model model"], max_iter: Steps = 10, tol: Tolerance = 1e-5
+) -> Float[Tensor, " model"]:
+    """What each parent counts with, from their inner products."""
+    lengths = root(prepared.diagonal())
+    valid = lengths > tol
+    inverse = torch.where(valid, 1 / torch.where(valid, lengths, 1), 0)
+    return _mean(prepared * inverse[:, None] * inverse, valid, max_iter, tol) * inverse * lengths.mean()
 
 
 @merge_method(
@@ -30,24 +32,21 @@ def grams(tensors: Float[Tensor, "model *shape"]) -> Float[Tensor, "model model"
     source="arXiv:2603.04972",
     mergekit=True,
     prepare=grams,
+    combines=coefficients,
 )
 def karcher(
     tensors: Float[Tensor, "model *shape"],
     prepared: Float[Tensor, "model model"],
-    max_iter: Annotated[int, Knob(0, 100, 1, "steps at most")] = 10,
-    tol: Annotated[float, Knob(0, 0.01, 1e-6, "a tangent shorter than this ends the search")] = 1e-5,
+    max_iter: Steps = 10,
+    tol: Tolerance = 1e-5,
 ) -> Float[Tensor, "*shape"]:
     """The direction with the smallest sum of squared angles to the parents', at the mean of their lengths.
 
     All parents count alike. Every step stays in the parents' span, so the search moves their coefficients alone.
     Parents no longer than `tol` have no direction, but their length counts.
     """
-    lengths = _root(prepared.diagonal())
-    valid = lengths > tol
-    inverse = torch.where(valid, 1 / torch.where(valid, lengths, 1), 0)
-    units = _mean(prepared * inverse[:, None] * inverse, valid, max_iter, tol)
-    coefficients = units * inverse * lengths.mean()
-    return (tensors * as_column(coefficients.to(tensors), tensors)).sum(dim=0)
+    found = coefficients(prepared, max_iter, tol)
+    return (tensors * as_column(found.to(tensors), tensors)).sum(dim=0)
 
 
 def _mean(
@@ -76,10 +75,4 @@ def _mean(
 
 def _norm(coefficients: Float[Tensor, " model"], cosines: Float[Tensor, "model model"]) -> Float[Tensor, ""]:
     """The length of a combination of vectors."""
-    return _root(coefficients @ cosines @ coefficients)
-
-
-def _root(squares: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """The square root, of what is not positive 0, with finite derivatives."""
-    positive = squares > 0
-    return torch.where(positive, torch.where(positive, squares, 1).sqrt(), 0)
+    return root(coefficients @ cosines @ coefficients)

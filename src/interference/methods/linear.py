@@ -7,12 +7,21 @@ from torch import Tensor
 
 from interference.registry import Switch, merge_method
 
+Normalize = Annotated[bool, Switch("divide by the sum of the weights")]
 
-@merge_method(label="Linear average", family="averages", source="arXiv:2203.05482", mergekit=True)
+
+def coefficients(weights: Float[Tensor, " model"], normalize: Normalize = True) -> Float[Tensor, " model"]:
+    """What each parent counts with."""
+    return weights / weights.sum() if normalize else weights
+
+
+@merge_method(
+    label="Linear average", family="averages", source="arXiv:2203.05482", mergekit=True, combines=coefficients
+)
 def linear(
     tensors: Float[Tensor, "model *shape"],
     weights: Float[Tensor, " model"],
-    normalize: Annotated[bool, Switch("divide by the sum of the weights")] = True,
+    normalize: Normalize = True,
 ) -> Float[Tensor, "*shape"]:
     """Weighted sum of the parents' weights, divided by the sum of the coefficients when normalised.
 
