@@ -137,8 +137,8 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     start = 0 if device.type == "cuda" else anonymous()
     memory = Memory(device)
     weights = Weights(made, device, residency=options.residency)
-    weights.load(weights.names)
     network = build(config, device)
+    weights.load(weights.names)  # in this order, as the dashboard does: a network takes more while it is being made
     parameters = dict(network.named_parameters())
     one = sum(p.nbytes for p in parameters.values())
     text = random_text(config.vocab_size, options.tokens)

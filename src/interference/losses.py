@@ -26,7 +26,7 @@ CONVENTION = "prefix BOS|CLS|EOS, first token scored, end not scored, float32 lo
 PREFIXES = ("bos", "cls", "eos")
 TOKEN_COUNTS = ("tokens", "unknown tokens", "whether decoding gives the text back", "kind of prefix, as in PREFIXES")
 _BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}  # positions in a batch: little padding on a CPU, full kernels on a GPU
-_LOGIT_ELEMENTS = 1 << 24  # logits held at once on a CPU, in elements: 64 MiB of float32; eight times that on a GPU
+_LOGIT_ELEMENTS = 1 << 22  # logits held at once by a thread of a CPU: 16 MiB of float32; 32 times that on a GPU
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ def _token_nats(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tens
     """-ln p of the scored tokens in row order, float64 on the CPU; never more than a bounded number of logits."""
     # Composite configurations keep the size of the vocabulary one level down.
     vocabulary: int = getattr(model.config, "vocab_size", None) or model.get_output_embeddings().weight.shape[0]  # type: ignore
-    most = _LOGIT_ELEMENTS * (8 if ids.is_cuda else 1)
+    most = _LOGIT_ELEMENTS * (32 if ids.is_cuda else 1)
     picked = ids[:, 1:][scored]
     if type(model).__name__ in _PLAIN:
         hidden = model.base_model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state[scored]  # type: ignore
