@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interference.fused import DEVICES, add_up, fused
 from interference.groups import depth_of, group_of, layer_of
 from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at, sites
 from interference.recipe.sites import source_layers
@@ -160,6 +162,8 @@ def _weighted_sum(
     elif recipe.definition.takes == "deltas" and recipe.base not in (None, ZERO) and left:
         parents, shares = [*parents, *weights.views(site.base_source, [recipe.base])], [*shares, left]
     rows, flat = [parent.reshape(-1) for parent in parents], out.view(-1)
+    if out.device.type in DEVICES and all(row.device == out.device for row in rows):
+        return fused(add_up)(rows, torch.tensor(shares, device=out.device), flat, dtype)
     plain = dtype == out.dtype == torch.float32 and all(row.device == out.device for row in rows)
     size = _CHUNK if out.device.type == "cpu" else 16 * _CHUNK  # of what crosses a bus, larger pieces
     for start in range(0, len(flat), size):
@@ -172,16 +176,12 @@ def _weighted_sum(
             flat[part] = total.to(dtype)
 
 
-_PIECE = 1 << 16  # entries of each parent merged at a time: small enough for a CPU's cache, large enough for its calls
+# Entries of each parent merged at a time: on a CPU few enough for its cache, on a GPU so that little lies between.
+_PIECE = {"cpu": 1 << 16, "cuda": 1 << 22}
 
 
 def _goes_in_pieces(recipe: Recipe, out: Tensor) -> bool:
-    return (
-        recipe.definition.elementwise
-        and not _changes_tensors(recipe)
-        and out.device.type == "cpu"
-        and out.numel() > _PIECE
-    )
+    return recipe.definition.elementwise and not _changes_tensors(recipe) and out.numel() > _PIECE[out.device.type]
 
 
 def _merge_in_pieces(
@@ -189,16 +189,16 @@ def _merge_in_pieces(
 ) -> None:
     """The reference path on one piece of a tensor after another: the same numbers, and what lies between in cache."""
     method = recipe.definition
-    rows = [weights.read(source, [model])[0].view(-1) for source, model in zip(site.sources, site.models, strict=True)]
+    views = [weights.views(source, [model])[0] for source, model in zip(site.sources, site.models, strict=True)]
     prepared = _prepared(recipe, weights, site, _given_whole(recipe, weights, site)) if method.prepare else None
-    flat = out.view(-1)
-    for start in range(0, len(flat), _PIECE):
-        part = slice(start, start + _PIECE)
-        parents = _as_float32(torch.stack([row[part] for row in rows]), recipe)
+    flat, size, body = out.view(-1), _PIECE[out.device.type], replace(method.body, function=fused(method.function))
+    for start in range(0, len(flat), size):
+        part = slice(start, start + size)
+        parents = _as_float32(torch.stack([weights.here(view.reshape(-1)[part]) for view in views]), recipe)
         base = _base(recipe, weights, site, parents, part)
         given = _given(recipe, weights, site, partial(_same, parents), partial(_same, base))
         given |= {"weights": lambda: coefficients, "prepared": partial(_piece_of, prepared, out.shape, part)}
-        merged = _call(method.body, given, site.settings)
+        merged = _call(body, given, site.settings)
         flat[part] = (base + merged if method.takes == "deltas" and base is not None else merged).to(dtype)
 
 
@@ -330,8 +330,8 @@ def _base(
         return parents.mean(dim=0)
     if recipe.base == ZERO:
         return torch.zeros_like(parents[0])
-    own = weights.read(site.base_source, [recipe.base])[0]
-    return _as_float32(own if part is None else own.flatten()[part], recipe)
+    own = weights.views(site.base_source, [recipe.base])[0]
+    return _as_float32(weights.here(own if part is None else own.reshape(-1)[part]), recipe)
 
 
 def _uniforms(

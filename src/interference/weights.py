@@ -146,7 +146,7 @@ class Weights:
             found = self.views(parameter, names)
             if self.device.type == "cpu" and len(found) == 1:
                 return found[0].to(self.dtype)[None]
-            return torch.stack([each.to(self.device, self.dtype, non_blocking=True) for each in found])
+            return torch.stack([self.here(each) for each in found])
         self.load(names)
         rows = [self.names.index(name) for name in names]
         stack = self._stacks[parameter]
@@ -167,6 +167,10 @@ class Weights:
         for name in names:
             self._mapped[name].ahead(after)
         return found
+
+    def here(self, part: Tensor) -> Tensor:
+        """A part of a view on the device, in the stack's dtype."""
+        return part.to(self.device, self.dtype, non_blocking=True)
 
     def measured(self, kind: str, names: Sequence[str], parameters: Sequence[str]) -> Tensor | None:
         """One kind of data of each named checkpoint's parameter, stacked in float32; None where one has none."""

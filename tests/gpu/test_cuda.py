@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from interference import merge as merging
 from interference.evaluate import Evaluator
 from interference.merge import merge
 from interference.recipe import Recipe
@@ -27,9 +28,14 @@ RECIPES = {
 }
 
 
+@pytest.mark.parametrize("piece", [1 << 22, 5000])
 @pytest.mark.parametrize("name", RECIPES)
-def test_merged_weights_equal(name):
-    """In float32, weights differ by at most 1e-6; equal magnitudes at TIES' threshold may be kept differently."""
+def test_merged_weights_equal(name, piece, monkeypatch):
+    """In float32, weights differ by at most 1e-6; equal magnitudes at TIES' threshold may be kept differently.
+
+    Whole tensors and compiled pieces alike.
+    """
+    monkeypatch.setitem(merging._PIECE, "cuda", piece)
     suite, recipe = open_suite(), Recipe(**{**vars(RECIPES[name]), "out_dtype": "float32"})
     found = {}
     for device in ("cpu", "cuda"):
