@@ -330,8 +330,10 @@ def _base(
         return parents.mean(dim=0)
     if recipe.base == ZERO:
         return torch.zeros_like(parents[0])
+    if part is None:
+        return _as_float32(weights.read(site.base_source, [recipe.base])[0], recipe)
     own = weights.views(site.base_source, [recipe.base])[0]
-    return _as_float32(weights.here(own if part is None else own.reshape(-1)[part]), recipe)
+    return _as_float32(weights.here(own.reshape(-1)[part]), recipe)
 
 
 def _uniforms(
