@@ -9,12 +9,14 @@ import torch
 from conftest import llama, write_checkpoint
 
 from interference.__main__ import main
+from interference.conflict import survey as surveying
 from interference.conflict import survey as surveys
 from interference.conflict.registry import CHANGES, At, Measure, conflict_measure, measures
 from interference.conflict.survey import Given, Survey, equal_average, survey_steps
 from interference.conflict.table import ALL, COLUMNS, ConflictTable
 from interference.dev import DevHalf
 from interference.errors import UserError
+from interference.groups import layer_of
 from interference.recipe import Recipe
 from interference.steps import finish
 from interference.store import Store
@@ -227,6 +229,21 @@ def test_pooled_values_are_those_of_all_entries_at_once(table, planted):
     single = table.by("tensor").query("group == 'mlp' and measure == 'rank_95' and first == 'a'")["value"]
     whole = table.by("group").query("group == 'mlp' and measure == 'rank_95' and first == 'a'")["value"]
     assert whole.item() == pytest.approx(single.mean())
+
+
+@pytest.mark.parametrize(("budget", "layers"), [(1e9, {None, 0, 1}), (2e6, {0, 1}), (1.0, {1})])
+def test_large_matrices_are_not_all_decomposed_and_it_says_so(planted, table, tmp_path, monkeypatch, budget, layers):
+    """First without embeddings, then fewer layers; what is still there has its own numbers, other measures all."""
+    monkeypatch.setitem(surveying._DECOMPOSED, "cpu", budget)
+    found = survey(planted, "a", "b", base="base", folder=tmp_path, measures=("cosine", "rank_95"))
+    rows = found.by("tensor").set_index(["measure", "tensor"])
+    assert {layer_of(name) for name in rows.loc["rank_95"].index} == layers
+    assert set(rows.loc["cosine"].index) == set(planted["a"].shapes)
+    before = table.by("tensor").set_index(["measure", "tensor", "first"])["value"]
+    after = found.by("tensor").set_index(["measure", "tensor", "first"])["value"]
+    for key, value in after.loc[["rank_95"]].items():
+        assert value == before[key]
+    assert any("would take too long" in note for note in found.notes) == (None not in layers)
 
 
 def test_rows_of_every_level(table, planted):

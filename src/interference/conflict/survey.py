@@ -16,7 +16,7 @@ from interference.conflict.registry import NULLS, At, Measure, measures
 from interference.conflict.sums import Frames, frames_of, gram_of
 from interference.conflict.table import ConflictTable, Sums, conflict_table, subjects
 from interference.errors import UserError, nearest
-from interference.groups import depth_of, group_of
+from interference.groups import depth_of, group_of, layer_of
 from interference.merge import merge_tensor
 from interference.recipe import MEAN, ZERO, Recipe, site_at
 from interference.steps import Steps
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from interference.suite import Suite
 
 _VERSION = 1  # raised when a measure gives other numbers than before
+# Multiplications spent on singular values at most: about ten minutes on two cores of a CPU.
+_DECOMPOSED = {"cpu": 4e12, "cuda": 2e13}
 _DRAWS, _ENTRIES = 4, 1 << 19  # orders a tensor is shuffled to, fewer for a large one, where one says enough
 
 
@@ -133,7 +135,8 @@ def survey_steps(
         for measure in survey.chosen
         if measure in found
     ]
-    return conflict_table(survey.recipe.models, weights.shapes, sums_of, (*notes, *_notes(survey)))
+    notes += [*_notes(survey), *_note_of_decomposed(weights, survey)]
+    return conflict_table(survey.recipe.models, weights.shapes, sums_of, tuple(notes))
 
 
 def _share(steps: Iterator[None]) -> Steps[None]:
@@ -146,9 +149,10 @@ def _pass(weights: Weights, survey: Survey, chosen: Sequence[Measure]) -> Steps[
     found = {measure: np.full(_shape(weights, survey, measure), np.nan) for measure in chosen}
     # A method that looks at the whole model does so once for each order.
     whole = survey.recipe.definition.scope == "model"
+    decomposed = decomposed_matrices(weights, survey)
     shuffled = [Shuffled(weights, survey, draw) for draw in range(1 if whole else _DRAWS)]
     for number, (name, shape) in enumerate(weights.shapes.items()):
-        asked = [m for m in chosen if len(shape) == 2 or not m.matrices]
+        asked = [m for m in chosen if name in decomposed or not (m.decomposes or (m.matrices and len(shape) != 2))]
         nulls: dict[str, Iterator[Given]] = {
             "own": iter([_given(weights, survey, name)]),
             "Gaussian": iter([_noise(shape, name)]),
@@ -164,6 +168,21 @@ def _pass(weights: Weights, survey: Survey, chosen: Sequence[Measure]) -> Steps[
                 found[measure][int(kind != "own"), number] = np.mean(sums, axis=0)
                 yield number / len(weights.shapes)
     return found
+
+
+def decomposed_matrices(weights: Weights, survey: Survey) -> tuple[str, ...]:
+    """The matrices whose singular values are taken: all of them where that is soon done.
+
+    Else embeddings and head are left out first, then layers, those that stay lying evenly apart, down to one layer.
+    """
+    shapes = {name: shape for name, shape in weights.shapes.items() if len(shape) == 2}
+    times = len(survey.recipe.models) * (2 if survey.chance else 1)
+    cost = {name: times * rows * columns * min(rows, columns) for name, (rows, columns) in shapes.items()}
+    inner, depth = [name for name in shapes if layer_of(name) is not None], depth_of(weights.shapes)
+    tries = [list(shapes)]
+    tries += [[n for n in inner if (layer_of(n) or 0) % step == step // 2] for step in range(1, depth + 1)]
+    fitting = (names for names in tries if sum(cost[n] for n in names) <= _DECOMPOSED[weights.device.type])
+    return tuple(next(fitting, tries[-1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -339,6 +358,19 @@ def _notes(survey: Survey) -> Iterator[str]:
     yield "The whole model mixes groups that behave differently: norm gains, all positive, lift a cosine by themselves."
     for kind in dict.fromkeys(measure.null for measure in survey.chosen):
         yield f"Chance ({kind}) is {NULLS[kind]}."
+
+
+def _note_of_decomposed(weights: Weights, survey: Survey) -> list[str]:
+    matrices = [name for name, shape in weights.shapes.items() if len(shape) == 2]
+    some = decomposed_matrices(weights, survey)
+    labels = [measure.label for measure in survey.chosen if measure.decomposes]
+    if len(some) == len(matrices) or not labels:
+        return []
+    layers = ", ".join(str(1 + layer) for layer in sorted({layer_of(name) or 0 for name in some}))
+    return [
+        f"Singular values of all {len(matrices)} matrices would take too long; {', '.join(labels)} are of {len(some)}, "
+        f"those of the layers {layers}."
+    ]
 
 
 def resident_steps(evaluator: "Evaluator", survey: Survey) -> Steps[ConflictTable]:
