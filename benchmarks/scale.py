@@ -7,6 +7,7 @@ float32 products of large matrices, both measured here), and the memory beyond t
 """
 
 import argparse
+import importlib.util
 import re
 import tempfile
 import threading
@@ -24,6 +25,7 @@ from torch import nn
 from transformers import LlamaConfig, PreTrainedConfig, Qwen2Config
 
 from interference.checkpoint import Checkpoint, build
+from interference.conflict.survey import Survey, decomposed_matrices
 from interference.layout import linear_layers, token_rows
 from interference.losses import TokenizedText, sentence_bits
 from interference.merge import merge_into
@@ -127,6 +129,62 @@ def ceilings(device: torch.device) -> dict[str, float]:
     return {"bandwidth": 2 * source.nbytes / seconds["copy"], "flops": 2 * size**3 / seconds["product"]}
 
 
+def others_do(
+    weights: Weights, network: nn.Module, text: TokenizedText, device: torch.device
+) -> dict[str, float | None]:
+    """Seconds that others take for the same: mergekit's merge of the same tensors, None where it is not installed or
+    the weights are not in memory, and transformers called for one sentence after another, all from the first few."""
+    few = text.ids[:10]
+
+    def plainly() -> None:
+        with torch.no_grad():
+            for ids in few:
+                row = torch.tensor([[text.prefix, *ids]], device=device)
+                logits = network(input_ids=row).logits[0, :-1].float()
+                logits.log_softmax(dim=-1).gather(1, row[0, 1:, None]).sum().item()
+
+    waited(plainly, device)()
+    start = time.perf_counter()
+    waited(plainly, device)()
+    found: dict[str, float | None] = {"transformers": (time.perf_counter() - start) * len(text.ids) / len(few)}
+    found["mergekit"] = None
+    if importlib.util.find_spec("mergekit") and weights.residency != STREAMED:
+        from mergekit.merge_methods import merge_state_dicts
+
+        states = {n: {p: weights.views(p, [n])[0] for p in weights.shapes} for n in weights.names}
+        shares = {name: 1.0 / len(weights.names) for name in weights.names}
+        start = time.perf_counter()
+        waited(lambda: merge_state_dicts(states, "linear", parameters={"weight": shares}), device)()
+        found["mergekit"] = time.perf_counter() - start
+    return found
+
+
+def compared(theirs: float | None, ours: float) -> tuple[str, str, str]:
+    """Cells of a row about others."""
+    return ("", "not measured here", "") if theirs is None else (f"{theirs:.3f}", f"{theirs / ours:.1f} x ours", "")
+
+
+def singular_values(weights: Weights) -> str:
+    """What the singular values of all matrices would take, from one of them, and what the survey does about it."""
+    matrices = {name: shape for name, shape in weights.shapes.items() if len(shape) == 2}
+    survey = Survey(Recipe("linear", weights.names, (1.0,) * len(weights.names)))
+    work = {name: rows * columns * min(rows, columns) for name, (rows, columns) in matrices.items()}
+    one = sorted(matrices, key=lambda name: work[name])[len(work) // 2]
+    job = waited(lambda: torch.linalg.svd(weights.views(one, weights.names[:1])[0].float()), weights.device)
+    job()
+    start = time.perf_counter()
+    job()
+    spent = time.perf_counter() - start
+    some = decomposed_matrices(weights, survey)
+    whole, part = (
+        2 * len(weights.names) * sum(work[n] for n in names) / work[one] * spent / 60 for names in (matrices, some)
+    )
+    return (
+        f"singular values: one matrix {list(matrices[one])} {spent:.2f} s; of all models and their chance levels about "
+        f"{whole:.0f} minutes, so the survey takes those of {len(some)} of {len(matrices)} matrices, {part:.0f} minutes"
+    )
+
+
 def measure(options: argparse.Namespace, folder: Path) -> None:
     device, config = pick_device(options.device), SHAPES[options.shape]()
     top = ceilings(device)
@@ -150,6 +208,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     }
     seconds = alternate({name: waited(job, device) for name, job in jobs.items()}, options.rounds)
     held = memory.peak() - start
+    peers = others_do(weights, network, text, device)
     parents = 0 if weights.residency == STREAMED else weights.nbytes
     on_device = parents if weights.residency == "resident" or device.type == "cpu" else 0
     matrices = sum(parameters[name].numel() for name in linear_layers(network))
@@ -165,8 +224,11 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
             ("scoring", f"{seconds['scoring']:.3f}", f"{done / seconds['scoring'] / 1e12:.2f} TFLOP/s",
              f"{done / seconds['scoring'] / top['flops']:.0%} of matrix products"),
             ("slider move", f"{total:.3f}", "", ""),
+            ("mergekit's merge, in memory", *compared(peers["mergekit"], seconds["merge"])),
+            ("transformers, sentence by sentence", *compared(peers["transformers"], seconds["scoring"])),
         ],
         (
+            singular_values(weights),
             f"{len(text.ids)} sentences of {SENTENCE} tokens; parents {weights.nbytes / 2**30:.2f} GiB in bfloat16, "
             f"one model in float32 {one / 2**30:.2f} GiB",
             f"peak memory: {held / 2**30:.2f} GiB = parents held ({on_device / 2**30:.2f} GiB) + "
