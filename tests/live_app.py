@@ -50,6 +50,7 @@ def plot_part() -> None:
             st.session_state["step"] = 0
         if st.button("More", key="more"):
             st.session_state["offset"] = st.session_state.get("offset", 0) + 1
+        st.button("Same", key="same")
     plot = st.session_state.get("plot") or {}
     step = st.session_state.get("step", TICKS)
     if plot.get("tick"):

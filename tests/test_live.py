@@ -453,6 +453,19 @@ def plot(page: Page) -> Locator:
 
 
 @pytest.mark.browser
+def test_plot_says_when_it_has_drawn_also_what_is_drawn_already(page):
+    """Controls that move wait for it."""
+    page.evaluate(
+        "() => { window.heard = 0; document.addEventListener('interference:drawn', () => (window.heard += 1)); }"
+    )
+    page.get_by_role("button", name="More").click()
+    page.wait_for_function("window.heard")
+    page.evaluate("window.heard = 0")
+    page.get_by_role("button", name="Same").click()
+    page.wait_for_function("window.heard")
+
+
+@pytest.mark.browser
 def test_plot_keeps_its_zoom_and_its_node(page):
     drawn = plot(page)
     drawn.evaluate("node => (node.mark = 1)")
