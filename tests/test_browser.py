@@ -183,6 +183,7 @@ def test_first_visit(browser, tmp_path):
         with opened(browser, f"{address}/suite") as page:  # the first request this server ever gets
             wait_for_figure(page)
             expect(page.get_by_role("link", name="Merge")).to_be_visible()
+            expect(page.get_by_role("link", name="Findings")).to_be_visible()  # the last, not behind "View more"
             shoot(page, "suite")
         with opened(browser, address) as page:
             wait_for_figure(page)
@@ -237,6 +238,7 @@ def test_dragging_a_coefficient(browser, tmp_path):
         page.get_by_role("button", name="Link").click()
         link = page.locator("code", has_text="?view=").inner_text()
         page.keyboard.press("Escape")
+        page.evaluate("document.querySelector('.live-plot').mark = 'the same node'")
         page.get_by_role("button", name="Undo").click()
         expect(slider(page, "mono-eng")).to_have_value("0.1", timeout=WAIT)
         expect(page.get_by_role("button", name="Redo")).to_be_enabled(timeout=WAIT)
@@ -249,6 +251,11 @@ def test_dragging_a_coefficient(browser, tmp_path):
             expect(other.get_by_role("heading", name="Pins (1)")).to_be_visible(timeout=WAIT)
             assert shown(other) == pytest.approx(expected, rel=1e-4)
             shoot(other, "link_opened_dark")
+        assert page.evaluate("document.querySelector('.live-plot').mark") == "the same node", "drawn anew"
+        page.get_by_role("button", name="Undo").click()
+        expect(slider(page, "mono-eng")).to_have_value("0.1", timeout=WAIT)
+        page.get_by_role("button", name="Undo").click()
+        expect(page.get_by_role("heading", name="Pins (1)")).to_be_hidden(timeout=WAIT)
 
 
 def test_typed_muted_shared(browser, tmp_path):

@@ -1,6 +1,7 @@
 """Bits of a text: closed forms, a second derivation, the prefix, windows, unknown tokens, batches."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
+from interference import losses
 from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.losses import (
@@ -204,7 +206,9 @@ def test_steps_stop_after_every_batch_and_end_with_the_same_bits(tokenizer):
 
 
 def test_batches_side_by_side_give_the_same_bits(tokenizer, monkeypatch):
-    text, threads = tokenize(tokenizer, ENGLISH + GERMAN), torch.get_num_threads()
+    text, before = tokenize(tokenizer, ENGLISH + GERMAN), torch.get_num_threads()
+    losses._pool.cache_clear()
+    torch.set_num_threads(2)
     monkeypatch.setenv("INTERFERENCE_THREADS", "1")
     alone = sentence_bits(llama(1), text)
     monkeypatch.setenv("INTERFERENCE_THREADS", "3")
@@ -214,7 +218,10 @@ def test_batches_side_by_side_give_the_same_bits(tokenizer, monkeypatch):
     np.testing.assert_allclose(together, alone, atol=1e-4)
     np.testing.assert_allclose(sentence_bits(llama(1), text), alone, atol=1e-4)
     assert sentence_bits(llama(1), tokenize(tokenizer, ())).shape == (0,)
-    assert torch.get_num_threads() == threads
+    with ThreadPoolExecutor(1) as later:
+        threads = torch.get_num_threads(), later.submit(torch.get_num_threads).result()
+    torch.set_num_threads(before)
+    assert threads == (2, 2), "threads of torch that are no business of the pool"
 
 
 def test_empty_sentence_costs_nothing_and_no_sentences_give_no_bits():
