@@ -86,7 +86,7 @@ def test_the_shipped_merge_is_recomputed(evaluator, tmp_path):
     assert len(merge.models) == 10
     for language in ("eng", "zho"):
         np.testing.assert_allclose(
-            fresh.bits(merge, language, rows), evaluator.bits(merge, language, rows), rtol=0, atol=0.01
+            fresh.bits(merge, language, rows), evaluator.bits(merge, language, rows), rtol=2e-4, atol=0.01
         )
 
 

@@ -319,7 +319,8 @@ class Evaluator:
         return known
 
     def _key(self, model: Scored, language: str) -> str:
-        """The store's key. What ships was computed on a CPU and serves every device: they agree within 0.01 bits."""
+        """The store's key. What ships was computed on a CPU and serves every device: they agree within 0.01 bits, of a
+        merge that is rounded to bfloat16, where the last place may fall either way, within 2 in 10,000."""
         shipped = bits_key(model_digest(self.suite, model, SHIPPED), self.corpus, language, "cpu")
         if self._store.shipped(shipped) is not None:
             return shipped

@@ -15,7 +15,7 @@ from interference.suite import Suite
 
 SHIPPED = "shipped"  # in place of torch's version in the key of a merge's bits that came with a suite
 UNIGRAM, BIGRAM = "unigram", "bigram"
-_MERGING = 2  # raised when a merge method gives other numbers than before, so that stored ones are not taken for its
+_MERGING = 3  # raised when a merge method gives other numbers than before, so that stored ones are not taken for its
 Model = str | Recipe  # what a network can hold
 Scored = Model | Ensemble | Hybrid
 

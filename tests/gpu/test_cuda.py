@@ -48,13 +48,14 @@ def test_merged_weights_equal(name, piece, monkeypatch):
 
 @pytest.mark.parametrize("name", ["mono-eng", "init", *RECIPES])
 def test_losses_equal(name):
-    """Bits of a sentence differ by less than 0.01; those of ten languages together by less than one in 10,000."""
+    """Bits of a sentence differ by less than 0.01, of a merge, whose last place may be rounded either way, by 2 in
+    10,000; those of ten languages together by less than one in 10,000."""
     suite, model = open_suite(), RECIPES.get(name, name)
     rows = suite.corpus.rows(20)
     bits = {}
     for device in ("cpu", "cuda"):
         evaluator = Evaluator(suite, Store(), torch.device(device))
         bits[device] = np.stack([evaluator.bits(model, language, rows) for language in suite.corpus.languages])
-    bound = 1.0 if name == "ties" else 0.01
-    assert np.abs(bits["cpu"] - bits["cuda"]).max() < bound
+    bound = 1.0 if name == "ties" else 0.01 + 2e-4 * bits["cpu"]
+    assert (np.abs(bits["cpu"] - bits["cuda"]) < bound).all()
     assert abs(bits["cpu"].sum() / bits["cuda"].sum() - 1) < (1e-3 if name == "ties" else 1e-4)
