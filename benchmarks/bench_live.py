@@ -182,7 +182,7 @@ def serve(log: Path, arguments: list[str]) -> None:
         with log.open("a") as handle:
             handle.write(f"{kind} {time.perf_counter() - start}\n")
 
-    merge_into, score, run = evaluate.merge_into, evaluate.Evaluator._score, ScriptRunner._run_script
+    merge_into, score, run = evaluate.merge_into, evaluate.Evaluator.score_steps, ScriptRunner._run_script
 
     def merging(*rest):  # type: ignore[no-untyped-def]
         start = time.perf_counter()
@@ -210,7 +210,7 @@ def serve(log: Path, arguments: list[str]) -> None:
             note("script", start)
 
     evaluate.merge_into = merging
-    evaluate.Evaluator._score = scoring  # type: ignore[method-assign]
+    evaluate.Evaluator.score_steps = scoring  # type: ignore[method-assign]
     ScriptRunner._run_script = running  # type: ignore[method-assign]
     main(arguments)
 

@@ -108,7 +108,7 @@ def test_cells_are_kept_by_what_made_them(evaluator):
     recipe = equal_average(("mono-eng", "mono-deu"))
     parts = components(evaluator.suite["mono-eng"].shapes)
     made = [Hybrid(recipe, "mono-eng", part, back) for part in parts for back in (False, True)]
-    keys = {evaluator._key(model, "eng") for model in (*made, recipe, Hybrid(recipe, "mono-deu", BROKEN))}
+    keys = {evaluator.key(model, "eng") for model in (*made, recipe, Hybrid(recipe, "mono-deu", BROKEN))}
     assert len(keys) == len(made) + 2
 
 

@@ -107,7 +107,7 @@ def test_moving_a_slider_changes_the_figure(own_suite):
 
 
 def test_a_moving_slider_shows_a_preview_and_the_full_result_follows_at_rest(own_suite, monkeypatch):
-    monkeypatch.setattr("interference.evaluate._GLIMPSE_SECONDS", 0)  # as few sentences as on a slow machine
+    monkeypatch.setattr("interference.glimpses._SECONDS", 0)  # as few sentences as on a slow machine
     app = open_page(sentences="11")
     send(app, values=[0.813, 0.2], moving=True)
     assert "preview from" in live_plots(app)[0]["figure"]["layout"]["title"]["text"]

@@ -1,11 +1,9 @@
 """Losses of checkpoints and merges of one suite on one device, remembered in the store."""
 
 import os
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -18,35 +16,31 @@ from interference.checkpoint import Checkpoint, build
 from interference.dev import DevHalf
 from interference.ensemble import BEST, Averaged, Ensemble
 from interference.errors import UserError, nearest
+from interference.glimpses import Glimpses
 from interference.hybrid import Hybrid
 from interference.losses import (
     CONVENTION,
     PREFIXES,
     TokenizedText,
     bigram_bits,
-    sentence_bits,
     sentence_bits_steps,
     token_counts,
     tokenize,
     unigram_bits,
 )
 from interference.merge import merge_into, merge_network_steps, output_config
-from interference.preview import estimate, representative
 from interference.recipe import Recipe
 from interference.scored import BIGRAM, SHIPPED, UNIGRAM, Model, Request, Scored, bits_key, model_digest, tokens_key
 from interference.steps import Steps, finish, telling
 from interference.store import Store, digest
 from interference.suite import Suite
-from interference.tables import Glimpse, LossTable, Subject, glimpse, known_units, loss_table
+from interference.tables import Glimpse, LossTable, Subject, known_units, loss_table
 from interference.weights import Weights
 
 _COUNTED = {UNIGRAM: unigram_bits, BIGRAM: bigram_bits}  # models that count tokens of the dev half
 _TABLES = 256  # loss tables kept in memory
 _TEXTS = 512  # tokenised languages kept in memory
 _FINISHED = 4  # merges kept whole whose post-steps take long
-_GLIMPSES = 2048  # estimates kept in memory
-_GLIMPSE_SECONDS = 0.06  # what an estimate of one merge may take, so that it can follow a slider
-_FEW = (4, 48)  # sentences behind an estimate, at least and at most
 Progress = Callable[[float], None]
 
 
@@ -68,8 +62,7 @@ class Evaluator:
         self._sliced = ""  # the key of the network of another depth
         self._tables: OrderedDict[Request, LossTable] = OrderedDict()
         self._texts: OrderedDict[tuple[str, str, bytes], TokenizedText] = OrderedDict()
-        self._glimpses: OrderedDict[tuple, dict[str, tuple[float, int]]] = OrderedDict()
-        self._fews: dict[tuple[tuple[str, ...], bytes], np.ndarray] = {}
+        self._glimpses = Glimpses(self)
         self._files = _stamps(suite)
         self.arrays = Arrays(store.folder / "arrays")
 
@@ -94,14 +87,14 @@ class Evaluator:
     def _measure(self, request: Request) -> Steps[LossTable]:
         self.check_languages(request.languages)
         rows = self.corpus.rows(request.sentences)
-        subjects, wanted = self._wanted(request)
+        subjects, wanted = self.wanted(request)
         bits: dict[tuple[str, str], np.ndarray] = {}
         for language, (name, model) in product(request.languages, wanted.items()):
             share = len(bits) / (len(wanted) * len(request.languages))
             bits[name, language] = yield from telling(share, self.bits_steps(model, language, rows))
         references = request.references(self.suite)
         init = self.suite.init.name if self.suite.init else None
-        scored = {name: self._scored_by(model) for name, model in request.models}
+        scored = {name: self.scored_by(model) for name, model in request.models}
         lossy, notes = self.tokenization(scored, request.languages, rows)
         return loss_table(
             subjects,
@@ -117,7 +110,7 @@ class Evaluator:
             provenance=self.provenance([c.name for c in scored.values()]),
         )
 
-    def _wanted(self, request: Request) -> tuple[list[Subject], dict[str, Scored]]:
+    def wanted(self, request: Request) -> tuple[list[Subject], dict[str, Scored]]:
         """What the rows are about, and every model to score for them by name."""
         subjects = [Subject(name, () if isinstance(model, str) else model.models) for name, model in request.models]
         return subjects, dict(self._companions(request)) | dict(request.models)
@@ -127,85 +120,10 @@ class Evaluator:
         return self._tables.get(request)
 
     def glimpse_steps(self, request: Request) -> Steps[Glimpse]:
-        """What can be said of a request at once: full means where they are known, else estimates from few sentences.
+        """What can be said of a request at once, see `Glimpses`."""
+        return self._glimpses.steps(request)
 
-        Estimates are kept in memory only; which sentences they are made from does not change.
-        """
-        self.check_languages(request.languages)
-        rows = self.corpus.rows(request.sentences)
-        subjects, wanted = self._wanted(request)
-        means: dict[tuple[str, str], tuple[float, int]] = {}
-        for name, model in wanted.items():
-            missing = set()
-            for language in request.languages:
-                if model in _COUNTED or (isinstance(model, Ensemble) and model.kind == BEST):  # as fast as an estimate
-                    yield from telling(0.0, self.bits_steps(model, language, rows))
-                known = self._store.read(self._key(model, language), len(self.corpus.documents))[rows]
-                means[name, language] = float(known.mean()), len(rows)
-                if np.isnan(known).any():
-                    missing.add(language)
-            if missing:
-                found = yield from self._estimate(model, request.languages, rows)
-                means |= {(name, language): found[language] for language in missing}
-            yield len(means) / (len(wanted) * len(request.languages))
-        references = request.references(self.suite)
-        init = self.suite.init.name if self.suite.init else None
-        has_roles = any(c.role != "other" for c in self.suite.checkpoints)
-        return glimpse(subjects, means, self.corpus, rows, references, init, request.languages, has_roles)
-
-    def _estimate(
-        self, model: Scored, languages: tuple[str, ...], rows: np.ndarray
-    ) -> Steps[dict[str, tuple[float, int]]]:
-        """(bits per sentence, sentences behind it) of a model by language, from few of the rows."""
-        key = (model, languages, rows.tobytes())
-        if key not in self._glimpses:
-            scored = self._scored_by(model)
-            few = self._few(scored, languages, rows)
-            bits = yield from telling(0.0, self._score(model, self._texts_of(scored, languages, few)))
-            own = dict(zip(languages, bits.reshape(len(languages), len(few)).sum(axis=1), strict=True))
-            part, whole = ({c: self.corpus.sizes(c, r).sum() for c in languages} for r in (few, rows))
-            self._glimpses[key] = {
-                c: (float(estimate(own[c], part[c], whole[c])) / len(rows), len(few)) for c in languages
-            }
-            if len(self._glimpses) > _GLIMPSES:
-                self._glimpses.popitem(last=False)
-        return self._glimpses[key]
-
-    def _few(self, checkpoint: Checkpoint, languages: tuple[str, ...], rows: np.ndarray) -> np.ndarray:
-        """The few of the rows that estimates are made from: settled once, or dragging would show a change of rows."""
-        key = (languages, rows.tobytes())
-        if key not in self._fews:
-            count = self._affordable(checkpoint, languages, rows)
-            known = {}
-            for language in languages:
-                keys = [self._key(name, language) for name in self.suite.names]
-                bits = np.stack([self._store.read(k, len(self.corpus.documents))[rows] for k in keys])
-                known[language] = bits[np.isfinite(bits).all(axis=1)]
-            sizes = {language: self.corpus.sizes(language, rows) for language in languages}
-            self._fews[key] = rows[representative(sizes, known, count)]
-        return self._fews[key]
-
-    def _affordable(self, checkpoint: Checkpoint, languages: Sequence[str], rows: np.ndarray) -> int:
-        """How many sentences of each language can be scored at slider speed here, by a trial."""
-        text, network = self._texts_of(checkpoint, languages, rows[: _FEW[0]]), self.put(checkpoint.name)
-        seconds = []
-        for _ in range(3):  # the first pass sets up kernels
-            started = time.perf_counter()
-            sentence_bits(network, text, limit=checkpoint.positions)
-            seconds.append(time.perf_counter() - started)
-        return int(np.clip(_GLIMPSE_SECONDS / min(seconds) * _FEW[0], *_FEW))
-
-    def _texts_of(self, checkpoint: Checkpoint, languages: Sequence[str], rows: np.ndarray) -> TokenizedText:
-        """The same rows of several languages as one text, language after language."""
-        texts = [self.text(checkpoint, language, rows) for language in languages]
-        return replace(
-            texts[0],
-            ids=sum((text.ids for text in texts), ()),
-            unknown=sum((text.unknown for text in texts), ()),
-            lossless=sum((text.lossless for text in texts), ()),
-        )
-
-    def _scored_by(self, model: Scored) -> Checkpoint:
+    def scored_by(self, model: Scored) -> Checkpoint:
         """The checkpoint whose tokenizer and context a model is scored with."""
         return self.suite.checkpoints[0] if model in _COUNTED else self.suite[_parents(model)[0]]
 
@@ -282,7 +200,7 @@ class Evaluator:
     def bits_steps(self, model: Scored, language: str, rows: np.ndarray) -> Generator[None, None, np.ndarray]:
         """`bits` one batch at a time."""
         self.check_languages([language])
-        key = self._key(model, language)
+        key = self.key(model, language)
         known = self._store.read(key, len(self.corpus.documents))
         missing = rows[np.isnan(known[rows])]
         if len(missing):
@@ -292,7 +210,7 @@ class Evaluator:
 
     def unknown(self, model: Scored, language: str, rows: np.ndarray) -> int:
         """How many of the rows would have to be scored first."""
-        known = self._store.read(self._key(model, language), len(self.corpus.documents))
+        known = self._store.read(self.key(model, language), len(self.corpus.documents))
         return int(np.isnan(known[rows]).sum())
 
     def text_steps(self, model: Scored, sentences: Sequence[str], language: str) -> Generator[None, None, np.ndarray]:
@@ -307,18 +225,18 @@ class Evaluator:
         key = digest("text", CONVENTION, model_digest(self.suite, model), fitted, own, self.device.type)
         known = self._store.read(key, len(sentences))
         if np.isnan(known).any():
-            checkpoint = self._scored_by(model)
+            checkpoint = self.scored_by(model)
             place = (checkpoint.digest_of_tokenizer, "", own.encode())
             text = self._kept(place, checkpoint, lambda: sentences)
             if isinstance(model, str) and model in _COUNTED:
                 fit = self.text(checkpoint, language, self.dev.rows()).ids
                 known = _COUNTED[model](fit, text, checkpoint.vocabulary)
             else:
-                known = yield from self._score(model, text)
+                known = yield from self.score_steps(model, text)
             self._store.write(key, known)
         return known
 
-    def _key(self, model: Scored, language: str) -> str:
+    def key(self, model: Scored, language: str) -> str:
         """The store's key. What ships was computed on a CPU and serves every device: they agree within 0.01 bits, of a
         merge that is rounded to bfloat16, where the last place may fall either way, within 2 in 10,000."""
         shipped = bits_key(model_digest(self.suite, model, SHIPPED), self.corpus, language, "cpu")
@@ -331,13 +249,13 @@ class Evaluator:
             return self._counted(model, language, rows)
         if isinstance(model, Ensemble) and model.kind == BEST:
             return (yield from self.bits_steps((yield from self._best(model, language)), language, rows))
-        return (yield from self._score(model, self.text(self._scored_by(model), language, rows)))
+        return (yield from self.score_steps(model, self.text(self.scored_by(model), language, rows)))
 
-    def _score(self, model: Scored, text: TokenizedText) -> Generator[None, None, np.ndarray]:
+    def score_steps(self, model: Scored, text: TokenizedText) -> Generator[None, None, np.ndarray]:
         """Bits of a text under a checkpoint or a merge, which is put again where another was put between batches."""
         with self.room(model):
             yield from self.ready_steps(model)
-            steps = sentence_bits_steps(self.put(model), text, limit=self._scored_by(model).positions)
+            steps = sentence_bits_steps(self.put(model), text, limit=self.scored_by(model).positions)
             while True:
                 self.put(model)
                 try:
@@ -366,7 +284,7 @@ class Evaluator:
 
     def _counted(self, model: str, language: str, rows: np.ndarray) -> np.ndarray:
         """A model of token counts, fitted on the language's dev half."""
-        dev, first = self.dev.rows(), self._scored_by(model)
+        dev, first = self.dev.rows(), self.scored_by(model)
         fit, text = self.text(first, language, dev), self.text(first, language, rows)
         return _COUNTED[model](fit.ids, text, first.vocabulary)
 

@@ -1,0 +1,115 @@
+"""What can be said of losses at once: full means where they are known, else estimates from few sentences."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from interference.checkpoint import Checkpoint
+from interference.ensemble import BEST, Ensemble
+from interference.losses import TokenizedText, sentence_bits
+from interference.preview import estimate, representative
+from interference.scored import BIGRAM, UNIGRAM, Request, Scored
+from interference.steps import Steps, telling
+from interference.tables import Glimpse, glimpse
+
+if TYPE_CHECKING:
+    from interference.evaluate import Evaluator
+
+_KEPT = 2048  # estimates kept in memory
+_SECONDS = 0.06  # what an estimate of one merge may take, so that it can follow a slider
+_FEW = (4, 48)  # sentences behind an estimate, at least and at most
+
+
+class Glimpses:
+    """Estimates of an evaluator's losses, kept in memory only; which sentences they are made from does not change."""
+
+    def __init__(self, evaluator: "Evaluator"):
+        self._evaluator = evaluator
+        self._estimates: OrderedDict[tuple, dict[str, tuple[float, int]]] = OrderedDict()
+        self._rows: dict[tuple[tuple[str, ...], bytes], np.ndarray] = {}
+
+    def steps(self, request: Request) -> Steps[Glimpse]:
+        """The glimpse of a request: a mean of all its sentences, or an estimate, for every model and language."""
+        self._evaluator.check_languages(request.languages)
+        rows = self._evaluator.corpus.rows(request.sentences)
+        subjects, wanted = self._evaluator.wanted(request)
+        means: dict[tuple[str, str], tuple[float, int]] = {}
+        for name, model in wanted.items():
+            missing = set()
+            for language in request.languages:
+                if model in (UNIGRAM, BIGRAM) or (
+                    isinstance(model, Ensemble) and model.kind == BEST
+                ):  # as fast as an estimate
+                    yield from telling(0.0, self._evaluator.bits_steps(model, language, rows))
+                known = self._known(model, language, rows)
+                means[name, language] = float(known.mean()), len(rows)
+                if np.isnan(known).any():
+                    missing.add(language)
+            if missing:
+                found = yield from self._estimate(model, request.languages, rows)
+                means |= {(name, language): found[language] for language in missing}
+            yield len(means) / (len(wanted) * len(request.languages))
+        references = request.references(self._evaluator.suite)
+        init = self._evaluator.suite.init.name if self._evaluator.suite.init else None
+        has_roles = any(c.role != "other" for c in self._evaluator.suite.checkpoints)
+        return glimpse(subjects, means, self._evaluator.corpus, rows, references, init, request.languages, has_roles)
+
+    def _estimate(
+        self, model: Scored, languages: tuple[str, ...], rows: np.ndarray
+    ) -> Steps[dict[str, tuple[float, int]]]:
+        """(bits per sentence, sentences behind it) of a model by language, from few of the rows."""
+        key = (model, languages, rows.tobytes())
+        if key not in self._estimates:
+            scored = self._evaluator.scored_by(model)
+            few = self._few(scored, languages, rows)
+            bits = yield from telling(0.0, self._evaluator.score_steps(model, self._texts_of(scored, languages, few)))
+            own = dict(zip(languages, bits.reshape(len(languages), len(few)).sum(axis=1), strict=True))
+            part, whole = ({c: self._evaluator.corpus.sizes(c, r).sum() for c in languages} for r in (few, rows))
+            self._estimates[key] = {
+                c: (float(estimate(own[c], part[c], whole[c])) / len(rows), len(few)) for c in languages
+            }
+            if len(self._estimates) > _KEPT:
+                self._estimates.popitem(last=False)
+        return self._estimates[key]
+
+    def _few(self, checkpoint: Checkpoint, languages: tuple[str, ...], rows: np.ndarray) -> np.ndarray:
+        """The few of the rows that estimates are made from: settled once, or dragging would show a change of rows."""
+        key = (languages, rows.tobytes())
+        if key not in self._rows:
+            count = self._affordable(checkpoint, languages, rows)
+            known = {}
+            for language in languages:
+                bits = np.stack([self._known(name, language, rows) for name in self._evaluator.suite.names])
+                known[language] = bits[np.isfinite(bits).all(axis=1)]
+            sizes = {language: self._evaluator.corpus.sizes(language, rows) for language in languages}
+            self._rows[key] = rows[representative(sizes, known, count)]
+        return self._rows[key]
+
+    def _affordable(self, checkpoint: Checkpoint, languages: Sequence[str], rows: np.ndarray) -> int:
+        """How many sentences of each language can be scored at slider speed here, by a trial."""
+        text, network = self._texts_of(checkpoint, languages, rows[: _FEW[0]]), self._evaluator.put(checkpoint.name)
+        seconds = []
+        for _ in range(3):  # the first pass sets up kernels
+            started = time.perf_counter()
+            sentence_bits(network, text, limit=checkpoint.positions)
+            seconds.append(time.perf_counter() - started)
+        return int(np.clip(_SECONDS / min(seconds) * _FEW[0], *_FEW))
+
+    def _texts_of(self, checkpoint: Checkpoint, languages: Sequence[str], rows: np.ndarray) -> TokenizedText:
+        """The same rows of several languages as one text, language after language."""
+        texts = [self._evaluator.text(checkpoint, language, rows) for language in languages]
+        return replace(
+            texts[0],
+            ids=sum((text.ids for text in texts), ()),
+            unknown=sum((text.unknown for text in texts), ()),
+            lossless=sum((text.lossless for text in texts), ()),
+        )
+
+    def _known(self, model: Scored, language: str, rows: np.ndarray) -> np.ndarray:
+        """Bits of the rows, NaN where they have not been computed yet."""
+        evaluator = self._evaluator
+        return evaluator.store.read(evaluator.key(model, language), len(evaluator.corpus.documents))[rows]
