@@ -169,7 +169,7 @@ def test_it_is_all_in_the_store(whole, monkeypatch):
     def never(*rest, **named):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(Evaluator, "_score", never)
+    monkeypatch.setattr(Evaluator, "score_steps", never)
     monkeypatch.setattr(sweep, "merge", never)
     found = finish(compare_steps(again, table.asked))
     assert found.in_unit(BITS).equals(table.in_unit(BITS))

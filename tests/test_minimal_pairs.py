@@ -198,7 +198,7 @@ def test_bits_are_those_of_the_sentences(tiny, monkeypatch):
         for side in ("good", "bad"):
             text = tokenize(tiny.suite["mono-eng"].tokenizer, rows[side].tolist())
             np.testing.assert_allclose(rows[f"{side}_bits"], sentence_bits(tiny.put(model), text), rtol=1e-6)
-    monkeypatch.setattr(tiny, "_score", lambda *rest: pytest.fail("scored again"))
+    monkeypatch.setattr(tiny, "score_steps", lambda *rest: pytest.fail("scored again"))
     again = finish(accuracy_steps(tiny, models, PAIRS, PAIRS.languages))
     pd.testing.assert_frame_equal(again.frame, table.frame)
 

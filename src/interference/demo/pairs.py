@@ -2,7 +2,8 @@
 
 Agreement errors need no rules of a language: the sentence is said again with a noun of another number or gender, and
 one word that then changes, and belongs to what must agree with the noun, is put back into the sentence. Errors of case
-and order are made phrase by phrase, see `phrase_errors`. What another reading would make grammatical is left out, with the reason.
+and order are made phrase by phrase (phrase_errors). What another reading would make grammatical is left out, with the
+reason.
 """
 
 import functools
