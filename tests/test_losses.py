@@ -224,6 +224,12 @@ def test_batches_side_by_side_give_the_same_bits(tokenizer, monkeypatch):
     assert threads == (2, 2), "threads of torch that are no business of the pool"
 
 
+@pytest.mark.parametrize(("given", "expected"), [("3", 3), ("4,2", 4), ("0", None), ("many", None), ("", None)])
+def test_threads_are_those_asked_for_or_torchs(monkeypatch, given, expected):
+    monkeypatch.setenv("INTERFERENCE_THREADS", given)
+    assert losses._threads() == (expected or torch.get_num_threads())
+
+
 def test_empty_sentence_costs_nothing_and_no_sentences_give_no_bits():
     assert sentence_bits(uniform(BYTES), byte_text("", "a", "")).tolist() == pytest.approx([0, 8, 0])
     assert sentence_bits(uniform(BYTES), byte_text()).shape == (0,)

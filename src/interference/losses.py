@@ -156,7 +156,8 @@ def _scored(
 
 def _threads() -> int:
     """Batches scored at once on a CPU: as many as torch has threads, unless $INTERFERENCE_THREADS says otherwise."""
-    return int(os.environ.get("INTERFERENCE_THREADS", 0)) or torch.get_num_threads()
+    given = os.environ.get("INTERFERENCE_THREADS", "").split(",")[0]  # as OMP_NUM_THREADS, which may name levels
+    return int(given) if given.isdigit() and int(given) else torch.get_num_threads()
 
 
 @cache
