@@ -197,7 +197,8 @@ def test_many_small_costs_are_summed_in_float64():
     assert bits[0] == pytest.approx(200_000 * one, rel=1e-12)
 
 
-def test_steps_stop_after_every_batch_and_end_with_the_same_bits(tokenizer):
+def test_steps_stop_after_every_batch_and_end_with_the_same_bits(tokenizer, monkeypatch):
+    monkeypatch.setenv("INTERFERENCE_THREADS", "1")
     text = tokenize(tokenizer, ENGLISH)
     batches: list = []
     bits = finish(sentence_bits_steps(llama(1), text, batch_tokens=1), batches.append)
