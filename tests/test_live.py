@@ -138,6 +138,7 @@ def address(tmp_path_factory) -> Iterator[str]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(APP), f"--server.port={port}", "--server.headless=true"]
     command += ["--browser.gatherUsageStats=false", "--server.fileWatcherType=none", "--server.address=127.0.0.1"]
+    command += ["--global.minCachedMessageSize=1e12"]  # as in .streamlit/config.toml
     (folder / "empty").mkdir(mode=0o500)
     environment = os.environ | {"HOME": str(folder / "empty")}
     with (
