@@ -15,10 +15,12 @@ from interference.conflict.survey import Given, Survey, equal_average, survey_st
 from interference.conflict.table import ALL, COLUMNS, ConflictTable
 from interference.dev import DevHalf
 from interference.errors import UserError
+from interference.figures.weights import tensor_figure
 from interference.recipe import Recipe
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import Suite, open_suite
+from interference.views import conflict_sentence
 from interference.weights import Weights
 
 MEASURES = measures()
@@ -249,6 +251,19 @@ def test_chance_is_what_unrelated_models_have(planted, table):
     norms = survey(planted, "a", "b", measures=("cosine",)).by("group").query("group == 'norms'")
     assert norms["chance"].item() > 0.99
     assert norms["closed_form"].item() == 0
+
+
+def test_the_sentence_rounds_all_parts_alike(planted, table):
+    """A cosine of a hundred thousandth beside one of a half is nothing, and no negative nothing."""
+    frame = table.frame.query("measure == 'cosine'").assign(value=0.5, chance=-2.26e-05)
+    frame.loc[frame["group"] == "mlp", "value"] = -0.00254
+    sentence = conflict_sentence(replace(table, frame=frame), measures()["cosine"])
+    assert sentence.startswith("**Cosine of the whole model: 0.500, chance 0.000**")
+    assert "mlp −0.003 (chance 0.000)" in sentence
+    frame = frame.assign(value=145.2, chance=2.339)
+    assert "145, chance 2.34" in conflict_sentence(replace(table, frame=frame), measures()["cosine"])
+    figure = tensor_figure(table.by("tensor").query("measure == 'cosine'").assign(value=-0.001), "Cosine")
+    assert {text for row in figure.data[0].text for text in row} <= {"0.00", ""}
 
 
 def test_without_chance_levels_the_values_are_the_same(planted, tmp_path):
