@@ -9,7 +9,7 @@ import streamlit as st
 from interference.languages import language_name
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, device, run_steps, session
-from interference.ui.widgets import keep_valid, take_to_merge
+from interference.ui.widgets import decimals, keep_valid, take_to_merge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,7 +184,7 @@ def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> N
     event = st.dataframe(
         frame, hide_index=True, key="compare_table", height=400, on_select="rerun", selection_mode="single-row",
         column_order=ORDER,
-        column_config={"seconds": st.column_config.NumberColumn(format="%.3f")},
+        column_config=decimals(frame, 2) | {"seconds": st.column_config.NumberColumn(format="%.3f")},
     )  # fmt: skip
     chosen = [row for row in event["selection"]["rows"] if row < len(frame)]
     recipe = _recipe(table, frame.iloc[chosen[0]]) if chosen else None

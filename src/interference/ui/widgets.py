@@ -142,7 +142,7 @@ def keep_valid(key: str, options: Collection[Any]) -> None:
 def decimals(frame: "pd.DataFrame", digits: int) -> dict[str, Any]:
     """Columns that show their broken numbers with this many decimals, so that they stand under each other."""
     column = st.column_config.NumberColumn(format=f"%.{digits}f")
-    return dict.fromkeys(frame.select_dtypes("floating").columns, column)
+    return {name: column for name in frame.columns if frame[name].dtype.kind == "f"}
 
 
 def keep_within(key: str, low: float, high: float) -> None:
