@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.errors import UserError
 from interference.languages import language_name
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, device, run_steps, session
@@ -53,6 +54,8 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
             "Language", languages, format_func=lambda c: "all of them" if c == ALL else language_name(c), width=170,
             key="compare_language", bind="query-params", help="Whose losses are drawn and listed.",
         )  # fmt: skip
+    if len(chosen) == 1:
+        raise UserError(f"{chosen[0]} alone is no merge. Name two checkpoints or more.")
     named = None if picked == NO_BASE else picked
     return Comparison(tuple(chosen), bench.languages, named, (), bool(search), state.sentences()), language
 
