@@ -86,3 +86,10 @@ def test_bad_choices_are_messages(own_suite):
     app.multiselect(key="compare").set_value(["init", "mono-eng"]).run()
     assert not app.exception
     assert (ROOT / PAGE).is_file()
+
+
+def test_one_parent_is_not_compared(own_suite):
+    app = open_page(PAGE)
+    app.multiselect(key="compare").set_value(["mono-eng"]).run()
+    assert "Name two checkpoints or more" in app.error[0].value
+    assert start(app) is None

@@ -9,18 +9,19 @@ import torch
 from conftest import llama, write_checkpoint
 
 from interference.__main__ import main
-from interference.conflict import survey as surveying
 from interference.conflict import survey as surveys
 from interference.conflict.registry import CHANGES, At, Measure, conflict_measure, measures
 from interference.conflict.survey import Given, Survey, equal_average, survey_steps
 from interference.conflict.table import ALL, COLUMNS, ConflictTable
 from interference.dev import DevHalf
 from interference.errors import UserError
+from interference.figures.weights import tensor_figure
 from interference.groups import layer_of
 from interference.recipe import Recipe
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import Suite, open_suite
+from interference.views import conflict_sentence
 from interference.weights import Weights
 
 MEASURES = measures()
@@ -234,7 +235,7 @@ def test_pooled_values_are_those_of_all_entries_at_once(table, planted):
 @pytest.mark.parametrize(("budget", "layers"), [(1e9, {None, 0, 1}), (2e6, {0, 1}), (1.0, {1})])
 def test_large_matrices_are_not_all_decomposed_and_it_says_so(planted, table, tmp_path, monkeypatch, budget, layers):
     """First without embeddings, then fewer layers; what is still there has its own numbers, other measures all."""
-    monkeypatch.setitem(surveying._DECOMPOSED, "cpu", budget)
+    monkeypatch.setitem(surveys._DECOMPOSED, "cpu", budget)
     found = survey(planted, "a", "b", base="base", folder=tmp_path, measures=("cosine", "rank_95"))
     rows = found.by("tensor").set_index(["measure", "tensor"])
     assert {layer_of(name) for name in rows.loc["rank_95"].index} == layers
@@ -266,6 +267,19 @@ def test_chance_is_what_unrelated_models_have(planted, table):
     norms = survey(planted, "a", "b", measures=("cosine",)).by("group").query("group == 'norms'")
     assert norms["chance"].item() > 0.99
     assert norms["closed_form"].item() == 0
+
+
+def test_the_sentence_rounds_all_parts_alike(planted, table):
+    """A cosine of a hundred thousandth beside one of a half is nothing, and no negative nothing."""
+    frame = table.frame.query("measure == 'cosine'").assign(value=0.5, chance=-2.26e-05)
+    frame.loc[frame["group"] == "mlp", "value"] = -0.00254
+    sentence = conflict_sentence(replace(table, frame=frame), measures()["cosine"])
+    assert sentence.startswith("**Cosine of the whole model: 0.500, chance 0.000**")
+    assert "mlp −0.003 (chance 0.000)" in sentence
+    frame = frame.assign(value=145.2, chance=2.339)
+    assert "145, chance 2.34" in conflict_sentence(replace(table, frame=frame), measures()["cosine"])
+    figure = tensor_figure(table.by("tensor").query("measure == 'cosine'").assign(value=-0.001), "Cosine")
+    assert {text for row in figure.data[0].text for text in row} <= {"0.00", ""}
 
 
 def test_without_chance_levels_the_values_are_the_same(planted, tmp_path):

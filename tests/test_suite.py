@@ -2,6 +2,7 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 import torch
 from conftest import gpt2, llama, write_checkpoint, write_corpus
@@ -12,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from interference.checkpoint import Checkpoint
 from interference.errors import UserError
 from interference.evaluate import Evaluator
+from interference.figures.losses import heat_map
 from interference.recipe import Recipe
 from interference.store import Store
 from interference.suite import RESERVED, Suite, built_in, open_suite, suite_of_paths, with_paths
@@ -363,3 +365,12 @@ def test_the_built_in_suite_opens_whole():
 def test_a_suite_is_made_in_python_too(mixed_folder):
     made = Suite("mine", None, (Checkpoint("a", mixed_folder / "a"), Checkpoint("g", mixed_folder / "gpt")))
     assert made.groups == (("a",), ("g",))
+
+
+def test_a_model_that_has_no_value_is_no_row_of_the_heat_map():
+    """The perfect model has a loss, but no cost against a reference."""
+    frame = pd.DataFrame(
+        {"model": ["perfect model", "a"], "language": "eng", "value": [1.0, 2.0], "low": 0.5, "high": 2.5}
+    ).assign(cost_value=[float("nan"), 0.0], cost_low_value=float("nan"), cost_high_value=float("nan"))
+    assert list(heat_map(frame, "loss", "bits").data[0].y) == ["perfect model", "a"]
+    assert list(heat_map(frame, "cost against the reference", "bits").data[0].y) == ["a"]

@@ -72,4 +72,5 @@ def predict(
     with progress_bar("relating") as bar:
         found = finish(predict_steps(table, store), bar)
     print_table(table.frame if pairs else found.frame, form)
-    note(f"{table.outcome.capitalize()}. One effect per language explains {found.explained:.0%} of it.", *found.notes)
+    explained = f"One effect per language explains {100 * found.explained:.0f} % of it."
+    note(f"{table.outcome.capitalize()}. {explained}", *found.notes)

@@ -234,13 +234,24 @@ def conflict_sentence(table: ConflictTable, measure: Measure) -> str:
     frame = table.by("whole").groupby(["by", "group"], sort=False)[["value", "chance"]].mean().dropna()
     if frame.empty:
         return f"**{measure.label}** is undefined here: the models' tensors are all zero."
-    groups = frame.index.get_level_values("group")
+    groups, digits = frame.index.get_level_values("group"), max(3, _decimals(frame.abs().to_numpy().max()))
     *parts, (_, value, chance) = (
-        (group, *(f"{number:.3g}" for number in row)) for group, row in zip(groups, frame.to_numpy(), strict=True)
+        (group, *(_number(x, min(digits, _decimals(x))) for x in row))
+        for group, row in zip(groups, frame.to_numpy(), strict=True)
     )
     listed = ", ".join(f"{group} {own} (chance {null})" for group, own, null in parts)
     mean = "" if measure.of == "set" else f", mean over {measure.of}s"
     return f"**{measure.label} of the whole model: {value}, chance {chance}**{mean}; {listed}."
+
+
+def _decimals(number: float) -> int:
+    """As many decimals as show three digits."""
+    return max(0, 2 - math.floor(math.log10(abs(number)))) if number else 0
+
+
+def _number(number: float, decimals: int) -> str:
+    """Rounded, with a real minus sign and no zero below zero."""
+    return f"{round(number, decimals) + 0.0:.{decimals}f}".replace("-", "−")
 
 
 def causal_sentence(table: CausalTable, unit: str) -> str:
@@ -264,7 +275,7 @@ def causal_sentence(table: CausalTable, unit: str) -> str:
 def prediction_sentence(found: Prediction) -> str:
     """What a prediction shows, in one sentence: what passes every test, and what comes nearest."""
     tried = found.frame[found.frame["why_not"] == ""]
-    languages = f"One effect per language alone explains {found.explained:.0%} of the damage's variance."
+    languages = f"One effect per language alone explains {100 * found.explained:.0f} % of the damage's variance."
     if tried.empty:
         return f"**None of these measures can be related to the damage.** {languages}"
     whole = tried[tried["passed"] == len(TESTS)]

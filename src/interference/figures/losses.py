@@ -18,6 +18,7 @@ MEASURES = {
 def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
     """Models × languages. `frame` comes from `LossTable.in_unit`; `measure` is a key of MEASURES."""
     column = MEASURES[measure]
+    frame = frame[frame[column].notna().groupby(frame["model"]).transform("any")]
     grid = frame.pivot(index="model", columns="language", values=column)
     grid = grid.loc[list(dict.fromkeys(frame["model"])), list(dict.fromkeys(frame["language"]))]
     values = grid.to_numpy(dtype=np.float32)
@@ -124,7 +125,8 @@ def merge_data(frame: pd.DataFrame, unit: str, label: str, sentences: int) -> di
     if few:
         title = f"{label}; preview from {min(few)} of {sentences} sentences in {len(few)} of {len(languages)} languages"
     order = {"categoryorder": "array", "categoryarray": list(names.values())}
-    legend = {"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0, "entrywidth": 108, "entrywidthmode": "pixels"}
+    below_title = {"yref": "container", "y": 1 - 24 / merge_figure_height(len(languages)), "yanchor": "top"}
+    legend = {"orientation": "h", "x": 0, "entrywidth": 108, "entrywidthmode": "pixels"} | below_title
     layout = {
         "xaxis": {"title": {"text": f"{unit} (lower is better)"}, "rangemode": "tozero", "domain": [0, 0.63]},
         "xaxis2": {"title": {"text": f"cost: extra {unit}"}, "domain": [0.66, 1], "anchor": "y"},

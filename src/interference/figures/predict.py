@@ -12,6 +12,7 @@ LABELLED = 45  # points that get names in the figure
 
 def forest_figure(prediction: Prediction) -> go.Figure:
     """Spearman's correlation of every measure with the damage, its interval and its chance level; best first."""
+    damage = prediction.table.outcome.split(",")[0]  # a correlation has no unit
     frame = prediction.frame[prediction.frame["why_not"] == ""]
     labels = frame["label"].tolist()
     figure = go.Figure()
@@ -45,7 +46,7 @@ def forest_figure(prediction: Prediction) -> go.Figure:
             )
         )  # fmt: skip
     figure.add_vline(0, line={"color": GREY, "width": 1})
-    figure.update_xaxes(range=[-1.02, 1.02], title="Spearman's correlation with the damage")
+    figure.update_xaxes(range=[-1.02, 1.02], title=f"Spearman's correlation with the {damage}")
     figure.update_yaxes(autorange="reversed", title="measure", automargin=True)
     figure.update_layout(
         height=150 + 27 * len(labels),

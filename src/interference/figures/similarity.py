@@ -11,7 +11,7 @@ from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, PINK, RED, SK
 from interference.languages import language_name
 from interference.views_similarity import Map
 
-_COLORS = (BLUE, ORANGE, GREEN, RED, PINK, SKY, "#8C6D00", "#666666", "#000080", "#A65628")
+_COLORS = (BLUE, ORANGE, GREEN, RED, PINK, SKY, "#8C6D00", "#666666", "#8A5CF6", "#A65628")
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "cross", "star", "hexagon", "triangle-down", "pentagon")
 _TEXT = 16  # rows of a map that still have room for numbers
 

@@ -124,7 +124,7 @@ def _heat(value: pd.DataFrame, chance: pd.DataFrame, label: str, x: str, y: str,
         go.Heatmap(
             z=z, x=[str(c) for c in value.columns], y=[str(r) for r in value.index],
             customdata=chance.to_numpy(dtype=np.float32), colorscale="Cividis", hoverongaps=False,
-            text=[["" if np.isnan(v) else f"{v:.2f}" if abs(v) < 100 else f"{v:.0f}" for v in row] for row in z],
+            text=[[_cell(float(v)) for v in row] for row in z],
             texttemplate="%{text}" if z.size <= 200 else None,
             colorbar={"title": {"text": label, "side": "right"}, "thickness": 12},
             hovertemplate=where + "<br>%{z:.4g}, chance %{customdata:.4g}<extra></extra>",
@@ -137,6 +137,11 @@ def _heat(value: pd.DataFrame, chance: pd.DataFrame, label: str, x: str, y: str,
         yaxis={"title": y, "type": "category", "autorange": "reversed", "showgrid": False},
     )
     return figure
+
+
+def _cell(value: float) -> str:
+    """Two decimals, none of a hundred and more; no zero below zero."""
+    return "" if np.isnan(value) else f"{round(value, 2) + 0.0:.2f}" if abs(value) < 100 else f"{value:.0f}"
 
 
 def _subjects(frame: pd.DataFrame) -> np.ndarray:

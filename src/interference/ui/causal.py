@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _READING = (
     "Brown is damage: on the left what one component of the merge costs the intact parent, on the right what the merge "
-    "gains when it gets that component back. In parentheses: the interval contains zero."
+    "gains when it gets that component back. Purple is the opposite. In parentheses: the interval contains zero."
 )
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.errors import UserError
 from interference.languages import language_name
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, device, run_steps, session
-from interference.ui.widgets import keep_valid, take_to_merge
+from interference.ui.widgets import decimals, keep_valid, take_to_merge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +54,8 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
             "Language", languages, format_func=lambda c: "all of them" if c == ALL else language_name(c), width=170,
             key="compare_language", bind="query-params", help="Whose losses are drawn and listed.",
         )  # fmt: skip
+    if len(chosen) == 1:
+        raise UserError(f"{chosen[0]} alone is no merge. Name two checkpoints or more.")
     named = None if picked == NO_BASE else picked
     return Comparison(tuple(chosen), bench.languages, named, (), bool(search), state.sentences()), language
 
@@ -184,7 +187,7 @@ def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> N
     event = st.dataframe(
         frame, hide_index=True, key="compare_table", height=400, on_select="rerun", selection_mode="single-row",
         column_order=ORDER,
-        column_config={"seconds": st.column_config.NumberColumn(format="%.3f")},
+        column_config=decimals(frame, 2) | {"seconds": st.column_config.NumberColumn(format="%.3f")},
     )  # fmt: skip
     chosen = [row for row in event["selection"]["rows"] if row < len(frame)]
     recipe = _recipe(table, frame.iloc[chosen[0]]) if chosen else None

@@ -6,7 +6,7 @@ import streamlit as st
 
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, run_steps
-from interference.ui.widgets import keep_valid, keep_within
+from interference.ui.widgets import decimals, keep_valid, keep_within
 
 if TYPE_CHECKING:
     from interference.path import PathTable, Walk
@@ -97,7 +97,10 @@ def draw_path(bench: Bench, table: "PathTable") -> None:
     where = f" The dotted red line is the merge of the Merge page, at {place:.2f}." if place is not None else ""
     st.caption(f"{READINGS[measure]}{where} {' '.join(table.notes)}")
     summary = table.summary[bench.unit]
-    st.dataframe(summary, hide_index=True, key="path_summary", height="content", column_order=ORDER)
+    st.dataframe(
+        summary, hide_index=True, key="path_summary", height="content", column_order=ORDER,
+        column_config=decimals(summary, 2),
+    )  # fmt: skip
     points = table.points[bench.unit].merge(summary, on="language").assign(**table.provenance)
     st.download_button(
         "Path, CSV", lambda: points.to_csv(index=False), "path.csv", "text/csv",

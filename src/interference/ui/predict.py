@@ -8,7 +8,7 @@ import streamlit as st
 from interference.languages import language_name
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, run_steps
-from interference.ui.widgets import keep_valid
+from interference.ui.widgets import decimals, keep_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,7 +170,10 @@ def _draw_found(found: "Prediction") -> None:
     st.caption(f"{_READING} {' '.join(found.notes)}")
     _draw_pairs(found)
     with st.expander("Table"):
-        st.dataframe(found.frame, hide_index=True, key="predict_table", column_order=ORDER)
+        st.dataframe(
+            found.frame, hide_index=True, key="predict_table", column_order=ORDER,
+            column_config=decimals(found.frame, 3),
+        )  # fmt: skip
         st.caption("A measure passes a test where " + "; ".join(f"*{name}*: {text}" for name, text in TESTS.items()))
     with st.container(horizontal=True):
         _download("Ranking, CSV", found, False)
@@ -255,7 +258,7 @@ def _draw_paper_beside(bench: Bench, found: "Prediction | None") -> None:
     )  # fmt: skip
     st.caption(" ".join(paper.notes))
     if found is not None and len(both := beside_paper(found, paper, COUNTERPARTS)):
-        st.dataframe(both, hide_index=True, key="predict_both", height="content")
+        st.dataframe(both, hide_index=True, key="predict_both", height="content", column_config=decimals(both, 3))
         st.caption(
             "Measures that both have. Damage is a loss in bits here and a change of accuracy there, so a sign that "
             "means the same is opposite: compare `worse with more`."

@@ -120,13 +120,7 @@ def _frame() -> Any:
     """Title, icon, style and menu; the page that was asked for."""
     icon = Path(__file__).with_name("icon.svg")  # one of Streamlit's would be fetched from afar
     st.set_page_config(page_title="Interference", page_icon=str(icon), layout="wide", initial_sidebar_state=240)
-    st.html(
-        "<style>.stMainBlockContainer{padding:3.75rem clamp(1rem,3vw,3rem) 2rem} "
-        "[data-testid=stSidebarHeader]{height:2.5rem} h1{padding:0!important} "
-        ":has(>.st-key-panel){flex:2 1 340px!important;min-width:min(340px,100%)!important} "
-        ":has(>.st-key-figure){flex:3 1 500px!important;min-width:min(500px,100%)!important} "
-        ":has(>.st-key-ahead){position:absolute!important}</style>"
-    )
+    st.html(Path(__file__).with_name("page.css"))
     page = st.navigation(build_pages(), expanded=True)  # no page behind "View more"
     ahead = st.container(key="ahead", height=1, border=False)  # always: what comes and goes has all below drawn anew
     if not _imported().is_set():

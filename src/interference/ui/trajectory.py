@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.errors import UserError
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, run_steps
-from interference.ui.widgets import keep_valid
+from interference.ui.widgets import decimals, keep_valid
 
 if TYPE_CHECKING:
     from interference.trajectory import Course, TrajectoryTable
@@ -20,10 +21,14 @@ _READINGS = {
 
 
 def choose_course(bench: Bench) -> "Course":
-    """The two runs. Raises UserError where the suite has not two."""
+    """The two runs. Stops the page with a message where the suite has not two: most have none."""
     from interference.trajectory import known_course, runs
 
-    default = known_course(bench.suite)
+    try:
+        default = known_course(bench.suite)
+    except UserError as error:
+        st.info(str(error), icon=":material/info:")
+        st.stop()
     names = list(runs(bench.suite))
     chosen = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -75,7 +80,10 @@ def draw_trajectory(bench: Bench, table: "TrajectoryTable") -> None:
         alt=f"{measure} over the training of {table.course.first} and {table.course.second}, and of their merge",
     )  # fmt: skip
     st.caption(f"{_READINGS[measure]} {' '.join(table.notes)}")
-    st.dataframe(summary[summary["step"] == step], hide_index=True, key="trajectory_table", height="content")
+    st.dataframe(
+        summary[summary["step"] == step], hide_index=True, key="trajectory_table", height="content",
+        column_config=decimals(summary, 2),
+    )  # fmt: skip
     st.download_button(
         "Trajectory, CSV",
         lambda: table.joined(bench.unit).assign(

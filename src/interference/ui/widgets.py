@@ -12,6 +12,8 @@ from interference.ui.live import Panel, move_panel
 from interference.ui.more import more_of, set_more
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from interference.bench import Faders, View
     from interference.recipe import Recipe
     from interference.registry import Argument, Method
@@ -135,6 +137,12 @@ def keep_valid(key: str, options: Collection[Any]) -> None:
     else:
         del st.session_state[key]
     st.toast(f"Left out, for it is not to be had here: {_listed(unknown)}.", icon=":material/info:", duration="long")
+
+
+def decimals(frame: "pd.DataFrame", digits: int) -> dict[str, Any]:
+    """Columns that show their broken numbers with this many decimals, so that they stand under each other."""
+    column = st.column_config.NumberColumn(format=f"%.{digits}f")
+    return {name: column for name in frame.columns if frame[name].dtype.kind == "f"}
 
 
 def keep_within(key: str, low: float, high: float) -> None:
