@@ -72,6 +72,8 @@ def read_pairs(path: Path, language: str | None = None) -> PairSet:
     A file (.tsv, .jsonl, .parquet) without a column `language` is of the language given, else of the one it is named
     after. Raises UserError that lists every bad row.
     """
+    if not path.is_file():
+        raise UserError(f"The file of pairs {path} does not exist. Give a table: .tsv, .jsonl or .parquet.")
     table = read_table(path)
     if lacking := [name for name in ("sen", "wrong_sen") if name not in table]:
         raise UserError(
