@@ -46,7 +46,7 @@ def test_the_papers_pairs_need_no_computing_and_follow_the_languages(opened, sui
     monkeypatch.setenv("INTERFERENCE_SUITE", str(suite_folder))
     few = open_page()
     assert not few.exception
-    assert "Too few languages to tell a relation from chance: eng, deu, pairs of which: 1." in few.error[0].value
+    assert "2 languages (eng, deu) make 1 pairs, too few" in few.error[0].value
     few.get_by_key("predict_data").set_value("The paper").run()
     assert not few.error
     assert len(few.get("plotly_chart")) == 2

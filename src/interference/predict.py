@@ -112,8 +112,8 @@ def check_languages(languages: Sequence[str]) -> None:
     """Raise UserError for too few languages to say anything."""
     if len(languages) < FEWEST:
         raise UserError(
-            f"Too few languages to tell a relation from chance: {', '.join(languages) or 'none'}, pairs of which: "
-            f"{comb(len(languages), 2)}. Give {FEWEST} languages or more."
+            f"{len(languages)} languages ({', '.join(languages) or 'none'}) make {comb(len(languages), 2)} pairs, too "
+            f"few to tell a relation from chance; give {FEWEST} languages or more."
         )
 
 
