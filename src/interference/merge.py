@@ -190,12 +190,15 @@ def _merge_in_pieces(
     """The reference path on one piece of a tensor after another: the same numbers, and what lies between in cache."""
     method = recipe.definition
     views = [weights.views(source, [model])[0] for source, model in zip(site.sources, site.models, strict=True)]
+    own = None
+    if recipe.base and recipe.base not in (MEAN, ZERO):
+        own = weights.views(site.base_source, [recipe.base])[0].reshape(-1)
     prepared = _prepared(recipe, weights, site, _given_whole(recipe, weights, site)) if method.prepare else None
     flat, size, body = out.view(-1), _PIECE[out.device.type], replace(method.body, function=fused(method.function))
     for start in range(0, len(flat), size):
         part = slice(start, start + size)
         parents = _as_float32(torch.stack([weights.here(view.reshape(-1)[part]) for view in views]), recipe)
-        base = _base(recipe, weights, site, parents, part)
+        base = _base(recipe, weights, site, parents, None if own is None else weights.here(own[part]))
         given = _given(recipe, weights, site, partial(_same, parents), partial(_same, base))
         given |= {"weights": lambda: coefficients, "prepared": partial(_piece_of, prepared, out.shape, part)}
         merged = _call(body, given, site.settings)
@@ -321,19 +324,16 @@ def _as_float32(parents: Tensor, recipe: Recipe) -> Float[Tensor, "model *shape"
 
 
 def _base(
-    recipe: Recipe, weights: Weights, site: Site, parents: Float[Tensor, "model *shape"], part: slice | None = None
+    recipe: Recipe, weights: Weights, site: Site, parents: Float[Tensor, "model *shape"], own: Tensor | None = None
 ) -> Float[Tensor, "*shape"] | None:
-    """The base's tensor, or the part of it, flat, that the parents are given of."""
+    """The base's tensor; `own` is what it has where the parents' entries are, if that is read already."""
     if recipe.base is None:
         return None
     if recipe.base == MEAN:
         return parents.mean(dim=0)
     if recipe.base == ZERO:
         return torch.zeros_like(parents[0])
-    if part is None:
-        return _as_float32(weights.read(site.base_source, [recipe.base])[0], recipe)
-    own = weights.views(site.base_source, [recipe.base])[0]
-    return _as_float32(weights.here(own.reshape(-1)[part]), recipe)
+    return _as_float32(weights.read(site.base_source, [recipe.base])[0] if own is None else own, recipe)
 
 
 def _uniforms(

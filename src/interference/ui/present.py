@@ -192,5 +192,5 @@ def _draw_figure(bench: Bench, number: int, view: "View", moving: bool, reading:
     reading.html(f"<div class='slide-text'>{markdown_html(merge_sentence(frame, view.unit))}</div>")
     live_plot(
         figure, key=f"slide figure {number}", height=int(figure.layout.height), pending=watched.pending,
-        alt=view.recipe.label(),
+        tick_ms=watched.tick_ms, alt=view.recipe.label(),
     )  # fmt: skip
