@@ -40,10 +40,11 @@ def merge_into(recipe: Recipe, weights: Weights, buffer: Mapping[str, Tensor]) -
     rows = {
         row: torch.tensor(row, dtype=torch.float32, device=weights.device) for row in {s.weights for s in at.values()}
     }
+    shares = _Shares(recipe, weights)
     for name, out in buffer.items():
         row = rows[at[name].weights]
-        if (coefficients := _coefficients(recipe, weights, at[name], row)) is not None:
-            _weighted_sum(recipe, weights, at[name], coefficients, out, dtype)
+        if (own := shares.of(at[name], row)) is not None:
+            _weighted_sum(recipe, weights, at[name], own, out, dtype)
         elif _goes_in_pieces(recipe, out):
             _merge_in_pieces(recipe, weights, at[name], row, out, dtype)
         else:
@@ -128,18 +129,26 @@ def output_config(recipe: Recipe, config: Any) -> Any:
 _CHUNK = 1 << 20  # entries of a weighted sum taken at a time on a CPU: few enough to stay in its cache
 
 
-def _coefficients(
-    recipe: Recipe, weights: Weights, site: Site, row: Float[Tensor, " weight"]
-) -> Float[Tensor, " model"] | None:
-    """What the parents count with, or their differences from the base; None where the merge is no weighted sum."""
-    method = recipe.definition
-    if method.combines is None or _changes_tensors(recipe) or recipe.dtype not in (None, "float32"):
-        return None
-    given = {
-        "weights": lambda: row,
-        "prepared": lambda: _prepared(recipe, weights, site, _given_whole(recipe, weights, site)),
-    }
-    return _call(method.combines, given, site.settings)
+class _Shares:
+    """What the parents, or their differences from the base, count with where a merge is a weighted sum of them."""
+
+    def __init__(self, recipe: Recipe, weights: Weights):
+        self._recipe, self._weights = recipe, weights
+        plain = not _changes_tensors(recipe) and recipe.dtype in (None, "float32")
+        self._part = recipe.definition.combines if plain else None
+        self._known: dict[tuple, list[float] | None] = {}  # by all that they depend on, unless tensors were prepared
+
+    def of(self, site: Site, row: Float[Tensor, " weight"]) -> list[float] | None:
+        """Those of one tensor; None where its merge is no such sum."""
+        if (part := self._part) is None:
+            return None
+        key = site.name if "prepared" in part.inputs else None, site.weights, *site.settings.values()
+        if key not in self._known:
+            given = _given_whole(self._recipe, self._weights, site)
+            ready = {"weights": lambda: row, "prepared": lambda: _prepared(self._recipe, self._weights, site, given)}
+            found = _call(part, ready, site.settings)
+            self._known[key] = None if found is None else found.tolist()
+        return self._known[key]
 
 
 def _changes_tensors(recipe: Recipe) -> bool:
@@ -147,14 +156,13 @@ def _changes_tensors(recipe: Recipe) -> bool:
 
 
 def _weighted_sum(
-    recipe: Recipe, weights: Weights, site: Site, coefficients: Float[Tensor, " model"], out: Tensor, dtype: torch.dtype
+    recipe: Recipe, weights: Weights, site: Site, shares: list[float], out: Tensor, dtype: torch.dtype
 ) -> None:
     """One pass over the parents, and the base where differences from it are summed, uncopied wherever they are.
 
     Within 1e-6 of the reference path, relative to the largest entry of a parent times the summed magnitudes of the
     coefficients, the base's included, where these exceed one.
     """
-    shares = coefficients.tolist()
     parents = [weights.views(source, [model])[0] for source, model in zip(site.sources, site.models, strict=True)]
     left = 1 - sum(shares)
     if recipe.definition.takes == "deltas" and recipe.base == MEAN:
@@ -166,6 +174,8 @@ def _weighted_sum(
         return fused(add_up)(rows, torch.tensor(shares, device=out.device), flat, dtype)
     plain = dtype == out.dtype == torch.float32 and all(row.device == out.device for row in rows)
     size = _CHUNK if out.device.type == "cpu" else 16 * _CHUNK  # of what crosses a bus, larger pieces
+    if plain and len(rows) == 1:  # nothing lies between that a cache might keep
+        size = max(len(flat), 1)
     for start in range(0, len(flat), size):
         part = slice(start, start + size)
         total = flat[part] if plain else torch.empty_like(flat[part], dtype=torch.float32)

@@ -26,33 +26,36 @@ def ram(deltas: Float[Tensor, "model *shape"], epsilon: Threshold = 1e-5) -> Flo
     return (deltas * active / active.sum(dim=0).clamp(min=1)).sum(dim=0)
 
 
+def changed(
+    deltas: Float[Tensor, "model *shape"], epsilon: Threshold = 1e-5
+) -> tuple[Bool[Tensor, "model *shape"], Float[Tensor, " model"]]:
+    """Where each parent changed the tensor, and its count of entries that others changed too over that of its own."""
+    active = deltas.abs() > epsilon
+    own = (active & (active.sum(dim=0) == 1)).flatten(1).sum(dim=1)
+    return active, (active.flatten(1).sum(dim=1) - own) / own.clamp(min=1e-5)  # 0 shared of 0 own is 0
+
+
 @merge_method(
     label="RAM+",
     variant="counted per tensor",
     family="sparse task vectors",
     source="arXiv:2601.13572",
     mergekit=True,
+    prepare=changed,
     lacks=("scale",),
+    elementwise=True,
 )
 def ramplus_tl(
     deltas: Float[Tensor, "model *shape"],
+    prepared: tuple[Bool[Tensor, "model *shape"], Float[Tensor, " model"]],
     r: Annotated[float | Tensor, Knob(0, 1, 0.01, "how much a parent's own entries grow with what it shares")] = 0.1,
     alpha: Annotated[float, Knob(0, 1, 0.01, "upper bound of shared over own entries")] = 0.2,
-    epsilon: Threshold = 1e-5,
 ) -> Float[Tensor, "*shape"]:
     """RAM, with what one parent alone changed scaled up the more of its changes others share.
 
     By 1 + r · min(shared / own, alpha), counts of the parent's entries taken tensor by tensor.
     """
-    active = deltas.abs() > epsilon
-    counts = active.sum(dim=0)
-    factors = 1 + r * _shared_by_own(active, counts).clamp(0, alpha)
-    parts = deltas * active
-    own = parts * as_column(factors.to(deltas), deltas)
-    return torch.where(counts == 1, own, parts / counts.clamp(min=1)).sum(dim=0)
-
-
-def _shared_by_own(active: Bool[Tensor, "model *shape"], counts: Tensor) -> Float[Tensor, " model"]:
-    """Each model's count of entries that others changed too over that of those that none did; 0 shared is 0."""
-    own = (active & (counts == 1)).flatten(1).sum(dim=1)
-    return (active.flatten(1).sum(dim=1) - own) / own.clamp(min=1e-5)
+    active, shared_by_own = prepared
+    counts, parts = active.sum(dim=0), deltas * active
+    factors = as_column((1 + r * shared_by_own.clamp(max=alpha)).to(deltas), deltas)
+    return torch.where(counts == 1, parts * factors, parts / counts.clamp(min=1)).sum(dim=0)
