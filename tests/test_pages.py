@@ -28,7 +28,7 @@ def own_suite(suite_folder, tmp_path_factory):
     patch.undo()
 
 
-def open_page(page: str = "pages/merge.py", **query: str) -> AppTest:
+def open_page(page: str = "pages/merge.py", **query: str | list[str]) -> AppTest:
     """A page as a new session sees it. Without the second run a page is not rendered at all."""
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     for key, value in query.items():
@@ -310,6 +310,16 @@ def test_units_and_languages_from_the_link(own_suite):
     assert "bits per byte" in figures(app)[0]
     assert "English" not in figures(app)[0]
     assert not open_page(unit="furlongs", method="nonsense").exception
+
+
+def test_an_address_written_by_hand_may_name_codes(own_suite):
+    app = open_page(languages=["deu", "xxx"], method="ties", base="@zero")
+    assert app.session_state["languages"] == ["deu"]
+    assert (app.session_state["method"], app.session_state["base"]) == ("ties", "@zero")
+    assert "English" not in figures(app)[0]
+    app = open_page("pages/weights.py", conflict="sign_conflict", weights_base="@mean")
+    assert not app.exception
+    assert (app.session_state["conflict"], app.session_state["weights_base"]) == ("sign_conflict", "@mean")
 
 
 def test_merge_page_opens_with_the_merge_that_ships(own_suite):

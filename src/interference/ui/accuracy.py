@@ -150,7 +150,7 @@ def _draw_pairs(table: "AccuracyTable") -> None:
     from interference.views import MERGE
 
     languages = list(dict.fromkeys(table.frame["language"]))
-    keep_valid("accuracy_language", languages)
+    keep_valid("accuracy_language", languages, codes=str)
     with st.expander("Pairs", expanded=True):
         language = st.selectbox(
             "Language", languages, format_func=language_name, key="accuracy_language", bind="query-params", width=220,

@@ -24,7 +24,7 @@ def choose_trial(bench: Bench) -> "Trial":
     from interference.conflict.survey import default_models, equal_average
 
     recipe = state.present_recipe(bench.suite) or equal_average(default_models(bench.suite))
-    keep_valid("causal_language", bench.languages)
+    keep_valid("causal_language", bench.languages, codes=str)
     parents = ["", *bench.suite.names]
     keep_valid("causal_parent", parents)
     with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -34,7 +34,7 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
     parents, base = _defaults(bench)
     bases = (NO_BASE, *bench.suite.names, *BASES)
     keep_valid("compare", bench.suite.names)
-    keep_valid("compare_base", bases)
+    keep_valid("compare_base", bases, codes=str)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
             "Parents", bench.suite.names, parents, key="compare", bind="query-params", width=420,
@@ -49,7 +49,7 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
             help="Also each method at its best settings, found on the dev half. Takes several times as long.",
         )  # fmt: skip
         languages = (*bench.languages, ALL)
-        keep_valid("compare_language", languages)
+        keep_valid("compare_language", languages, codes=str)
         language = st.selectbox(
             "Language", languages, format_func=lambda c: "all of them" if c == ALL else language_name(c), width=170,
             key="compare_language", bind="query-params", help="Whose losses are drawn and listed.",

@@ -102,7 +102,7 @@ def _draw_plane(bench: Bench) -> None:
                     help="A checkpoint that the plane goes through.",
                 )
             )  # fmt: skip
-        keep_valid("plane_language", bench.languages)
+        keep_valid("plane_language", bench.languages, codes=str)
         language = st.selectbox(
             "Language", bench.languages, format_func=language_name, key="plane_language", bind="query-params",
             width=180, help="The language whose loss is drawn.",
@@ -137,8 +137,8 @@ def _draw_layers(bench: Bench) -> None:
 
     walk = choose_walk(bench)
     inner = [weight for weight in walk.weights if 0 < weight < 1]
-    for key, options in (("layers_language", bench.languages), ("layers_at", inner)):
-        keep_valid(key, options)
+    keep_valid("layers_language", bench.languages, codes=str)
+    keep_valid("layers_at", inner)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         measure = st.segmented_control(
             "Measure", list(LINEARITY), default="cosine", required=True, key="layers_measure", bind="query-params",

@@ -82,8 +82,8 @@ def choose_setup(bench: Bench) -> Setup:
     from interference.views import BESIDE
 
     known = methods()
-    keep_valid("method", known)
-    keep_valid("controls", BESIDE)
+    keep_valid("method", known, codes=str)
+    keep_valid("controls", BESIDE, codes=list)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
             "Method",
@@ -163,7 +163,7 @@ def _choose_base(bench: Bench, method: "Method") -> str | None:
     first = sorted(bench.suite.checkpoints, key=lambda c: c.role not in ("init", "mixed"))
     options = [*(c.name for c in first), *BASES]
     key, none = ("base", []) if method.needs_base else ("optional_base", [""])
-    keep_valid(key, none + options)
+    keep_valid(key, none + options, codes=str)
     chosen = st.selectbox(
         "Base",
         none + options,

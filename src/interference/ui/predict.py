@@ -48,7 +48,7 @@ def choose_prediction(bench: Bench) -> "Pairing | None":
     from interference.groups import GROUPS
     from interference.pairs import ROLES, Pairing, predictors
 
-    keep_valid("predict_measures", [p.name for p in predictors()])
+    keep_valid("predict_measures", [p.name for p in predictors()], codes=list)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         data = st.segmented_control(
             "Pairs of", DATA, default=DATA[0], required=True, key="predict_data", bind="query-params",
@@ -201,9 +201,9 @@ def _draw_pairs(found: "Prediction") -> None:
         return
     names = tried["measure"].tolist()
     labels = dict(zip(tried["measure"], tried["label"], strict=True))
-    keep_valid("predict_measure", names)
+    keep_valid("predict_measure", names, codes=str)
     markable = ["", *found.table.languages]
-    keep_valid("predict_marked", markable)
+    keep_valid("predict_marked", markable, codes=str)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         measure = st.selectbox(
             "Measure", names, format_func=lambda name: labels.get(name, name), key="predict_measure",

@@ -329,7 +329,7 @@ def _choose_device() -> str:
 
 
 def _choose_languages(known: tuple[str, ...]) -> tuple[str, ...]:
-    keep_valid("languages", known)
+    keep_valid("languages", known, codes=list)
     chosen = st.multiselect(
         "Languages", known, placeholder="all", format_func=language_name, key="languages", bind="query-params",
         help="Languages of the corpus to show; empty is all of them.",

@@ -59,7 +59,7 @@ def choose_similarity(bench: Bench) -> Settings:
         "Show", list(VIEWS), default="Models", required=True, key="similarity_view", bind="query-params",
         label_visibility="collapsed", help="\n".join(f"- **{name}**: {text}" for name, text in VIEWS.items()),
     )  # fmt: skip
-    keep_valid("similarity", known)
+    keep_valid("similarity", known, codes=str)
     limit = len(bench.corpus.rows(None))
     keep_within("similarity_sentences", FEWEST, limit)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -147,7 +147,7 @@ def _choose_condition(bench: Bench) -> "tuple[str, tuple[str, ...]]":
 
 
 def _choose_language(bench: Bench, key: str, default: str) -> str:
-    keep_valid(key, bench.languages)
+    keep_valid(key, bench.languages, codes=str)
     return st.selectbox(
         "Language", bench.languages, bench.languages.index(default), format_func=language_name, key=key,
         bind="query-params", width=190, help="What all models read.",

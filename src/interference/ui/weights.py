@@ -46,8 +46,9 @@ def choose_survey(bench: Bench) -> Wanted:
     fits = recipe and len(recipe.models) > 1 and not recipe.slices and set(recipe.models) <= set(bench.suite.names)
     default = recipe.models if recipe and fits else default_models(bench.suite)
     bases = [NO_BASE, *(c.name for c in bench.suite.checkpoints), *BASES]
-    for key, options in (("weights_models", bench.suite.names), ("weights_base", bases), ("conflict", known)):
-        keep_valid(key, options)
+    keep_valid("weights_models", bench.suite.names)
+    keep_valid("weights_base", bases, codes=str)
+    keep_valid("conflict", known, codes=str)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.popover(f"Models ({len(st.session_state.get('weights_models', default))})", width=130):
             models = st.multiselect(

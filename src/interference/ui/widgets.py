@@ -124,8 +124,14 @@ def faders_of(recipe: "Recipe", weights: tuple[float, ...] | None = None) -> "Fa
     return Faders(weights, no, no, None, bool(recipe.settings().get("normalize", False)))
 
 
-def keep_valid(key: str, options: Collection[Any]) -> None:
-    """Take out of a widget's state what is no option any more, and say so: a widget would stop the page on it."""
+def keep_valid(key: str, options: Collection[Any], codes: type | None = None) -> None:
+    """Take out of a widget's state what is no option any more, and say so: a widget would stop the page on it.
+
+    An address may name options that have labels by their codes too, `eng` for "English (eng)", which Streamlit does
+    not: `codes` is `list` for a widget of several such options, `str` for one of one.
+    """
+    if codes and key not in st.session_state and (given := [v for v in st.query_params.get_all(key) if v in options]):
+        st.session_state[key] = given if codes is list else given[0]
     value = st.session_state.get(key)
     if value is None:  # not drawn yet, or nothing chosen
         return
