@@ -3,6 +3,7 @@
 import streamlit as st
 
 from interference import ui
+from interference.ui.setup import Setup
 
 ui.ensure_shell()
 
@@ -10,17 +11,16 @@ bench = ui.open_bench()
 
 
 @st.fragment
-def merge_panel() -> None:
+def follow(setup: Setup) -> None:
+    """All that a moving coefficient changes, and no more: the fewer the elements, the sooner the figure follows."""
     ui.rerun_if_asked()
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.title("Merge", anchor=False, width="content")
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
+        shape = st.container(width="content")
         toolbar = st.container(horizontal=True, horizontal_alignment="right", gap="small", width="content")
-    ui.draw_guide(bench)
-    setup = ui.choose_setup(bench)
     with st.container(horizontal=True, gap="medium"):
         left, right = st.container(key="panel"), st.container(key="figure")
     with left, ui.user_errors():
-        chosen = ui.choose_recipe(bench, setup)
+        chosen = ui.choose_recipe(bench, setup, shape)
     with right, ui.user_errors():
         if chosen is None:
             st.info(setup.missing, icon=":material/tune:")
@@ -35,5 +35,10 @@ def merge_panel() -> None:
         ui.draw_export(bench, view)
 
 
-merge_panel()
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.title("Merge", anchor=False, width="content")
+    ui.draw_guide(bench)
+setup = ui.choose_setup(bench)
+ui.place_recipe(bench, setup)
+follow(setup)
 ui.draw_pins(bench)

@@ -193,6 +193,8 @@ def test_pins_are_kept_compared_renamed_restored_and_deleted_with_undo(own_suite
 
 
 def link_of(app: AppTest) -> str:
+    app.session_state["link_open"] = True
+    app.run()
     return next(code.value for code in app.code if "?view=" in code.value).split("?view=")[1]
 
 

@@ -15,6 +15,7 @@ from interference.ui.findings import (
     draw_no_findings,
     draw_report,
 )
+from interference.ui.held import place_recipe
 from interference.ui.landscape import choose_path_view, draw_path_view
 from interference.ui.merge import (
     choose_recipe,
@@ -94,6 +95,7 @@ __all__ = [
     "go_if_asked",
     "open_bench",
     "open_sidebar",
+    "place_recipe",
     "present_view",
     "presented",
     "remember",

@@ -41,7 +41,12 @@ def draw_link(present: "State") -> None:
     """The address of exactly this view, to be copied."""
     from interference.bench import to_link
 
-    with st.popover("Link", icon=":material/link:", help="An address that reopens exactly this view, pins included."):
+    with st.popover(
+        "Link", icon=":material/link:", key="link_open", on_change="rerun",
+        help="An address that reopens exactly this view, pins included.",
+    ) as popover:  # fmt: skip
+        if not popover.open:
+            return
         try:
             link = to_link(present)
         except UserError as error:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from interference.spread import WEIGHT
 from interference.ui import state
-from interference.ui.held import draw_held, held_recipe, place_recipe
+from interference.ui.held import draw_held, held_recipe
 from interference.ui.live import coefficient_panel, live_plot
 from interference.ui.more import choose_more
 from interference.ui.setup import Setup
@@ -31,6 +31,8 @@ from interference.ui.widgets import (
 from interference.ui.yaml import draw_yaml
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from interference.bench import Faders, View
     from interference.recipe import Recipe
     from interference.registry import Argument, Method
@@ -48,7 +50,7 @@ def draw_guide(bench: Bench) -> None:
         return
     titles = {step.title: step for step in steps}
     chosen = st.session_state.get("guide")
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(gap="xsmall", key="guided"):
         st.segmented_control(
             "Guided finding",
             list(titles),
@@ -63,8 +65,7 @@ def draw_guide(bench: Bench) -> None:
             titles[chosen].sentence
             if chosen in titles
             else f"{len(bench.suite.with_role('mono'))} models learned one language each, separately. What is left of "
-            "each language when they are merged? Drag a slider, or walk through the finding.",
-            width=370,
+            "each language when they are merged? Drag a slider, or walk through the finding."
         )
 
 
@@ -186,16 +187,19 @@ class Chosen:
     moving: bool
 
 
-def choose_recipe(bench: Bench, setup: Setup) -> Chosen | None:
-    """The panel of coefficients, or what stands in its place, and the method's own knobs. None if nothing is merged."""
-    place_recipe(bench, setup)
+def choose_recipe(bench: Bench, setup: Setup, top: "DeltaGenerator") -> Chosen | None:
+    """The panel of coefficients, or what stands in its place, and the method's own knobs. None if nothing is merged.
+
+    What kind of panel it is, is chosen in the container `top`.
+    """
     if held := held_recipe(setup):
         draw_held(bench, held)
         draw_yaml(bench, held.recipe)
         return Chosen(held.recipe, None, False)
     if not setup.complete:
         return None
-    shape, name = choose_shape(bench, setup.method, setup.parents)
+    with top:
+        shape, name = choose_shape(bench, setup.method, setup.parents)
     if shape == YAML:
         chosen = _chosen(bench, setup, faders(setup.method, setup.parents), False)
         draw_yaml(bench, chosen.recipe if chosen else None)

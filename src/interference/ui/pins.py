@@ -10,7 +10,7 @@ from interference.errors import UserError
 from interference.ui import state
 from interference.ui.links import draw_link
 from interference.ui.shell import EXPORT, Bench, compute, user_errors
-from interference.ui.widgets import write_view
+from interference.ui.widgets import ASKED, write_view
 
 if TYPE_CHECKING:
     from interference.bench import Pin, State
@@ -21,30 +21,24 @@ def draw_toolbar() -> None:
     history = state.history()
     st.button(
         "Undo", icon=":material/undo:", key="undo", shortcut="Ctrl+Z", on_click=_back, args=(state.undo,),
-        disabled=not (history and history.past), help="Take back the last move.",
+        disabled=not (history and history.past), help="Take back the last move (Ctrl+Z).",
     )  # fmt: skip
     st.button(
         "Redo", icon=":material/redo:", key="redo", shortcut="Ctrl+Y", on_click=_back, args=(state.redo,),
-        disabled=not (history and history.future), help="Make the move again that was taken back.",
+        disabled=not (history and history.future), help="Make the move again that was taken back (Ctrl+Y).",
     )  # fmt: skip
     st.button(
         "Pin", icon=":material/keep:", key="pin", shortcut="Ctrl+Enter", on_click=_pin, disabled=history is None,
-        help="Keep this merge beside the next try.",
+        help="Keep this merge beside the next try (Ctrl+Enter).",
     )  # fmt: skip
     if history:
         draw_link(history.present)
 
 
 def _back(step: Callable[[], None]) -> None:
-    before = state.present()
     step()
-    after = state.present()
-    if not before or not after:
-        return
-    write_view(after.view)
-    merged = replace(before.view, recipe=after.view.recipe, faders=after.view.faders)
-    if replace(before, view=merged) != after:  # more than the merge: the sidebar, or the pins
-        st.session_state["rerun"] = True
+    if after := state.present():
+        write_view(after.view)
 
 
 def _pin() -> None:
@@ -63,8 +57,8 @@ def _move(make: "Callable[[], State]") -> None:
 
 
 def rerun_if_asked() -> None:
-    """What lies outside the fragment has changed: run the whole page."""
-    if st.session_state.pop("rerun", False):
+    """What lies outside the fragment has changed, or is to change for a recipe: run the whole page."""
+    if st.session_state.pop("rerun", False) or ASKED in st.session_state:
         st.rerun()
 
 

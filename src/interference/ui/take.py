@@ -40,11 +40,15 @@ def draw_take_away(bench: Bench, view: "View", figure: dict, watched: Watched) -
             if ours
             else "For `mergekit-yaml merge.yaml DIR`, or `interference merge merge.yaml --out DIR`.",
         )  # fmt: skip
-        with st.popover("Copy as code", icon=":material/code:", help="The same numbers without the dashboard."):
-            st.caption("As a command: the losses of this merge.")
-            st.code(as_command(view), language="bash", wrap_lines=True)
-            st.caption("As Python: the same table.")
-            st.code(as_python(view), language="python", wrap_lines=True)
+        with st.popover(
+            "Copy as code", icon=":material/code:", key="code_open", on_change="rerun",
+            help="The same numbers without the dashboard.",
+        ) as popover:  # fmt: skip
+            if popover.open:
+                st.caption("As a command: the losses of this merge.")
+                st.code(as_command(view), language="bash", wrap_lines=True)
+                st.caption("As Python: the same table.")
+                st.code(as_python(view), language="python", wrap_lines=True)
     with st.expander("Table", expanded=False, key="merge_table_open", on_change="rerun") as expander:
         if expander.open:
             st.dataframe(found.frame, hide_index=True, key="merge_table")
