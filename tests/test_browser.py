@@ -282,6 +282,32 @@ def test_typed_muted_shared(browser, tmp_path):
         assert values[2:9] == pytest.approx([values[2]] * 7, abs=0.011)
 
 
+def test_undo_and_yaml_reach_what_lies_above_the_sliders(browser, tmp_path):
+    """The sliders run by themselves; what moves them from within may change the method too, which lies outside."""
+    with served(tmp_path) as address, opened(browser, address) as page:
+        wait_for_figure(page)
+        method = page.get_by_role("combobox", name="Method")
+        slider(page, "mono-eng").focus()
+        page.keyboard.press("ArrowRight")
+        expect(page.get_by_role("button", name="Undo")).to_be_enabled(timeout=WAIT)
+        page.get_by_text("YAML", exact=True).click()
+        field = page.get_by_role("textbox", name="Recipe")
+        expect(field).to_have_value(re.compile("merge_method: linear"), timeout=WAIT)
+        field.fill(
+            "merge_method: slerp\nmodels: [{model: mono-eng}, {model: mono-fra}]\nbase_model: mono-eng\n"
+            "parameters: {t: 0.25}\n"
+        )
+        page.keyboard.press("Control+Enter")
+        expect(method).to_have_value(re.compile("Slerp", re.IGNORECASE), timeout=WAIT)
+        wait_for_figure(page)
+        expect(page.get_by_role("heading", name="Pins (1)")).to_be_hidden()
+        for text in ("Linear average", "Linear average"):
+            page.get_by_role("button", name="Undo").click()
+            expect(method).to_have_value(text, timeout=WAIT)
+        page.get_by_text("Whole model", exact=True).click()
+        expect(slider(page, "mono-eng")).to_have_value("0.1", timeout=WAIT)
+
+
 def test_two_browsers_and_one_that_goes_away(browser, tmp_path):
     """Two sessions with different recipes see their own numbers only, while a third leaves in the middle of a drag."""
     with served(tmp_path / "app") as address, opened(browser, address) as one, opened(browser, address) as two:

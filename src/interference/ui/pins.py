@@ -28,8 +28,8 @@ def draw_toolbar() -> None:
         disabled=not (history and history.future), help="Make the move again that was taken back (Ctrl+Y).",
     )  # fmt: skip
     st.button(
-        "Pin", icon=":material/keep:", key="pin", shortcut="Ctrl+Enter", on_click=_pin, disabled=history is None,
-        help="Keep this merge beside the next try (Ctrl+Enter).",
+        "Pin", icon=":material/keep:", key="pin", shortcut="Ctrl+Shift+Enter", on_click=_pin, disabled=history is None,
+        help="Keep this merge beside the next try (Ctrl+Shift+Enter).",
     )  # fmt: skip
     if history:
         draw_link(history.present)

@@ -7,7 +7,7 @@ import streamlit as st
 
 from interference.ui.live.profile import profile_editor
 from interference.ui.shell import Bench
-from interference.ui.widgets import coefficient_range, faders, knob_key, set_faders
+from interference.ui.widgets import coefficient_range, faders, knob_key, put, set_faders
 
 if TYPE_CHECKING:
     from interference.registry import Argument, Method
@@ -64,7 +64,7 @@ def choose_shape(bench: Bench, method: "Method", parents: tuple[str, ...]) -> tu
         st.session_state[COEFFICIENT] = known[0] if known else None
     name = st.session_state[COEFFICIENT]
     if st.session_state.get(SHAPE) != YAML:
-        st.session_state[SHAPE] = _kind(method, name, parents)
+        put(SHAPE, _kind(method, name, parents))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.segmented_control(
             "Coefficients", list(modes) if known else [WHOLE, YAML], format_func=lambda mode: modes[mode], key=SHAPE,

@@ -124,6 +124,13 @@ def faders_of(recipe: "Recipe", weights: tuple[float, ...] | None = None) -> "Fa
     return Faders(weights, no, no, None, bool(recipe.settings().get("normalize", False)))
 
 
+def put(key: str, value: Any) -> None:
+    """Set a widget before it is drawn, only where it stands elsewhere: a browser drops a click that is on its way when
+    it is told where the widget stands."""
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
+
+
 def keep_valid(key: str, options: Collection[Any], codes: type | None = None) -> None:
     """Take out of a widget's state what is no option any more, and say so: a widget would stop the page on it.
 
