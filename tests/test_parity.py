@@ -32,7 +32,7 @@ from interference.weights import Weights
 pytestmark = pytest.mark.parity
 
 CPU = torch.device("cpu")
-TESTED = {"mergekit": "0.1.5", "lm_eval": "0.4.13"}
+TESTED = {"mergekit": "0.1.5", "lm_eval": "0.4.13", "ckatorch": "1.0.3", "rsatoolbox": "0.3.2"}
 MODELS = ("mono-eng", "mono-deu", "branch-eng")
 EMBEDDING = "model.embed_tokens.weight"
 
