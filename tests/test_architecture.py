@@ -123,6 +123,14 @@ def test_imports_are_absolute(file):
     assert "." not in imports(parsed(file))
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "src/interference/ui").glob("*.py")), ids=lambda file: file.stem)
+def test_tables_leave_cells_without_a_value_empty(file):
+    """Streamlit writes None there otherwise."""
+    calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    tables = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "dataframe"]
+    assert [table.lineno for table in tables if "placeholder" not in {k.arg for k in table.keywords}] == []
+
+
 def test_guards_of_the_source_can_fail():
     bad = ast.parse(
         "from __future__ import annotations\nfrom . import x\n"

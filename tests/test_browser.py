@@ -183,6 +183,7 @@ def test_first_visit(browser, tmp_path):
         with opened(browser, f"{address}/suite") as page:  # the first request this server ever gets
             wait_for_figure(page)
             expect(page.get_by_role("link", name="Merge")).to_be_visible()
+            assert round(box_of(page.get_by_test_id("stSidebar"))["width"]) == 240
             expect(page.get_by_role("link", name="Findings")).to_be_visible()  # the last, not behind "View more"
             shoot(page, "suite")
         with opened(browser, address) as page:

@@ -278,8 +278,8 @@ def test_the_sentence_rounds_all_parts_alike(planted, table):
     assert "mlp −0.003 (chance 0.000)" in sentence
     frame = frame.assign(value=145.2, chance=2.339)
     assert "145, chance 2.34" in conflict_sentence(replace(table, frame=frame), measures()["cosine"])
-    figure = tensor_figure(table.by("tensor").query("measure == 'cosine'").assign(value=-0.001), "Cosine")
-    assert {text for row in figure.data[0].text for text in row} <= {"0.00", ""}
+    figure = tensor_figure(table.by("tensor").query("measure == 'cosine'").assign(value=-0.0001), "Cosine")
+    assert {text for row in figure.data[0].text for text in row} <= {"0.000", ""}
 
 
 def test_without_chance_levels_the_values_are_the_same(planted, tmp_path):

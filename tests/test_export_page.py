@@ -54,29 +54,37 @@ def test_a_merge_is_written_and_said_on_another_page(own_suite, folder):  # noqa
 def test_what_can_not_be_written_is_said_in_the_form(own_suite, folder):  # noqa: F811
     (folder / "mine").mkdir()
     (folder / "mine" / "work").write_text("work")
+    (folder / "file").write_text("here")
     app = opened()
     for fields, why in (
         ({"folder": " ", "overwrite": True}, "needs a folder"),
         ({"folder": "mine"}, "is not overwritten"),
         ({"folder": "mine", "overwrite": False}, "exists already"),
         ({"folder": "~nobody-of-that-name/x"}, "is no path that can be used"),
+        ({"folder": "file/deep/out"}, "file is a file"),
+        ({"folder": "out", "shard": "many"}, "The largest shard is 'many'"),
     ):
         written(app, **fields)
         assert not app.exception
         assert [why in error.value for error in app.error] == [True], why
+        assert not any(b.label in ("Stop writing", "Close") for b in app.button), "nothing has begun"
     assert (folder / "mine" / "work").read_text() == "work"
-    app = ended(written(app, folder="out"))
+    app = ended(written(app, folder="out", shard="5GB"))
     assert (folder / "out" / "config.json").is_file()
     assert not app.error
 
 
-def test_a_failure_on_the_way_is_said_and_the_page_lives(own_suite, folder):  # noqa: F811
-    (folder / "file").write_text("here")
-    app = ended(written(opened(), folder="file/out"))
+def test_a_failure_on_the_way_is_said_and_the_page_lives(own_suite, folder, monkeypatch):  # noqa: F811
+    import interference.export as module
+
+    def full(*arguments):
+        yield 0.5
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_weights", full)
+    app = ended(written(opened(), folder="out"))
     assert not app.exception
     assert "can't be written" in app.error[0].value
-    app = ended(written(app, folder="out", shard="many"))
-    assert "The largest shard is 'many'" in app.error[0].value
     assert not (folder / "out").exists()
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import expect
-from test_browser import SHOTS, WAIT, browser, opened, served, shoot, wait_for_figure  # noqa: F401 - a fixture
+from test_browser import SHOTS, WAIT, box_of, browser, opened, served, shoot, wait_for_figure  # noqa: F401 - a fixture
 
 from interference.bench import View
 from interference.findings import Block, Findings, to_json
@@ -16,6 +16,7 @@ from interference.store import write_findings
 
 pytestmark = pytest.mark.browser
 HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\"> مرحبا بالعالم"
+TABLE = f"*Text.*\n\n| a | b |\n|---|---|\n| {'many words ' * 40} | 1 |\n"
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def findings(suite_folder) -> Findings:
     """Three slides: a merge, words, a merge in another unit."""
     view = View(Recipe("linear", ("mono-eng", "mono-deu"), (0.7, 0.3)), str(suite_folder), sentences=6)
     other = View(Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5)), str(suite_folder), "", (), "bits per byte", 6)
-    return Findings("Mine", (Block("One", "*Text.*", view), Block(HOSTILE, HOSTILE), Block("Three", "", other)))
+    return Findings("Mine", (Block("One", TABLE, view), Block(HOSTILE, HOSTILE), Block("Three", "", other)))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -41,7 +42,11 @@ def test_report_opens_offline(browser, findings, tmp_path, scheme):  # noqa: F81
     expect(page.locator(".figure > .plot-container")).to_have_count(2)
     text = page.locator(".xtick text").first.evaluate("e => getComputedStyle(e).fill")
     assert text == {"light": "rgb(36, 38, 45)", "dark": "rgb(232, 234, 240)"}[scheme]
-    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    for width in (390, 800):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, width
+        left, right = (box_of(page.locator(f".figure .{axis}title").first) for axis in ("x", "x2"))
+        assert left["x"] + left["width"] < right["x"], "axes keep their names apart"
     assert page.title() == "Mine"
     assert (said, asked) == ([], [file.as_uri()])
     with page.expect_download() as download:

@@ -1,6 +1,7 @@
 """The Findings page and its presentation through Streamlit's own test runner."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -201,6 +202,19 @@ def test_presentation_from_the_address(view):
     click(app, "slide leave")
     assert app.title[0].value == "Findings"
     assert app.selectbox(key="findings").value == "Mine"
+
+
+def test_a_long_text_is_set_smaller_than_a_short_one(view):
+    """So that a slide fits; the style sheet keeps both within what can be read."""
+    long = "A sentence of some length that fills most of a line of a slide.\n\n" * 20
+    texts = ("Words.", long, "汉" * 400)
+    write(Findings("Mine", (*(Block("", text) for text in texts), Block("", long, view))))
+    sizes: list[float] = []
+    for number in range(1, 5):
+        app = open_page(PAGE, present="Mine", slide=str(number))
+        sizes += map(float, re.findall(r"--fit: ([\d.]+)vh", "".join(e.proto.body for e in app.get("html"))))
+    short, many, wide, above = sizes
+    assert short > wide > many > above
 
 
 def test_presentation_of_nothing():

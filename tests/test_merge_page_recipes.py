@@ -154,6 +154,18 @@ def test_what_no_slider_holds_stays_as_text_until_the_sliders_are_asked_for(own_
     assert recipe_of(settled(app)).method == "karcher"
 
 
+def test_text_that_sliders_can_hold_again_stays_in_the_editor(own_suite):  # noqa: F811
+    app = open_page(sentences="6")
+    app.get_by_key("shape").set_value("yaml").run()
+    text = recipe_of(app).to_yaml()
+    app.text_area[0].set_value(text.replace("weight: 0.5", "weight: 0.123456", 1)).run()
+    assert "more than 4 digits" in app.info[0].value
+    app.text_area[0].set_value(text.replace("weight: 0.5", "weight: 0.1", 1)).run()
+    assert not app.info
+    assert app.get_by_key("shape").value == "yaml"
+    assert recipe_of(settled(app)).weights == (0.1, 0.5)
+
+
 def test_coefficients_beyond_the_usual_range_widen_it(own_suite):  # noqa: F811
     app = opened(Recipe("linear", PARENTS, (3.0, 1.0)))
     assert panel(app)["state"]["values"] == [3.0, 1.0]

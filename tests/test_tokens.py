@@ -256,7 +256,7 @@ def line_frame(text: str = " a") -> pd.DataFrame:
 
 def test_a_line_has_reference_merge_and_difference():
     found = Cells(line_html(line_frame(), "eng", "merge", "mono-eng"))
-    assert [text for _, text in found.cells] == ["·a", "·a", "+8.0", "‥", "‥", "-2.0"]
+    assert [text for _, text in found.cells] == ["·a", "·a", "+8.0", "‥", "‥", "−2.0"]
     tips = [a["data-tip"] for a, _ in found.cells]
     assert [tip.splitlines()[-1] for tip in tips[:3]] == ["mono-eng: 0.00 bits", "merge: 8.00 bits", "+8.00 bits"]
     assert colors(found)[:3] == [CIVIDIS[-1], CIVIDIS[0], PUOR[-1]]

@@ -145,9 +145,9 @@ def test_what_a_merge_keeps_by_hand():
     ("merged", "options", "said"),
     [
         ({10: 2.0, 20: 3.0}, {}, "mergeable at every step"),
-        ({10: 8.0, 2000: 8.5}, {}, "mergeable at no step.*: at 10"),
+        ({10: 8.0, 2000: 8.5}, {}, "mergeable at no step.*: at step 10"),
         ({10: 2.0, 1000: 8.0}, {}, "stop being mergeable between step 10 and 1,000"),
-        ({10: 2.0, 20: 8.0, 30: 2.0, 40: 8.0}, {}, "between step 30 and 40.*, with 1 exceptions before"),
+        ({10: 2.0, 20: 8.0, 30: 2.0, 40: 8.0}, {}, "between step 30 and 40.*, with 1 exception before"),
         ({10: 8.0, 20: 2.0}, {}, "mergeable at the end"),
         ({10: 2.0}, {"untrained": None}, "can't be said.*no untrained"),
         ({10: 2.0}, {"parents": (9.0, 9.5)}, "can't be said.*neither parent is better"),
@@ -157,6 +157,25 @@ def test_the_sentence_says_when(merged, options, said):
     import re
 
     assert re.search(said, trajectory_sentence(by_hand(merged, **options), "bits per sentence"))
+
+
+@pytest.mark.parametrize(
+    ("steps", "kind"), [((1, 10, 100, 1000), "log"), ((100, 200, 300, 400), None), ((1, 1000), None)]
+)
+def test_steps_at_factors_are_drawn_so(steps, kind):
+    """And all of the untrained level is drawn, though its own step 0 has no place there."""
+    from interference.figures.trajectory import MEASURES, trajectory_figure
+
+    table = by_hand(dict.fromkeys(steps, 3.0))
+    points, summary = table.points["bits per sentence"], table.summary["bits per sentence"]
+    names = dict.fromkeys((FIRST, SECOND, MERGE), "a")
+    for measure in MEASURES:
+        figure = trajectory_figure(points, summary, names, "bits per sentence", measure, steps[0])
+        assert figure.layout.xaxis.type == kind
+        levels = [list(trace.x) for trace in figure.data if trace.name == "untrained"]
+        assert levels == ([[steps[0], steps[-1]]] if measure == MEASURES[0] else [])
+        lines = [shape for shape in figure.layout.shapes if shape.y0 == shape.y1 == 0]
+        assert len(lines) == (measure != MEASURES[0]), "zero is as good as the better parent"
 
 
 def _numbers(coded):

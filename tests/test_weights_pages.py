@@ -31,6 +31,29 @@ def test_every_view_of_the_weights_draws(own_suite, view):  # noqa: F811
     assert app.get("download_button")
 
 
+def test_only_what_there_is_stands_in_the_legend(own_suite):  # noqa: F811
+    app = open_page("pages/weights.py")
+    assert "closed form, Gaussian" in [trace["name"] for trace in chart(app)["data"]]
+    app.selectbox(key="conflict").set_value("l2").run()
+    assert [trace["name"] for trace in chart(app)["data"]] == ["chance level", "value"]
+
+
+def test_pairs_are_those_of_the_whole_model_at_first(own_suite):  # noqa: F811
+    app = open_page("pages/weights.py", weights_view="Pairs")
+    assert app.selectbox(key="weights_part").value == "all"
+
+
+@pytest.mark.parametrize(
+    ("value", "most", "written"),
+    [(0.0119, 0.03, "0.012"), (0.5, 0.7, "0.50"), (99.66, 116, "99.7"), (1.64, 106, "1.64"), (106.2, 106.2, "106"),
+     (-0.003, 0.18, "0.00"), (0, 0, "0.00"), (float("nan"), 1, "")],
+)  # fmt: skip
+def test_cells_show_digits_where_values_are_small(value, most, written):
+    from interference.figures.weights import _cell
+
+    assert _cell(value, most) == written
+
+
 def test_a_measure_of_models_has_no_pairs_and_its_knob_changes_it(own_suite):  # noqa: F811
     app = open_page("pages/weights.py")
     app.selectbox(key="conflict").set_value("top_k_mass").run()

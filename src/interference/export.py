@@ -105,7 +105,6 @@ def write_steps(
     dtype = output_dtype(recipe, weights)
     at = sites(recipe, weights.shapes, output_names(recipe, weights.shapes))
     shapes = {name: weights.shapes[site.sources[0]] for name, site in at.items()}
-    shards(shapes, dtype, target.max_shard_size)  # what is wrong with the size is said before the work
     _check_room(out, sum(bytes_of(shape, dtype) for shape in shapes.values()))
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -144,6 +143,9 @@ def check_target(recipe: Recipe, suite: Suite, target: Target) -> None:
                 f"{out} is not overwritten, for it is neither empty nor a merge that was written here (it holds no "
                 f"{PROVENANCE}). Name another folder, or remove it first."
             )
+    if (place := _nearest(out)) and not place.is_dir():
+        raise UserError(f"{out} can't be written, for {place} is a file. Name another folder.")
+    shards({}, torch.float32, target.max_shard_size)
     inside = [c for c in suite.checkpoints if c.path.resolve().is_relative_to(out.resolve())]
     if inside:
         raise UserError(f"{out} holds the checkpoint {inside[0].name} of the suite itself. Name another folder.")
@@ -155,9 +157,14 @@ def _replaceable(out: Path) -> bool:
     return out.is_dir() and not out.is_symlink() and ((out / PROVENANCE).is_file() or not any(out.iterdir()))
 
 
+def _nearest(out: Path) -> Path | None:
+    """What exists of the path to a folder."""
+    return next((p for p in out.absolute().parents if p.exists()), None)
+
+
 def _check_room(out: Path, needed: int) -> None:
     """Raise UserError where the disk has less room than the weights take; what goes with them is small."""
-    place = next((p for p in out.absolute().parents if p.is_dir()), None)
+    place = _nearest(out)
     free = shutil.disk_usage(place).free if place else needed
     if needed > free:
         sizes = f"it takes {needed / 1e6:,.1f} MB and {place} has {free / 1e6:,.1f} MB free"

@@ -157,8 +157,8 @@ def _measured(number: int, view: View, shown: "Shown") -> list[str]:
     return [
         f'<div class="reading">{markdown_html(reading_of(view, shown))}</div>',
         f'<script type="application/json" id="figure-{number}">{drawn}</script>',
-        f'<div class="figure" data-figure="figure-{number}" role="img" style="height:{figure.layout.height}px" '
-        f'aria-label="{_text(label)}"></div>',
+        f'<div class="wide"><div class="figure" data-figure="figure-{number}" role="img" '
+        f'style="height:{figure.layout.height}px" aria-label="{_text(label)}"></div></div>',
         f'<p class="quiet">{_text(label)}. {_text(" ".join(shown.table.notes))}</p>',
         _details("Table", f'<div class="wide">{_loss_table(view, shown)}</div>'),
         _details("Recipe", f"<pre>{_text(recipe)}</pre>"),

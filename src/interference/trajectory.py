@@ -253,10 +253,12 @@ def trajectory_sentence(table: TrajectoryTable, unit: str) -> str:
     if not unable:
         return f"**{who} are mergeable at every step** that both have, up to {max(able):,}."
     if not able:
-        return f"**{who} are mergeable at no step**: at {min(unable):,} their average has lost the languages already."
+        return (
+            f"**{who} are mergeable at no step**: at step {min(unable):,} their average has lost the languages already."
+        )
     after = [step for step in unable if step > max(able)]
     if not after:
         return f"**{who} are mergeable at the end**, at step {max(able):,}, but not at {len(unable)} steps before."
     between = len([step for step in unable if step < max(able)])
-    gaps = f", with {between} exceptions before" if between else ""
+    gaps = f", with {between} exception{'s' * (between > 1)} before" if between else ""
     return f"**{who} stop being mergeable between step {max(able):,} and {min(after):,}**{gaps}."

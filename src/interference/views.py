@@ -21,6 +21,7 @@ from interference.predict import TESTS, Prediction
 from interference.recipe import Recipe
 from interference.registry import Argument, Knob, methods
 from interference.scored import BIGRAM, UNIGRAM, Request, Scored
+from interference.signs import plain, signed
 from interference.suite import Suite, difference
 from interference.tables import LossTable
 
@@ -236,7 +237,7 @@ def conflict_sentence(table: ConflictTable, measure: Measure) -> str:
         return f"**{measure.label}** is undefined here: the models' tensors are all zero."
     groups, digits = frame.index.get_level_values("group"), max(3, _decimals(frame.abs().to_numpy().max()))
     *parts, (_, value, chance) = (
-        (group, *(_number(x, min(digits, _decimals(x))) for x in row))
+        (group, *(plain(x, min(digits, _decimals(x))) for x in row))
         for group, row in zip(groups, frame.to_numpy(), strict=True)
     )
     listed = ", ".join(f"{group} {own} (chance {null})" for group, own, null in parts)
@@ -247,11 +248,6 @@ def conflict_sentence(table: ConflictTable, measure: Measure) -> str:
 def _decimals(number: float) -> int:
     """As many decimals as show three digits."""
     return max(0, 2 - math.floor(math.log10(abs(number)))) if number else 0
-
-
-def _number(number: float, decimals: int) -> str:
-    """Rounded, with a real minus sign and no zero below zero."""
-    return f"{round(number, decimals) + 0.0:.{decimals}f}".replace("-", "−")
 
 
 def causal_sentence(table: CausalTable, unit: str) -> str:
@@ -282,16 +278,19 @@ def prediction_sentence(found: Prediction) -> str:
     best = tried.iloc[0]
     carried = best["without_high"] if best["spearman"] < 0 else best["without_low"]
     said = (
-        f"{best['label']} (Spearman {best['spearman']:+.2f}, Holm p {best['p_holm']:.2g}; without "
-        f"{language_name(best['carried_by'])} {carried:+.2f})"
+        f"Spearman {signed(best['spearman'], 2)} (Holm p {best['p_holm']:.2g}), {signed(carried, 2)} without "
+        f"{language_name(best['carried_by'])}"
     )
     beyond = "" if pd.isna(best["partial"]) else (
-        f", and {best['partial']:+.2f} beyond what languages explain (Holm p {best['partial_p_holm']:.2g})"
+        f", {signed(best['partial'], 2)} beyond what languages explain (Holm p {best['partial_p_holm']:.2g})"
     )  # fmt: skip
     if whole.empty:
-        return f"**No measure of {len(tried)} tried passes every test.** First comes {said}{beyond}. {languages}"
+        return (
+            f"**No measure of {len(tried)} tried passes every test.** {best['label']} passes {best['passed']} of "
+            f"{len(TESTS)}, no other more: {said}{beyond}. {languages}"
+        )
     counted = f"{len(whole)} of {len(tried)} measures tried pass{'es' if len(whole) == 1 else ''} every test"
-    return f"**{counted}.** First comes {said}{beyond}. {languages}"
+    return f"**{counted}.** First comes {best['label']}: {said}{beyond}. {languages}"
 
 
 def beside_paper(found: Prediction, paper: Prediction, names: Mapping[str, str]) -> pd.DataFrame:

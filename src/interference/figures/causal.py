@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interference.groups import GROUPS
+from interference.signs import signed, signed_short
 
 OUTSIDE = "outside"
 TITLES = {
@@ -60,12 +61,12 @@ def causal_figure(frame: pd.DataFrame, unit: str, kinds: Sequence[str]) -> go.Fi
 
 def _title(frame: pd.DataFrame, kind: str, unit: str) -> str:
     whole = frame.loc[(frame["map"] == kind) & (frame["component"] == _WHOLE), "bits"]
-    known = f" (whole model {whole.item():+.1f})" if len(whole) and pd.notna(whole.item()) else ""
+    known = f" (whole model {signed(whole.item(), 1)})" if len(whole) and pd.notna(whole.item()) else ""
     return TITLES[kind] + known
 
 
 def _text(bits: float, low: float, high: float) -> str:
     if np.isnan(bits):
         return ""
-    text = f"{bits:+.1f}" if abs(bits) >= 10 else f"{bits:+.2f}"
+    text = signed_short(bits)
     return f"({text})" if low <= 0 <= high else text

@@ -53,7 +53,7 @@ def compare_figure(frame: pd.DataFrame, unit: str, families: Collection[str] = (
     figure.update_xaxes(rangemode="tozero")
     if alone:
         figure.add_trace(_seconds(frame, rows), row=1, col=2)
-        figure.update_xaxes(type="log", title_text="seconds to merge", tickformat="~g", dtick=1, row=1, col=2)
+        figure.update_xaxes(type="log", title_text="time to merge, s", tickformat="~g", dtick=1, row=1, col=2)
     figure.update_yaxes(
         categoryorder="array", categoryarray=[*rows.values()], range=[len(rows) - 0.5, -0.5], tickmode="array",
         tickvals=[*rows.values()], tickfont={"size": 11}, showgrid=True,

@@ -7,9 +7,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interference.languages import language_name
+from interference.signs import plain, signed_short
 
 # Okabe and Ito's colours, told apart by colour-blind readers and on light and dark ground.
 BLUE, ORANGE, GREEN, RED, PINK, SKY, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#888888"
+TOOLBAR = 30  # pixels above a map for Plotly's buttons, which would cover its highest row
 MEASURES = {
     "loss": "value", "cost against the reference": "cost_value", "recovery": "recovery",
 }  # fmt: skip
@@ -48,8 +50,8 @@ def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
         )
     )
     figure.update_layout(
-        height=90 + 24 * len(grid),
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        height=110 + 24 * len(grid),
+        margin={"l": 10, "r": 10, "t": TOOLBAR, "b": 10},
         xaxis={"side": "top", "title": "language of the text"},
         yaxis={"autorange": "reversed", "title": "checkpoint"},
     )
@@ -74,7 +76,7 @@ def _grid(frame: pd.DataFrame, like: pd.DataFrame, column: str) -> np.ndarray:
 def _short(value: float | np.floating) -> str:
     if not np.isfinite(value):
         return ""
-    return f"{value:.0f}" if abs(float(value)) >= 10 else f"{value:.2f}"
+    return plain(float(value), 0 if abs(float(value)) >= 10 else 2)
 
 
 MARKS: dict[str, tuple[str, str, str, int]] = {  # role in the merge figure: (name in the legend, colour, symbol, size)
@@ -195,7 +197,7 @@ def _costs(cells: list[dict], names: dict, unit: str) -> dict:
         "marker": {"color": BLUE, "opacity": [0.4 if cell["role"] == "preview" else 0.75 for cell in cells]},
         "error_x": _error(cells, "cost_value", "cost_low_value", "cost_high_value", GREY),
         "showlegend": False,
-        "text": [f"{v:+.1f}" if abs(v) >= 10 else f"{v:+.2f}" for v in values],
+        "text": [signed_short(v) for v in values],
         "textposition": "inside",
         "insidetextanchor": "start",
         "customdata": [[c["cost_low_value"], c["cost_high_value"], c["reference"], c["recovery"]] for c in cells],

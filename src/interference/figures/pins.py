@@ -5,8 +5,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from interference.figures.losses import BLUE, GREY
+from interference.figures.losses import BLUE, GREY, TOOLBAR
 from interference.languages import language_name
+from interference.signs import signed_short
 
 _COLUMNS = 5
 
@@ -63,7 +64,7 @@ def delta_map(frame: pd.DataFrame, unit: str, baseline: str) -> go.Figure:
             x=[language_name(code) for code in languages],
             y=[_short(pin) for pin in pins],
             customdata=np.dstack([grid("cost_low_value"), grid("cost_high_value")]),
-            text=[[f"{v:+.1f}" if abs(v) >= 10 else f"{v:+.2f}" for v in row] for row in values],
+            text=[[signed_short(v) for v in row] for row in values],
             texttemplate="%{text}",
             colorscale="PuOr_r",
             zmid=0,
@@ -75,8 +76,8 @@ def delta_map(frame: pd.DataFrame, unit: str, baseline: str) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_layout(
-        height=110 + 30 * len(pins),
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        height=130 + 30 * len(pins),
+        margin={"l": 10, "r": 10, "t": TOOLBAR, "b": 10},
         xaxis={"side": "top", "title": "language of the text"},
         yaxis={"autorange": "reversed", "title": "pin"},
     )

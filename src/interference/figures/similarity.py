@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY
+from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, TOOLBAR
 from interference.languages import language_name
+from interference.signs import plain
 from interference.views_similarity import Map
 
 _COLORS = (BLUE, ORANGE, GREEN, RED, PINK, SKY, "#8C6D00", "#666666", "#8A5CF6", "#A65628")
@@ -39,7 +40,7 @@ def _heat(grid: Map, label: str, where: str, text: bool) -> go.Heatmap:
     names = [[_name(n) for n in axis] for axis in (grid.value.columns, grid.value.index)]
     unclear = np.isfinite(low) & (low <= chance)
     texts = [
-        ["" if not np.isfinite(v) else f"{v:.2f}" + ("*" if u else "") for v, u in zip(row, stars, strict=True)]
+        ["" if not np.isfinite(v) else plain(v, 2) + ("*" if u else "") for v, u in zip(row, stars, strict=True)]
         for row, stars in zip(value, unclear, strict=True)
     ]
     return go.Heatmap(
@@ -68,8 +69,8 @@ def map_figure(grid: Map, label: str, best: str, x: str, y: str, title: str = ""
         scale["colorbar"] |= {"orientation": "h", "y": 1.0, "yanchor": "bottom", "len": 1, "title": {"text": ""}}
     figure.update_layout(
         coloraxis=scale,
-        height=max(340, (150 if title else 130) + (26 if rows <= _TEXT else 15 if title else 20) * rows),
-        margin={"l": 10, "r": 10, "t": 70 if title else 10, "b": 10},
+        height=max(340, 150 + (26 if rows <= _TEXT else 15 if title else 20) * rows),
+        margin={"l": 10, "r": 10, "t": 70 if title else TOOLBAR, "b": 10},
         title={"text": title, "font": {"size": 13}, "x": 0.5, "y": 0.995, "yanchor": "top"} if title else None,
         xaxis={"title": x, "type": "category", "tickangle": -45 if grid.rows != "layer" else 0, "showgrid": False},
         yaxis={"title": y, "type": "category", "autorange": "reversed", "showgrid": False},

@@ -6,6 +6,7 @@ from html import escape
 import pandas as pd
 
 from interference.languages import direction
+from interference.signs import signed
 
 # The dashboard's sequential (cividis) and diverging (PuOr) scales, told apart by colour-blind readers.
 CIVIDIS = (
@@ -91,7 +92,7 @@ def _stack(
     cells = [
         _cell(shown, _color(CIVIDIS, 1 - reference / high), f"{token}\n{other}: {reference:.2f} bits"),
         _cell(shown, _color(CIVIDIS, 1 - bits / high), f"{token}\n{model}: {bits:.2f} bits"),
-        _cell(f"{cost:+.1f}", _color(PUOR, 0.5 + cost / most / 2), f"{token}\n{cost:+.2f} bits", "it-t it-n"),
+        _cell(signed(cost, 1), _color(PUOR, 0.5 + cost / most / 2), f"{token}\n{signed(cost, 2)} bits", "it-t it-n"),
     ]
     return f"<div class='it-stack'>{''.join(cells)}</div>"
 

@@ -22,10 +22,11 @@ def trajectory_figure(
     """
     languages = list(dict.fromkeys(points["language"]))
     columns = min(_COLUMNS, len(languages))
-    rows = -(-len(languages) // columns)
+    rows, factors = -(-len(languages) // columns), _by_factors(points["step"])
     figure = make_subplots(
         rows, columns, shared_xaxes=True, shared_yaxes="all", subplot_titles=[language_name(c) for c in languages],
-        horizontal_spacing=0.025, vertical_spacing=0.16 / rows, x_title="step of training",
+        horizontal_spacing=0.025, vertical_spacing=0.16 / rows,
+        x_title=f"step of training{', on a logarithmic axis' if factors else ''}",
         y_title=unit if measure == MEASURES[0] else f"extra {unit}",
     )  # fmt: skip
     for number, code in enumerate(languages):
@@ -35,10 +36,15 @@ def trajectory_figure(
         for trace in traces:
             trace.showlegend = bool(trace.name) and not number
             figure.add_trace(trace, **cell)
+        if measure != MEASURES[0]:
+            figure.add_hline(0, line={"color": GREEN, "dash": "dot", "width": 1}, **cell)
         if step is not None:
             figure.add_vline(step, line={"color": RED, "dash": "dot", "width": 1.5}, **cell)
     figure.update_annotations(font_size=12)
     figure.update_xaxes(nticks=4)
+    if factors:
+        wide = points["step"].max() > 1e4 * points.loc[points["step"] > 0, "step"].min()
+        figure.update_xaxes(type="log", dtick=2 if wide else 1, tickformat="~s", nticks=None)
     figure.update_yaxes(rangemode="tozero")
     figure.update_layout(
         height=110 + 210 * rows,
@@ -47,6 +53,12 @@ def trajectory_figure(
         hovermode="closest",
     )
     return figure
+
+
+def _by_factors(steps: pd.Series) -> bool:
+    """Whether steps lie as at equal factors: most of them in the first tenth of training, which a log axis shows."""
+    after = sorted(set(steps[steps > 0]))
+    return len(after) > 3 and after[len(after) // 2] <= after[-1] / 10
 
 
 def _losses(part: pd.DataFrame, names: dict[str, str], unit: str) -> list[go.Scatter]:
@@ -58,7 +70,8 @@ def _losses(part: pd.DataFrame, names: dict[str, str], unit: str) -> list[go.Sca
         traces.append(_line(own, "value", names[role], color, unit))
     untrained = part[part["role"] == "untrained"].dropna(subset=["value"])
     if len(untrained):
-        ends = [part["step"].min(), part["step"].max()]
+        trained = part.loc[part["role"] != "untrained", "step"]
+        ends = [trained.min(), trained.max()]
         traces.append(
             go.Scatter(
                 x=ends, y=[untrained["value"].iloc[0]] * 2, mode="lines", name="untrained",

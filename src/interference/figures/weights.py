@@ -1,13 +1,16 @@
 """Figures of conflict tables: a measure by group, along the layers, tensor by tensor, and between every two models."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interference.conflict.table import ALL
-from interference.figures.losses import BLUE, GREY, ORANGE
+from interference.figures.losses import BLUE, GREY, ORANGE, TOOLBAR
 from interference.groups import GROUPS
+from interference.signs import plain
 
 _BAND = "rgba(0, 114, 178, 0.22)"
 OUTSIDE, WHOLE = "outside", "whole model"
@@ -41,6 +44,8 @@ def group_figure(frame: pd.DataFrame, label: str) -> go.Figure:
             ),
         ]
     )  # fmt: skip
+    if frame["closed_form"].isna().all():
+        figure.data = [trace for trace in figure.data if trace.name != "closed form, Gaussian"]
     figure.update_layout(
         height=130 + 44 * len(groups),
         margin={"l": 10, "r": 10, "t": 40, "b": 45},
@@ -115,33 +120,37 @@ def pair_figure(frame: pd.DataFrame, label: str, part: str) -> go.Figure:
         both.pivot(index="first", columns="second", values=c).reindex(index=names, columns=names)
         for c in ("value", "chance")
     ]
-    return _heat(grids[0], grids[1], f"{label}, {part}", "", "", "%{y} and %{x}")
+    return _heat(grids[0], grids[1], f"{label}, {part}", "model", "model", "%{y} and %{x}")
 
 
 def _heat(value: pd.DataFrame, chance: pd.DataFrame, label: str, x: str, y: str, where: str) -> go.Figure:
     z = value.to_numpy(dtype=np.float32)
+    most = float(np.nanmax(np.abs(z), initial=0))
     figure = go.Figure(
         go.Heatmap(
             z=z, x=[str(c) for c in value.columns], y=[str(r) for r in value.index],
             customdata=chance.to_numpy(dtype=np.float32), colorscale="Cividis", hoverongaps=False,
-            text=[[_cell(float(v)) for v in row] for row in z],
+            text=[[_cell(float(v), most) for v in row] for row in z],
             texttemplate="%{text}" if z.size <= 200 else None,
             colorbar={"title": {"text": label, "side": "right"}, "thickness": 12},
             hovertemplate=where + "<br>%{z:.4g}, chance %{customdata:.4g}<extra></extra>",
         )
     )  # fmt: skip
     figure.update_layout(
-        height=150 + 26 * len(value),
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        height=max(320, 170 + 26 * len(value)),  # or the name of the colours would not fit
+        margin={"l": 10, "r": 10, "t": TOOLBAR, "b": 10},
         xaxis={"title": x, "type": "category", "tickangle": -35, "showgrid": False},
         yaxis={"title": y, "type": "category", "autorange": "reversed", "showgrid": False},
     )
     return figure
 
 
-def _cell(value: float) -> str:
-    """Two decimals, none of a hundred and more; no zero below zero."""
-    return "" if np.isnan(value) else f"{round(value, 2) + 0.0:.2f}" if abs(value) < 100 else f"{value:.0f}"
+def _cell(value: float, most: float) -> str:
+    """Three digits from one on; below it as many decimals as show two digits of the map's largest value."""
+    if np.isnan(value):
+        return ""
+    size = abs(value) if abs(value) >= 1 else min(most, 1)
+    return plain(value, min(3, max(0, (2 if size >= 1 else 1) - math.floor(math.log10(size)))) if size else 2)
 
 
 def _subjects(frame: pd.DataFrame) -> np.ndarray:

@@ -93,7 +93,7 @@ def draw_accuracy(bench: Bench, recipe: "Recipe", table: "AccuracyTable") -> Non
         _draw_phenomena(table)
     _draw_pairs(table)
     with st.expander("Table"):
-        st.dataframe(table.by(by), hide_index=True, key="accuracy_table", column_order=COLUMNS)
+        st.dataframe(table.by(by), hide_index=True, placeholder="", key="accuracy_table", column_order=COLUMNS)
     with st.container(horizontal=True):
         for label, frame, key, about in (
             ("Accuracy, CSV", table.frame, "accuracy", "Every model, language and phenomenon with its interval."),
@@ -158,8 +158,9 @@ def _draw_pairs(table: "AccuracyTable") -> None:
         )  # fmt: skip
         examples = table.examples[(table.examples["model"] == MERGE) & (table.examples["language"] == language)]
         st.dataframe(
-            examples.sort_values("right", kind="stable").head(_SHOWN), hide_index=True, key="accuracy_pairs",
-            height=300, column_order=("phenomenon", "right", "good_bits", "bad_bits", "good", "bad"),
+            examples.sort_values("right", kind="stable").head(_SHOWN), hide_index=True, placeholder="",
+            key="accuracy_pairs", height=300,
+            column_order=("phenomenon", "right", "good_bits", "bad_bits", "good", "bad"),
             column_config={
                 "good": st.column_config.TextColumn("right sentence"),
                 "bad": st.column_config.TextColumn("with the error"),

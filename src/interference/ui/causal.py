@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.languages import language_name
+from interference.signs import signed
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, run_steps, user_errors
 from interference.ui.widgets import keep_valid, take_to_merge
@@ -91,7 +92,7 @@ def draw_causal(bench: Bench, table: "CausalTable") -> None:
     else:
         st.caption("Click a cell to take it to the Merge page.")
     with st.expander("Table"):
-        st.dataframe(frame, hide_index=True, key="causal_table")
+        st.dataframe(frame, hide_index=True, placeholder="", key="causal_table")
     st.download_button(
         "Causal map, CSV", lambda: frame.assign(unit=bench.unit, **table.provenance).to_csv(index=False), "causal.csv",
         "text/csv", on_click="ignore", icon=":material/download:", key="causal_csv",
@@ -111,7 +112,8 @@ def _draw_cell(bench: Bench, table: "CausalTable", point: dict) -> None:
     if row.empty:
         return
     bits, low, high = row[["bits", "low", "high"]].iloc[0]
-    st.markdown(f"**{component.label}**, {MAPS[kind]}: {bits:+.3f} {bench.unit} (95 % {low:+.3f} to {high:+.3f}).")
+    interval = f"95 % {signed(low, 3)} to {signed(high, 3)}"
+    st.markdown(f"**{component.label}**, {MAPS[kind]}: {signed(bits, 3)} {bench.unit} ({interval}).")
     if kind == UNTRAINED:
         return
     with user_errors(stop=False):

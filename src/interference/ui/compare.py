@@ -185,8 +185,8 @@ def draw_comparison(
 
 def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> None:
     event = st.dataframe(
-        frame, hide_index=True, key="compare_table", height=400, on_select="rerun", selection_mode="single-row",
-        column_order=ORDER,
+        frame, hide_index=True, placeholder="", key="compare_table", height=400, on_select="rerun",
+        selection_mode="single-row", column_order=ORDER,
         column_config=decimals(frame, 2) | {"seconds": st.column_config.NumberColumn(format="%.3f")},
     )  # fmt: skip
     chosen = [row for row in event["selection"]["rows"] if row < len(frame)]

@@ -234,7 +234,10 @@ def _draw_text(number: int, block: "Block") -> None:
     from interference.report import markdown_html
 
     if block.text:
-        style = "<style>.prose *{max-width:46rem;unicode-bidi:plaintext;overflow-wrap:anywhere}</style>"
+        style = (
+            "<style>.prose *{max-width:46rem;unicode-bidi:plaintext;overflow-wrap:anywhere}"
+            ".prose :is(th,td){padding:.1rem 1rem .1rem 0;text-align:start;vertical-align:baseline}</style>"
+        )
         st.html(f"{style}<div class='prose'>{markdown_html(block.text)}</div>")
     with st.expander("Edit the text" if block.text else "Add text", icon=":material/edit_note:"):
         _field(st.text_area, "Text in Markdown; it shows above", number, block.text, "text", TEXT)

@@ -76,7 +76,7 @@ def _draw_pairs(bench: Bench) -> None:
     )
     heads = ["first", "second", "language", "barrier", "middle_excess", "largest_excess", "why_no_barrier"]
     with st.expander("Table"):
-        st.dataframe(summary, hide_index=True, key="pairs_table", column_order=heads)
+        st.dataframe(summary, hide_index=True, placeholder="", key="pairs_table", column_order=heads)
     points_frame = pd.concat([t.points[bench.unit] for t in tables]).assign(**tables[0].provenance)
     _download("Paths, CSV", points_frame, "paths.csv")
 
@@ -126,7 +126,7 @@ def _draw_plane(bench: Bench) -> None:
         f"the pointer are exact. Inside the dotted triangle all weights are positive. {' '.join(table.notes)}"
     )
     with st.expander("Table"):
-        st.dataframe(frame, hide_index=True, key="plane_table")
+        st.dataframe(frame, hide_index=True, placeholder="", key="plane_table")
     _download("Plane, CSV", frame.assign(unit=unit, **table.provenance), "plane.csv")
 
 
@@ -164,7 +164,7 @@ def _draw_layers(bench: Bench) -> None:
         f"grey lines are the other languages. {' '.join(table.notes)}"
     )
     with st.expander("Table"):
-        st.dataframe(table.frame, hide_index=True, key="layers_table")
+        st.dataframe(table.frame, hide_index=True, placeholder="", key="layers_table")
     _download("Layers, CSV", table.frame.assign(**table.provenance), "layers.csv")
 
 

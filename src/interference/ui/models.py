@@ -127,7 +127,7 @@ def _draw_needs(made: "Plan") -> None:
 
     size = st.column_config.NumberColumn(format="bytes")
     st.dataframe(
-        made.frame(), hide_index=True, key="plan_table", height="content",
+        made.frame(), hide_index=True, placeholder="", key="plan_table", height="content",
         column_config={
             "parameters": st.column_config.NumberColumn(format="localized"), "weights": size, "to download": size,
             "why not with the first": st.column_config.TextColumn(width="large"),

@@ -98,7 +98,7 @@ def draw_path(bench: Bench, table: "PathTable") -> None:
     st.caption(f"{READINGS[measure]}{where} {' '.join(table.notes)}")
     summary = table.summary[bench.unit]
     st.dataframe(
-        summary, hide_index=True, key="path_summary", height="content", column_order=ORDER,
+        summary, hide_index=True, placeholder="", key="path_summary", height="content", column_order=ORDER,
         column_config=decimals(summary, 2),
     )  # fmt: skip
     points = table.points[bench.unit].merge(summary, on="language").assign(**table.provenance)

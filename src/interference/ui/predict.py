@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.languages import language_name
+from interference.signs import signed
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, run_steps
 from interference.ui.widgets import decimals, keep_valid
@@ -171,7 +172,7 @@ def _draw_found(found: "Prediction") -> None:
     _draw_pairs(found)
     with st.expander("Table"):
         st.dataframe(
-            found.frame, hide_index=True, key="predict_table", column_order=ORDER,
+            found.frame, hide_index=True, placeholder="", key="predict_table", column_order=ORDER,
             column_config=decimals(found.frame, 3),
         )  # fmt: skip
         st.caption("A measure passes a test where " + "; ".join(f"*{name}*: {text}" for name, text in TESTS.items()))
@@ -234,13 +235,13 @@ def _pair_reading(table: "PairTable", row: "pd.Series", view: str) -> str:
         if math.isnan(row["partial"]):
             return f"{caption} Languages alone explain all of it, so nothing is left to relate."
         return (
-            f"{caption} {good} is better on the vertical axis. Spearman {row['partial']:+.2f} over what languages "
-            f"leave, chance ±{row['partial_chance']:.2f}, p {row['partial_p']:.3f}."
+            f"{caption} {good} is better on the vertical axis. Spearman {signed(row['partial'], 2)} over what "
+            f"languages leave, chance ±{row['partial_chance']:.2f}, p {row['partial_p']:.3f}."
         )
     return (
-        f"{caption} {good} is better on the vertical axis. Spearman {row['spearman']:+.2f} over {row['pairs']} pairs, "
-        f"chance ±{row['chance']:.2f}, p {row['p']:.3f}; with any one language left out {row['without_low']:+.2f} to "
-        f"{row['without_high']:+.2f}."
+        f"{caption} {good} is better on the vertical axis. Spearman {signed(row['spearman'], 2)} over {row['pairs']} "
+        f"pairs, chance ±{row['chance']:.2f}, p {row['p']:.3f}; with any one language left out "
+        f"{signed(row['without_low'], 2)} to {signed(row['without_high'], 2)}."
     )
 
 
@@ -258,7 +259,9 @@ def _draw_paper_beside(bench: Bench, found: "Prediction | None") -> None:
     )  # fmt: skip
     st.caption(" ".join(paper.notes))
     if found is not None and len(both := beside_paper(found, paper, COUNTERPARTS)):
-        st.dataframe(both, hide_index=True, key="predict_both", height="content", column_config=decimals(both, 3))
+        st.dataframe(
+            both, hide_index=True, placeholder="", key="predict_both", height="content", column_config=decimals(both, 3)
+        )
         st.caption(
             "Measures that both have. Damage is a loss in bits here and a change of accuracy there, so a sign that "
             "means the same is opposite: compare `worse with more`."

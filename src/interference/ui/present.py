@@ -4,6 +4,7 @@ import html
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unicodedata import east_asian_width
 
 import streamlit as st
 
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 _NAME, _SLIDE = "present", "slide"  # parameters of the address
 _THROTTLE_MS = 60
 _MOST = 20  # parents on the panel
+_LINE, _LEADING, _GAP = (
+    80,
+    1.4,
+    0.5,
+)  # letters in a line of a slide; its height and an empty one's, in sizes of the type
+_ALONE, _BESIDE = 74, 24  # hundredths of the screen's height that a text may fill, alone and above a figure
 
 
 def presented() -> str | None:
@@ -122,12 +129,20 @@ def _draw_block(bench: Bench, number: int, block: "Block") -> None:
         st.html(f"<div class='slide-heading' role='heading' aria-level='1'>{html.escape(block.heading)}</div>")
     if block.text:
         alone = "" if block.view else " slide-alone"
-        st.html(f"<div class='slide-text{alone}'>{markdown_html(block.text)}</div>")
+        room = _BESIDE if block.view else _ALONE
+        fit = f"--fit: {room / (_LEADING * _lines(block.text)):.2f}vh"
+        st.html(f"<div class='slide-text{alone}' style='{fit}'>{markdown_html(block.text)}</div>")
     if block.view:
         try:
             _draw_live(open_view(bench, block.view.suite, block.view.corpus), number, block.view)
         except UserError as error:
             st.error(f"This view can't be computed. {error}", icon=":material/error:")
+
+
+def _lines(text: str) -> float:
+    """About how many lines a text takes, rather too many than too few."""
+    widths = [sum(1 + (east_asian_width(sign) in "FW") for sign in line) for line in text.splitlines()]
+    return max(1.0, sum(max(1, -(-width // _LINE)) if width else _GAP for width in widths))
 
 
 def _draw_live(bench: Bench, number: int, view: "View") -> None:

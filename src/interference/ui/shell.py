@@ -390,7 +390,7 @@ def session() -> str:
 def draw_table(result: "LossTable", name: str, **columns: str) -> None:
     """A loss table as it is, with a download that carries its provenance and the given columns besides."""
     with st.expander("Table"):
-        st.dataframe(result.frame, hide_index=True, key=f"{name}_table")
+        st.dataframe(result.frame, hide_index=True, placeholder="", key=f"{name}_table")
 
     def csv() -> str:
         return result.frame.assign(**result.provenance, **columns).to_csv(index=False)

@@ -372,7 +372,7 @@ def _draw_neighbours(bench: Bench, spot: Any, drawn: "pd.DataFrame", event: Any)
         bench, "neighbours", lambda e: neighbour_steps(e, spot, language, int(row)), "Reading states"
     )  # fmt: skip
     st.markdown(f"Nearest to **{bench.corpus.text(language, [int(row)])[0]}** ({language_name(language)}, row {row}):")
-    st.dataframe(near.head(_NEIGHBOURS), hide_index=True, key="neighbours", height="content")
+    st.dataframe(near.head(_NEIGHBOURS), hide_index=True, placeholder="", key="neighbours", height="content")
     st.caption(neighbours_sentence(near))
 
 
@@ -402,7 +402,7 @@ def _below(table: "SimilarityTable", settings: Settings, how: str, *others: "Sim
     for warning in table.warnings():
         st.warning(warning, icon=":material/warning:")
     with st.expander("Table"):
-        st.dataframe(frame, hide_index=True, key="similarity_table")
+        st.dataframe(frame, hide_index=True, placeholder="", key="similarity_table")
     st.download_button(
         "Similarities, CSV", lambda: frame.assign(**table.provenance).to_csv(index=False), "similarity.csv",
         "text/csv", on_click="ignore", icon=":material/download:", key="similarity_csv",

@@ -32,6 +32,7 @@ def draw_checkpoints(bench: Bench) -> None:
         st.dataframe(
             frame,
             hide_index=True,
+            placeholder="",
             key="checkpoints",
             height="content" if len(frame) < 8 else 300,
             column_config={

@@ -51,7 +51,7 @@ def draw_take_away(bench: Bench, view: "View", figure: dict, watched: Watched) -
                 st.code(as_python(view), language="python", wrap_lines=True)
     with st.expander("Table", expanded=False, key="merge_table_open", on_change="rerun") as expander:
         if expander.open:
-            st.dataframe(found.frame, hide_index=True, key="merge_table")
+            st.dataframe(found.frame, hide_index=True, placeholder="", key="merge_table")
 
 
 def _html(figure: dict) -> str:

@@ -155,6 +155,7 @@ def draw_sentences(bench: Bench) -> None:
     event = st.dataframe(
         shown,
         hide_index=True,
+        placeholder="",
         key="costs_table",
         height=300,
         on_select="rerun",

@@ -16,7 +16,7 @@ _READINGS = {
     "loss": "Lower is better. The merge stays near the better run as long as the two are mergeable; at the dashed "
     "untrained level nothing of what they learned is left.",
     "excess over the better parent": "Zero is as good as the better parent of that step; what stands above it is what "
-    "merging costs at that step.",
+    "merging costs at that step. Below zero says little where neither parent is better than an untrained model.",
 }
 
 
@@ -81,7 +81,7 @@ def draw_trajectory(bench: Bench, table: "TrajectoryTable") -> None:
     )  # fmt: skip
     st.caption(f"{_READINGS[measure]} {' '.join(table.notes)}")
     st.dataframe(
-        summary[summary["step"] == step], hide_index=True, key="trajectory_table", height="content",
+        summary[summary["step"] == step], hide_index=True, placeholder="", key="trajectory_table", height="content",
         column_config=decimals(summary, 2),
     )  # fmt: skip
     st.download_button(

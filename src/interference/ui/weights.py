@@ -93,6 +93,7 @@ def compute_conflict(bench: Bench, wanted: Wanted) -> "ConflictTable":
 
 def draw_conflict(bench: Bench, wanted: Wanted, table: "ConflictTable") -> None:
     """What is seen in one sentence, the figure with its reading, the numbers, and what can be taken away."""
+    from interference.conflict.table import ALL
     from interference.figures.weights import group_figure, layer_figure, pair_figure, tensor_figure
     from interference.views import conflict_sentence
 
@@ -109,8 +110,9 @@ def draw_conflict(bench: Bench, wanted: Wanted, table: "ConflictTable") -> None:
         figure = tensor_figure(table.by("tensor"), measure.label)
     else:
         frame = table.by("whole")
+        parts = sorted(dict.fromkeys(frame["group"]), key=lambda part: part != ALL)  # it first, the others as they are
         part = st.selectbox(
-            "Part of the model", list(dict.fromkeys(frame["group"])), key="weights_part", bind="query-params",
+            "Part of the model", parts, key="weights_part", bind="query-params",
             width=220, help="The pairs are compared in this part alone; 'all' is the whole model.",
         )  # fmt: skip
         figure = pair_figure(frame[frame["group"] == part], measure.label, part)
@@ -118,7 +120,7 @@ def draw_conflict(bench: Bench, wanted: Wanted, table: "ConflictTable") -> None:
     st.caption(f"{measure.caption} {measure.reading.capitalize()}. {GOOD[measure.best]} {' '.join(table.notes)}")
     with st.expander("Table"):
         level = {"Groups": "whole", "Layers": "layer", "Tensors": "tensor", "Pairs": "whole"}[wanted.view]
-        st.dataframe(table.by(level), hide_index=True, key="conflict_table")
+        st.dataframe(table.by(level), hide_index=True, placeholder="", key="conflict_table")
     st.download_button(
         "Conflicts, CSV", lambda: table.frame.assign(**table.provenance).to_csv(index=False), "conflict.csv",
         "text/csv", on_click="ignore", icon=":material/download:", key="conflict_csv",

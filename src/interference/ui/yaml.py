@@ -10,6 +10,7 @@ import streamlit as st
 from interference.errors import UserError
 from interference.ui import state
 from interference.ui.shell import Bench
+from interference.ui.spread import SHAPE, YAML
 from interference.ui.widgets import ask_recipe
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def _apply(bench: Bench) -> None:
         st.session_state[_ERROR] = f"Line {line}: {error}" if line and f"line {line}," not in str(error) else str(error)
         return
     st.session_state[_ERROR], st.session_state[_OF] = None, recipe
+    st.session_state[SHAPE] = YAML  # where the text was all there was, sliders may be to be had again
     present = state.present()
     ask_recipe(recipe, replace(present.view, recipe=recipe, faders=None) if present else None)
 
