@@ -120,9 +120,10 @@ def suite_view(table: LossTable, corpus: Corpus, rows: np.ndarray, unit: str) ->
 
 def perfect_model(frame: pd.DataFrame, corpus: Corpus, rows: np.ndarray) -> pd.DataFrame:
     """What the generator of the text needs by language, in the unit of `frame`; no rows where it has no generator."""
-    cells = frame.drop_duplicates("language")
-    cells = cells[cells["language"].isin(list(corpus.entropy))]
-    bits = [float(np.mean([corpus.entropy[language][row] for row in rows])) for language in cells["language"]]
+    languages = frame["language"].tolist()
+    known = [language for language in dict.fromkeys(languages) if language in corpus.entropy]
+    cells = frame.take([languages.index(language) for language in known])
+    bits = [float(np.mean([corpus.entropy[language][row] for row in rows])) for language in known]
     empty = dict.fromkeys(["low", "high", "cost_value", "cost_low_value", "cost_high_value", "recovery"], np.nan)
     scale = (cells["value"] / cells["bits_per_sentence"]).to_numpy()
     return cells.assign(model=PERFECT, value=bits * scale, **empty)

@@ -2,12 +2,15 @@
 const SVG = "M4 1h9l5 5v4h-2V7h-4V3H6v7H4zM3 12h2v4h2l-3 4-3-4h2zM8 13h10v2H8zm0 4h10v2H8z";
 const PNG = "M2 3h18v14H2zm2 2v8l4-4 3 3 5-5 2 2V5zM7 6.5A1.5 1.5 0 1 1 7 9.500A1.5 1.5 0 0 1 7 6.5z";
 
-function readTheme(element) {
+// `before` is what was read last: mixing colours anew would have the browser lay out the page at every figure.
+function readTheme(element, before) {
   const style = getComputedStyle(element), read = (name) => style.getPropertyValue(`--st-${name}`).trim();
-  const faint = (share) => `color-mix(in srgb, ${read("text-color")} ${share}%, ${read("background-color")})`;
+  const [text, ground] = [read("text-color"), read("background-color")];
+  const faint = (share) => solid(element, `color-mix(in srgb, ${text} ${share}%, ${ground})`);
+  const mixed = before?.text === text && before.ground === ground ? before : { grid: faint(14), line: faint(35) };
   return {
-    text: read("text-color"), ground: read("background-color"), font: read("font"), accent: read("primary-color"),
-    grid: solid(element, faint(14)), line: solid(element, faint(35)), colours: read("chart-categorical-colors").split(","),
+    text, ground, font: read("font"), accent: read("primary-color"), grid: mixed.grid, line: mixed.line,
+    colours: read("chart-categorical-colors").split(","),
   };
 }
 
@@ -90,7 +93,7 @@ function tickLater(plot, pending) {
 async function update(plot, data) {
   try {
     plot.Plotly ??= await load(data.src);
-    plot.theme = readTheme(plot.root.parentElement);
+    plot.theme = readTheme(plot.root.parentElement, plot.theme);
     const drawn = JSON.stringify([data.figure, plot.theme]);
     if (plot.drawn !== drawn) await draw(Object.assign(plot, { drawn, figure: data.figure }));
   } catch (error) {
