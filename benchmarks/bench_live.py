@@ -108,7 +108,7 @@ def measure(browser: Browser) -> list[tuple[str, str, str]]:
     with opened(browser) as (address, log):
         bench = Bench(browser, address, log)
         alone = [bench.drag(next(places)) for _ in range(ROUNDS)]
-        seen = back(bench)
+        seen, grown = back(bench), memory_of(bench, log)
         busy = Bench(browser, address, log, slider=5)
         busy.page.get_by_role("spinbutton", name="Sentences per language").fill("500")
         busy.page.keyboard.press("Enter")
@@ -117,7 +117,6 @@ def measure(browser: Browser) -> list[tuple[str, str, str]]:
             busy.page.mouse.click(busy.left + busy.width * place, busy.y)
             beside.append(bench.drag(next(places)))
         busy.page.close()
-        grown = memory_of(bench, log)
     rows = [(name, *spread([one[name] for one in alone])) for name in alone[0]]
     both = ("figure updates a second while dragging", "release to first figure, ms", "release to full figure, ms")
     rows += [(f"beside a full evaluation: {name}", *spread([one[name] for one in beside])) for name in both]
