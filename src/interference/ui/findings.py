@@ -146,7 +146,8 @@ def draw_no_findings() -> None:
     """What findings are, how they come about and what comes of them."""
     st.markdown(
         "Findings are views that you pinned, in an order of your own, with headings and words between them.\n\n"
-        "1. On the Merge page, set up what you want to show and press **Pin** (Ctrl+Shift+Enter). Pin as many as you like.\n"
+        "1. On the Merge page, set up what you want to show and press **Pin** (Ctrl+Shift+Enter), as often as you "
+        "like.\n"
         "2. Here, put the pins in order and say what each one shows.\n"
         "3. **Present** them full screen, sliders still live, or hand them on: as one HTML file that opens anywhere, "
         "offline, with every number and where it comes from, or as a small file that others open here."

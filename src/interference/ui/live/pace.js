@@ -21,3 +21,8 @@ function paced(control) {
   document.addEventListener(DRAWN, control.heard);
   return control;
 }
+
+// Keys that a control answers itself are none of the page's, whose slides turn with the arrows; Ctrl+Z and Escape are.
+function keepKeys(event) {
+  if (event.key !== "Escape" && !event.ctrlKey && !event.metaKey) event.stopPropagation();
+}

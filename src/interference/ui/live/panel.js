@@ -202,6 +202,6 @@ export default function ({ data, parentElement, setStateValue }) {
   if (panel.drawn !== drawn) build(panel, form, label, help);
   if (panel.drawn !== drawn || panel.version !== data.version) adopt(panel, data.version, data.state);
   panel.drawn = drawn;
-  root.onkeydown = (event) => event.key !== "Escape" && event.stopPropagation(); // no shortcut of the page's is meant
+  root.onkeydown = keepKeys;
   show(panel);
 }

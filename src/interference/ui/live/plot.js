@@ -90,6 +90,14 @@ function tickLater(plot, pending) {
   plot.timer = setTimeout(plot.wake, plot.tickMs);
 }
 
+// Undo and redo in a text field are the field's own, not the page's.
+function keepUndo(event) {
+  const field = event.composedPath()[0];
+  const typed = field instanceof HTMLTextAreaElement || (field instanceof HTMLInputElement && field.type === "text");
+  if (typed && (event.ctrlKey || event.metaKey) && /^[zy]$/i.test(event.key)) event.stopPropagation();
+}
+if (!globalThis.interferenceUndo) window.addEventListener("keydown", (globalThis.interferenceUndo = keepUndo), true);
+
 async function update(plot, data) {
   try {
     plot.Plotly ??= await load(data.src);

@@ -267,7 +267,7 @@ export default function ({ data, parentElement, setStateValue }) {
   if (editor.drawn !== drawn) build(editor, form, label, help);
   if (editor.drawn !== drawn || editor.version !== data.version) adopt(editor, data.version, data.rows);
   editor.drawn = drawn;
-  root.onkeydown = (event) => event.key !== "Escape" && event.stopPropagation();
+  root.onkeydown = keepKeys;
   editor.sized ??= new ResizeObserver(() => {
     const width = Math.max(260, root.clientWidth);
     if (width !== editor.width) {
