@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _GOTO = "to the merge page"
 ASKED = "recipe asked for"  # in the session: a recipe, and the panel that gave it, if any
-TEXT, TEXT_ERROR = "yaml_text", "yaml error"  # of the editor
 
 
 def parents_key(method: "Method") -> str:
@@ -82,8 +81,6 @@ def write_view(view: "View") -> None:
     st.session_state["languages"] = list(view.languages)
     st.session_state["controls"] = list(view.controls)
     st.session_state["sentences"] = view.sentences
-    if st.session_state.get(TEXT_ERROR) is None:
-        st.session_state.pop(TEXT, None)  # what the browser still says of it is older than this
     ask_recipe(view.recipe, view)
 
 

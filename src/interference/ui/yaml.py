@@ -11,12 +11,12 @@ from interference.errors import UserError
 from interference.ui import state
 from interference.ui.shell import Bench
 from interference.ui.spread import SHAPE, YAML
-from interference.ui.widgets import TEXT, TEXT_ERROR, ask_recipe
+from interference.ui.widgets import ask_recipe
 
 if TYPE_CHECKING:
     from interference.recipe import Recipe
 
-_OF = "yaml of"
+_TEXT, _ERROR, _OF = "yaml_text", "yaml error", "yaml of"
 _HEIGHT = 420  # pixels
 
 
@@ -24,12 +24,14 @@ def draw_yaml(bench: Bench, recipe: "Recipe | None") -> None:
     """The editor. What was typed stays until it is applied or given up, whatever the sliders do meanwhile."""
     from interference.recipe import beyond_mergekit
 
-    error: str | None = st.session_state.get(TEXT_ERROR)
+    error: str | None = st.session_state.get(_ERROR)
     if recipe is not None and error is None and not _stands_for(bench, recipe):
-        st.session_state[TEXT], st.session_state[_OF] = recipe.to_yaml(), recipe
-    st.html("<style>.st-key-yaml_text textarea{font-family:var(--st-code-font,monospace);font-size:13px}</style>")
+        _rewrite(recipe)
+    st.html(
+        "<style>[class*=st-key-yaml_text] textarea{font-family:var(--st-code-font,monospace);font-size:13px}</style>"
+    )
     st.text_area(
-        "Recipe", key=TEXT, height=_HEIGHT, on_change=_apply, args=(bench,), persist_state="session",
+        "Recipe", key=_key(), height=_HEIGHT, on_change=_apply, args=(bench,), persist_state="session",
         help="mergekit's schema. Applied when the field is left, or with Ctrl+Enter.",
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -43,12 +45,24 @@ def draw_yaml(bench: Bench, recipe: "Recipe | None") -> None:
         st.caption(f"mergekit can't express {', '.join(ours)}.")
 
 
+def _key() -> str:
+    """Of the field that holds the text that was written last."""
+    return f"{_TEXT} {st.session_state.get(_TEXT, 0)}"
+
+
+def _rewrite(recipe: "Recipe") -> None:
+    """Into a new field: of the one before, a browser that has not heard yet may still say its old text."""
+    st.session_state.pop(_key(), None)
+    st.session_state[_TEXT] = st.session_state.get(_TEXT, 0) + 1
+    st.session_state[_key()], st.session_state[_OF] = recipe.to_yaml(), recipe
+
+
 def _stands_for(bench: Bench, recipe: "Recipe") -> bool:
     """Whether the text is of this recipe, however it is written."""
     from interference.spread import same_merge
 
     of: Recipe | None = st.session_state.get(_OF)
-    if of is None or TEXT not in st.session_state or of.models != recipe.models:
+    if of is None or _key() not in st.session_state or of.models != recipe.models:
         return False
     try:
         return of == recipe or same_merge(of, recipe, bench.suite[recipe.models[0]].shapes)
@@ -60,18 +74,14 @@ def _apply(bench: Bench) -> None:
     """Read the text and have the page show it; a mistake is said with its line, and nothing else changes."""
     from interference.recipe.lines import line_of
 
-    text = st.session_state.get(TEXT)
-    if text is None:  # undone with the same click
-        return
+    text = st.session_state[_key()]
     try:
         recipe = _read(bench, text)
     except UserError as error:
         line = line_of(text, str(error))
-        st.session_state[TEXT_ERROR] = (
-            f"Line {line}: {error}" if line and f"line {line}," not in str(error) else str(error)
-        )
+        st.session_state[_ERROR] = f"Line {line}: {error}" if line and f"line {line}," not in str(error) else str(error)
         return
-    st.session_state[TEXT_ERROR], st.session_state[_OF] = None, recipe
+    st.session_state[_ERROR], st.session_state[_OF] = None, recipe
     st.session_state[SHAPE] = YAML  # where the text was all there was, sliders may be to be had again
     present = state.present()
     ask_recipe(recipe, replace(present.view, recipe=recipe, faders=None) if present else None)
@@ -90,4 +100,4 @@ def _read(bench: Bench, text: str) -> "Recipe":
 
 
 def _give_up() -> None:
-    st.session_state[TEXT_ERROR] = st.session_state[_OF] = None
+    st.session_state[_ERROR] = st.session_state[_OF] = None
