@@ -311,6 +311,8 @@ def test_undo_and_yaml_reach_what_lies_above_the_sliders(browser, tmp_path):
         field.press("Control+z")
         page.wait_for_timeout(500)
         expect(page.get_by_role("button", name="Redo")).to_be_disabled()
+        wait_for_figure(page)
+        page.wait_for_timeout(500)  # nobody types sooner
         field.fill(
             "merge_method: slerp\nmodels: [{model: mono-eng}, {model: mono-fra}]\nbase_model: mono-eng\n"
             "parameters: {t: 0.25}\n"
@@ -322,6 +324,7 @@ def test_undo_and_yaml_reach_what_lies_above_the_sliders(browser, tmp_path):
         for _ in range(2):
             page.get_by_role("button", name="Undo").click()
             expect(method).to_have_value("Linear average", timeout=WAIT)
+            page.wait_for_timeout(500)
         expect(page.get_by_role("button", name="Undo")).to_be_disabled(timeout=WAIT)
         page.get_by_text("Whole model", exact=True).click()
         expect(slider(page, "mono-eng")).to_have_value("0.1", timeout=WAIT)
