@@ -76,7 +76,7 @@ def _again(recipe: Recipe, suite: Suite, provenance: dict[str, Any]) -> str:
     text = f"{_fenced(f'interference merge recipe.yaml{named} --out DIR', 'bash')}\nWith {versions}.\n"
     if ours := beyond_mergekit(recipe):
         return f"{text}\nmergekit can't express {', '.join(ours)}.\n"
-    return f"{text}\nOr with mergekit 0.1.5:\n\n{_fenced(for_mergekit(recipe, suite.folder), 'yaml')}"
+    return f"{text}\nOr with mergekit 0.1.5:\n\n{_fenced(for_mergekit(recipe, suite), 'yaml')}"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -29,6 +29,7 @@ from interference.losses import (
     unigram_bits,
 )
 from interference.merge import merge_into, merge_network_steps, output_config
+from interference.precision import precision_notes
 from interference.recipe import Recipe
 from interference.scored import BIGRAM, SHIPPED, UNIGRAM, Model, Request, Scored, bits_key, model_digest, tokens_key
 from interference.steps import Steps, finish, telling
@@ -106,9 +107,13 @@ class Evaluator:
             request.languages,
             has_roles=any(c.role != "other" for c in self.suite.checkpoints),
             lossy=lossy,
-            notes=(*notes, *(held.said for held in self._weights.values() if held.said)),
+            notes=(*notes, *self._precision(request), *(held.said for held in self._weights.values() if held.said)),
             provenance=self.provenance([c.name for c in scored.values()]),
         )
+
+    def _precision(self, request: Request) -> Iterable[str]:
+        recipes = [model for _, model in request.models if isinstance(model, Recipe)]
+        return dict.fromkeys(note for recipe in recipes for note in precision_notes(recipe, self.suite))
 
     def wanted(self, request: Request) -> tuple[list[Subject], dict[str, Scored]]:
         """What the rows are about, and every model to score for them by name."""
