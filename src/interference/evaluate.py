@@ -1,6 +1,7 @@
 """Losses of checkpoints and merges of one suite on one device, remembered in the store."""
 
 import os
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -275,17 +276,25 @@ class Evaluator:
 
     @contextmanager
     def room(self, model: Scored) -> Iterator[None]:
-        """Raise UserError where the device runs out of memory while a model reads text."""
+        """Raise UserError where the device runs out of memory while a model reads text, everything released first."""
         try:
             yield
         except RuntimeError as error:  # CUDA has its own kind of error for this, the CPU has not
             if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
                 raise
-            torch.cuda.empty_cache()
+            traceback.clear_frames(error.__traceback__)  # else tensors of what failed live as long as the message
+            self._release()
             raise UserError(
-                f"{self.device} ran out of memory while scoring {_name(model)}. Use another device, fewer models or a "
-                "smaller suite."
+                f"{self.device} ran out of memory while scoring {_name(model)}. Use fewer models, fewer sentences, "
+                "checkpoints in a smaller dtype, or another device."
             ) from None
+
+    def _release(self) -> None:
+        """Free all that can be made again; the networks stay, for others may be in the middle of them."""
+        self._finished.clear()
+        for weights in self._weights.values():
+            weights.forget()
+        torch.cuda.empty_cache()
 
     def _counted(self, model: str, language: str, rows: np.ndarray) -> np.ndarray:
         """A model of token counts, fitted on the language's dev half."""
