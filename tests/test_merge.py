@@ -18,10 +18,13 @@ from interference.checkpoint import build
 from interference.dev import DevHalf
 from interference.errors import UserError
 from interference.evaluate import Evaluator
+from interference.generate import Question, Sampling, answer_steps
 from interference.groups import GROUPS, group_of
 from interference.merge import merge, merge_into, merge_network, merge_tensor, merge_with, output_dtype
 from interference.recipe import Gradient, Recipe, Where, parse_recipe
 from interference.registry import Knob, merge_method, methods, post_step, post_steps
+from interference.scored import Request
+from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite, suite_of_paths
 from interference.weights import Weights
@@ -122,7 +125,7 @@ IN_PIECES = [name for name, recipe in RECIPES.items() if recipe.definition.eleme
 def test_pieces_give_the_reference_paths_bits(name, weights, monkeypatch):
     """Pieces that end within rows, the last one shorter; parents that lie beside each other and parents that don't."""
     monkeypatch.setitem(merging._PIECE, "cpu", 800)
-    monkeypatch.setattr(merging, "_coefficients", lambda *_: None)
+    monkeypatch.setattr(merging._Shares, "of", lambda *_: None)
     recipe = RECIPES[name]
     apart = recipe.renamed(lambda model: {"mono-deu": "branch-deu"}.get(model, model))
     for one in (recipe, apart):
@@ -733,6 +736,14 @@ def test_running_out_of_memory_releases_everything_and_the_next_request_works(su
     assert message.value.__context__ is not None
     assert held[0]() is None
     assert not weights._prepared
+    monkeypatch.undo()
+    monkeypatch.setattr("interference.merge._call", fail)  # merging for a preview, and to write on
+    moved = dataclasses.replace(recipe, weights=(0.1, 0.2, 0.3))
+    request = Request((("merge", moved),), ("eng",), 2)
+    question = Question((("merge", moved),), "a", Sampling(length=1))
+    for steps in (evaluator.glimpse_steps(request), answer_steps(evaluator, question)):
+        with pytest.raises(UserError, match="ran out of memory while scoring the ties merge"):
+            finish(steps)
     monkeypatch.undo()
     assert (evaluator.bits(recipe, "deu", rows) > 0).all()
     assert (evaluator.bits(recipe, "eng", rows) == expected).all()

@@ -127,7 +127,8 @@ class Evaluator:
 
     def glimpse_steps(self, request: Request) -> Steps[Glimpse]:
         """What can be said of a request at once, see `Glimpses`."""
-        return self._glimpses.steps(request)
+        with self.room(request.models[0][1]):
+            return (yield from self._glimpses.steps(request))
 
     def scored_by(self, model: Scored) -> Checkpoint:
         """The checkpoint whose tokenizer and context a model is scored with."""
