@@ -9,6 +9,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:  # each of several processes its share of the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported, for it is read then: no test reaches the Hub
+
 import jaxtyping
 import pytest
 import torch
@@ -19,8 +21,6 @@ from transformers import (
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
 )
-
-os.environ["HF_HUB_OFFLINE"] = "1"
 
 # Shapes and types are checked in every module but the grammar, which draws in tight loops, and recipes, which are
 # handed whatever stood in a file and answer themselves. A machine for the GPU tests alone may lack beartype.

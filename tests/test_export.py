@@ -262,6 +262,7 @@ def test_losses_of_what_is_loaded_are_those_of_the_recipe(dtype, suite_folder, t
     )
     assert all(f"`{suite[name].digest}`" in card for name in recipe.needed)
     assert recipe.to_yaml() in card
+    assert f"`{recipe.digest()}`" in card
     assert f"interference merge recipe.yaml --suite {suite.path} --out DIR" in card
 
 

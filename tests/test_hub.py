@@ -153,6 +153,23 @@ def test_a_second_fetch_downloads_nothing(client, hub):
     assert hub.downloads() == []
 
 
+@pytest.mark.parametrize(("name", "file"), [("eng", "config.json"), ("shards", "model-00002-of-00002.safetensors")])
+@pytest.mark.parametrize("gone", [True, False])
+def test_what_was_damaged_since_is_fetched_again(name, file, gone, client, hub):
+    folder = folder_of(client, f"org/{name}")
+    whole = (folder / file).read_bytes()
+    if gone:
+        (folder / file).unlink()
+    else:
+        (folder / file).write_bytes(whole[:-9])
+    assert folder_of(client, f"org/{name}") == folder
+    assert (folder / file).read_bytes() == whole
+    assert Checkpoint("whole", folder).shapes
+    hub.reset()
+    client.works("fetch", f"org/{name}")
+    assert hub.downloads() == []
+
+
 def test_a_revision_is_another_checkpoint(client, hub, models):
     folder = folder_of(client, "org/eng@checkpoint_0001000")
     assert (folder / "model.safetensors").read_bytes() == models["later"]["model.safetensors"]

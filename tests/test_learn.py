@@ -149,6 +149,17 @@ def test_what_cannot_be_learned_is_refused(evaluator, changes, words):
         learned(evaluator, **({"recipe": AVERAGE} | changes))
 
 
+def test_a_device_that_runs_out_of_memory_is_said_and_the_next_request_works(evaluator, monkeypatch):
+    def fail(*arguments):
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(learning, "_descend", fail)
+    with pytest.raises(UserError, match=r"ran out of memory .* fewer sentences, checkpoints in a smaller dtype"):
+        learned(evaluator, AVERAGE, steps=1)
+    monkeypatch.undo()
+    assert learned(evaluator, AVERAGE, steps=1)[0].models == PAIR
+
+
 def test_the_command_writes_a_recipe(suite_folder, tmp_path, capsys):
     from interference.__main__ import app
 

@@ -1,6 +1,7 @@
 """The loop that merges: two paths to one number, dtypes, bases, post-steps, buffers."""
 
 import dataclasses
+import weakref
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,10 +17,15 @@ from interference import weights as holding
 from interference.checkpoint import build
 from interference.dev import DevHalf
 from interference.errors import UserError
+from interference.evaluate import Evaluator
+from interference.generate import Question, Sampling, answer_steps
 from interference.groups import GROUPS, group_of
 from interference.merge import merge, merge_into, merge_network, merge_tensor, merge_with, output_dtype
 from interference.recipe import Gradient, Recipe, Where, parse_recipe
 from interference.registry import Knob, merge_method, methods, post_step, post_steps
+from interference.scored import Request
+from interference.steps import finish
+from interference.store import Store
 from interference.suite import open_suite, suite_of_paths
 from interference.weights import Weights
 
@@ -119,7 +125,7 @@ IN_PIECES = [name for name, recipe in RECIPES.items() if recipe.definition.eleme
 def test_pieces_give_the_reference_paths_bits(name, weights, monkeypatch):
     """Pieces that end within rows, the last one shorter; parents that lie beside each other and parents that don't."""
     monkeypatch.setitem(merging._PIECE, "cpu", 800)
-    monkeypatch.setattr(merging, "_coefficients", lambda *_: None)
+    monkeypatch.setattr(merging._Shares, "of", lambda *_: None)
     recipe = RECIPES[name]
     apart = recipe.renamed(lambda model: {"mono-deu": "branch-deu"}.get(model, model))
     for one in (recipe, apart):
@@ -708,3 +714,36 @@ def test_memory_that_is_refused_is_a_message(message, suite_folder, monkeypatch)
     message = "something else"
     with pytest.raises(RuntimeError, match="something else"):
         Weights(checkpoints, CPU)
+
+
+def test_running_out_of_memory_releases_everything_and_the_next_request_works(suite_folder, tmp_path, monkeypatch):
+    """What failed is gone while its message is still kept, and so is what methods had prepared."""
+    evaluator = Evaluator(open_suite(suite_folder), Store(tmp_path), CPU)
+    recipe, rows = RECIPES["ties"], evaluator.corpus.rows(2)
+    expected = evaluator.bits(recipe, "eng", rows)
+    weights = evaluator.weights(evaluator.group(recipe.needed))
+    assert weights._prepared
+    held = []
+
+    def fail(*arguments, **named):
+        tensor = torch.zeros(1000)
+        held.append(weakref.ref(tensor))
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr("interference.evaluate.sentence_bits_steps", fail)
+    with pytest.raises(UserError, match="fewer models, fewer sentences") as message:
+        evaluator.bits(recipe, "deu", rows)
+    assert message.value.__context__ is not None
+    assert held[0]() is None
+    assert not weights._prepared
+    monkeypatch.undo()
+    monkeypatch.setattr("interference.merge._call", fail)  # merging for a preview, and to write on
+    moved = dataclasses.replace(recipe, weights=(0.1, 0.2, 0.3))
+    request = Request((("merge", moved),), ("eng",), 2)
+    question = Question((("merge", moved),), "a", Sampling(length=1))
+    for steps in (evaluator.glimpse_steps(request), answer_steps(evaluator, question)):
+        with pytest.raises(UserError, match="ran out of memory while scoring the ties merge"):
+            finish(steps)
+    monkeypatch.undo()
+    assert (evaluator.bits(recipe, "deu", rows) > 0).all()
+    assert (evaluator.bits(recipe, "eng", rows) == expected).all()

@@ -370,6 +370,46 @@ def test_a_base_listed_under_models_is_no_parent():
     assert recipe.base == "init"
 
 
+@pytest.mark.parametrize("own", ["weight", "density"])
+def test_a_base_listed_under_models_has_no_parameters(own):
+    """mergekit ignores them in silence."""
+    models = [{"model": "init", "parameters": {own: 0.5}}, {"model": "a", "parameters": {"weight": 1}}]
+    assert f"its {own} would be ignored" in refusal(recipe_text(models=models))
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ({"model": "a+b"}, "a+b"), ({"model": {"path": "org/a"}}, "org/a"),
+        ({"model": {"path": "org/a", "revision": "step1"}, "lora": None}, "org/a@step1"),
+    ],
+)  # fmt: skip
+def test_models_may_be_named_in_mergekits_long_form(written, name):
+    models = [{"model": written, "parameters": {"weight": 1}}]
+    recipe = parse_recipe(recipe_text(models=models, base_model={"model": "init"}))
+    assert (recipe.models, recipe.base) == ((name,), "init")
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ({"model": "a", "lora": "b"}, "asks for a LoRA"), ({"model": "a", "loar": "b"}, "did you mean 'lora'"),
+        ({"model": "a", "override_architecture": "X"}, "another architecture"), ({"lora": None}, "names no model"),
+        ({"model": {"path": "a", "revison": "b"}}, "did you mean 'revision'"),
+    ],
+)  # fmt: skip
+def test_what_a_long_form_asks_for_beside_a_model_is_refused(written, words):
+    assert words in refusal(recipe_text(models=[{"model": written, "parameters": {"weight": 1}}]))
+
+
+def test_numbers_that_yaml_takes_for_text_are_numbers():
+    """PyYAML reads 1e-3 as text; mergekit takes it for the number it is."""
+    recipe = parse_recipe("merge_method: linear\nmodels: [{model: a, parameters: {weight: [1e-3, 2]}}]")
+    assert recipe.weights == (Gradient((0.001, 2)),)
+    recipe = parse_recipe("merge_method: nearswap\nbase_model: b\nmodels: [{model: a}]\nparameters: {t: 1e-2}")
+    assert dict(recipe.knobs)["t"] == 0.01
+
+
 def test_linear_refuses_a_base_that_mergekit_would_merge():
     assert "under models" in refusal(recipe_text(merge_method="linear", parameters=None))
 

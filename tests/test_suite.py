@@ -367,6 +367,12 @@ def test_a_suite_is_made_in_python_too(mixed_folder):
     assert made.groups == (("a",), ("g",))
 
 
+def test_a_lora_is_refused_as_one(mixed_folder):
+    made = Suite("mine", None, (Checkpoint("a", mixed_folder / "a"),))
+    with pytest.raises(UserError, match=r"no checkpoint 'a\+b'.* LoRA"):
+        made.mergeable(["a+b"])
+
+
 def test_a_model_that_has_no_value_is_no_row_of_the_heat_map():
     """The perfect model has a loss, but no cost against a reference."""
     frame = pd.DataFrame(

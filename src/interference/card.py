@@ -73,10 +73,11 @@ def _again(recipe: Recipe, suite: Suite, provenance: dict[str, Any]) -> str:
     builtin = suite.path is not None and suite.path.resolve().is_relative_to(built_in().resolve())
     named = "" if builtin or suite.path is None else f" --suite {suite.path}"
     versions = ", ".join(f"{name} {number}" for name, number in provenance["versions"].items())
-    text = f"{_fenced(f'interference merge recipe.yaml{named} --out DIR', 'bash')}\nWith {versions}.\n"
+    text = f"{_fenced(f'interference merge recipe.yaml{named} --out DIR', 'bash')}\nWith {versions}. "
+    text += f"SHA-256 of the recipe: `{provenance['recipe_sha256']}`.\n"
     if ours := beyond_mergekit(recipe):
         return f"{text}\nmergekit can't express {', '.join(ours)}.\n"
-    return f"{text}\nOr with mergekit 0.1.5:\n\n{_fenced(for_mergekit(recipe, suite.folder), 'yaml')}"
+    return f"{text}\nOr with mergekit 0.1.5:\n\n{_fenced(for_mergekit(recipe, suite), 'yaml')}"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

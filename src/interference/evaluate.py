@@ -1,6 +1,7 @@
 """Losses of checkpoints and merges of one suite on one device, remembered in the store."""
 
 import os
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from interference.losses import (
     unigram_bits,
 )
 from interference.merge import merge_into, merge_network_steps, output_config
+from interference.precision import precision_notes
 from interference.recipe import Recipe
 from interference.scored import BIGRAM, SHIPPED, UNIGRAM, Model, Request, Scored, bits_key, model_digest, tokens_key
 from interference.steps import Steps, finish, telling
@@ -106,9 +108,13 @@ class Evaluator:
             request.languages,
             has_roles=any(c.role != "other" for c in self.suite.checkpoints),
             lossy=lossy,
-            notes=(*notes, *(held.said for held in self._weights.values() if held.said)),
+            notes=(*notes, *self._precision(request), *(held.said for held in self._weights.values() if held.said)),
             provenance=self.provenance([c.name for c in scored.values()]),
         )
+
+    def _precision(self, request: Request) -> Iterable[str]:
+        recipes = [model for _, model in request.models if isinstance(model, Recipe)]
+        return dict.fromkeys(note for recipe in recipes for note in precision_notes(recipe, self.suite))
 
     def wanted(self, request: Request) -> tuple[list[Subject], dict[str, Scored]]:
         """What the rows are about, and every model to score for them by name."""
@@ -121,7 +127,8 @@ class Evaluator:
 
     def glimpse_steps(self, request: Request) -> Steps[Glimpse]:
         """What can be said of a request at once, see `Glimpses`."""
-        return self._glimpses.steps(request)
+        with self.room(request.models[0][1]):
+            return (yield from self._glimpses.steps(request))
 
     def scored_by(self, model: Scored) -> Checkpoint:
         """The checkpoint whose tokenizer and context a model is scored with."""
@@ -270,17 +277,25 @@ class Evaluator:
 
     @contextmanager
     def room(self, model: Scored) -> Iterator[None]:
-        """Raise UserError where the device runs out of memory while a model reads text."""
+        """Raise UserError where the device runs out of memory while a model reads text, everything released first."""
         try:
             yield
         except RuntimeError as error:  # CUDA has its own kind of error for this, the CPU has not
             if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
                 raise
-            torch.cuda.empty_cache()
+            traceback.clear_frames(error.__traceback__)  # else tensors of what failed live as long as the message
+            self._release()
             raise UserError(
-                f"{self.device} ran out of memory while scoring {_name(model)}. Use another device, fewer models or a "
-                "smaller suite."
+                f"{self.device} ran out of memory while scoring {_name(model)}. Use fewer models, fewer sentences, "
+                "checkpoints in a smaller dtype, or another device."
             ) from None
+
+    def _release(self) -> None:
+        """Free all that can be made again; the networks stay, for others may be in the middle of them."""
+        self._finished.clear()
+        for weights in self._weights.values():
+            weights.forget()
+        torch.cuda.empty_cache()
 
     def _counted(self, model: str, language: str, rows: np.ndarray) -> np.ndarray:
         """A model of token counts, fitted on the language's dev half."""

@@ -235,24 +235,25 @@ def answer_steps(
     the networks. `told` is called with each token and the number of its model."""
     found: list[Continuation] = []
     for number, (name, model) in enumerate(question.models):
-        checkpoint = scored_by(evaluator.suite, model)
-        steps = continuation_steps(
-            evaluator.put(model),
-            checkpoint.tokenizer,
-            question.prompt,
-            **asdict(question.sampling),
-            limit=checkpoint.positions,
-        )
-        for place in range(question.sampling.length + 1):
-            evaluator.put(model)  # another's weights may be there since the last token
-            try:
-                told(number, next(steps))
-            except StopIteration as end:
-                found.append(end.value)
-                break
-            except UserError as error:
-                raise UserError(f"{name}: {error}") from None
-            yield (number + (place + 1) / question.sampling.length) / len(question.models)
+        with evaluator.room(model):
+            checkpoint = scored_by(evaluator.suite, model)
+            steps = continuation_steps(
+                evaluator.put(model),
+                checkpoint.tokenizer,
+                question.prompt,
+                **asdict(question.sampling),
+                limit=checkpoint.positions,
+            )
+            for place in range(question.sampling.length + 1):
+                evaluator.put(model)  # another's weights may be there since the last token
+                try:
+                    told(number, next(steps))
+                except StopIteration as end:
+                    found.append(end.value)
+                    break
+                except UserError as error:
+                    raise UserError(f"{name}: {error}") from None
+                yield (number + (place + 1) / question.sampling.length) / len(question.models)
     return Answers(question, tuple(found), _provenance(evaluator, question))
 
 

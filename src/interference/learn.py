@@ -43,6 +43,13 @@ def learn_steps(
     Raises UserError for what can't be learned.
     """
     _check(evaluator, recipe, languages, scope, steps, rate)
+    with evaluator.room(recipe):
+        return (yield from _learn(evaluator, recipe, languages, scope, steps, rate))
+
+
+def _learn(
+    evaluator: Evaluator, recipe: Recipe, languages: Sequence[str], scope: str, steps: int, rate: float
+) -> Generator[Learned, None, Recipe]:
     for _ in evaluator.dev.steps(recipe):
         yield Learned(0.0, 0.0, 0.0, 0.0)
     weights = evaluator.weights(evaluator.group(recipe.needed))

@@ -109,9 +109,10 @@ class Method:
     """A registered merge method.
 
     `takes` is 'tensors' or 'deltas'; `base` is 'required', 'optional' (deltas from zero without one) or 'none'.
-    `variant` says whose version it is, `mergekit` whether mergekit knows it by this name. `lacks` names those of
-    PROPERTIES that do not hold. `check` gets resolved settings and says what is wrong with them, or None. `positive`
-    refuses weights below zero or all zero. `elementwise` and `combines`: see `merge_method`.
+    `variant` says whose version it is, `mergekit` whether mergekit knows it by this name and `mergekit_float32` whether
+    it takes float32 there whatever is stored. `lacks` names those of PROPERTIES that do not hold. `check` gets resolved
+    settings and says what is wrong with them, or None. `positive` refuses weights below zero or all zero. `elementwise`
+    and `combines`: see `merge_method`.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Method:
     positive: bool = False
     elementwise: bool = False
     combines: Part | None = None
+    mergekit_float32: bool = False
 
     @property
     def function(self) -> Callable:
@@ -202,6 +204,7 @@ def merge_method(
     parents: tuple[int, int] = (1, 100),
     base: str | None = None,
     mergekit: bool = False,
+    mergekit_float32: bool = False,
     prepare: Callable | None = None,
     scope: str = "tensor",
     lacks: tuple[str, ...] = (),
@@ -233,7 +236,7 @@ def merge_method(
         asked = "required" if {"deltas", "base"} & set(body.inputs) else "none"
         method = Method(
             function.__name__, label, variant, family, _caption(function), source, body, first, scope, base or asked,
-            parents, mergekit, frozenset(lacks), check, positive, elementwise, sums,
+            parents, mergekit, frozenset(lacks), check, positive, elementwise, sums, mergekit_float32,
         )  # fmt: skip
         _add(_METHODS, method, "merge method")
         return function

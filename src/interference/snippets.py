@@ -1,11 +1,14 @@
 """A view as a command and as Python, to be run outside the dashboard with the same numbers."""
 
 import shlex
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from interference.bench import View
+from interference.precision import in_float32
 from interference.recipe import Recipe, beyond_mergekit, mergekit_yaml
+
+if TYPE_CHECKING:
+    from interference.suite import Suite
 
 
 def as_command(view: View) -> str:
@@ -34,8 +37,8 @@ print(evaluator.table(request).in_unit({view.unit!r}))
 """
 
 
-def for_mergekit(recipe: Recipe, folder: Callable[[str], Path]) -> str:
-    """The recipe as mergekit's YAML, models by their `folder`; else as our own, the reason in its first line."""
+def for_mergekit(recipe: Recipe, suite: "Suite") -> str:
+    """The recipe as mergekit's YAML, models by their folders; else as our own, the reason in its first line."""
     if ours := beyond_mergekit(recipe):
         return f"# mergekit can't express {', '.join(ours)}.\n{recipe.to_yaml()}"
-    return mergekit_yaml(recipe.renamed(lambda model: str(folder(model).resolve())))
+    return mergekit_yaml(in_float32(recipe, suite).renamed(lambda model: str(suite.folder(model).resolve())))

@@ -39,9 +39,10 @@ class Suite:
         for checkpoint in self.checkpoints:
             if checkpoint.name == name:
                 return checkpoint
+        lora = " In mergekit a + adds a LoRA, which merging by parameter name can't honour." if "+" in name else ""
         raise UserError(
             f"The suite {self.name} has no checkpoint '{name}', and there is no such folder: "
-            f"{nearest(name, self.names)}"
+            f"{nearest(name, self.names)}{lora}"
         )
 
     @property

@@ -29,7 +29,9 @@ from interference.losses import sentence_bits
 from interference.merge import merge, merge_network_steps
 from interference.minimal_pairs import AccuracyTable, PairSet, accuracy_table
 from interference.path import PathTable, Walk, path_table
+from interference.precision import mergekit_dtype
 from interference.recipe import Recipe
+from interference.registry import methods
 from interference.scored import BIGRAM, UNIGRAM, Request, Scored, model_digest
 from interference.search import EACH, search_steps
 from interference.steps import Steps, telling, within
@@ -224,6 +226,13 @@ def compare_notes(evaluator: Evaluator, asked: Comparison, lines: Sequence[Line]
         notes.append(
             f"Best: of at most {TRIES} settings of each method{coefficients}, the one with the least bits on {EACH} "
             f"sentences of the dev half in each of {', '.join(evaluator.dev.languages(asked.models))}."
+        )
+    halves = {mergekit_dtype(line.recipe, evaluator.suite) for line in lines if line.recipe} - {""}
+    if halves:
+        as_here = ", ".join(name for name, method in methods().items() if method.mergekit_float32)
+        notes.append(
+            f"Everything is computed in float32; mergekit computes its methods but {as_here} in "
+            f"{' or '.join(sorted(halves))} unless the recipe says dtype: float32."
         )
     notes.append("Seconds: one merge with the parents in memory; what a method measures on them is not counted.")
     return tuple(notes)

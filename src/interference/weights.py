@@ -201,6 +201,10 @@ class Weights:
         self._prepared.move_to_end(key)
         return self._prepared[key][0]
 
+    def forget(self) -> None:
+        """Drop what methods prepared; it is made again when it is asked for."""
+        self._prepared.clear()
+
     @contextmanager
     def unprepared(self) -> Iterator[None]:
         """Nothing that methods prepared is at hand inside; outside it is again, and what was made inside is not."""

@@ -10,7 +10,7 @@ from interference.merge import merge
 from interference.recipe import Recipe
 from interference.store import Store
 from interference.suite import open_suite
-from interference.weights import Weights
+from interference.weights import PINNED, RESIDENT, STREAMED, Weights
 
 pytestmark = [
     pytest.mark.gpu,
@@ -44,6 +44,19 @@ def test_merged_weights_equal(name, piece, monkeypatch):
     apart = [(found["cpu"][k] - found["cuda"][k]).abs() > 1e-6 for k in found["cpu"]]
     share = sum(int(a.sum()) for a in apart) / sum(a.numel() for a in apart)
     assert share <= (2e-3 if name == "ties" else 0)
+
+
+@pytest.mark.parametrize("residency", [PINNED, STREAMED])
+@pytest.mark.parametrize("name", RECIPES)
+def test_merges_do_not_depend_on_where_the_weights_are(name, residency):
+    """Of weights in pinned memory of the host, or in files, to 1e-6 of the largest entry those of resident ones."""
+    suite, recipe, device = open_suite(), RECIPES[name], torch.device("cuda")
+    checkpoints = [suite[n] for n in recipe.needed]
+    own = merge(recipe, Weights(checkpoints, device, residency=residency))
+    for parameter, tensor in merge(recipe, Weights(checkpoints, device, residency=RESIDENT)).items():
+        assert tensor.device.type == own[parameter].device.type == "cuda"
+        bound = 1e-6 + 2**-8 * (tensor.dtype == torch.bfloat16)  # the last place may be rounded either way
+        assert torch.allclose(own[parameter].float(), tensor.float(), rtol=bound, atol=1e-6), parameter
 
 
 @pytest.mark.parametrize("name", ["mono-eng", "init", *RECIPES])

@@ -41,9 +41,9 @@ def disk_need(found: Listing) -> int:
 
 
 def fetched_at(found: Listing) -> Path | None:
-    """The folder where this very commit is complete."""
+    """The folder where this very commit is complete, every file as long as it was when it was checked."""
     folder = _folder(found)
-    there = (folder / DONE).is_file()
+    there = (folder / DONE).is_file() and not _damaged(folder)
     if found.which.kind == "dataset":  # of which other files may have been fetched
         there = there and all((folder / file.name).is_file() for file in found.needed)
     return folder if there else None
@@ -91,6 +91,8 @@ def _fetch(found: Listing) -> Generator[int, None, Path]:
     with hub_failures(found.which):
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder, found.which):
+            for damaged in _damaged(folder):
+                damaged.unlink(missing_ok=True)
             for file in found.beside:
                 yield from _download(found, file, folder)
             if found.which.kind == "model":  # before gigabytes of weights come that no model here would take
@@ -101,6 +103,8 @@ def _fetch(found: Listing) -> Generator[int, None, Path]:
             converted = yield from _converted(found, folder)
             record: dict[str, Any] = {"repository": found.which.repo, "commit": found.commit, "converted": converted}
             record["files"] = {f.name: {"bytes": f.size, "checksum": f.checksum} for f in found.needed}
+            kept = (folder / name for name in (*record["files"], *converted))
+            record["lengths"] = {str(f.relative_to(folder)): f.stat().st_size for f in kept if f.is_file()}
             _write_json(folder / DONE, record)
             _remember(found)
     return folder
@@ -240,6 +244,14 @@ def _have(folder: Path, file: HubFile) -> int:
         if path.is_file() and (size := path.stat().st_size) <= file.size:
             return size
     return 0
+
+
+def _damaged(folder: Path) -> list[Path]:
+    """Files that are gone or have another length since they were fetched."""
+    done = folder / DONE
+    lengths = json.loads(done.read_text(encoding="utf-8")).get("lengths", {}) if done.is_file() else {}
+    files = {folder / name: length for name, length in lengths.items()}
+    return [file for file, length in files.items() if not file.is_file() or file.stat().st_size != length]
 
 
 def _folder(found: Listing) -> Path:

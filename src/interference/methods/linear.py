@@ -16,7 +16,12 @@ def coefficients(weights: Float[Tensor, " model"], normalize: Normalize = True) 
 
 
 @merge_method(
-    label="Linear average", family="averages", source="arXiv:2203.05482", mergekit=True, combines=coefficients
+    label="Linear average",
+    family="averages",
+    source="arXiv:2203.05482",
+    mergekit=True,
+    mergekit_float32=True,
+    combines=coefficients,
 )
 def linear(
     tensors: Float[Tensor, "model *shape"],

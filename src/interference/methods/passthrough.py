@@ -22,6 +22,7 @@ def coefficients(scale: Scale = 1.0) -> Float[Tensor, " model"]:
     source="arXiv:2312.15166",
     parents=(1, 1),
     mergekit=True,
+    mergekit_float32=True,
     elementwise=True,
     combines=coefficients,
 )

@@ -34,6 +34,7 @@ def coefficients(prepared: Float[Tensor, "model model"], t: Place = 0.5) -> Floa
     source="doi:10.1145/325165.325242",
     parents=(2, 2),
     mergekit=True,
+    mergekit_float32=True,
     prepare=grams,
     combines=coefficients,
     lacks=("order",),

@@ -101,6 +101,8 @@ class _Entry:
 
 def _entry(document: Any, method: Method, sliced: bool) -> _Entry:
     where = "sources" if sliced else "models"
+    if isinstance(document, dict):
+        document = document | {"model": _in_one_word(document.get("model"))}
     if not isinstance(document, dict) or not isinstance(document.get("model"), str) or not document["model"]:
         raise UserError(
             f"{shown(document)} under {where} names no model; expected {{model: NAME, parameters: {{...}}}}."
@@ -111,6 +113,24 @@ def _entry(document: Any, method: Method, sliced: bool) -> _Entry:
     own = _parameters(document, known, f"the parameters of {model}", model)
     layers = _required(document, "layer_range", f"The source {model}") if sliced else None
     return _Entry(model, own, tuple(layers) if isinstance(layers, list) else layers)
+
+
+def _in_one_word(document: Any) -> Any:
+    """A name that may be in mergekit's long form, {model: NAME} or {model: {path: NAME, revision: BRANCH}}."""
+    if not isinstance(document, dict):
+        return document
+    for key, what in (("lora", "a LoRA"), ("override_architecture", "another architecture")):
+        if document.get(key) is not None:
+            raise UserError(
+                f"'{key}' of {shown(document.get('model'))} asks for {what}, which merging by parameter name can't "
+                "honour. Merge checkpoints that are whole."
+            )
+    known_keys(document, ("model", "lora", "override_architecture"), "a model")
+    name = document.get("model")
+    if not isinstance(name, dict):
+        return name
+    known_keys(name, ("path", "revision"), "a model")
+    return f"{name.get('path')}@{name['revision']}" if name.get("revision") else name.get("path")
 
 
 def _parameters(document: dict, known: tuple[str, ...], where: str, model: str | None = None) -> dict[str, Any]:
@@ -131,6 +151,11 @@ def _merged(
     if method.name == "slerp":
         parsed = _slerp_order(parsed, base, method, sliced)
     of_base = [e for e in parsed if e.model == base and method.base != "none"]
+    if own := next((key for e in of_base for key in e.own), None):
+        raise UserError(
+            f"{base} is the base and one of the models, where its {own} would be ignored, as mergekit does. Leave it "
+            "without parameters, or choose another base."
+        )
     parsed = [e for e in parsed if e not in of_base]
     defaults = {a.name: a.default for a in method.arguments if a.per_model} | dict(last or {})
     knobs: dict[str, Any] = {}
@@ -191,6 +216,7 @@ def _slerp_order(entries: list[_Entry], base: str | None, method: Method, sliced
 
 
 def _name(value: Any, key: str) -> str | None:
+    value = _in_one_word(value)
     if not isinstance(value, str | None) or value == "":
         raise UserError(f"'{key}' is {shown(value)}; expected a name.")
     return value

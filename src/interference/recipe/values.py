@@ -1,5 +1,6 @@
 """What a coefficient or a knob may be: one value, a gradient over the layers, or cases by name of the parameter."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from interference.errors import UserError
 from interference.recipe.words import known_keys, shown
 
 Scalar = float | bool
+_SCIENTIFIC = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,19 @@ def read_value(document: Any, what: str) -> Any:
     if isinstance(document, dict):
         document = [document]
     if not isinstance(document, list):
-        return document
+        return _number(document)
     if not document:
         raise UserError(f"{what} is an empty list; expected values over the layers or cases {{filter, value}}.")
     if not any(isinstance(entry, dict) for entry in document):
         if inner := [entry for entry in document if isinstance(entry, list)]:
             raise UserError(f"{what} has {shown(inner[0])} inside a list; expected numbers.")
-        return Gradient(tuple(document))
+        return Gradient(tuple(map(_number, document)))
     return Where(tuple(_case(entry, what) for entry in document))
+
+
+def _number(document: Any) -> Any:
+    """What YAML takes for text though it is a number, 1e-3, is one here as in mergekit."""
+    return float(document) if isinstance(document, str) and _SCIENTIFIC.fullmatch(document) else document
 
 
 def _case(entry: Any, what: str) -> tuple[str | None, Any]:

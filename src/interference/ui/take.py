@@ -35,7 +35,7 @@ def draw_take_away(bench: Bench, view: "View", figure: dict, watched: Watched) -
             help="A page that opens anywhere, offline. SVG and PNG are in the figure's own toolbar.",
         )  # fmt: skip
         _download(
-            "Recipe, YAML", "yaml", "text/yaml", lambda: for_mergekit(view.recipe, bench.suite.folder),
+            "Recipe, YAML", "yaml", "text/yaml", lambda: for_mergekit(view.recipe, bench.suite),
             help=f"For `interference merge merge.yaml --out DIR`; mergekit can't express {ours}."
             if ours
             else "For `mergekit-yaml merge.yaml DIR`, or `interference merge merge.yaml --out DIR`.",
