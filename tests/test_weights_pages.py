@@ -54,6 +54,16 @@ def test_cells_show_digits_where_values_are_small(value, most, written):
     assert _cell(value, most) == written
 
 
+@pytest.mark.parametrize("view", ["Tensors", "Pairs"])
+def test_a_map_stands_beside_its_chance_level_on_one_scale(own_suite, view):  # noqa: F811
+    figure = chart(open_page("pages/weights.py", weights_view=view))
+    measured, null = figure["data"]
+    assert measured["coloraxis"] == null["coloraxis"]
+    assert measured["z"] != null["z"]
+    assert (measured["z"], null["z"]) == (null["customdata"], measured["customdata"])
+    assert [title["text"] for title in figure["layout"]["annotations"]] == ["measured", "by chance"]
+
+
 def test_a_measure_of_models_has_no_pairs_and_its_knob_changes_it(own_suite):  # noqa: F811
     app = open_page("pages/weights.py")
     app.selectbox(key="conflict").set_value("top_k_mass").run()
