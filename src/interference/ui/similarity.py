@@ -76,7 +76,7 @@ def choose_similarity(bench: Bench) -> Settings:
             "Sentences", FEWEST, limit, min(SENTENCES, limit), key="similarity_sentences", bind="query-params",
             width=120, help="Of the test half, evenly spread over its documents.",
         )  # fmt: skip
-        with st.popover("Preparation", width=140):
+        with st.popover("Preparation", width=140, help="How states are pooled and what is taken out of them."):
             pooling = st.selectbox(
                 "Pooling", list(POOLINGS), format_func=lambda p: f"{p}: {POOLINGS[p]}", key="similarity_pooling",
                 bind="query-params", help="How the states of a sentence's tokens become one; the prefix is left out.",
@@ -122,7 +122,11 @@ def _choose_models(bench: Bench) -> "tuple[tuple[str, str], ...]":
 
     default = default_models(bench.suite)
     keep_valid("similarity_models", bench.suite.names)
-    with st.popover(f"Models ({len(st.session_state.get('similarity_models', default))})", width=130):
+    with st.popover(
+        f"Models ({len(st.session_state.get('similarity_models', default))})",
+        width=130,
+        help="Which models are compared.",
+    ):
         chosen = st.multiselect(
             "Models", bench.suite.names, list(default), key="similarity_models", bind="query-params",
             help="Every pair of these is compared; at first monos, mixed and branches.",
