@@ -164,6 +164,7 @@ def test_the_plane_is_the_principal_components(tiny):
     assert found.frame.loc[found.frame["language"] == "deu", "text"].tolist() == [
         tiny.corpus.sentences["deu"][row] for row in found.frame["row"].unique()
     ]
+    assert (found.provenance["plane"], found.provenance["layer"]) == ("PCA", str(spot().layer))
     figure = projection_figure(found.frame, found.shares, "PCA")
     assert sum(value is None for value in figure.data[0].x) == 5, "one line for each sentence"
 

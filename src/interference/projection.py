@@ -104,7 +104,13 @@ def projection_steps(evaluator: Evaluator, spot: Spot, plane: str = "PCA") -> St
         else "Languages keep their means: their distance is a part of the picture.",
         f"The plane holds {sum(shares):.0%} of the variance; distances in it are no more than a sketch.",
     )
-    return Projection(frame, shares, plane, notes, evaluator.provenance([_checkpoint(spot.model)]))
+    where = {
+        "checkpoint": spot.name,
+        "layer": str(spot.layer),
+        "plane": plane,
+        "states": f"{spot.pooling}; {spot.preparation.label()}; {count} sentences",
+    }
+    return Projection(frame, shares, plane, notes, evaluator.provenance([_checkpoint(spot.model)]) | where)
 
 
 def neighbour_steps(evaluator: Evaluator, spot: Spot, language: str, row: int) -> Steps[pd.DataFrame]:

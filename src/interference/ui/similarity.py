@@ -64,8 +64,9 @@ def choose_similarity(bench: Bench) -> Settings:
     keep_within("similarity_sentences", FEWEST, limit)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
-            "Measure", list(known), list(known).index(DEFAULT), format_func=lambda n: known[n].label, key="similarity",
-            bind="query-params", width=280, disabled=view == "Sentences",
+            "Measure", list(known), list(known).index(DEFAULT), key="similarity", bind="query-params", width=280,
+            format_func=lambda n: known[n].label + (" · shared basis only" if known[n].needs == "basis" else ""),
+            disabled=view == "Sentences",
             help="\n".join(f"- **{m.label}**: {m.caption} Needs {NEEDS[m.needs]}." for m in known.values()),
         )  # fmt: skip
         scaled = st.segmented_control(
