@@ -15,4 +15,6 @@ st.markdown(
 )
 with ui.user_errors():
     trial = ui.choose_trial(bench)
-    ui.draw_causal(bench, ui.compute_causal(bench, trial))
+    table = ui.compute_causal(bench, trial)
+    if table:
+        ui.draw_causal(bench, table)

@@ -131,7 +131,28 @@ def test_tables_leave_cells_without_a_value_empty(file):
     assert [table.lineno for table in tables if "placeholder" not in {k.arg for k in table.keywords}] == []
 
 
+CONTROLS = {
+    "button", "download_button", "file_uploader", "multiselect", "number_input", "pills", "popover",
+    "segmented_control", "select_slider", "selectbox", "slider", "text_area", "text_input", "toggle",
+}  # fmt: skip
+
+
+def without_help(tree: ast.Module) -> list[int]:
+    """Lines of controls that do not say what they are for."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    controls = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in CONTROLS]
+    return [call.lineno for call in controls if "help" not in {keyword.arg for keyword in call.keywords}]
+
+
+@pytest.mark.parametrize("file", [*sorted((SOURCE / "ui").rglob("*.py")), *PAGES], ids=lambda file: file.name)
+def test_every_control_has_a_line_of_help(file):
+    """But for those of a presentation, which are keys and arrows."""
+    if file.name != "present.py":
+        assert without_help(ast.parse(file.read_text(encoding="utf-8"))) == []
+
+
 def test_guards_of_the_source_can_fail():
+    assert without_help(ast.parse("st.toggle('x')\nst.toggle('y', help='z')")) == [1]
     bad = ast.parse(
         "from __future__ import annotations\nfrom . import x\n"
         "def f(a):\n    import torch.nn\n    async def g(): ...\n"

@@ -399,3 +399,22 @@ def test_curves_of_a_path_are_inside_their_panels(browser, tmp_path):
     assert all(limits == ranges[0] for limits in ranges)
     assert ranges[0][0] <= min(values)
     assert max(values) <= ranges[0][1]
+
+
+def test_a_causal_map_is_cancelled_goes_on_and_hands_a_cell_over(browser, tmp_path):
+    """What was tried before is kept; a click on a heat map is heard, which Streamlit's own charts do not hear."""
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/causal") as page:
+        page.get_by_role("button", name="Cancel").click(timeout=WAIT)
+        page.get_by_text("What has been tried is kept").wait_for(timeout=WAIT)
+        page.get_by_role("button", name="Go on").click()
+        page.get_by_text("Click a cell").wait_for(timeout=WAIT)
+        wait_for_figure(page)
+        expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+        panel = box_of(page.locator(".live-plot .hm").first)
+        page.mouse.click(panel["x"] + panel["width"] * 0.62, panel["y"] + panel["height"] * 0.3)
+        expect(page.get_by_text("layer 0, mlp, one component of the merge in the parent")).to_be_visible(timeout=WAIT)
+        shoot(page, "causal_cell")
+        page.get_by_role("button", name="Set the Merge page to it").click()
+        expect(page).to_have_url(re.compile(r"merge|/\?|/$"), timeout=WAIT)
+        wait_for_figure(page)
+        expect(page.get_by_text("layers.0.mlp").first).to_be_visible(timeout=WAIT)

@@ -142,6 +142,13 @@ def test_any_method_and_any_parent(evaluator):
     assert np.isfinite(frame["bits"]).all()
 
 
+def test_copies_say_what_was_tried(table):
+    """The rows themselves name components alone."""
+    assert table.provenance["language"] == "eng"
+    assert table.provenance["parent"] == "mono-eng"
+    assert table.provenance["recipe"] == table.trial.recipe.to_yaml()
+
+
 def test_results_appear_as_they_come(evaluator):
     seen: list[CausalTable] = []
     last = run(evaluator, Trial(equal_average(("mono-eng", "mono-deu")), "mono-eng", "eng"), show=seen.append)

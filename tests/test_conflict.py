@@ -11,10 +11,11 @@ from conftest import llama, write_checkpoint
 from interference.__main__ import main
 from interference.conflict import survey as surveys
 from interference.conflict.registry import CHANGES, At, Measure, conflict_measure, measures
-from interference.conflict.survey import Given, Survey, equal_average, survey_steps
+from interference.conflict.survey import Given, Survey, equal_average, resident_steps, survey_steps
 from interference.conflict.table import ALL, COLUMNS, ConflictTable
 from interference.dev import DevHalf
 from interference.errors import UserError
+from interference.evaluate import Evaluator
 from interference.figures.weights import tensor_figure
 from interference.groups import layer_of
 from interference.recipe import Recipe
@@ -304,6 +305,15 @@ def test_a_model_that_did_not_move_has_no_direction(planted):
     frame = survey(planted, "a", "still", base="base", measures=("cosine", "l2", "subspace_overlap")).by("group")
     assert frame.query("measure == 'cosine'")["value"].isna().all()
     assert frame.query("measure == 'l2'")["value"].notna().all()
+
+
+def test_copies_say_whose_weights_they_are_of(planted, tmp_path):
+    evaluator = Evaluator(planted, Store(tmp_path), torch.device("cpu"))
+    asked = Survey(equal_average(("a", "b")), "base", ("cosine",))
+    said = finish(resident_steps(evaluator, asked)).provenance
+    assert said["base"] == "base"
+    assert said["recipe"] == asked.recipe.to_yaml()
+    assert all(planted[name].digest in said["weights_sha256"] for name in ("a", "b", "base"))
 
 
 def test_sums_are_kept(planted, tmp_path, monkeypatch):

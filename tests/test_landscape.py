@@ -51,6 +51,8 @@ def plane(tiny):
 
 
 def test_the_corners_of_a_plane_are_the_checkpoints(tiny, plane):
+    assert plane.provenance["plane"] == "mono-eng mono-deu mixed"
+    assert plane.provenance["language"] == "eng"
     corners = plane.corners["bits per sentence"].set_index("model")
     rows = tiny.corpus.rows(6)
     tensors = {name: dict(tiny.suite[name].tensors()) for name in corners.index}

@@ -1,6 +1,7 @@
 """Every page through Streamlit's own test runner: it draws, answers its widgets, and survives bad input."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -328,3 +329,20 @@ def test_merge_page_opens_with_the_merge_that_ships(own_suite):
     """Else its first figure would have to be computed."""
     view = open_page().session_state["history"].present.view
     assert view.recipe == opening(open_suite(own_suite))
+
+
+def test_a_suite_replaced_and_taken_away_while_it_is_open(suite_folder, tmp_path):
+    """Other weights give other numbers; a checkpoint that is gone is a message that names it."""
+    folder = Path(shutil.copytree(suite_folder, tmp_path / "moving"))
+    app = open_page("pages/suite.py", suite=str(folder))
+    before = app.dataframe[0].value
+    weights = next((folder / "mono-eng").glob("*.safetensors"))
+    shutil.copy(next((folder / "mono-deu").glob("*.safetensors")), tmp_path / "other")
+    (tmp_path / "other").replace(weights)
+    after = settled(app.run()).dataframe[0].value
+    assert not app.exception
+    assert not after.equals(before)
+    shutil.rmtree(folder / "mono-eng")
+    settled(app.run())
+    assert not app.exception
+    assert "mono-eng" in app.error[0].value

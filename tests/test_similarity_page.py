@@ -164,6 +164,7 @@ def test_the_plane_is_the_principal_components(tiny):
     assert found.frame.loc[found.frame["language"] == "deu", "text"].tolist() == [
         tiny.corpus.sentences["deu"][row] for row in found.frame["row"].unique()
     ]
+    assert (found.provenance["plane"], found.provenance["layer"]) == ("PCA", str(spot().layer))
     figure = projection_figure(found.frame, found.shares, "PCA")
     assert sum(value is None for value in figure.data[0].x) == 5, "one line for each sentence"
 
@@ -220,3 +221,30 @@ def test_empty_cells_are_no_numbers():
         {"value": [np.nan], "chance": [np.nan], "why_not": ["because"], "kind": ["a"], "low": [np.nan]}
     )
     assert "does not apply here**: because" in similarity_sentence(frame, measures()["cosine"], "kind")
+
+
+def test_commands_print_the_plane_and_the_neighbours_of_the_page(suite_folder, capsys, tiny):
+    from interference.__main__ import main
+
+    def run(*arguments: str) -> int:
+        try:
+            main([*arguments, "--suite", str(suite_folder), "--sentences", "12"])
+        except SystemExit as end:
+            return int(end.code or 0)
+        return 0
+
+    spot = Spot("mixed", "mixed", 1, tiny.corpus.languages, 12, 4)
+    assert run("projection", "--drawn", "4", "--plane", "MDS", "--format", "json", "--layer", "1") == 0
+    rows = json.loads(capsys.readouterr().out)
+    expected = finish(projection_steps(tiny, spot, "MDS")).frame
+    assert [row["text"] for row in rows] == expected["text"].tolist()
+    assert [row["x"] for row in rows] == pytest.approx(expected["x"].tolist(), rel=1e-4)
+    row = int(expected["row"].iloc[1])
+    assert run("neighbours", "--of", "deu", "--row", str(row), "--format", "json", "--layer", "1") == 0
+    out, err = capsys.readouterr()
+    near = finish(neighbour_steps(tiny, spot, "deu", row))
+    assert [one["text"] for one in json.loads(out)] == near["text"].tolist()
+    assert tiny.corpus.text("deu", [row])[0] in err
+    for wrong in (["projection", "nobody"], ["projection", "--layer", "9"], ["neighbours", "--of", "x"]):
+        assert run(*wrong) == 2, wrong
+        assert capsys.readouterr().err.startswith("interference: ")

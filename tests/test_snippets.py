@@ -62,8 +62,9 @@ def test_the_script_prints_the_table_of_the_page(view, expected, tmp_path):
 
 
 def test_names_from_a_users_disk_are_quoted():
-    view = View(RECIPES["linear"], "my suite; rm -rf $HOME", "it's.tsv")
+    view = View(RECIPES["linear"], "my suite; rm -rf $HOME", "it's.tsv", ("eng; rm",))
     assert "--suite 'my suite; rm -rf $HOME' --corpus 'it'\"'\"'s.tsv'" in as_command(view)
+    assert "--language 'eng; rm'" in as_command(view)
     compile(as_python(view), "snippet", "exec")
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, button, own_suite, settled  # noqa: F401 - own_suite is a fixture
+from test_pages import ROOT, button, live_plots, own_suite, settled  # noqa: F401 - own_suite is a fixture
 
 from interference.recipe.values import Where
 
@@ -54,6 +54,16 @@ def test_cells_show_digits_where_values_are_small(value, most, written):
     assert _cell(value, most) == written
 
 
+@pytest.mark.parametrize("view", ["Tensors", "Pairs"])
+def test_a_map_stands_beside_its_chance_level_on_one_scale(own_suite, view):  # noqa: F811
+    figure = chart(open_page("pages/weights.py", weights_view=view))
+    measured, null = figure["data"]
+    assert measured["coloraxis"] == null["coloraxis"]
+    assert measured["z"] != null["z"]
+    assert (measured["z"], null["z"]) == (null["customdata"], measured["customdata"])
+    assert [title["text"] for title in figure["layout"]["annotations"]] == ["measured", "by chance"]
+
+
 def test_a_measure_of_models_has_no_pairs_and_its_knob_changes_it(own_suite):  # noqa: F811
     app = open_page("pages/weights.py")
     app.selectbox(key="conflict").set_value("top_k_mass").run()
@@ -76,18 +86,16 @@ def test_a_base_makes_task_vectors_of_weights(own_suite):  # noqa: F811
 def test_the_causal_map_draws_both_maps_and_a_third_if_asked(own_suite):  # noqa: F811
     app = open_page("pages/causal.py")
     assert not app.exception
-    assert len(chart(app)["data"]) == 2
+    assert len(live_plots(app)[0]["figure"]["data"]) == 2
     app.toggle(key="causal_control").set_value(True).run()
     assert [toast.value for toast in app.toast] == []  # nothing chosen was thrown out
-    assert len(chart(app)["data"]) == 3
+    assert len(live_plots(app)[0]["figure"]["data"]) == 3
     assert "The merge costs" in app.markdown[1].value
 
 
 def test_a_chosen_cell_says_its_number_and_goes_to_the_merge_page(own_suite):  # noqa: F811
     app = open_page("pages/causal.py")
-    app.session_state["causal_figure"] = {
-        "selection": {"points": [{"curve_number": 0, "x": "mlp", "y": "1"}], "point_indices": []}
-    }
+    app.session_state["causal_cell"] = ("transplanted", "mlp", "1")
     app.run()
     assert not app.exception
     assert "layer 1, mlp" in app.markdown[2].value

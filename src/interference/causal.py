@@ -147,7 +147,8 @@ def _table(
         f"The merge: {trial.recipe.label()}. The parent: {trial.parent}.",
         "Components interact: the cells do not add up to the whole model's cost.",
     )
-    return CausalTable(trial, units, done, (*own, *notes), evaluator.provenance([trial.parent]))
+    tried = {"language": language, "parent": trial.parent, "recipe": trial.recipe.to_yaml()}
+    return CausalTable(trial, units, done, (*own, *notes), evaluator.provenance([trial.parent]) | tried)
 
 
 def cell_recipe(trial: Trial, component: Component, restored: bool, parameters: Sequence[str]) -> Recipe:

@@ -1,7 +1,7 @@
-"""The command about hidden states: how alike models are in what they make of the same sentences."""
+"""The commands about hidden states: how alike models are, and where sentences lie in one model's states."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -9,11 +9,39 @@ from interference.commands import (
     CorpusOption,
     DeviceOption,
     Format,
+    LanguagesOption,
     SuiteOption,
     evaluator_for,
     note,
     print_table,
 )
+
+if TYPE_CHECKING:
+    from interference.similarity.table import Preparation
+
+SubsetOption = Annotated[int, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")]
+PoolingOption = Annotated[str, typer.Option(help="mean, weighted (by position) or last (token).")]
+RawOption = Annotated[bool, typer.Option("--raw", help="States as they are, not z-scored.")]
+UncentredOption = Annotated[bool, typer.Option("--uncentred", help="With --raw: do not take each language's mean out.")]
+LengthOption = Annotated[
+    bool, typer.Option("--without-length", help="Regress the logarithm of the number of tokens out.")
+]
+MassiveOption = Annotated[
+    bool, typer.Option("--without-massive", help="Set dimensions to zero that are far larger than the median one.")
+]
+LayerOption = Annotated[int | None, typer.Option("--layer", help="0 is the embeddings; the middle one unless given.")]
+OneOption = Annotated[
+    str | None, typer.Argument(help="A name of the suite or a folder; the multilingual model unless given.")
+]
+
+
+def _preparation(raw: bool, uncentred: bool, without_length: bool, without_massive: bool) -> "Preparation":
+    from interference.errors import UserError
+    from interference.similarity.table import Preparation
+
+    if uncentred and not raw:
+        raise UserError("z-scored states are centred. Give --raw with --uncentred.")
+    return Preparation(not raw, not uncentred, without_length, without_massive)
 
 
 def similarity(
@@ -45,20 +73,12 @@ def similarity(
         ),
     ] = "own",
     across: Annotated[bool, typer.Option("--across", help="Every layer with every layer.")] = False,
-    sentences: Annotated[
-        int, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")
-    ] = 150,
-    pooling: Annotated[str, typer.Option(help="mean, weighted (by position) or last (token).")] = "mean",
-    raw: Annotated[bool, typer.Option("--raw", help="States as they are, not z-scored.")] = False,
-    uncentred: Annotated[
-        bool, typer.Option("--uncentred", help="With --raw: do not take each language's mean out.")
-    ] = False,
-    without_length: Annotated[
-        bool, typer.Option("--without-length", help="Regress the logarithm of the number of tokens out.")
-    ] = False,
-    without_massive: Annotated[
-        bool, typer.Option("--without-massive", help="Set dimensions to zero that are far larger than the median one.")
-    ] = False,
+    sentences: SubsetOption = 150,
+    pooling: PoolingOption = "mean",
+    raw: RawOption = False,
+    uncentred: UncentredOption = False,
+    without_length: LengthOption = False,
+    without_massive: MassiveOption = False,
     device: DeviceOption = None,
     form: Format = "table",
 ) -> None:
@@ -68,11 +88,9 @@ def similarity(
     from interference.scored import Model
     from interference.similarities import SimilarityRequest, similarity_steps
     from interference.similarity import DEFAULT
-    from interference.similarity.table import Preparation
     from interference.steps import finish
 
-    if uncentred and not raw:
-        raise UserError("z-scored states are centred. Give --raw with --uncentred.")
+    preparation = _preparation(raw, uncentred, without_length, without_massive)
     evaluator, recipes = evaluator_for(suite, corpus, device, checkpoint or [], [recipe] if recipe else [])
     opened, merge = evaluator.suite, recipes[0] if recipes else None
     monos = tuple(c.name for c in opened.with_role("mono")) or opened.names
@@ -93,9 +111,75 @@ def similarity(
         against if condition != "languages" else (),
         sentences,
         pooling,
-        Preparation(not raw, not uncentred, without_length, without_massive),
+        preparation,
     )
     with progress_bar("similarity") as bar:
         table = finish(similarity_steps(evaluator, asked), bar)
     print_table(table.frame, form)
     note(*table.notes, *(f"Warning: {line}" for line in table.warnings()))
+
+
+def projection(
+    checkpoint: OneOption = None,
+    layer: LayerOption = None,
+    plane: Annotated[Literal["PCA", "MDS"], typer.Option(help="Largest variance, or cosine distances.")] = "PCA",
+    drawn: Annotated[int, typer.Option(min=3, help="Sentences in the plane, in every language.")] = 24,
+    suite: SuiteOption = None,
+    corpus: CorpusOption = None,
+    language: LanguagesOption = None,
+    sentences: SubsetOption = 150,
+    pooling: PoolingOption = "mean",
+    raw: RawOption = False,
+    uncentred: UncentredOption = False,
+    without_length: LengthOption = False,
+    without_massive: MassiveOption = False,
+    device: DeviceOption = None,
+    form: Format = "table",
+) -> None:
+    """Parallel sentences of several languages in a plane of one model's states."""
+    from interference.progress import progress_bar
+    from interference.projection import projection_steps, spot_in
+    from interference.steps import finish
+
+    preparation = _preparation(raw, uncentred, without_length, without_massive)
+    evaluator, _ = evaluator_for(suite, corpus, device, [checkpoint] if checkpoint else [])
+    spot = spot_in(evaluator, checkpoint, layer, language or (), sentences, drawn, pooling, preparation)
+    with progress_bar("states") as bar:
+        found = finish(projection_steps(evaluator, spot, plane), bar)
+    print_table(found.frame, form)
+    note(f"{spot.name} at layer {spot.layer}.", *found.notes)
+
+
+def neighbours(
+    of: Annotated[str, typer.Option("--of", help="The language of the sentence whose neighbours are looked for.")],
+    row: Annotated[int | None, typer.Option(help="Its row in the corpus; the first that is compared if none.")] = None,
+    checkpoint: OneOption = None,
+    layer: LayerOption = None,
+    suite: SuiteOption = None,
+    corpus: CorpusOption = None,
+    language: LanguagesOption = None,
+    sentences: SubsetOption = 150,
+    pooling: PoolingOption = "mean",
+    raw: RawOption = False,
+    uncentred: UncentredOption = False,
+    without_length: LengthOption = False,
+    without_massive: MassiveOption = False,
+    device: DeviceOption = None,
+    form: Format = "table",
+) -> None:
+    """The sentences nearest to one in a model's states, its translations among them."""
+    from interference.progress import progress_bar
+    from interference.projection import neighbour_steps, spot_in
+    from interference.steps import finish
+    from interference.views_similarity import neighbours_sentence
+
+    preparation = _preparation(raw, uncentred, without_length, without_massive)
+    evaluator, _ = evaluator_for(suite, corpus, device, [checkpoint] if checkpoint else [])
+    languages = [*(language or evaluator.corpus.languages), of]
+    spot = spot_in(evaluator, checkpoint, layer, languages, sentences, 3, pooling, preparation)
+    place = int(evaluator.corpus.rows(sentences)[0]) if row is None else row
+    with progress_bar("states") as bar:
+        near = finish(neighbour_steps(evaluator, spot, of, place), bar)
+    print_table(near, form)
+    text = evaluator.corpus.text(of, [place])[0]
+    note(f"Nearest to {text} ({of}, row {place}) in {spot.name} at layer {spot.layer}.", neighbours_sentence(near))

@@ -4,7 +4,7 @@ import os
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import product
 from typing import Any
 
@@ -434,9 +434,13 @@ def _name(model: Scored) -> str:
 
 
 def _stamps(suite: Suite) -> dict[str, tuple[int, int]]:
-    """Size and time of change of every file that a suite was opened from."""
-    folders = [c.path for c in suite.checkpoints]
-    files = [file for folder in folders for file in os.scandir(folder)]  # pathlib would take several times as long
-    if suite.path and suite.path.is_file():
-        files += [file for file in os.scandir(suite.path.parent) if "." in file.name]
-    return {f.path: (f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()}
+    """Size and time of change of every file that a suite was opened from, as far as they are still there."""
+    found = {}
+    folders = [(c.path, "") for c in suite.checkpoints]
+    folders += [(suite.path.parent, ".")] if suite.path and suite.path.is_file() else []
+    for folder, part in folders:
+        with suppress(FileNotFoundError):  # gone since: the others still differ from what they were
+            for file in os.scandir(folder):  # pathlib would take several times as long
+                if part in file.name and file.is_file():
+                    found[file.path] = (file.stat().st_size, file.stat().st_mtime_ns)
+    return found

@@ -109,7 +109,8 @@ def plane_steps(evaluator: Evaluator, plane: Plane, sentences: int | None) -> St
         f"{len(rows)} sentences of {language}, {len(set(documents))} documents, at each of {len(points)} points. "
         "Distances are Euclidean, of all parameters.",
     )
-    return PlaneTable(plane, units, corners, levels, (*own, *notes), evaluator.provenance(plane.models))
+    where = {"plane": " ".join(plane.models), "language": language}
+    return PlaneTable(plane, units, corners, levels, (*own, *notes), evaluator.provenance(plane.models) | where)
 
 
 def _gram(weights: Weights, models: tuple[str, ...]) -> np.ndarray:

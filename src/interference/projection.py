@@ -1,6 +1,6 @@
 """Sentences of several languages in one checkpoint's states: a plane to look at them, and each one's neighbours."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from interference.activations import States, Text, states_steps, text_of
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
+from interference.groups import depth_of
 from interference.scored import Model
 from interference.similarity.kernels import cosines, double_centred, gram
 from interference.similarity.table import Preparation, Side, prepared
@@ -51,6 +52,27 @@ class Spot:
     preparation: Preparation = field(default_factory=Preparation)
 
 
+def spot_in(
+    evaluator: Evaluator,
+    name: str | None,
+    layer: int | None,
+    languages: Sequence[str],
+    sentences: int,
+    drawn: int,
+    pooling: str,
+    preparation: Preparation,
+) -> Spot:
+    """Where to read states: unless said in the multilingual checkpoint, else the first, in its middle layer and in all
+    languages. Raises UserError for unknown names."""
+    suite = evaluator.suite
+    mixed = suite.with_role("mixed")
+    name = name or (mixed[0].name if mixed else suite.names[0])
+    evaluator.check_languages(languages)
+    middle = (depth_of(suite[name].shapes) + 1) // 2
+    chosen = tuple(dict.fromkeys(languages)) or evaluator.corpus.languages
+    return Spot(name, name, middle if layer is None else layer, chosen, sentences, drawn, pooling, preparation)
+
+
 def projection_steps(evaluator: Evaluator, spot: Spot, plane: str = "PCA") -> Steps[Projection]:
     """The sentences of every language as points of a plane, the same sentences in all."""
     if plane not in PLANES:
@@ -82,7 +104,13 @@ def projection_steps(evaluator: Evaluator, spot: Spot, plane: str = "PCA") -> St
         else "Languages keep their means: their distance is a part of the picture.",
         f"The plane holds {sum(shares):.0%} of the variance; distances in it are no more than a sketch.",
     )
-    return Projection(frame, shares, plane, notes, evaluator.provenance([_checkpoint(spot.model)]))
+    where = {
+        "checkpoint": spot.name,
+        "layer": str(spot.layer),
+        "plane": plane,
+        "states": f"{spot.pooling}; {spot.preparation.label()}; {count} sentences",
+    }
+    return Projection(frame, shares, plane, notes, evaluator.provenance([_checkpoint(spot.model)]) | where)
 
 
 def neighbour_steps(evaluator: Evaluator, spot: Spot, language: str, row: int) -> Steps[pd.DataFrame]:

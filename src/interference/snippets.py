@@ -17,7 +17,7 @@ def as_command(view: View) -> str:
     parts += [
         f"--{name} {shlex.quote(value)}" for name, value in (("suite", view.suite), ("corpus", view.corpus)) if value
     ]
-    parts += [f"--language {language}" for language in view.languages]
+    parts += [f"--language {shlex.quote(language)}" for language in view.languages]
     return f"cat > merge.yaml <<'END'\n{view.recipe.to_yaml()}END\n{' '.join(parts)}"
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -376,7 +376,20 @@ def _note_of_decomposed(weights: Weights, survey: Survey) -> list[str]:
 def resident_steps(evaluator: "Evaluator", survey: Survey) -> Steps[ConflictTable]:
     """The table of a survey from the weights that an evaluator holds anyway."""
     weights = evaluator.weights(evaluator.group(survey.needed))
-    return (yield from survey_steps(evaluator.suite, weights, evaluator.dev, evaluator.store, survey))
+    table = yield from survey_steps(evaluator.suite, weights, evaluator.dev, evaluator.store, survey)
+    return replace(table, provenance=_provenance(evaluator.suite, survey))
+
+
+def _provenance(suite: "Suite", survey: Survey) -> dict[str, str]:
+    """What every copy of conflicts should carry: whose weights they are of, less what, and in which merge."""
+    return {
+        "suite": suite.name,
+        "base": survey.base or "none",
+        "weights_sha256": " ".join(f"{name}:{suite[name].digest}" for name in survey.needed),
+        "knobs": " ".join(f"{name}={value:g}" for name, value in survey.knobs),
+        "recipe": survey.recipe.to_yaml(),
+        "computed_by": f"torch {torch.__version__}",
+    }
 
 
 def equal_average(models: tuple[str, ...]) -> Recipe:

@@ -103,45 +103,60 @@ def layer_figure(frame: pd.DataFrame, label: str) -> go.Figure:
 
 
 def tensor_figure(frame: pd.DataFrame, label: str) -> go.Figure:
-    """Layers × kinds of tensor: the mean over models or pairs. `frame` is of `ConflictTable.by("tensor")`."""
+    """Layers × kinds of tensor: the mean over models or pairs, above its chance level.
+
+    `frame` is one measure's of `ConflictTable.by("tensor")`.
+    """
     found = frame.assign(row=[_row(layer) for layer in frame["layer"]], kind=[_kind(n) for n in frame["tensor"]])
     means = found.groupby(["row", "kind"], sort=False)[["value", "chance"]].mean().reset_index()
     rows, kinds = list(dict.fromkeys(means["row"])), list(dict.fromkeys(means["kind"]))
     rows = [r for r in rows if r != OUTSIDE] + [r for r in rows if r == OUTSIDE]
     grids = [means.pivot(index="row", columns="kind", values=c).loc[rows, kinds] for c in ("value", "chance")]
-    return _heat(grids[0], grids[1], label, "kind of tensor", "layer", "%{y}, %{x}")
+    return _heat(grids[0], grids[1], label, "kind of tensor", "layer", "%{y}, %{x}", beside=False)
 
 
 def pair_figure(frame: pd.DataFrame, label: str, part: str) -> go.Figure:
-    """Models × models: one measure of every pair in one part of the model, with chance levels to point at."""
+    """Models × models: one measure of every pair in one part of the model, beside its chance level."""
     names = list(dict.fromkeys([*frame["first"], *frame["second"]]))
     both = pd.concat([frame, frame.rename(columns={"first": "second", "second": "first"})])
     grids = [
         both.pivot(index="first", columns="second", values=c).reindex(index=names, columns=names)
         for c in ("value", "chance")
     ]
-    return _heat(grids[0], grids[1], f"{label}, {part}", "model", "model", "%{y} and %{x}")
+    return _heat(grids[0], grids[1], f"{label}, {part}", "model", "model", "%{y} and %{x}", beside=True)
 
 
-def _heat(value: pd.DataFrame, chance: pd.DataFrame, label: str, x: str, y: str, where: str) -> go.Figure:
-    z = value.to_numpy(dtype=np.float32)
-    most = float(np.nanmax(np.abs(z), initial=0))
-    figure = go.Figure(
-        go.Heatmap(
-            z=z, x=[str(c) for c in value.columns], y=[str(r) for r in value.index],
-            customdata=chance.to_numpy(dtype=np.float32), colorscale="Cividis", hoverongaps=False,
-            text=[[_cell(float(v), most) for v in row] for row in z],
-            texttemplate="%{text}" if z.size <= 200 else None,
-            colorbar={"title": {"text": label, "side": "right"}, "thickness": 12},
-            hovertemplate=where + "<br>%{z:.4g}, chance %{customdata:.4g}<extra></extra>",
-        )
+def _heat(value: pd.DataFrame, chance: pd.DataFrame, label: str, x: str, y: str, where: str, beside: bool) -> go.Figure:
+    """Two maps of one scale, what is measured and its chance level, `beside` each other or one below the other."""
+    figure = make_subplots(
+        *((1, 2) if beside else (2, 1)), shared_xaxes=True, shared_yaxes=True, subplot_titles=["measured", "by chance"],
+        horizontal_spacing=0.02, vertical_spacing=0.12,
     )  # fmt: skip
+    grids = [grid.to_numpy(dtype=np.float32) for grid in (value, chance)]
+    for at, (z, other) in enumerate((grids, grids[::-1])):
+        most = float(np.nanmax(np.abs(z), initial=0))
+        own, its = ("%{z:.4g}", "%{customdata:.4g}") if at == 0 else ("%{customdata:.4g}", "%{z:.4g}")
+        figure.add_trace(
+            go.Heatmap(
+                z=z, x=[str(c) for c in value.columns], y=[str(r) for r in value.index], customdata=other,
+                coloraxis="coloraxis", hoverongaps=False, text=[[_cell(float(v), most) for v in row] for row in z],
+                texttemplate="%{text}" if z.size <= 200 else None,
+                hovertemplate=f"{where}<br>{own}, chance {its}<extra></extra>",
+            ), 1 if beside else at + 1, at + 1 if beside else 1,
+        )  # fmt: skip
     figure.update_layout(
-        height=max(320, 170 + 26 * len(value)),  # or the name of the colours would not fit
-        margin={"l": 10, "r": 10, "t": TOOLBAR, "b": 10},
-        xaxis={"title": x, "type": "category", "tickangle": -35, "showgrid": False},
-        yaxis={"title": y, "type": "category", "autorange": "reversed", "showgrid": False},
-    )
+        coloraxis={
+            "colorscale": "Cividis", "colorbar": {"title": {"text": label, "side": "right"}, "thickness": 12},
+        },
+        height=max(320, 170 + 26 * len(value) * (1 if beside else 2)),  # or the name of the colours would not fit
+        margin={"l": 10, "r": 10, "t": TOOLBAR + 10, "b": 10},
+    )  # fmt: skip
+    figure.update_annotations(font_size=12)
+    figure.update_xaxes(type="category", tickangle=-35, showgrid=False)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, title=y)
+    figure.update_xaxes(title=x, row=None if beside else 2)
+    if beside:
+        figure.update_yaxes(title="", showticklabels=False, col=2)
     return figure
 
 

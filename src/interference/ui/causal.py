@@ -1,5 +1,7 @@
 """Widgets of the Causal map page."""
 
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -7,12 +9,19 @@ import streamlit as st
 from interference.languages import language_name
 from interference.signs import signed
 from interference.ui import state
+from interference.ui.live import live_plot
 from interference.ui.shell import EXPORT, Bench, run_steps, user_errors
 from interference.ui.widgets import keep_valid, take_to_merge
 
 if TYPE_CHECKING:
-    from interference.causal import CausalTable, Trial
+    from collections.abc import Sequence
 
+    import plotly.graph_objects as go
+
+    from interference.causal import CausalTable, Trial
+    from interference.ui.live import Point
+
+_CELL, _STOPPED = "causal_cell", "causal_stopped"
 _READING = (
     "Brown is damage: on the left what one component of the merge costs the intact parent, on the right what the merge "
     "gains when it gets that component back. Purple is the opposite. In parentheses: the interval contains zero."
@@ -47,28 +56,56 @@ def choose_trial(bench: Bench) -> "Trial":
     return Trial(recipe, parent or default, language, control)
 
 
-def compute_causal(bench: Bench, trial: "Trial") -> "CausalTable":
-    """The table of the map; what is known already is drawn while the rest is computed."""
+def compute_causal(bench: Bench, trial: "Trial") -> "CausalTable | None":
+    """The table of the map; what is known already is drawn while the rest is computed. None where it was cancelled."""
     from interference.causal import causal_steps
 
-    place, figure = st.empty(), st.empty()
-    latest: list[CausalTable] = []
+    asked = (bench.key, trial, state.sentences())
+    stopped, shown = st.session_state.get(_STOPPED, (None, []))
+    if stopped == asked:
+        _draw_stopped(bench, shown)
+        return None
+    place, cancel, figure = st.empty(), st.empty(), st.empty()
+    told: list[CausalTable] = []
+    started, drawn = time.monotonic(), [0, 0]  # of the tables, and whether the button stands
 
     def glance() -> None:
-        if latest:
-            table = latest[-1]
-            latest.clear()
-            figure.plotly_chart(_figure(bench, table), config=EXPORT)
+        if not drawn[1] and time.monotonic() - started > 0.3:  # what is known already needs no button
+            drawn[1] = 1
+            cancel.button(
+                "Cancel", icon=":material/close:", key="causal_cancel", on_click=_stop, args=(asked, told),
+                help="What has been tried so far is kept.",
+            )  # fmt: skip
+        if len(told) > drawn[0]:
+            drawn[0] = len(told)
+            figure.plotly_chart(_figure(bench, told[-1]), config=EXPORT)
 
     table = run_steps(
-        bench, "causal", lambda found: causal_steps(found, trial, state.sentences(), latest.append),
+        bench, "causal", lambda found: causal_steps(found, trial, state.sentences(), told.append),
         "Exchanging components", place, glance,
     )  # fmt: skip
+    cancel.empty()
     figure.empty()
     return table
 
 
-def _figure(bench: Bench, table: "CausalTable") -> object:
+def _stop(asked: object, told: "Sequence[CausalTable]") -> None:
+    st.session_state[_STOPPED] = (asked, told[-1:])
+
+
+def _draw_stopped(bench: Bench, shown: "Sequence[CausalTable]") -> None:
+    """What was found before the map was cancelled, and the way to go on."""
+    done = f" with {100 * shown[0].done:.0f} % of the components tried" if shown else ""
+    st.info(f"Cancelled{done}. What has been tried is kept.", icon=":material/pause:")
+    st.button(
+        "Go on", icon=":material/play_arrow:", type="primary", key="causal_start",
+        on_click=st.session_state.pop, args=(_STOPPED, None), help="Try the other components.",
+    )  # fmt: skip
+    if shown:
+        st.plotly_chart(_figure(bench, shown[0]), config=EXPORT, key="causal_so_far")
+
+
+def _figure(bench: Bench, table: "CausalTable") -> "go.Figure":
     from interference.figures.causal import causal_figure
 
     frame = table.units[bench.unit]
@@ -81,15 +118,14 @@ def draw_causal(bench: Bench, table: "CausalTable") -> None:
 
     frame = table.units[bench.unit]
     st.markdown(causal_sentence(table, bench.unit))
-    chosen = st.plotly_chart(
-        _figure(bench, table), config=EXPORT, key="causal_figure", on_select="rerun", selection_mode="points",
-        alt=f"Damage of every component of the merge on {table.trial.language}",
+    figure = _figure(bench, table)
+    live_plot(  # Streamlit's own chart hears no clicks on a heat map
+        figure, key="causal_figure", height=figure.layout.height,
+        on_click=partial(_choose_cell, list(dict.fromkeys(frame["map"]))),
+        alt=f"Damage of every component of the merge on {table.trial.language}", filename="causal",
     )  # fmt: skip
     st.caption(f"{_READING} {' '.join(table.notes)}")
-    points = chosen["selection"]["points"] if chosen else []
-    if points:
-        _draw_cell(bench, table, points[0])
-    else:
+    if not _draw_cell(bench, table):
         st.caption("Click a cell to take it to the Merge page.")
     with st.expander("Table"):
         st.dataframe(frame, hide_index=True, placeholder="", key="causal_table")
@@ -100,22 +136,27 @@ def draw_causal(bench: Bench, table: "CausalTable") -> None:
     )  # fmt: skip
 
 
-def _draw_cell(bench: Bench, table: "CausalTable", point: dict) -> None:
-    """The cell's number, its recipe if filters can say it, and the way to the Merge page."""
+def _choose_cell(kinds: "Sequence[str]", point: "Point") -> None:
+    st.session_state[_CELL] = (kinds[point.curve], str(point.x), str(point.y))
+
+
+def _draw_cell(bench: Bench, table: "CausalTable") -> bool:
+    """The clicked cell's number, its recipe if filters can say it, and the way to the Merge page; False for none."""
     from interference.causal import MAPS, RESTORED, UNTRAINED, cell_recipe
+    from interference.figures.causal import OUTSIDE
     from interference.hybrid import Component
 
     frame = table.units[bench.unit]
-    kind = list(dict.fromkeys(frame["map"]))[point.get("curve_number", 0)]
-    component = Component(None if point["y"] == "outside" else int(point["y"]), point["x"])
+    kind, group, layer = st.session_state.get(_CELL, ("", "", OUTSIDE))
+    component = Component(None if layer == OUTSIDE else int(layer), group)
     row = frame[(frame["map"] == kind) & (frame["component"] == component.label)]
     if row.empty:
-        return
+        return False
     bits, low, high = row[["bits", "low", "high"]].iloc[0]
     interval = f"95 % {signed(low, 3)} to {signed(high, 3)}"
     st.markdown(f"**{component.label}**, {MAPS[kind]}: {signed(bits, 3)} {bench.unit} ({interval}).")
     if kind == UNTRAINED:
-        return
+        return True
     with user_errors(stop=False):
         parameters = list(bench.suite[table.trial.parent].shapes)
         recipe = cell_recipe(table.trial, component, kind == RESTORED, parameters)
@@ -128,3 +169,4 @@ def _draw_cell(bench: Bench, table: "CausalTable", point: dict) -> None:
                 "Recipe, YAML", recipe.to_yaml, "cell.yaml", "text/yaml", on_click="ignore",
                 icon=":material/download:", key="causal_yaml", help="mergekit's schema, with filters by tensor.",
             )  # fmt: skip
+    return True

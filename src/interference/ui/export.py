@@ -52,7 +52,10 @@ def _draw_form(bench: Bench, view: "View") -> None:
             "Data type", [_AS_MERGED, *DTYPES], key="export_dtype", persist_state="session", width=140,
             help="Of the weights that are written. As measured: what the losses on this page are those of.",
         )  # fmt: skip
-        st.text_input("Largest file", MAX_SHARD_SIZE, key="export_shard", persist_state="session", width=110)
+        st.text_input(
+            "Largest file", MAX_SHARD_SIZE, key="export_shard", persist_state="session", width=110,
+            help="Weights beyond this size go to further files, as 5GB or 500MB.",
+        )  # fmt: skip
     st.toggle(
         "Overwrite", key="export_overwrite", persist_state="session",
         help="Replace an earlier merge that was written here, or an empty folder; nothing else is ever replaced.",
@@ -113,7 +116,13 @@ def _draw_exporting() -> None:
         return
     if not export.job.future.done():
         st.progress(export.job.progress, f"Writing {export.folder}")
-        st.button("Stop writing", key="export_stop", icon=":material/stop:", on_click=_stop)
+        st.button(
+            "Stop writing",
+            key="export_stop",
+            icon=":material/stop:",
+            on_click=_stop,
+            help="Nothing half written stays.",
+        )
         return
     first, export.said = not export.said, True
     try:
@@ -128,7 +137,7 @@ def _draw_exporting() -> None:
     except Exception:
         del st.session_state[_SLOT]
         raise
-    st.button("Close", key="export_close", on_click=_close)
+    st.button("Close", key="export_close", on_click=_close, help="Take this message away.")
     if first:
         st.toast(told, duration="long")
         st.rerun()  # the timer off, and the popover's button on

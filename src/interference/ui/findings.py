@@ -57,7 +57,10 @@ def _draw_messages() -> None:
     if undo := st.session_state.get(_UNDO):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(undo[0], width="content")
-            st.button("Undo", key="findings undo button", icon=":material/undo:", type="tertiary", on_click=_undo)
+            st.button(
+                "Undo", key="findings undo button", icon=":material/undo:", type="tertiary", on_click=_undo,
+                help="Bring back what was removed last.",
+            )  # fmt: skip
 
 
 def _keep(make: "Callable[[], Findings]") -> None:
@@ -127,7 +130,10 @@ def _draw_import() -> None:
     with st.popover("Import", icon=":material/upload:", help="Findings that somebody exported."):
         number = st.session_state.setdefault("findings imports", 0)
         key = f"findings import {number}"
-        st.file_uploader("A file of findings (JSON)", type="json", key=key, on_change=_import, args=(key,))
+        st.file_uploader(
+            "A file of findings (JSON)", type="json", key=key, on_change=_import, args=(key,),
+            help="As Export, JSON writes it; nothing in it is executed.",
+        )  # fmt: skip
 
 
 def _import(key: str) -> None:
@@ -158,11 +164,13 @@ def draw_no_findings() -> None:
             plural = "s" if len(blocks) > 1 else ""
             st.button(
                 f"Begin with the {len(blocks)} pin{plural} of this session", key="findings begin", type="primary",
-                icon=":material/keep:", on_click=_new, args=(blocks,),
+                icon=":material/keep:", on_click=_new, args=(blocks,), help="One block for each pin, in their order.",
             )  # fmt: skip
         else:
             st.page_link("pages/merge.py", label="Nothing is pinned yet: go to Merge", icon=":material/merge:")
-        st.button("Begin empty", key="findings new", icon=":material/add:", on_click=_new)
+        st.button(
+            "Begin empty", key="findings new", icon=":material/add:", on_click=_new, help="Begin without any block."
+        )
         _draw_import()
 
 
@@ -316,7 +324,7 @@ def draw_add() -> None:
         chosen = st.multiselect(
             "Pins of this session", range(len(pins)), format_func=lambda n: pins[n].heading, key="add which",
             placeholder="Pins of this session" if pins else "Nothing is pinned", label_visibility="collapsed",
-            disabled=not pins, width=330,
+            disabled=not pins, width=330, help="Pins of the Merge page that are to be added.",
         )  # fmt: skip
         st.button(
             "Add pins", icon=":material/keep:", key="add pins", disabled=not chosen,

@@ -84,6 +84,7 @@ def _choose_members(family: Family, repos: tuple[str, ...], revision: str) -> tu
     ticked = st.pills(
         "Languages" if spoken else "Models", options, selection_mode="multi", key=key,
         format_func=language_name if spoken else lambda repo: repo.split("/")[1],
+        help="Those that are fetched, each with one model." if spoken else "Those that are fetched.",
     )  # fmt: skip
     if spoken:
         return tuple((which, code, family.role) for which, code in compose(family, ticked, repos, revision))
@@ -175,7 +176,10 @@ def _draw_progress(running: bool) -> None:
         names = ", ".join(map(str, state.ids[:3])) + (f" and {len(state.ids) - 3} more" if len(state.ids) > 3 else "")
         if state.running:
             st.progress(state.share, text=f"Downloading {names}: {state.share:.0%}")
-            st.button("Stop", icon=":material/stop:", key="stop_download", on_click=background.stop)
+            st.button(
+                "Stop", icon=":material/stop:", key="stop_download", on_click=background.stop,
+                help="What has been fetched is kept.",
+            )  # fmt: skip
         elif state.error:
             st.error(state.error, icon=":material/error:")
         elif state.stopped:

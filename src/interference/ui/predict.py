@@ -68,7 +68,7 @@ def choose_prediction(bench: Bench) -> "Pairing | None":
             help="Which part of the model the measures of weights are about; 'all' is the whole model.",
         )  # fmt: skip
         known = {p.name: p for p in predictors()}
-        with st.popover("Measures", width=130):
+        with st.popover("Measures", width=130, help="Which measures are tried."):
             measures = st.multiselect(
                 "Measures", list(known), placeholder="all", format_func=lambda n: known[n].label,
                 key="predict_measures", bind="query-params",
@@ -100,7 +100,7 @@ def compute_prediction(bench: Bench, wanted: "Pairing | None") -> "Prediction | 
         place.info(_what_it_takes(outlook), icon=":material/timer:")
         place.button(
             "Merge and measure", icon=":material/play_arrow:", type="primary", key="predict_start",
-            on_click=lambda: st.session_state.update({_GO: key}),
+            on_click=lambda: st.session_state.update({_GO: key}), help="Runs in the background and can be cancelled.",
         )  # fmt: skip
         return None
     stop = st.empty()

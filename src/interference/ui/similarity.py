@@ -64,8 +64,9 @@ def choose_similarity(bench: Bench) -> Settings:
     keep_within("similarity_sentences", FEWEST, limit)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
-            "Measure", list(known), list(known).index(DEFAULT), format_func=lambda n: known[n].label, key="similarity",
-            bind="query-params", width=280, disabled=view == "Sentences",
+            "Measure", list(known), list(known).index(DEFAULT), key="similarity", bind="query-params", width=280,
+            format_func=lambda n: known[n].label + (" · shared basis only" if known[n].needs == "basis" else ""),
+            disabled=view == "Sentences",
             help="\n".join(f"- **{m.label}**: {m.caption} Needs {NEEDS[m.needs]}." for m in known.values()),
         )  # fmt: skip
         scaled = st.segmented_control(
@@ -76,7 +77,7 @@ def choose_similarity(bench: Bench) -> Settings:
             "Sentences", FEWEST, limit, min(SENTENCES, limit), key="similarity_sentences", bind="query-params",
             width=120, help="Of the test half, evenly spread over its documents.",
         )  # fmt: skip
-        with st.popover("Preparation", width=140):
+        with st.popover("Preparation", width=140, help="How states are pooled and what is taken out of them."):
             pooling = st.selectbox(
                 "Pooling", list(POOLINGS), format_func=lambda p: f"{p}: {POOLINGS[p]}", key="similarity_pooling",
                 bind="query-params", help="How the states of a sentence's tokens become one; the prefix is left out.",
@@ -122,7 +123,11 @@ def _choose_models(bench: Bench) -> "tuple[tuple[str, str], ...]":
 
     default = default_models(bench.suite)
     keep_valid("similarity_models", bench.suite.names)
-    with st.popover(f"Models ({len(st.session_state.get('similarity_models', default))})", width=130):
+    with st.popover(
+        f"Models ({len(st.session_state.get('similarity_models', default))})",
+        width=130,
+        help="Which models are compared.",
+    ):
         chosen = st.multiselect(
             "Models", bench.suite.names, list(default), key="similarity_models", bind="query-params",
             help="Every pair of these is compared; at first monos, mixed and branches.",

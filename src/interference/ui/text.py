@@ -73,6 +73,7 @@ def _choose_question(bench: Bench) -> "tuple[Question, str]":
             key="say_language",
             persist_state="session",
             width=160,
+            help="The language of the prompt, and of the parent that is offered at first.",
         )
         prompt = st.text_input(
             "Prompt",
@@ -102,7 +103,10 @@ def _choose_sampling() -> "Sampling":
 
     temperature, top_p, seed = 0.0, 1.0, 0
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        length = st.number_input("Tokens at most", 1, 200, 40, key="say_length", persist_state="session", width=130)
+        length = st.number_input(
+            "Tokens at most", 1, 200, 40, key="say_length", persist_state="session", width=130,
+            help="Where a text is cut that does not end by itself.",
+        )  # fmt: skip
         how = st.segmented_control(
             "Choice of tokens",
             ["greedy", "sampled"],
@@ -114,10 +118,17 @@ def _choose_sampling() -> "Sampling":
         )
         if how == "sampled":
             temperature = st.slider(
-                "Temperature", 0.05, 2.0, 1.0, 0.05, key="say_temperature", persist_state="session", width=180
-            )
-            top_p = st.slider("Top-p", 0.05, 1.0, 1.0, 0.05, key="say_top_p", persist_state="session", width=180)
-            seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="say_seed", persist_state="session", width=130)
+                "Temperature", 0.05, 2.0, 1.0, 0.05, key="say_temperature", persist_state="session", width=180,
+                help="Below 1 likely tokens are drawn more often than the model says, above 1 less often.",
+            )  # fmt: skip
+            top_p = st.slider(
+                "Top-p", 0.05, 1.0, 1.0, 0.05, key="say_top_p", persist_state="session", width=180,
+                help="Only the likeliest tokens of so much probability together are drawn from; 1 is all of them.",
+            )  # fmt: skip
+            seed = st.number_input(
+                "Seed", 0, 2**31 - 1, 0, key="say_seed", persist_state="session", width=130,
+                help="The same seed draws the same text.",
+            )  # fmt: skip
     return Sampling(int(length), float(temperature), float(top_p), int(seed))
 
 
@@ -191,8 +202,9 @@ def _compute_sentences(bench: Bench, merge: "Recipe") -> "SentenceTable":
             help=f"A fixed subset of the {most} test sentences, the same as on the Merge page.",
         )
         against = st.selectbox(
-            "Against", [_REFERENCE, *bench.suite.names], key="costs_against", persist_state="session", width=220
-        )
+            "Against", [_REFERENCE, *bench.suite.names], key="costs_against", persist_state="session", width=220,
+            help="The checkpoint whose bits for a sentence are subtracted from the merge's.",
+        )  # fmt: skip
     other = None if against == _REFERENCE else against
     return run_steps(
         bench,
@@ -209,17 +221,24 @@ def _filtered(table: "SentenceTable") -> "pd.DataFrame":
     frame = table.frame
     low, high = int(frame["tokens"].min()), int(frame["tokens"].max())
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        text = st.text_input("Search", key="costs_search", placeholder="text in the sentence", width=220)
+        text = st.text_input(
+            "Search", key="costs_search", placeholder="text in the sentence", width=220,
+            help="Show sentences that hold this text.",
+        )  # fmt: skip
         languages = st.multiselect(
             "Language", frame["language"].unique(), format_func=language_name, key="costs_languages", width=220,
-            placeholder="all",
+            placeholder="all", help="Show sentences of these languages.",
         )  # fmt: skip
         documents = st.multiselect(
-            "Document", sorted(frame["document"].unique()), key="costs_documents", width=180, placeholder="all"
-        )
+            "Document", sorted(frame["document"].unique()), key="costs_documents", width=180, placeholder="all",
+            help="Show sentences of these documents.",
+        )  # fmt: skip
         tokens = (low, high)
         if low < high:
-            tokens = st.slider("Tokens", low, high, (low, high), key="costs_tokens", width=200)
+            tokens = st.slider(
+                "Tokens", low, high, (low, high), key="costs_tokens", width=200,
+                help="Show sentences of this length, in tokens.",
+            )  # fmt: skip
     return choose(frame, languages, documents, tokens, text)
 
 

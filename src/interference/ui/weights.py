@@ -50,7 +50,11 @@ def choose_survey(bench: Bench) -> Wanted:
     keep_valid("weights_base", bases, codes=str)
     keep_valid("conflict", known, codes=str)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        with st.popover(f"Models ({len(st.session_state.get('weights_models', default))})", width=130):
+        with st.popover(
+            f"Models ({len(st.session_state.get('weights_models', default))})",
+            width=130,
+            help="Which models are compared.",
+        ):
             models = st.multiselect(
                 "Models", bench.suite.names, list(default), key="weights_models", bind="query-params",
                 help="The checkpoints whose weights are compared. At first those of the Merge page.",

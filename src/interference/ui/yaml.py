@@ -35,7 +35,9 @@ def draw_yaml(bench: Bench, recipe: "Recipe | None") -> None:
         help="mergekit's schema. Applied when the field is left, or with Ctrl+Enter.",
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Apply", key="yaml_apply", type="primary", on_click=_apply, args=(bench,))
+        st.button(
+            "Apply", key="yaml_apply", type="primary", on_click=_apply, args=(bench,), help="Merge by this recipe."
+        )
         if error is not None:
             st.button("Give up", key="yaml_back", on_click=_give_up, help="Back to the recipe that is shown.")
     if error is not None:
