@@ -12,6 +12,7 @@ from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
 from interference.groups import depth_of
 from interference.scored import Model
+from interference.similarities import multilingual
 from interference.similarity.kernels import cosines, double_centred, gram
 from interference.similarity.table import Preparation, Side, prepared
 from interference.steps import Steps, telling
@@ -65,8 +66,7 @@ def spot_in(
     """Where to read states: unless said in the multilingual checkpoint, else the first, in its middle layer and in all
     languages. Raises UserError for unknown names."""
     suite = evaluator.suite
-    mixed = suite.with_role("mixed")
-    name = name or (mixed[0].name if mixed else suite.names[0])
+    name = name or multilingual(suite)
     evaluator.check_languages(languages)
     middle = (depth_of(suite[name].shapes) + 1) // 2
     chosen = tuple(dict.fromkeys(languages)) or evaluator.corpus.languages

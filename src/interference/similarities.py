@@ -125,6 +125,11 @@ def default_models(suite: Suite) -> tuple[str, ...]:
     return tuple(known or suite.names)[:MOST_MODELS]
 
 
+def multilingual(suite: Suite) -> str:
+    """The checkpoint that is looked at by itself unless another is named: the mixed one, else the first."""
+    return next((c.name for c in suite.with_role("mixed")), suite.names[0])
+
+
 def _compare(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[SimilarityTable]:
     models, texts = dict(asked.models), _texts(evaluator, asked)
     readers, left_out = _readers(evaluator, asked, texts)

@@ -23,11 +23,8 @@ if TYPE_CHECKING:
 _NAME, _SLIDE = "present", "slide"  # parameters of the address
 _THROTTLE_MS = 60
 _MOST = 20  # parents on the panel
-_LINE, _LEADING, _GAP = (
-    80,
-    1.4,
-    0.5,
-)  # letters in a line of a slide; its height and an empty one's, in sizes of the type
+_LINE = 80  # letters in a line of a slide
+_LEADING, _GAP = 1.4, 0.5  # the height of a line in sizes of its type, that of an empty one in lines
 _ALONE, _BESIDE = 74, 24  # hundredths of the screen's height that a text may fill, alone and above a figure
 
 

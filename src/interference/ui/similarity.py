@@ -277,11 +277,11 @@ def _draw_layers(bench: Bench, settings: Settings) -> None:
 
 def _draw_languages(bench: Bench, settings: Settings) -> None:
     from interference.figures.similarity import map_figure
+    from interference.similarities import multilingual
     from interference.views_similarity import similarity_sentence, square
 
-    mixed = bench.suite.with_role("mixed")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = _choose_model(bench, "Checkpoint", "similarity_one", mixed[0].name if mixed else bench.suite.names[0])
+        name = _choose_model(bench, "Checkpoint", "similarity_one", multilingual(bench.suite))
         layer = _choose_layer(bench, name)
     asked = _request(
         ((name, name),), settings, condition="languages", languages=bench.languages, layers=(layer,)
@@ -328,12 +328,12 @@ def _draw_merge(bench: Bench, settings: Settings) -> None:
 def _draw_sentences(bench: Bench, settings: Settings) -> None:
     from interference.figures.similarity import projection_figure
     from interference.projection import PLANES, Spot, projection_steps
+    from interference.similarities import multilingual
 
-    mixed = bench.suite.with_role("mixed")
     limit = min(100, settings.sentences)
     keep_within("plane_sentences", 3, limit)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = _choose_model(bench, "Checkpoint", "similarity_one", mixed[0].name if mixed else bench.suite.names[0])
+        name = _choose_model(bench, "Checkpoint", "similarity_one", multilingual(bench.suite))
         layer = _choose_layer(bench, name)
         plane = st.segmented_control(
             "Plane", list(PLANES), default="PCA", required=True, key="plane", bind="query-params",
