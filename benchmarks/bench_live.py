@@ -120,7 +120,9 @@ def measure(browser: Browser) -> list[tuple[str, str, str]]:
     rows = [(name, *spread([one[name] for one in alone])) for name in alone[0]]
     both = ("figure updates a second while dragging", "release to first figure, ms", "release to full figure, ms")
     rows += [(f"beside a full evaluation: {name}", *spread([one[name] for one in beside])) for name in both]
-    rows += [("back at a place seen before, ms", *spread(seen)), (f"memory after {MOVES} moves, MiB more", grown, "")]
+    for what, values in zip(("the figure", "all of the page"), seen, strict=True):
+        rows.append((f"back at a place seen before: {what}, ms", *spread(values)))
+    rows += [(f"memory after {MOVES} moves, MiB more", grown, "")]
     return rows
 
 
@@ -129,21 +131,22 @@ def spread(values: list[float]) -> tuple[str, str]:
     return f"{statistics.median(ordered):.1f}", f"{ordered[int(0.95 * (len(ordered) - 1))]:.1f}"
 
 
-def back(bench: Bench) -> list[float]:
-    """Milliseconds from a key that moves the slider to the figure of a place whose full result is known."""
-    page, found = bench.page, []
+def back(bench: Bench) -> tuple[list[float], list[float]]:
+    """Milliseconds from a key that moves the slider to a place known in full: to its figure, and to all of the page."""
+    page, figures, pages = bench.page, [], []
     page.get_by_role("slider").nth(2).focus()
     for number in range(ROUNDS + 2):
-        page.evaluate("() => { drawn.length = 0; }")
+        page.evaluate("() => { drawn.length = changed.length = 0; }")
         page.keyboard.press("ArrowLeft" if number % 2 else "ArrowRight")
         if number < 2:  # not seen before
             page.wait_for_function("drawn.some(([, full]) => full)", timeout=LIMIT)
         else:
             page.wait_for_function("drawn.length > 0", timeout=LIMIT)
-            found.append(page.evaluate("drawn[0][0] - pressed"))
+            figures.append(page.evaluate("changed[0] - pressed"))
+            pages.append(page.evaluate("drawn[0][0] - pressed"))
         page.wait_for_timeout(800)
         bench.rest()
-    return found
+    return figures, pages
 
 
 def memory_of(bench: Bench, log: Path) -> str:

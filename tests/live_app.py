@@ -3,7 +3,7 @@
 import plotly.graph_objects as go
 import streamlit as st
 
-from interference.ui.live import coefficient_panel, live_plot, move_panel
+from interference.ui.live import Place, coefficient_panel, live_plot, move_panel
 from interference.ui.live.profile import profile_editor
 
 NAMES = {
@@ -78,9 +78,28 @@ def profile_part() -> None:
     st.text(f"lines {[list(row) for row in found.rows]}")
 
 
+@st.fragment
+def places_part() -> None:
+    """A panel and a plot that follows it: bars as high as the coefficients, in another scope as low."""
+    with st.container(horizontal=True):
+        st.button("High", key="high", on_click=move_panel, args=("places", (0.9,) * count))
+        if st.button("Scope", key="scope"):
+            st.session_state["sign"] = -st.session_state.get("sign", 1)
+    panel = coefficient_panel(parents, (0.1,) * count, key="places", names=names)
+    sign = st.session_state.get("sign", 1)
+    bars = [sign * value for value in panel.effective]
+    title = "preview" if panel.moving else "whole"
+    figure = go.Figure(go.Bar(x=list(parents), y=bars), {"title": {"text": title}, "yaxis": {"range": [-1, 1]}})
+    place = Place(panel.effective, panel.normalise, sign, not panel.moving)
+    live_plot(figure, key="placed", height=300, alt="Made-up bits by parent", place=place)
+
+
 left, right = st.columns([2, 3]) if width > 400 else (st.container(), st.container())
 with left:
-    panel_part()
+    if "places" in st.query_params.get("show", ""):
+        places_part()
+    else:
+        panel_part()
 if "plot" in st.query_params.get("show", "plot"):
     with right:
         plot_part()

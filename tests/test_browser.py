@@ -125,6 +125,19 @@ def wait_for_figure(page: Page) -> None:
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
+@contextmanager
+def server_unheard(page: Page) -> Iterator[None]:
+    """What the page says is held back, then said."""
+    page.evaluate(
+        """() => { window.held = []; window.say ??= WebSocket.prototype.send;
+                  WebSocket.prototype.send = function (said) { held.push([this, said]); }; }"""
+    )
+    yield
+    page.evaluate(
+        "() => { WebSocket.prototype.send = say; for (const [to, said] of held.splice(0)) say.call(to, said); }"
+    )
+
+
 def shown(page: Page) -> dict[str, float]:
     """The merge's bits by language, as the figure draws them."""
     whole = "document.querySelector('.live-plot')?._fullData?.every((t) => t.name !== 'preview')"
@@ -236,6 +249,15 @@ def test_dragging_a_coefficient(browser, tmp_path):
             expected = measured({"mono-deu": value, "mono-eng": 0.4}, tmp_path / "b")
             assert shown(page) == pytest.approx(expected, rel=1e-4)
             shoot(page, "pinned")
+            page.keyboard.press("ArrowRight")
+            page.wait_for_timeout(600)
+            wait_for_figure(page)
+            assert shown(page) != pytest.approx(expected, rel=1e-4)
+            with server_unheard(page):  # the browser itself knows the place
+                page.keyboard.press("ArrowLeft")
+                page.wait_for_timeout(600)
+                assert shown(page) == pytest.approx(expected, rel=1e-4)
+            wait_for_figure(page)
         page.get_by_role("button", name="Link").click()
         link = page.locator("code", has_text="?view=").inner_text()
         page.keyboard.press("Escape")

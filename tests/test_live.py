@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from streamlit.testing.v1 import AppTest
-from test_browser import FLAGS, _wait_for, box_of, browser_path, shoot
+from test_browser import FLAGS, _wait_for, box_of, browser_path, server_unheard, shoot
 
 import interference.ui.live
 from interference.ui.live import Panel
@@ -464,6 +464,60 @@ def test_plot_says_when_it_has_drawn_also_what_is_drawn_already(page):
     page.evaluate("window.heard = 0")
     page.get_by_role("button", name="Same").click()
     page.wait_for_function("window.heard")
+
+
+def expect_bars(page: Page, first: float, second: float, title: str = "whole") -> None:
+    drawn = "(root) => root?.layout && root.layout.title.text + ' ' + root.data[0].y.slice(0, 2).join(' ')"
+    wanted = f"{title} {first:g} {second:g}"
+    page.wait_for_function(f"({drawn})(document.querySelector('.live-plot')) === '{wanted}'", timeout=10_000)
+
+
+@pytest.mark.browser
+def test_plot_comes_back_to_a_place_without_the_server(chromium, address):
+    for page in opened(chromium, address, "?show=places&parents=3"):
+        expect_bars(page, 0.1, 0.1)
+        for value in (0.3, 0.5):
+            type_value(page, "mono-eng", str(value))
+            expect_bars(page, value, 0.1)
+        with server_unheard(page):
+            type_value(page, "mono-eng", "0.3")
+            expect_bars(page, 0.3, 0.1)
+            button(page, "Mute mono-eng").click()
+            page.wait_for_timeout(300)
+            expect_bars(page, 0.3, 0.1)  # what was never seen is waited for
+            button(page, "Mute mono-eng").click()
+            type_value(page, "mono-eng", "0.1")
+            expect_bars(page, 0.1, 0.1)
+            type_value(page, "mono-eng", "0.7")
+        expect_bars(page, 0.7, 0.1)
+
+
+@pytest.mark.browser
+def test_plot_forgets_places_of_another_scope(chromium, address):
+    for page in opened(chromium, address, "?show=places&parents=3"):
+        type_value(page, "mono-eng", "0.5")
+        expect_bars(page, 0.5, 0.1)
+        page.get_by_role("button", name="Scope").click()
+        expect_bars(page, -0.5, -0.1)
+        with server_unheard(page):
+            type_value(page, "mono-eng", "0.1")
+            page.wait_for_timeout(500)
+            expect_bars(page, -0.5, -0.1)
+        expect_bars(page, -0.1, -0.1)
+
+
+@pytest.mark.browser
+def test_plot_follows_a_panel_that_the_page_moves(chromium, address):
+    """To places that were seen and to such that were not, whichever of panel and plot hears first."""
+    for page in opened(chromium, address, "?show=places&parents=3"):
+        for value in (0.3, 0.5, 0.3):
+            type_value(page, "mono-eng", str(value))
+            expect_bars(page, value, 0.1)
+            page.get_by_role("button", name="High").click()
+            expect_bars(page, 0.9, 0.9)
+            for parent in ("mono-eng", "mono-nld", "mono-deu"):
+                type_value(page, parent, "0.1")
+            expect_bars(page, 0.1, 0.1)
 
 
 @pytest.mark.browser

@@ -28,6 +28,11 @@ class Watched:
     pending: bool
     tick_ms: int = _TICK_MS[1]
 
+    @property
+    def whole(self) -> bool:
+        """Whether all of the request is there, so that it stays as it is."""
+        return hasattr(self.found, "notes")
+
 
 def watch(bench: Bench, request: "Request", moving: bool) -> Watched:
     """The full result of a request where it is there, else what can be said at once while the engine goes on.

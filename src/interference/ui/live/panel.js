@@ -1,6 +1,7 @@
 // The coefficient panel. The browser owns its state: the server's echo is not looked at, and a version that the server
 // has raised (a preset, undo, a link) replaces all of it.
 const COMMIT_MS = 250;
+const MOVED = "interference:moved";
 const LOCKS = {
   true: "M4.5 7V5a3.5 3.5 0 0 1 7 0v2h.5a1 1 0 0 1 1 1v5a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V8a1 1 0 0 1 1-1zM6 7h4V5a2 2 0 0 0-4 0z",
   false: "M10 7V5a2 2 0 0 0-3.9-.6l-1.4-.5A3.5 3.5 0 0 1 11.5 5v2h.5a1 1 0 0 1 1 1v5a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V8a1 1 0 0 1 1-1zM4.5 8.5v4h7v-4z",
@@ -104,8 +105,15 @@ function move(panel, i, wanted) {
     state.values = share(panel.start, i, wanted, form.low, form.high, held);
   } else state.values[i] = rounded(wanted);
   show(panel);
+  announce(panel);
   panel.unsaid = true;
   sendSoon(panel);
+}
+
+// Where the panel stands, for a plot that may have drawn it before.
+function announce({ state }) {
+  const detail = JSON.stringify([...effective(state), state.normalise]);
+  document.dispatchEvent(new CustomEvent(MOVED, { detail }));
 }
 
 function settleLater(panel) {
@@ -134,6 +142,7 @@ function toggle(panel, kind, i) {
   else state[kind][i] = !state[kind][i];
   for (const row of panel.rows) if (!row.edited) tell(row, "");
   show(panel);
+  announce(panel);
   send(panel, false);
 }
 
@@ -192,6 +201,7 @@ function adopt(panel, version, state) {
     row.edited = false;
     tell(row, "");
   }
+  announce(panel);
 }
 
 export default function ({ data, parentElement, setStateValue }) {

@@ -1,6 +1,8 @@
 // A Plotly figure drawn in place: zoom, selection and the node itself survive new data. While `pending` it asks for more.
 const SVG = "M4 1h9l5 5v4h-2V7h-4V3H6v7H4zM3 12h2v4h2l-3 4-3-4h2zM8 13h10v2H8zm0 4h10v2H8z";
 const PNG = "M2 3h18v14H2zm2 2v8l4-4 3 3 5-5 2 2V5zM7 6.5A1.5 1.5 0 1 1 7 9.500A1.5 1.5 0 0 1 7 6.5z";
+const PLACES = 64; // of which figures are kept
+const MOVED = "interference:moved";
 
 // `before` is what was read last: mixing colours anew would have the browser lay out the page at every figure.
 function readTheme(element, before) {
@@ -98,12 +100,36 @@ function keepUndo(event) {
 }
 if (!globalThis.interferenceUndo) window.addEventListener("keydown", (globalThis.interferenceUndo = keepUndo), true);
 
+// Whole figures of the places where the controls stood, as long as all else stays: whoever comes back waits for nobody.
+function keep(plot, { scope, place, whole, figure }) {
+  if (plot.scope !== scope) Object.assign(plot, { scope, seen: new Map() });
+  if (!place || !whole) return;
+  plot.seen.delete(place); // the oldest goes first
+  plot.seen.set(place, figure);
+  if (plot.seen.size > PLACES) plot.seen.delete(plot.seen.keys().next().value);
+}
+
+// The controls have moved: what is known of that place is drawn, once they have drawn themselves.
+function follow(plot, place) {
+  plot.at = place;
+  const figure = plot.seen.get(place) ?? (plot.asked.place === place ? plot.asked.figure : null);
+  if (!figure || !plot.Plotly) return;
+  cancelAnimationFrame(plot.frame);
+  plot.frame = requestAnimationFrame(() => setTimeout(() => plot.at === place && show(plot, figure)));
+}
+
+async function show(plot, figure) {
+  const drawn = JSON.stringify([figure, plot.theme]);
+  if (plot.drawn !== drawn) await draw(Object.assign(plot, { drawn, figure }));
+}
+
 async function update(plot, data) {
   try {
     plot.Plotly ??= await load(data.src);
     plot.theme = readTheme(plot.root.parentElement, plot.theme);
-    const drawn = JSON.stringify([data.figure, plot.theme]);
-    if (plot.drawn !== drawn) await draw(Object.assign(plot, { drawn, figure: data.figure }));
+    keep(plot, data);
+    // An answer about where the controls were is no news where they are.
+    await show(plot, (data.place && data.place !== plot.at && plot.seen.get(plot.at)) || data.figure);
   } catch (error) {
     plot.message.textContent = error.message;
     throw error;
@@ -113,11 +139,22 @@ async function update(plot, data) {
   if (plot.asked === data) tickLater(plot, data.pending); // else a newer update is on its way
 }
 
+function make(root, message) {
+  const plot = { root, message, ticks: 0, seen: new Map() };
+  plot.heard = ({ detail }) => {
+    if (root.isConnected) follow(plot, detail);
+    else document.removeEventListener(MOVED, plot.heard);
+  };
+  document.addEventListener(MOVED, plot.heard);
+  return plot;
+}
+
 export default function ({ data: bytes, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".live-plot");
   const message = parentElement.querySelector(".live-plot-message");
   const data = JSON.parse(new TextDecoder().decode(bytes));
-  const plot = (root.livePlot ??= { root, message, ticks: 0 });
+  data.place &&= JSON.stringify(data.place);
+  const plot = (root.livePlot ??= make(root, message));
   Object.assign(plot, { trigger: setTriggerValue, asked: data, tickMs: data.tick_ms, filename: data.filename });
   root.style.height = `${data.height}px`;
   root.setAttribute("role", "img");

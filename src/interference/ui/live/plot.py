@@ -42,6 +42,19 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a panel of coefficients stood when a figure was made: what it said, and all else that the figure is of.
+
+    A whole figure, one that stays as it is, is drawn again by the browser itself when the panel comes back.
+    """
+
+    coefficients: tuple[float, ...]
+    normalise: bool
+    scope: int
+    whole: bool
+
+
+@dataclass(frozen=True)
 class Plot:
     """What made the script run, if it was this plot: a click, or a tick of a pending figure."""
 
@@ -59,6 +72,7 @@ def live_plot(
     tick_ms: int = 350,
     on_click: Callable[[Point], None] | None = None,
     filename: str = "figure",
+    place: Place | None = None,
 ) -> Plot:
     """A figure, its dictionary or its JSON, in a fixed height; zoom and selection stay while its numbers change.
 
@@ -79,12 +93,20 @@ def live_plot(
         "pending": pending,
         "tick_ms": tick_ms,
         "filename": filename,
+        **_placed(place),
         "run": next(_RUNS),  # a pending figure asks again after every run, also after one that found nothing new
     }
     payload = f'{json.dumps(said)[:-1]},"figure":{_compact(figure)}}}'
     result = _MOUNT(key=key, data=payload.encode(), on_click_change=clicked, on_tick_change=_nothing)
     tick = result.get("tick")
     return Plot(_point(result.get("click")), tick if type(tick) is int else None)
+
+
+def _placed(place: Place | None) -> dict[str, Any]:
+    if place is None:
+        return {}
+    said = [*place.coefficients, place.normalise]
+    return {"place": said, "scope": str(place.scope), "whole": place.whole}  # as text: a browser rounds such integers
 
 
 def load_ahead() -> None:
