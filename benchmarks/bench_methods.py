@@ -21,9 +21,10 @@ from interference.merge import merge_into
 from interference.recipe import Recipe
 from interference.registry import methods
 from interference.suite import open_suite
+from interference.sums import Sums
 from interference.weights import Weights
 
-MODELS, ROUNDS = ("one", "two", "three", "four"), 5
+MODELS, ROUNDS = ("one", "two", "three", "four"), 9
 CPU = torch.device("cpu")
 MERGEKIT = Path(sys.executable).with_name("mergekit-yaml")
 WHOLE = ("linear", "ties", "sce")  # compared with the command, and by peak memory, which both take a process each
@@ -47,7 +48,7 @@ def write_models(folder: Path) -> None:
 
 
 def recipe(method: str, move: int) -> Recipe:
-    """The method with its coefficients, or without any its first knob that may move, moved for the time `move`."""
+    """The method with one of its coefficients, or without any its knobs that may move, moved for the time `move`."""
     known, base = methods()[method], MODELS[0]
     models = (MODELS[1:] if known.base == "required" else MODELS)[: known.parents[1]]
     knobs = dict(KNOBS.get(method, {}))
@@ -55,7 +56,7 @@ def recipe(method: str, move: int) -> Recipe:
         knobs["density"] = 0.5
     if not known.weighted:
         knobs = {name: value * (1 - move / 100) if isinstance(value, float) else value for name, value in knobs.items()}
-    weights = tuple(0.5 - 0.1 * i + 0.01 * move for i in range(len(models))) if known.weighted else ()
+    weights = tuple(0.5 - 0.1 * i + 0.01 * move * (i == 1) for i in range(len(models))) if known.weighted else ()
     return Recipe(method, models, weights, tuple(knobs.items()), base if known.base == "required" else None)
 
 
@@ -66,9 +67,15 @@ class Here:
         self.weights = Weights(open_suite(folder).checkpoints, CPU)
         self.weights.load(self.weights.names)
         self.buffer = {name: torch.zeros(shape) for name, shape in self.weights.shapes.items()}
+        self.there: Sums | None = None
 
     def merge(self, asked: Recipe) -> None:
+        """As a slider that is dragged has it: from the merge that is there."""
+        self.there = merge_into(asked, self.weights, self.buffer, self.there)
+
+    def anew(self, asked: Recipe) -> None:
         merge_into(asked, self.weights, self.buffer)
+        self.there = None
 
 
 class Mergekit:
@@ -129,6 +136,13 @@ def by_command(folder: Path, method: str) -> float:
     return time.perf_counter() - start
 
 
+def row_of(name: str, seconds: dict[str, float]) -> list[str]:
+    row = [name, f"{seconds['here']:.3f}"]
+    if "mergekit" in seconds:
+        row += [f"{seconds['mergekit']:.2f}", f"{seconds['mergekit'] / seconds['here']:.1f}"]
+    return row
+
+
 def measure(folder: Path, asked: list[str]) -> None:
     torch.set_num_threads(2)
     here = Here(folder)
@@ -139,21 +153,25 @@ def measure(folder: Path, asked: list[str]) -> None:
         if methods()[name].mergekit:
             sides["mergekit"] = moving(theirs.merge, name)
         seconds = alternate(sides, ROUNDS)
-        row = [name, f"{seconds['here']:.3f}"]
-        if "mergekit" in seconds:
-            row += [f"{seconds['mergekit']:.2f}", f"{seconds['mergekit'] / seconds['here']:.1f}"]
+        rows.append(row_of(name, seconds))
         if name in WHOLE:
-            row += [f"{peak(folder, side, name):.1f}" for side in ("here", "mergekit")]
+            rows[-1] += [f"{peak(folder, side, name):.1f}" for side in ("here", "mergekit")]
             command = by_command(folder, name)
-            row += [f"{command:.1f}", f"{command / seconds['here']:.0f}"]
-        rows.append(row + [""] * (8 - len(row)))
-        print(*row, file=sys.stderr, flush=True)
+            rows[-1] += [f"{command:.1f}", f"{command / seconds['here']:.0f}"]
+        if here.there:
+            rows.append(row_of(f"{name}, anew", alternate(sides | {"here": moving(here.anew, name)}, ROUNDS)))
+    for row in rows:
+        print(*row, file=sys.stderr)
+        row += [""] * (8 - len(row))
     million = here.weights.nbytes / len(MODELS) / 4e6
     report(
         f"Merging {len(MODELS)} models of {million:.1f} M parameters again after a coefficient moved, float32",
         ("", "here, s", "mergekit, s", "ratio", "peak here", "peak mergekit", "mergekit-yaml, s", "ratio"),
         rows,
-        ["Peaks are those of a first merge, over the size with all models loaded, in models."],
+        [
+            "Peaks are those of a first merge, over the size with all models loaded, in models.",
+            "Anew: as the full result after a release has it; while a slider moves, about every fourteenth merge is.",
+        ],
     )
 
 

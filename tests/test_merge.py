@@ -125,7 +125,7 @@ IN_PIECES = [name for name, recipe in RECIPES.items() if recipe.definition.eleme
 def test_pieces_give_the_reference_paths_bits(name, weights, monkeypatch):
     """Pieces that end within rows, the last one shorter; parents that lie beside each other and parents that don't."""
     monkeypatch.setitem(merging._PIECE, "cpu", 800)
-    monkeypatch.setattr(merging._Shares, "of", lambda *_: None)
+    monkeypatch.setattr(merging._Shares, "addends", lambda *_: None)
     recipe = RECIPES[name]
     apart = recipe.renamed(lambda model: {"mono-deu": "branch-deu"}.get(model, model))
     for one in (recipe, apart):

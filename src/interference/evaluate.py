@@ -36,6 +36,7 @@ from interference.scored import BIGRAM, SHIPPED, UNIGRAM, Model, Request, Scored
 from interference.steps import Steps, finish, telling
 from interference.store import Store, digest
 from interference.suite import Suite
+from interference.sums import Sums
 from interference.tables import Glimpse, LossTable, Subject, known_units, loss_table
 from interference.weights import Weights
 
@@ -58,7 +59,7 @@ class Evaluator:
         self._store = store
         self._weights: dict[tuple[str, ...], Weights] = {}
         self._models: dict[str, torch.nn.Module] = {}  # by configuration
-        self._held: dict[torch.nn.Module, Model | Hybrid] = {}
+        self._held: dict[torch.nn.Module, tuple[Model | Hybrid, Sums | None]] = {}
         self.dev = DevHalf(suite, device)
         self._finished: OrderedDict[Recipe, dict[str, torch.Tensor]] = OrderedDict()
         self._sliced = ""  # the key of the network of another depth
@@ -258,13 +259,13 @@ class Evaluator:
             return (yield from self.bits_steps((yield from self._best(model, language)), language, rows))
         return (yield from self.score_steps(model, self.text(self.scored_by(model), language, rows)))
 
-    def score_steps(self, model: Scored, text: TokenizedText) -> Generator[None, None, np.ndarray]:
+    def score_steps(self, model: Scored, text: TokenizedText, exact: bool = True) -> Generator[None, None, np.ndarray]:
         """Bits of a text under a checkpoint or a merge, which is put again where another was put between batches."""
         with self.room(model):
             yield from self.ready_steps(model)
-            steps = sentence_bits_steps(self.put(model), text, limit=self.scored_by(model).positions)
+            steps = sentence_bits_steps(self.put(model, exact), text, limit=self.scored_by(model).positions)
             while True:
-                self.put(model)
+                self.put(model, exact)
                 try:
                     next(steps)
                 except StopIteration as end:
@@ -323,38 +324,45 @@ class Evaluator:
             if len(self._finished) > _FINISHED:
                 self._finished.popitem(last=False)
 
-    def put(self, model: Scored) -> torch.nn.Module:
-        """The network holding a checkpoint's or a merge's weights; they stay until another model is put."""
+    def put(self, model: Scored, exact: bool = True) -> torch.nn.Module:
+        """The network holding a checkpoint's or a merge's weights; they stay until another model is put.
+
+        What is not to be exact may be made of the merge that is there, and so differ by where a slider came from.
+        """
         if isinstance(model, Ensemble):
             return self._averaged(model)
         names = _parents(model) if isinstance(model, str) else model.needed
-        for network, held in self._held.items():
-            if held == model:
+        for network, (held, sums) in self._held.items():
+            if held == model and not (exact and sums and sums.error):
                 return network
         weights = self.weights(self.group(names))  # first, for it asks whether there is room
         finish(self.ready_steps(model))
         network = self.network(model)
-        self._held.pop(network, None)  # what a failing merge leaves behind is nobody's
+        _, sums = self._held.pop(network, (None, None))  # what a failing merge leaves behind is nobody's
         parameters = dict(network.named_parameters())
         if isinstance(model, Recipe):
-            self._merge(model, weights, parameters)
+            sums = self._merge(model, weights, parameters, None if exact else sums)
         else:
+            sums = None
             parent, merged = (model, []) if isinstance(model, str) else (model.parent, model.merged(parameters))
             with torch.no_grad():
                 for name in parameters.keys() - set(merged):
                     parameters[name].copy_(weights.read(name, [parent])[0])
             if isinstance(model, Hybrid):
                 self._merge(model.recipe, weights, {name: parameters[name] for name in merged})
-        self._held[network] = model
+        self._held[network] = model, sums
         return network
 
-    def _merge(self, recipe: Recipe, weights: Weights, parameters: Mapping[str, torch.Tensor]) -> None:
-        """The merge's tensors into some or all of a network's parameters."""
+    def _merge(
+        self, recipe: Recipe, weights: Weights, parameters: Mapping[str, torch.Tensor], before: Sums | None = None
+    ) -> Sums | None:
+        """The merge's tensors into some or all of a network's parameters, see `merge_into`."""
         if not recipe.finished:
-            return merge_into(recipe, weights, parameters)
+            return merge_into(recipe, weights, parameters, before)
         with torch.no_grad():
             for name, parameter in parameters.items():
                 parameter.copy_(self._finished[recipe][name])
+        return None
 
     def _averaged(self, model: Ensemble) -> Averaged:
         """The resident weights of an ensemble's models, which share one network and leave what it holds."""

@@ -65,7 +65,8 @@ class Glimpses:
         if key not in self._estimates:
             scored = self._evaluator.scored_by(model)
             few = self._few(scored, languages, rows)
-            bits = yield from telling(0.0, self._evaluator.score_steps(model, self._texts_of(scored, languages, few)))
+            texts = self._texts_of(scored, languages, few)
+            bits = yield from telling(0.0, self._evaluator.score_steps(model, texts, exact=False))
             own = dict(zip(languages, bits.reshape(len(languages), len(few)).sum(axis=1), strict=True))
             part, whole = ({c: self._evaluator.corpus.sizes(c, r).sum() for c in languages} for r in (few, rows))
             self._estimates[key] = {

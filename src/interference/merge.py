@@ -17,6 +17,7 @@ from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at,
 from interference.recipe.sites import source_layers
 from interference.registry import DATA, Part
 from interference.steps import finish
+from interference.sums import Addends, Sums, steps_between
 from interference.weights import Weights
 
 
@@ -33,22 +34,38 @@ def merge(recipe: Recipe, weights: Weights) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def merge_into(recipe: Recipe, weights: Weights, buffer: Mapping[str, Tensor]) -> None:
-    """Merge tensor by tensor in float32 and write each, rounded to the recipe's output dtype, into the buffer."""
+def merge_into(
+    recipe: Recipe, weights: Weights, buffer: Mapping[str, Tensor], before: Sums | None = None
+) -> Sums | None:
+    """Merge tensor by tensor in float32 and write each, rounded to the recipe's output dtype, into the buffer.
+
+    Returns what is there where the merge is a weighted sum in float32. Given as `before` with the same buffer, the next
+    merge reads only what moved, see `steps_between`.
+    """
     dtype = output_dtype(recipe, weights)
     at = sites(recipe, weights.shapes, buffer)  # all of them first: nothing is written where one can't be merged
     rows = {
         row: torch.tensor(row, dtype=torch.float32, device=weights.device) for row in {s.weights for s in at.values()}
     }
     shares = _Shares(recipe, weights)
+    sums = {name: own for name, site in at.items() if (own := shares.addends(site, rows[site.weights])) is not None}
+    after = None
+    if len(sums) == len(buffer) and all(out.dtype == dtype == torch.float32 for out in buffer.values()):
+        if before and (found := steps_between(before, sums)):
+            steps, after = found
+            for name, step in steps.items():
+                _add_up(weights, step.added, buffer[name], dtype, step.scale)
+            return after
+        after = Sums(sums)
     for name, out in buffer.items():
         row = rows[at[name].weights]
-        if (own := shares.of(at[name], row)) is not None:
-            _weighted_sum(recipe, weights, at[name], own, out, dtype)
+        if name in sums:
+            _add_up(weights, sums[name], out, dtype)
         elif _goes_in_pieces(recipe, out):
             _merge_in_pieces(recipe, weights, at[name], row, out, dtype)
         else:
             out.copy_(_merged(recipe, weights, at[name], row, {}).to(dtype))
+    return after
 
 
 def merge_network(recipe: Recipe, weights: Weights, network: torch.nn.Module) -> None:
@@ -138,8 +155,22 @@ class _Shares:
         self._part = recipe.definition.combines if plain else None
         self._known: dict[tuple, list[float] | None] = {}  # by all that they depend on, unless tensors were prepared
 
-    def of(self, site: Site, row: Float[Tensor, " weight"]) -> list[float] | None:
-        """Those of one tensor; None where its merge is no such sum."""
+    def addends(self, site: Site, row: Float[Tensor, " weight"]) -> Addends | None:
+        """What adds up to the merge of one tensor, the base with what is left to one; None where it is no such sum."""
+        if (shares := self._of(site, row)) is None:
+            return None
+        recipe, left = self._recipe, 1 - sum(shares)
+        found: dict[tuple[str, str], float] = {}
+        if recipe.definition.takes == "deltas" and recipe.base == MEAN:
+            shares = [share + left / len(shares) for share in shares]
+        for place, share in zip(zip(site.sources, site.models, strict=True), shares, strict=True):
+            found[place] = found.get(place, 0.0) + share
+        if recipe.definition.takes == "deltas" and recipe.base not in (None, ZERO, MEAN) and left:
+            place = site.base_source, recipe.base
+            found[place] = found.get(place, 0.0) + left
+        return found
+
+    def _of(self, site: Site, row: Float[Tensor, " weight"]) -> list[float] | None:
         if (part := self._part) is None:
             return None
         key = site.name if "prepared" in part.inputs else None, site.weights, *site.settings.values()
@@ -155,21 +186,17 @@ def _changes_tensors(recipe: Recipe) -> bool:
     return any(step.scope == "tensor" for step in recipe.steps)
 
 
-def _weighted_sum(
-    recipe: Recipe, weights: Weights, site: Site, shares: list[float], out: Tensor, dtype: torch.dtype
-) -> None:
-    """One pass over the parents, and the base where differences from it are summed, uncopied wherever they are.
+def _add_up(weights: Weights, addends: Addends, out: Tensor, dtype: torch.dtype, scale: float = 0.0) -> None:
+    """The sum of the addends, and of `scale` times what is there, in one pass over them, uncopied wherever they are.
 
     Within 1e-6 of the reference path, relative to the largest entry of a parent times the summed magnitudes of the
     coefficients, the base's included, where these exceed one.
     """
-    parents = [weights.views(source, [model])[0] for source, model in zip(site.sources, site.models, strict=True)]
-    left = 1 - sum(shares)
-    if recipe.definition.takes == "deltas" and recipe.base == MEAN:
-        shares = [share + left / len(shares) for share in shares]
-    elif recipe.definition.takes == "deltas" and recipe.base not in (None, ZERO) and left:
-        parents, shares = [*parents, *weights.views(site.base_source, [recipe.base])], [*shares, left]
-    rows, flat = [parent.reshape(-1) for parent in parents], out.view(-1)
+    flat = out.view(-1)
+    rows = [weights.views(source, [model])[0].reshape(-1) for source, model in addends]
+    shares = list(addends.values())
+    if scale:
+        rows, shares = [flat, *rows], [scale, *shares]
     if out.device.type in DEVICES and all(row.device == out.device for row in rows):
         return fused(add_up)(rows, torch.tensor(shares, device=out.device), flat, dtype)
     plain = dtype == out.dtype == torch.float32 and all(row.device == out.device for row in rows)
