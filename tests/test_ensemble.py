@@ -1,6 +1,7 @@
 """Reference points that need no merge: what parents say together, the best of them, and counted pairs of tokens."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from interference.evaluate import Evaluator
 from interference.losses import TokenizedText, bigram_bits, unigram_bits
 from interference.recipe import Recipe
 from interference.scored import BIGRAM, UNIGRAM, Request, Scored, model_digest
+from interference.sentences import sentence_steps
+from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
 
@@ -134,3 +137,47 @@ def test_pairs_are_worth_more_than_single_tokens(evaluator):
     ids = evaluator.text(evaluator.suite["init"], "eng", dev).ids
     expected = bigram_bits(ids, evaluator.text(evaluator.suite["init"], "eng", rows), 259)
     assert (evaluator.bits(BIGRAM, "eng", rows) == expected).all()
+
+
+def planted(evaluator: Evaluator, bits: dict[str, tuple[float, float]], language: str) -> None:
+    """Have the store say what models need for every sentence of the dev half and of the test half."""
+    corpus = evaluator.corpus
+    for name, halves in bits.items():
+        known = np.zeros(len(corpus.documents))
+        for half, value in zip(("dev", "test"), halves, strict=True):
+            known[corpus.halves[half]] = value
+        evaluator.store.write(evaluator.key(name, language), known)
+
+
+def without_references(folder, store, documents: bool = True) -> Evaluator:
+    suite = open_suite(folder)
+    assert suite.corpus
+    corpus = suite.corpus if documents else replace(suite.corpus, has_documents=False)
+    checkpoints = tuple(replace(c, role="other") if c.role == "mono" else c for c in suite.checkpoints)
+    return Evaluator(replace(suite, checkpoints=checkpoints, corpus=corpus), Store(store), CPU)
+
+
+@pytest.mark.parametrize("documents", [True, False])
+def test_costs_without_a_reference_are_counted_from_the_best_parent_on_the_dev_half(documents, suite_folder, tmp_path):
+    """One parent is best on the dev half, another on the sentences that are reported."""
+    evaluator = without_references(suite_folder, tmp_path / "planted", documents)
+    recipe = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5))
+    planted(evaluator, {"mono-eng": (10.0, 30.0), "mono-deu": (20.0, 25.0)}, "eng")
+    table = evaluator.table(Request((("merge", recipe),), ("eng",)))
+    best, bits = ("mono-eng", 30.0) if documents else ("mono-deu", None)
+    row = table.frame.iloc[0]
+    assert row["reference"] == f"best parent: {best}"
+    if bits:
+        assert row["cost"] == pytest.approx(row["bits_per_sentence"] - bits)
+    (note,) = (note for note in table.notes if "best parent" in note)
+    assert ("these very sentences" in note) != documents
+    glimpse = finish(evaluator.glimpse_steps(Request((("merge", recipe),), ("eng",))))
+    assert glimpse.frame["reference"].tolist() == [f"best parent: {best}"]
+    sentences = finish(sentence_steps(evaluator, recipe, ("eng",)))
+    assert set(sentences.frame["reference"]) == {best}
+
+
+def test_the_best_on_dev_needs_a_dev_half(suite_folder, tmp_path):
+    evaluator = without_references(suite_folder, tmp_path / "none", documents=False)
+    with pytest.raises(UserError, match="dev half"):
+        evaluator.bits(Ensemble(NAMES, BEST), "eng", evaluator.corpus.rows(2))

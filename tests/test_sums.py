@@ -149,6 +149,6 @@ def test_results_do_not_depend_on_where_a_slider_came_from(suite_folder, tmp_pat
     held, sums = dragged._held[network]
     assert held == request(0.7).models[0][1]
     assert sums.error > 0
-    bits = [one.table(request(0.7)).frame["bits"].to_numpy() for one in (dragged, fresh)]
-    assert np.array_equal(*bits)
+    first, second = (one.table(request(0.7)).frame["bits"].to_numpy() for one in (dragged, fresh))
+    assert np.array_equal(first, second)
     assert dragged._held[network][1].error == 0

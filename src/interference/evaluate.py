@@ -65,9 +65,15 @@ class Evaluator:
         self._sliced = ""  # the key of the network of another depth
         self._tables: OrderedDict[Request, LossTable] = OrderedDict()
         self._texts: OrderedDict[tuple[str, str, bytes], TokenizedText] = OrderedDict()
+        self._best_of: dict[tuple[tuple[str, ...], str, int | None], str] = {}
         self._glimpses = Glimpses(self)
         self._files = _stamps(suite)
         self.arrays = Arrays(store.folder / "arrays")
+
+    @property
+    def has_roles(self) -> bool:
+        """Whether the suite says what any of its checkpoints is, so that there are costs."""
+        return any(c.role != "other" for c in self.suite.checkpoints)
 
     @property
     def store(self) -> Store:
@@ -90,6 +96,7 @@ class Evaluator:
     def _measure(self, request: Request) -> Steps[LossTable]:
         self.check_languages(request.languages)
         rows = self.corpus.rows(request.sentences)
+        by_best = yield from telling(0.0, self._choose_parents(request))
         subjects, wanted = self.wanted(request)
         bits: dict[tuple[str, str], np.ndarray] = {}
         for language, (name, model) in product(request.languages, wanted.items()):
@@ -107,9 +114,14 @@ class Evaluator:
             references,
             init,
             request.languages,
-            has_roles=any(c.role != "other" for c in self.suite.checkpoints),
+            has_roles=self.has_roles,
             lossy=lossy,
-            notes=(*notes, *self._precision(request), *(held.said for held in self._weights.values() if held.said)),
+            notes=(
+                *notes,
+                *by_best,
+                *self._precision(request),
+                *(held.said for held in self._weights.values() if held.said),
+            ),
             provenance=self.provenance([c.name for c in scored.values()]),
         )
 
@@ -119,8 +131,32 @@ class Evaluator:
 
     def wanted(self, request: Request) -> tuple[list[Subject], dict[str, Scored]]:
         """What the rows are about, and every model to score for them by name."""
-        subjects = [Subject(name, () if isinstance(model, str) else model.models) for name, model in request.models]
+        open_for = self._without_reference(request)
+        chosen = [
+            {c: best for c in open_for if (best := self._best_of.get((_parents(model), c, request.sentences)))}
+            for _, model in request.models
+        ]
+        subjects = [
+            Subject(name, () if isinstance(model, str) else model.models, best)
+            for (name, model), best in zip(request.models, chosen, strict=True)
+        ]
         return subjects, dict(self._companions(request)) | dict(request.models)
+
+    def _without_reference(self, request: Request) -> list[str]:
+        """Languages in which costs are counted from the best parent of each merge."""
+        return [c for c, name in request.references(self.suite).items() if name is None] if self.has_roles else []
+
+    def _choose_parents(self, request: Request) -> Generator[None, None, tuple[str, ...]]:
+        """Settle the best parents that costs are counted from where the suite names no reference; what to say of it."""
+        merges = dict.fromkeys(_parents(model) for _, model in request.models if not isinstance(model, str))
+        languages = self._without_reference(request)
+        for names, language in product(merges, languages):
+            yield from self.best_steps(names, language, request.sentences)
+        if not merges or not languages:
+            return ()
+        dev = len(self.corpus.halves["dev"])
+        where = "sentences of the dev half" if dev else "these very sentences, for the corpus has no dev half"
+        return (f"The best parent of a language is the one that needs least for {where}.",)
 
     def finished(self, request: Request) -> LossTable | None:
         """The table of a request that was asked for before, at once; None where it has to be measured."""
@@ -305,11 +341,24 @@ class Evaluator:
         return _COUNTED[model](fit.ids, text, first.vocabulary)
 
     def _best(self, model: Ensemble, language: str) -> Generator[None, None, str]:
-        """The one of an ensemble's models that needs least for the language's dev half."""
-        found = {}
-        for name in model.models:
-            found[name] = (yield from self.bits_steps(name, language, self.dev.rows())).sum()
-        return min(found, key=lambda name: found[name])
+        self.dev.rows()  # for it says so where there is none
+        return (yield from self.best_steps(model.models, language))
+
+    def best_steps(
+        self, names: tuple[str, ...], language: str, sentences: int | None = None
+    ) -> Generator[None, None, str]:
+        """The one of several checkpoints that needs least for so many sentences of a language.
+
+        They are of the dev half, or where there is none those that are reported.
+        """
+        key = names, language, sentences
+        if key not in self._best_of:
+            half = "dev" if len(self.corpus.halves["dev"]) else "test"
+            rows, found = self.corpus.rows(sentences, half), {}
+            for name in names:
+                found[name] = (yield from self.bits_steps(name, language, rows)).sum()
+            self._best_of[key] = min(found, key=lambda name: found[name])
+        return self._best_of[key]
 
     def ready_steps(self, model: Scored) -> Generator[None, None, None]:
         """What takes long before a merge can be put: measuring its parents, and what is done to the whole network."""

@@ -54,7 +54,7 @@ class Glimpses:
             yield len(means) / (len(wanted) * len(request.languages))
         references = request.references(self._evaluator.suite)
         init = self._evaluator.suite.init.name if self._evaluator.suite.init else None
-        has_roles = any(c.role != "other" for c in self._evaluator.suite.checkpoints)
+        has_roles = self._evaluator.has_roles
         return glimpse(subjects, means, self._evaluator.corpus, rows, references, init, request.languages, has_roles)
 
     def _estimate(

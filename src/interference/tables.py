@@ -20,10 +20,14 @@ BEST_PARENT = "best parent"
 
 @dataclass(frozen=True)
 class Subject:
-    """One row of a loss table per language: a checkpoint or a merge, and the checkpoints it was made from."""
+    """One row of a loss table per language: a checkpoint or a merge, and the checkpoints it was made from.
+
+    `best` are those of them by language that costs are counted from where no reference is settled.
+    """
 
     name: str
     parents: tuple[str, ...] = ()
+    best: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,8 @@ def loss_table(
     """One row for each subject and language, subjects in order.
 
     `bits[model, language]` are bits by sentence over `rows`, for the subjects and whatever they are compared with.
-    The cost is counted from the language's reference, else from the best of the subject's parents; recovery is
+    The cost is counted from the language's reference, else from the subject's best parent, if it names none from the
+    one that needs least for these rows; recovery is
     (init - model) / (init - reference) and empty where there is no init or no reference. Cells in `lossy` (model,
     language), whose tokenizer does not give the text back, have no bits per byte.
     """
@@ -237,7 +242,8 @@ def _reference(
     known = [p for p in subject.parents if (p, language) in bits]
     if not known or not has_roles:
         return None
-    best = min(known, key=lambda parent: float(bits[parent, language].sum()))
+    chosen = subject.best.get(language)
+    best = chosen if chosen in known else min(known, key=lambda parent: float(bits[parent, language].sum()))
     return best, f"{BEST_PARENT}: {best}"
 
 

@@ -83,7 +83,7 @@ MARKS: dict[str, tuple[str, str, str, int]] = {  # role in the merge figure: (na
     "merge": ("the merge", BLUE, "circle", 13),
     "preview": ("preview", BLUE, "circle-open", 13),
     "reference": ("reference", GREEN, "diamond-open", 14),
-    "best parent": ("best parent", ORANGE, "circle", 6),
+    "best parent": ("best parent here", ORANGE, "circle", 6),
     "untrained": ("untrained", GREY, "line-ns-open", 14),
     "perfect model": ("perfect model", PINK, "line-ns-open", 14),
     "before post-steps": ("before post-steps", BLUE, "square-open", 11),
