@@ -8,13 +8,13 @@ import streamlit as st
 from interference.spread import WEIGHT
 from interference.ui import state
 from interference.ui.held import draw_held, held_recipe
-from interference.ui.live import Place, coefficient_panel, live_plot
+from interference.ui.live import coefficient_panel, live_plot
 from interference.ui.more import choose_more
 from interference.ui.setup import Setup
 from interference.ui.shell import Bench
 from interference.ui.spread import YAML, choose_shape, draw_spread, spread, spread_knobs
 from interference.ui.take import draw_take_away
-from interference.ui.watch import Watched, watch
+from interference.ui.watch import Watched, place_of, watch
 from interference.ui.widgets import (
     coefficient_range,
     equal_faders,
@@ -354,17 +354,6 @@ def watch_merge(bench: Bench, chosen: Chosen, setup: Setup) -> Watched:
     return watch(bench, request, chosen.moving)
 
 
-def _place(bench: Bench, view: "View", whole: bool) -> Place | None:
-    """Where the panel stood for this view, if there is one."""
-    from dataclasses import replace
-
-    if (panel := view.faders) is None:
-        return None
-    equal = replace(view.recipe, weights=(1.0,) * len(view.recipe.weights))
-    scope = hash((id(bench.suite), bench.key, replace(view, recipe=equal, faders=None)))
-    return Place(panel.effective, panel.normalise, scope, whole)
-
-
 def draw_merge(bench: Bench, view: "View", watched: Watched) -> None:
     """What is seen in one sentence, the figure with its reading, and what can be taken away."""
     from interference.figures.losses import merge_data, merge_figure_height
@@ -381,7 +370,7 @@ def draw_merge(bench: Bench, view: "View", watched: Watched) -> None:
         pending=watched.pending,
         tick_ms=watched.tick_ms,
         alt="Losses of the merge and its reference points by language",
-        place=_place(bench, view, watched.whole),
+        place=place_of(bench, view, watched),
     )
     notes = getattr(watched.found, "notes", ("Estimated from few sentences until the full result is there.",))
     st.caption(

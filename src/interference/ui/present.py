@@ -11,7 +11,7 @@ import streamlit as st
 from interference.errors import UserError
 from interference.ui.live import Panel, coefficient_panel, live_plot, move_panel
 from interference.ui.shell import Bench, open_view
-from interference.ui.watch import watch
+from interference.ui.watch import place_of, watch
 from interference.ui.widgets import faders_of
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _move(bench: Bench, number: int, view: "View") -> "tuple[View | None, bool]"
     st.session_state[f"{key} faders"] = now
     touched = now != (view.faders or faders_of(recipe))
     moved = with_faders(recipe, now) if touched else recipe
-    return (replace(view, recipe=moved) if moved else None), panel.moving
+    return (replace(view, recipe=moved, faders=now) if moved else None), panel.moving
 
 
 def _draw_figure(bench: Bench, number: int, view: "View", moving: bool, reading: "DeltaGenerator") -> None:
@@ -204,5 +204,5 @@ def _draw_figure(bench: Bench, number: int, view: "View", moving: bool, reading:
     reading.html(f"<div class='slide-text'>{markdown_html(merge_sentence(frame, view.unit))}</div>")
     live_plot(
         figure, key=f"slide figure {number}", height=int(figure.layout.height), pending=watched.pending,
-        tick_ms=watched.tick_ms, alt=view.recipe.label(),
+        tick_ms=watched.tick_ms, alt=view.recipe.label(), place=place_of(bench, view, watched),
     )  # fmt: skip

@@ -2,15 +2,17 @@
 
 import time
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from interference.errors import UserError
+from interference.ui.live import Place
 from interference.ui.shell import Bench, device, loading, session
 
 if TYPE_CHECKING:
+    from interference.bench import View
     from interference.engine import Engine, Job
     from interference.evaluate import Evaluator
     from interference.scored import Request
@@ -27,11 +29,6 @@ class Watched:
     found: "LossTable | Glimpse"
     pending: bool
     tick_ms: int = _TICK_MS[1]
-
-    @property
-    def whole(self) -> bool:
-        """Whether all of the request is there, so that it stays as it is."""
-        return hasattr(self.found, "notes")
 
 
 def watch(bench: Bench, request: "Request", moving: bool) -> Watched:
@@ -62,6 +59,17 @@ def watch(bench: Bench, request: "Request", moving: bool) -> Watched:
     except UserError:
         del st.session_state[_FULL]  # so that the next move tries again
         raise
+
+
+def place_of(bench: Bench, view: "View", watched: Watched) -> Place | None:
+    """Where the panel stood when this was known of a view, if it has one."""
+    from interference.tables import LossTable
+
+    if (panel := view.faders) is None:
+        return None
+    equal = replace(view.recipe, weights=(1.0,) * len(view.recipe.weights))
+    scope = hash((id(bench.suite), bench.key, replace(view, recipe=equal, faders=None)))
+    return Place(panel.effective, panel.normalise, scope, isinstance(watched.found, LossTable))
 
 
 def _glimpse(evaluator: "Evaluator", engine: "Engine", request: "Request") -> "Glimpse":
