@@ -4,7 +4,17 @@ import re
 
 import pytest
 from playwright.sync_api import expect
-from test_browser import SHOTS, WAIT, box_of, browser, opened, served, shoot, wait_for_figure  # noqa: F401 - a fixture
+from test_browser import (  # noqa: F401 - a fixture
+    SHOTS,
+    WAIT,
+    box_of,
+    browser,
+    opened,
+    served,
+    server_unheard,
+    shoot,
+    wait_for_figure,
+)
 
 from interference.bench import View
 from interference.findings import Block, Findings, to_json
@@ -102,3 +112,23 @@ def test_presentation(browser, findings, tmp_path):  # noqa: F811
         expect(page).not_to_have_url(re.compile("present="))
         wait_for_figure(page)
         shoot(page, "findings")
+
+
+def test_a_slide_left_is_not_come_back_to(browser, findings, tmp_path):  # noqa: F811
+    """A figure that asks for more says the address as it was before the key was heard."""
+    (tmp_path / "app").mkdir()
+    write_findings("Mine", to_json(findings), folder=tmp_path / "app/store")
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/findings?present=Mine") as page:
+        expect(page.get_by_text("1 / 3 · Mine")).to_be_visible(timeout=WAIT)
+        wait_for_figure(page)
+        page.wait_for_timeout(500)
+        with server_unheard(page):
+            page.keyboard.press("End")
+            page.wait_for_timeout(100)
+            page.evaluate("document.querySelector('.live-plot').livePlot.trigger('tick', 99)")
+            page.wait_for_timeout(100)
+        expect(page.get_by_text("3 / 3 · Mine")).to_be_visible(timeout=WAIT)
+        page.wait_for_timeout(1500)
+        expect(page.get_by_text("3 / 3 · Mine")).to_be_visible()
+        page.go_back()
+        expect(page.get_by_text("1 / 3 · Mine")).to_be_visible(timeout=WAIT)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from interference.findings import Block, Findings
 
 _NAME, _SLIDE = "present", "slide"  # parameters of the address
+_AT = "slide at"  # what a slide goes by: its figure's ticks may still say the address of the one before
 _THROTTLE_MS = 60
 _MOST = 20  # parents on the panel
 _LINE = 80  # letters in a line of a slide
@@ -36,6 +37,7 @@ def presented() -> str | None:
 def draw_presentation(bench: Bench) -> None:
     """The slide that the address names; what moves is drawn in a fragment of its own."""
     st.html(f"<style>{_style()}</style>")
+    st.session_state[_AT] = st.query_params.get(_SLIDE, "1")
     _draw_slide(bench)
 
 
@@ -80,13 +82,13 @@ def _found(name: str) -> "Findings":
 
 
 def _position(last: int) -> int:
-    """The slide in the address, counted from 0; the nearest that there is."""
-    text = st.query_params.get(_SLIDE, "1")
+    """The slide, counted from 0; the nearest that there is."""
+    text = st.session_state[_AT]
     return min(max(int(text) - 1, 0), last) if text.isascii() and text.isdigit() and len(text) < 4 else 0
 
 
 def _go(number: int) -> None:
-    st.query_params[_SLIDE] = str(number + 1)
+    st.session_state[_AT] = st.query_params[_SLIDE] = str(number + 1)
 
 
 def _leave(name: str) -> None:
