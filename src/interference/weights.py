@@ -14,6 +14,7 @@ from torch import Tensor
 from interference.checkpoint import Checkpoint, MappedTensors
 from interference.errors import UserError
 from interference.layout import transposed
+from interference.memory import ran_out
 from interference.registry import DATA
 
 if TYPE_CHECKING:
@@ -115,8 +116,8 @@ class Weights:
                 name: torch.empty((len(self.names), *shape), dtype=self.dtype, device=place, pin_memory=pinned)
                 for name, shape in self.shapes.items()
             }
-        except RuntimeError as error:  # CUDA has its own kind of error for this, the CPU has not
-            if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
                 raise
             raise self._no_room("which refused them") from None
 
