@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -311,6 +312,22 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_downloaded(client, 
     message = client.refusal("fetch", "org/eng")
     assert "GiB of disk" in message
     assert hub.downloads() == []
+
+
+def test_what_is_needed_of_disk_and_memory_is_said_before_weights_are_downloaded(client, hub, models):
+    hub.faults.append(Fault("/cdn/", times=9, status=404))  # no weights ever come
+    answer = client("fetch", "org/eng", "org/bin")
+    assert answer["code"] == 2
+    one = sum(p.numel() for p in llama(1).parameters())
+    line = next(line for line in answer["err"].splitlines() if "to download" in line)
+    resident = 2 * 4 * one + 4 * one  # two of float32 as they are stored, about, and one model
+    said = re.search(r"Memory: ([\d.]+) MiB with all weights resident, of which ([\d.]+) MiB", line)
+    assert said, line
+    assert float(said[1]) == pytest.approx(resident / 2**20, rel=0.2)
+    assert float(said[2]) == pytest.approx(4 * one / 2**20, abs=0.06)
+    assert " of disk for it" in line
+    assert answer["err"].index("Memory:") < answer["err"].index("(answer 404)")
+    assert "Free here: " in answer["err"]
 
 
 # Plans

@@ -60,16 +60,16 @@ def plan_models(ids: Ids, form: Format = "table") -> None:
 def fetch(ids: Ids) -> None:
     """Download models, going on from where an earlier download broke off; prints their folders."""
     from interference.hub import hub_id
-    from interference.hub.fetch import disk_need, fetch_steps, to_fetch
-    from interference.hub.listing import listing
-    from interference.hub.plan import size_of
-    from interference.progress import progress_bar
+    from interference.hub.fetch import fetch_steps
+    from interference.hub.plan import plan_to_fetch, room
+    from interference.progress import progress_bar, spinner
     from interference.steps import finish
 
-    found = [listing(hub_id(text)) for text in dict.fromkeys(ids)]
-    note(f"{size_of(sum(map(to_fetch, found)))} to download; {size_of(sum(map(disk_need, found)))} of disk at most.")
+    with spinner("asking the Hub"):
+        made = plan_to_fetch([hub_id(text) for text in ids])
+    note(made.needs(), room())
     with progress_bar("fetching") as bar:
-        print(*finish(fetch_steps(found), bar), sep="\n")
+        print(*finish(fetch_steps(made.listings), bar), sep="\n")
 
 
 @hub.command()
