@@ -268,7 +268,9 @@ def test_a_file_that_is_longer_than_listed_is_refused(client, hub, models):
         (Fault("/cdn/", times=9, status=429, headers={"Retry-After": "999"}), "Try again in 999 seconds"),
         (Fault("/api/", times=9, status=503), "answers 503"),
         (Fault("/cdn/", times=9, status=404), "lacks a file that it listed (answer 404)"),
-        (Fault("/cdn/", times=9, status=403), "shows no such repository to this login (answer 403)"),
+        (Fault("/cdn/", times=9, status=401), "shows no such repository to this login (answer 401)"),
+        (Fault("/cdn/", times=9, status=403), "org/eng is gated or forbidden to this login (answer 403): expected one"),
+        (Fault("/api/", times=9, status=403), "org/eng is gated or forbidden to this login (answer 403): expected one"),
     ],
 )  # fmt: skip
 def test_answers_of_the_hub_are_messages(fault, expected, client, hub):
@@ -299,6 +301,21 @@ def test_a_gated_repository_says_how_to_get_in_and_opens_to_a_token(client, hub)
     at_other_host = [seen for seen in hub.seen if "/cdn/" in seen.path]
     assert at_other_host
     assert all(seen.authorization is None for seen in at_other_host), "a token is not given to another host"
+
+
+def test_a_login_that_was_not_let_in_is_told_so(client, hub):
+    """Not as one that is none, and not as a repository that is not there."""
+    hub.gated.add("org/deu")
+    messages = [client.refusal("fetch", "org/deu"), client.refusal("fetch", "org/nothing")]
+    forbidden = client.refusal("fetch", "org/deu", token="hf_another")
+    assert (
+        "org/deu is gated or forbidden to this login (answer 403): expected one that its owners have let in"
+        in forbidden
+    )
+    assert "/org/deu, wait where its owners have to agree, then log in here with `hf auth login`" in forbidden
+    assert "Accept the terms on http" in forbidden
+    assert len({*messages, forbidden}) == 3
+    assert not any("403" in message for message in messages)
 
 
 def test_a_repository_without_weights_says_what_it_has(client, hub):
