@@ -15,8 +15,9 @@ from conftest import llama, write_checkpoint, write_corpus
 from fake_hub import FakeHub, Fault, commit_of, serving
 from safetensors import safe_open
 
-from interference.checkpoint import Checkpoint
+from interference.checkpoint import Checkpoint, MappedTensors
 from interference.corpus import read_corpus
+from interference.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 
@@ -197,6 +198,50 @@ def test_pickles_are_converted_once_and_deleted(name, client, hub, models):
     assert {n: tuple(t.shape) for n, t in parameters.items()} == checkpoint.shapes
     assert all(torch.equal(tensor, parameters[n]) for n, tensor in checkpoint.tensors())
     assert checkpoint.dtype == ("float16" if name == "shards" else "float32")
+
+
+def one_byte_other(file: Path) -> None:
+    """A weight that is another, and a file as long as before and of the same time."""
+    before, contents = file.stat(), bytearray(file.read_bytes())
+    contents[-3] ^= 1
+    file.write_bytes(contents)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+
+
+@pytest.mark.parametrize("name", ["bin", "eng"])
+def test_weights_that_changed_since_are_not_merged_and_are_fetched_anew(name, client, hub, tmp_path):
+    """Converted pickles, whose source is on the Hub alone, and what was fetched as it is."""
+    folder = folder_of(client, f"org/{name}")
+    file = folder / "model.safetensors"
+    whole = file.read_bytes()
+    assert len(list(MappedTensors(Checkpoint("m", folder)))) > 3
+    one_byte_other(file)
+    again = f"`interference hub fetch org/{name}@{folder.name}` gets it {'and converts it ' * (name == 'bin')}anew"
+    opened = Checkpoint("m", folder)
+    assert opened.shapes  # opening a suite reads no weights
+    for read in (lambda: list(opened.tensors()), lambda: MappedTensors(opened)["model.norm.weight"]):
+        with pytest.raises(
+            UserError, match=r"model\.safetensors was damaged or changed since it was fetched"
+        ) as message:
+            read()
+        assert again in str(message.value)
+    hub.seen.clear()
+    answer = client("fetch", f"org/{name}@{folder.name}")
+    assert (answer["code"], Path(answer["out"].strip())) == (0, folder)
+    anew = "fetched and converted anew" if name == "bin" else "fetched anew"
+    assert f"{file} was damaged or changed since; it is {anew}." in answer["err"]
+    assert {Path(seen.path).suffix for seen in hub.downloads()} == {".bin" if name == "bin" else ".safetensors"}
+    assert file.read_bytes() == whole
+    assert dict(Checkpoint("m", folder).tensors())
+
+
+def test_a_damaged_file_whose_source_is_gone_is_said_and_kept(client, hub, models):
+    hub.add("org/gone", models["bin"])
+    folder = folder_of(client, "org/gone")
+    one_byte_other(folder / "model.safetensors")
+    del hub.repositories["models", "org/gone"]
+    assert "org/gone: the Hub shows no such repository" in client.refusal("fetch", "org/gone")
+    assert (folder / "model.safetensors").is_file()
 
 
 def test_a_tied_head_is_stored_once(client, hub):

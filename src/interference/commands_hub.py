@@ -60,7 +60,7 @@ def plan_models(ids: Ids, form: Format = "table") -> None:
 def fetch(ids: Ids) -> None:
     """Download models, going on from where an earlier download broke off; prints their folders."""
     from interference.hub import hub_id
-    from interference.hub.fetch import fetch_steps
+    from interference.hub.fetch import changed, fetch_steps
     from interference.hub.plan import plan_to_fetch, room
     from interference.progress import progress_bar, spinner
     from interference.steps import finish
@@ -68,6 +68,9 @@ def fetch(ids: Ids) -> None:
     with spinner("asking the Hub"):
         made = plan_to_fetch([hub_id(text) for text in ids])
     note(made.needs(), room())
+    for found in made.listings:
+        again = "fetched and converted" if found.converts else "fetched"
+        note(*(f"{file} was damaged or changed since; it is {again} anew." for file in changed(found)))
     with progress_bar("fetching") as bar:
         print(*finish(fetch_steps(made.listings), bar), sep="\n")
 
