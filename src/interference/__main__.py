@@ -35,6 +35,7 @@ from interference.commands import (
     note,
     print_table,
     recipe_of,
+    several,
     store_of,
     suite_for,
 )
@@ -123,20 +124,17 @@ def losses(
     suite: SuiteOption = None,
     checkpoint: Annotated[
         list[str] | None,
-        typer.Option(
-            "--checkpoint",
-            help="A checkpoint's name or folder, or `unigram`, `bigram`: controls that count tokens. May be repeated.",
-        ),
+        several("--checkpoint", "A checkpoint's name or folder, or `unigram`, `bigram`: controls that count tokens."),
     ] = None,
     recipe: Annotated[
         list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
     ] = None,
     ensemble: Annotated[
         list[str] | None,
-        typer.Option(
+        several(
             "--ensemble",
-            help="What the models of each recipe say unmerged: `logits` or `probabilities`, their mean, or `best`, the "
-            "best of them by language. May be repeated.",
+            "What the models of each recipe say unmerged: `logits` or `probabilities`, their mean, or `best`, the best "
+            "of them by language.",
         ),
     ] = None,
     corpus: CorpusOption = None,

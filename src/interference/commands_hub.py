@@ -5,11 +5,17 @@ from typing import Annotated
 
 import typer
 
-from interference.commands import Format, note, print_table
+from interference.commands import (
+    Format,
+    note,
+    print_table,
+    several,
+    several_named,
+)
 from interference.errors import UserError, user_path
 
 hub = typer.Typer(help="Models of the Hugging Face Hub. Nothing is downloaded but by `fetch`.", no_args_is_help=True)
-Ids = Annotated[list[str], typer.Argument(help="org/name or org/name@revision; every training step may be a revision.")]
+Ids = Annotated[list[str], several_named("org/name or org/name@revision; every training step may be a revision.")]
 Name = Annotated[str, typer.Argument(help="A suite of the catalogue, as `interference hub catalogue` lists them.")]
 
 
@@ -78,12 +84,12 @@ def fetch(ids: Ids) -> None:
 @hub.command()
 def compose(
     name: Name,
-    language: Annotated[list[str], typer.Option("--language", help="ISO 639-3 code; may be repeated.")],
+    language: Annotated[list[str], several("--language", "ISO 639-3 code.")],
     out: Annotated[Path, typer.Option("--out", help="The suite.yaml to write; it must not exist.")],
     revision: Annotated[str, typer.Option("--revision", help="A branch or tag, the same for all.")] = "main",
     also: Annotated[
         list[str] | None,
-        typer.Option("--also", help="A further id, of the role that the catalogue gives it."),
+        several("--also", "A further id, of the role that the catalogue gives it."),
     ] = None,
     corpus: Annotated[str | None, typer.Option("--corpus", help="Parallel text, as the file is to name it.")] = None,
     listed: Annotated[bool, typer.Option("--listed", help="Ask the Hub for the ids there are now.")] = False,
@@ -107,9 +113,7 @@ def compose(
 @hub.command()
 def corpus(
     repository: Annotated[str, typer.Argument(help="A data set: org/name or org/name@revision.")],
-    language: Annotated[
-        list[str], typer.Option("--language", help="CODE or CODE=NAME of its file or column, eng=eng_Latn. Repeatable.")
-    ],
+    language: Annotated[list[str], several("--language", "CODE or CODE=NAME of its file or column, eng=eng_Latn.")],
     out: Annotated[Path, typer.Option("--out", help="The corpus.yaml to write; it must not exist.")],
     inside: Annotated[str, typer.Option(help="The folder of the data set, for example devtest.")] = "",
     text: Annotated[str, typer.Option(help="The column of sentences in one language's file.")] = "text",
