@@ -198,7 +198,8 @@ def merge(
     place = pick_device(device)
     parsed = recipe_of(recipe, suite)
     opened = suite_for(suite, None, parsed.needed)
-    parsed, target = by_name(parsed, opened), Target(user_path(out), dtype, max_shard_size, overwrite)
+    parsed = by_name(parsed, opened)
+    target = Target(user_path(out), dtype, max_shard_size, overwrite, "give --overwrite")
     check_target(target.recipe(parsed), opened, target)
     # Folders alone are no suite: the text that they would be measured on was chosen by nobody.
     known = sentences and opened.corpus is not None and opened.path is not None

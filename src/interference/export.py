@@ -36,13 +36,15 @@ PROVENANCE, GENERATION = "provenance.json", "generation_config.json"
 class Target:
     """The folder to write, and how. `dtype` stands in place of the recipe's output dtype, if given.
 
-    With `overwrite` an earlier export or an empty folder is replaced; nothing else ever is.
+    With `overwrite` an earlier export or an empty folder is replaced; nothing else ever is. `ask` says how whoever
+    asks does so, for the message about a folder that is there.
     """
 
     folder: Path
     dtype: str | None = None
     max_shard_size: str = MAX_SHARD_SIZE
     overwrite: bool = False
+    ask: str = "set overwrite=True"
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """The recipe of what is written. Raises UserError for an unknown dtype."""
@@ -133,7 +135,7 @@ def check_target(recipe: Recipe, suite: Suite, target: Target) -> None:
     if out.exists() or out.is_symlink():
         if not target.overwrite:
             raise UserError(
-                f"{out} exists already. Name another folder, remove it first, or ask to overwrite it (--overwrite)."
+                f"{out} exists already. Name another folder, remove it first, or {target.ask} to replace it."
             )
         if not _replaceable(out):
             raise UserError(

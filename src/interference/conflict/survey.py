@@ -387,10 +387,10 @@ def _note_of_decomposed(weights: Weights, survey: Survey) -> list[str]:
     labels = [measure.label for measure in survey.chosen if measure.decomposes]
     if len(some) == len(matrices) or not labels:
         return []
-    layers = ", ".join(str(1 + layer) for layer in sorted({layer_of(name) or 0 for name in some}))
+    layers = ", ".join(map(str, sorted({layer_of(name) or 0 for name in some})))
     return [
         f"Singular values of all {len(matrices)} matrices would take too long; {', '.join(labels)} are of {len(some)}, "
-        f"those of the layers {layers}."
+        f"those of the layers {layers} (the first is 0)."
     ]
 
 
