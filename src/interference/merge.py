@@ -44,7 +44,7 @@ def merge_into(recipe: Recipe, weights: Weights, buffer: Mapping[str, Tensor]) -
     for name, out in buffer.items():
         row = rows[at[name].weights]
         if (own := shares.of(at[name], row)) is not None:
-            _weighted_sum(recipe, weights, at[name], own, out, dtype)
+            _weighted_sum(recipe, weights, at[name], own, shares.there, out, dtype)
         elif _goes_in_pieces(recipe, out):
             _merge_in_pieces(recipe, weights, at[name], row, out, dtype)
         else:
@@ -137,6 +137,7 @@ class _Shares:
         plain = not _changes_tensors(recipe) and recipe.dtype in (None, "float32")
         self._part = recipe.definition.combines if plain else None
         self._known: dict[tuple, list[float] | None] = {}  # by all that they depend on, unless tensors were prepared
+        self._there: dict[tuple[float, ...], Tensor] = {}
 
     def of(self, site: Site, row: Float[Tensor, " weight"]) -> list[float] | None:
         """Those of one tensor; None where its merge is no such sum."""
@@ -150,13 +151,26 @@ class _Shares:
             self._known[key] = None if found is None else found.tolist()
         return self._known[key]
 
+    def there(self, shares: list[float]) -> Float[Tensor, " row"]:
+        """Shares on the device, made once: sent there for every tensor, each would wait for the one before."""
+        key = tuple(shares)
+        if key not in self._there:
+            self._there[key] = torch.tensor(shares, device=self._weights.device)
+        return self._there[key]
+
 
 def _changes_tensors(recipe: Recipe) -> bool:
     return any(step.scope == "tensor" for step in recipe.steps)
 
 
 def _weighted_sum(
-    recipe: Recipe, weights: Weights, site: Site, shares: list[float], out: Tensor, dtype: torch.dtype
+    recipe: Recipe,
+    weights: Weights,
+    site: Site,
+    shares: list[float],
+    there: Callable[[list[float]], Tensor],
+    out: Tensor,
+    dtype: torch.dtype,
 ) -> None:
     """One pass over the parents, and the base where differences from it are summed, uncopied wherever they are.
 
@@ -171,19 +185,30 @@ def _weighted_sum(
         parents, shares = [*parents, *weights.views(site.base_source, [recipe.base])], [*shares, left]
     rows, flat = [parent.reshape(-1) for parent in parents], out.view(-1)
     if out.device.type in DEVICES and all(row.device == out.device for row in rows):
-        return fused(add_up)(rows, torch.tensor(shares, device=out.device), flat, dtype)
+        return fused(add_up, _add_up_here)(rows, there(shares), flat, dtype)
+    _add_up_in_pieces(rows, shares, flat, dtype)
+
+
+def _add_up_here(rows: list[Tensor], shares: Tensor, out: Tensor, dtype: torch.dtype) -> None:
+    """What stands in for a compiled sum: it needs no more than a few pieces of memory either."""
+    _add_up_in_pieces(rows, shares.tolist(), out, dtype)
+
+
+def _add_up_in_pieces(rows: list[Tensor], shares: list[float], out: Tensor, dtype: torch.dtype) -> None:
+    """The weighted sum of flat rows, wherever they are, in float32, rounded to `dtype`, into `out`."""
     plain = dtype == out.dtype == torch.float32 and all(row.device == out.device for row in rows)
     size = _CHUNK if out.device.type == "cpu" else 16 * _CHUNK  # of what crosses a bus, larger pieces
     if plain and len(rows) == 1:  # nothing lies between that a cache might keep
-        size = max(len(flat), 1)
-    for start in range(0, len(flat), size):
+        size = max(len(out), 1)
+    for start in range(0, len(out), size):
         part = slice(start, start + size)
-        total = flat[part] if plain else torch.empty_like(flat[part], dtype=torch.float32)
+        total = out[part] if plain else torch.empty_like(out[part], dtype=torch.float32)
         for number, (row, share) in enumerate(zip(rows, shares, strict=True)):
-            piece = row[part].to(out.device, torch.float32, non_blocking=True)
+            # First over the bus as it is: asked for at once, the host would widen it into memory that is not pinned.
+            piece = row[part].to(out.device, non_blocking=True).float()
             torch.mul(piece, share, out=total) if number == 0 else total.add_(piece, alpha=share)
         if not plain:
-            flat[part] = total.to(dtype)
+            out[part] = total.to(dtype)
 
 
 # Entries of each parent merged at a time: on a CPU few enough for its cache, on a GPU so that little lies between.
