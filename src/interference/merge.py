@@ -13,6 +13,7 @@ from torch import Tensor
 
 from interference.fused import DEVICES, add_up, fused
 from interference.groups import depth_of, group_of, layer_of
+from interference.ranks import Cut
 from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at, sites
 from interference.recipe.sites import source_layers
 from interference.registry import DATA, Part
@@ -247,6 +248,8 @@ def _same(value: Any) -> Any:
 
 def _piece_of(prepared: Any, shape: torch.Size, part: slice) -> Any:
     """The part of all that has an entry for each of the tensor's, whole what has not."""
+    if isinstance(prepared, Cut):
+        return prepared.within(part.start, min(part.stop, shape.numel()))
     if isinstance(prepared, tuple):
         return tuple(_piece_of(one, shape, part) for one in prepared)
     if isinstance(prepared, Tensor) and prepared.shape[-len(shape) :] == shape:
@@ -320,11 +323,51 @@ def _prepared(recipe: Recipe, weights: Weights, site: Site, given: Mapping[str, 
     fixed = (method.name, recipe.base, recipe.dtype, recipe.seed if "uniforms" in part.inputs else 0)
     if method.scope == "tensor":
         tensor = (*fixed, site.models, site.sources, site.name, *settings.items())
+        if method.by_parent:
+            return weights.prepared(tensor, lambda: _prepared_by_parent(recipe, weights, site, part))
         return weights.prepared(tensor, lambda: _call(part, given, settings))
     layers = tuple((slice_.models, slice_.ranges, slice_.base_range) for slice_ in recipe.parts)
     key = (*fixed, layers, *settings.items())
     whole = weights.prepared(key, lambda: _call(part, {method.takes: lambda: _Stacks(recipe, weights)}, settings))
     return whole[site.name]
+
+
+def _prepared_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> Any:
+    """What is prepared of every parent by itself, so that one of them at a time is in float32, with the base."""
+    fixed = (recipe.method, recipe.base, recipe.dtype, site.models if recipe.base == MEAN else (), site.name)
+    base = cache(lambda: _base_alone(recipe, weights, site))
+    found = []
+    for number, (model, source) in enumerate(zip(site.models, site.sources, strict=True)):
+        settings = {
+            a.name: value[number] if a.per_model and isinstance(value := site.settings[a.name], tuple) else value
+            for a in part.arguments
+        }
+        own = {recipe.definition.takes: partial(_row, recipe, weights, model, source, base)}
+        key = (*fixed, model, source, *settings.items())
+        found.append(weights.prepared(key, partial(_call, part, own, settings)))
+    return type(found[0])(*map(torch.cat, zip(*found, strict=True)))
+
+
+def _row(
+    recipe: Recipe, weights: Weights, model: str, source: str, base: Callable[[], Tensor | None]
+) -> Float[Tensor, "1 *shape"]:
+    """One parent's tensor, or its difference from the base."""
+    own = _as_float32(weights.read(source, [model]), recipe)
+    return own if recipe.definition.takes == "tensors" or base() is None else own - base()
+
+
+def _base_alone(recipe: Recipe, weights: Weights, site: Site) -> Float[Tensor, "*shape"] | None:
+    """The base's tensor without all parents in float32 beside it, entry by entry as pieces of them give it."""
+    if recipe.base != MEAN:
+        return _base(recipe, weights, site, _as_float32(weights.read(site.sources[0], site.models[:1]), recipe))
+    views = [weights.views(source, [model])[0] for source, model in zip(site.sources, site.models, strict=True)]
+    mean = torch.empty(views[0].shape, device=weights.device)
+    size = _PIECE[weights.device.type]
+    for start in range(0, mean.numel(), size):
+        part = slice(start, start + size)
+        parents = _as_float32(torch.stack([weights.here(view.reshape(-1)[part]) for view in views]), recipe)
+        mean.view(-1)[part] = parents.mean(dim=0)
+    return mean
 
 
 class _Stacks(Mapping):
