@@ -351,19 +351,21 @@ def test_what_is_prepared_by_parent_is_what_all_at_once_give(base, density, suit
     """The same numbers from one parent at a time, of which no more than one is ever in float32."""
     weights = Weights(open_suite(suite_folder).checkpoints, CPU)
     recipe = dataclasses.replace(RECIPES["ties"], base=base, knobs=(("density", density),))
-    method, seen = recipe.definition, []
-    plain = method.prepare.function
+    prepare, seen = recipe.definition.prepare, list[int]()
+    assert prepare
+    plain = prepare.function
     rows = {name: weights.read(name, recipe.models) for name in weights.shapes}
 
     def watched(deltas, density):
         seen.append(len(deltas))
         return plain(deltas, density)
 
-    part = dataclasses.replace(method.prepare, function=watched)
+    part = dataclasses.replace(prepare, function=watched)
     for name, stack in rows.items():
         site = site_at(recipe, name, 2)
         found = merging._prepared_by_parent(recipe, weights, site, part)
-        own = {"init": weights.read(name, ["init"])[0], "@mean": stack.mean(dim=0), "@zero": 0}[base]
+        zero = torch.zeros(stack.shape[1:])
+        own = {"init": weights.read(name, ["init"])[0], "@mean": stack.mean(dim=0), "@zero": zero}[base]
         expected = plain(stack - own, torch.tensor(density) if isinstance(density, tuple) else density)
         assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True)), name
     assert set(seen) == {1}

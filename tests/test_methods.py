@@ -687,6 +687,7 @@ def test_a_cut_is_the_same_in_pieces(size):
     assert whole.sum(dim=1).tolist() == [40 - count for count in counts]
     parts = [above(sizes[:, s : s + size], found.within(s, min(s + size, 40))) for s in range(0, 40, size)]
     assert torch.equal(torch.cat(parts, dim=1), whole)
+    assert found.place is not None
     on_a_gpu = [above(sizes[:, s : s + size], Cut(found.limit, found.place - s)) for s in range(0, 40, size)]
     assert torch.equal(torch.cat(on_a_gpu, dim=1), whole)
 

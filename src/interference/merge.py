@@ -353,7 +353,8 @@ def _row(
 ) -> Float[Tensor, "1 *shape"]:
     """One parent's tensor, or its difference from the base."""
     own = _as_float32(weights.read(source, [model]), recipe)
-    return own if recipe.definition.takes == "tensors" or base() is None else own - base()
+    less = base() if recipe.definition.takes == "deltas" else None
+    return own if less is None else own - less
 
 
 def _base_alone(recipe: Recipe, weights: Weights, site: Site) -> Float[Tensor, "*shape"] | None:
