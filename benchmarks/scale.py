@@ -1,9 +1,11 @@
 """One move of a slider at the size of real models: random weights of a real shape, merged and scored.
 
-    scale.py --models 10 --shape hplt-2b [--device cuda] [--residency resident|pinned|streamed] [--tokens 20000]
+    scale.py --models 10 --shape hplt-2b [--device cuda] [--residency resident|pinned|streamed] [--tokens 25600]
 
-Prints the seconds of a merge, of scoring and of both, their shares of what this machine can do (bandwidth of a copy,
-float32 products of large matrices, both measured here), and the memory beyond the parents in models of float32.
+Prints the seconds of a linear merge, of TIES merged again with other coefficients, of scoring and of a slider's move,
+their shares of what this machine can do (bandwidth of a copy, float32 products of large matrices, both measured here),
+and the memory beyond the parents in models of float32; on a GPU each beside what is aimed at, with ten languages of 64
+sentences.
 """
 
 import argparse
@@ -29,7 +31,7 @@ from interference.conflict.survey import Survey, decomposed_matrices
 from interference.layout import linear_layers, token_rows
 from interference.losses import TokenizedText, sentence_bits
 from interference.merge import merge_into
-from interference.recipe import Recipe
+from interference.recipe import MEAN, Recipe
 from interference.weights import RESIDENCIES, STREAMED, Weights, pick_device
 
 SHAPES: dict[str, Callable[[], PreTrainedConfig]] = {
@@ -47,6 +49,7 @@ SHAPES: dict[str, Callable[[], PreTrainedConfig]] = {
     ),
 }  # fmt: skip
 SENTENCE = 40  # tokens, about a sentence of news
+TOKENS = {"cpu": 2000, "cuda": 10 * 64 * SENTENCE}  # scored at every move
 
 
 @dataclass(frozen=True)
@@ -185,9 +188,21 @@ def singular_values(weights: Weights) -> str:
     )
 
 
+def aims(bandwidth: float, ties: float, move: float, models: float) -> tuple[str, ...]:
+    """Lines that hold what was measured on a GPU against what is aimed at on one H200 with ten models of 2.15 B."""
+    found = (
+        ("linear merge, of a copy's bandwidth", f"{bandwidth:.0%}", "at least 70%", bandwidth >= 0.7),
+        ("TIES merged again, against linear", f"{ties:.1f} x", "at most 3 x", ties <= 3),
+        ("slider's move to all losses", f"{1e3 * move:.0f} ms", "at most 500 ms", move <= 0.5),
+        ("memory beyond the parents, TIES included", f"{models:.2f} models", "at most 1.5 models", models <= 1.5),
+    )
+    return tuple(f"{what}: {value} (aim: {aim}): {'reached' if good else 'missed'}" for what, value, aim, good in found)
+
+
 def measure(options: argparse.Namespace, folder: Path) -> None:
     device, config = pick_device(options.device), SHAPES[options.shape]()
     top = ceilings(device)
+    text = random_text(config.vocab_size, options.tokens or TOKENS[device.type])
     meta = build(config, "meta")
     made: list[Any] = [RandomCheckpoint(f"model-{n}", meta, device) for n in range(options.models)]
     if options.residency == STREAMED:
@@ -199,7 +214,6 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     weights.load(weights.names)  # in this order, as the dashboard does: a network takes more while it is being made
     parameters = dict(network.named_parameters())
     one = sum(p.nbytes for p in parameters.values())
-    text = random_text(config.vocab_size, options.tokens)
     others = (1.0,) * (options.models - 1)
     recipes = (Recipe("linear", weights.names, (1.0 + n, *others)) for n in range(999))
     jobs = {
@@ -208,6 +222,10 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     }
     seconds = alternate({name: waited(job, device) for name, job in jobs.items()}, options.rounds)
     held = memory.peak() - start
+    ties = (Recipe("ties", weights.names, (1.0 + n, *others), (("density", 0.5),), MEAN) for n in range(999))
+    again = {"merge again": lambda: merge_into(next(ties), weights, parameters)}  # the first finds the thresholds
+    seconds["ties"] = alternate({n: waited(job, device) for n, job in again.items()}, options.rounds)["merge again"]
+    held_by_ties = memory.peak() - start if device.type == "cuda" else 0
     peers = others_do(weights, network, text, device)
     parents = 0 if weights.residency == STREAMED else weights.nbytes
     on_device = parents if weights.residency == "resident" or device.type == "cpu" else 0
@@ -221,6 +239,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         [
             ("merge", f"{seconds['merge']:.3f}", f"{moved / seconds['merge'] / 1e9:.1f} GB/s",
              f"{moved / seconds['merge'] / top['bandwidth']:.0%} of a copy"),
+            ("TIES, merged again", f"{seconds['ties']:.3f}", f"{seconds['ties'] / seconds['merge']:.1f} x linear", ""),
             ("scoring", f"{seconds['scoring']:.3f}", f"{done / seconds['scoring'] / 1e12:.2f} TFLOP/s",
              f"{done / seconds['scoring'] / top['flops']:.0%} of matrix products"),
             ("slider move", f"{total:.3f}", "", ""),
@@ -233,6 +252,16 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
             f"one model in float32 {one / 2**30:.2f} GiB",
             f"peak memory: {held / 2**30:.2f} GiB = parents held ({on_device / 2**30:.2f} GiB) + "
             f"{(held - on_device) / one:.2f} models in float32",
+            *(
+                aims(
+                    moved / seconds["merge"] / top["bandwidth"],
+                    seconds["ties"] / seconds["merge"],
+                    total,
+                    (max(held, held_by_ties) - on_device) / one,
+                )
+                if device.type == "cuda"
+                else ()
+            ),
         ),
     )  # fmt: skip
 
@@ -243,7 +272,7 @@ if __name__ == "__main__":
     parser.add_argument("--shape", choices=SHAPES, default="hplt-2b")
     parser.add_argument("--device")
     parser.add_argument("--residency", choices=RESIDENCIES)
-    parser.add_argument("--tokens", type=int, default=2000)
+    parser.add_argument("--tokens", type=int, help="Scored at every move: 2,000 on a CPU, 25,600 on a GPU.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="Where streamed models are written for the while.")
     with tempfile.TemporaryDirectory(dir=parser.parse_args().folder) as temporary:

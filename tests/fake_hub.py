@@ -155,8 +155,8 @@ def serving(hub: FakeHub) -> Iterator[str]:
             self.answer(200, json.dumps([{"id": n, "modelId": n, "tags": []} for n in names]).encode(), {})
 
         def resolve(self, kind: str, repo: str, revision: str, name: str, fault: Fault | None) -> None:
-            if repo in hub.gated and self.headers.get("Authorization") != f"Bearer {hub.token}":
-                return self.answer(401, b"{}", {"X-Error-Code": "GatedRepo"})
+            if repo in hub.gated and (given := self.headers.get("Authorization")) != f"Bearer {hub.token}":
+                return self.answer(403 if given else 401, b"{}", {"X-Error-Code": "GatedRepo"})
             if self.refused(kind, repo, revision):
                 return
             files = self.files(kind, repo, revision)

@@ -403,7 +403,7 @@ BAD = {
     "device of another kind": (f"{SCORED} --device mps", "", ["'mps'", "cpu, cuda or cuda:N"]),
     "device that is not there": (f"{SCORED} --device cuda:99", "", ["'cuda:99'", "--device cpu"]),
     "merge on no device": (f"{MERGE} HERE/o --device cuda:99", f"{RECIPE}linear", ["'cuda:99'"]),
-    "output that exists": (f"{MERGE} HERE/there", f"{RECIPE}linear", ["HERE/there", "exists already", "Name another"]),
+    "output that exists": (f"{MERGE} HERE/there", f"{RECIPE}linear", ["HERE/there exists", "give --overwrite to"]),
     "language of the demo": ("demo text --language dutch", "", ["'dutch'", "nld"]),
     "home of nobody": ("suite ~nobody-of-that-name/x", "", ["~nobody-of-that-name/x", "Give a file or a folder"]),
     "app in the home of nobody": ("app --corpus ~nobody-of-that-name/x", "", ["~nobody-of-that-name/x"]),

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import llama, write_checkpoint
@@ -16,7 +17,8 @@ from interference.conflict.table import ALL, COLUMNS, ConflictTable
 from interference.dev import DevHalf
 from interference.errors import UserError
 from interference.evaluate import Evaluator
-from interference.figures.weights import tensor_figure
+from interference.figures.landscape import linearity_figure
+from interference.figures.weights import layer_figure, tensor_figure
 from interference.groups import layer_of
 from interference.recipe import Recipe
 from interference.steps import finish
@@ -246,6 +248,8 @@ def test_large_matrices_are_not_all_decomposed_and_it_says_so(planted, table, tm
     for key, value in after.loc[["rank_95"]].items():
         assert value == before[key]
     assert any("would take too long" in note for note in found.notes) == (None not in layers)
+    if layers == {1}:  # counted as in the parameters' names
+        assert found.notes[-1].endswith("those of the layers 1 (the first is 0).")
 
 
 def test_rows_of_every_level(table, planted):
@@ -281,6 +285,21 @@ def test_the_sentence_rounds_all_parts_alike(planted, table):
     assert "145, chance 2.34" in conflict_sentence(replace(table, frame=frame), measures()["cosine"])
     figure = tensor_figure(table.by("tensor").query("measure == 'cosine'").assign(value=-0.0001), "Cosine")
     assert {text for row in figure.data[0].text for text in row} <= {"0.000", ""}
+
+
+def test_figures_count_layers_as_parameter_names_do(planted, table):
+    """From 0, which the axis says: along the layers of a measure, tensor by tensor, and along a path."""
+    along = layer_figure(table.by("layer").query("measure == 'cosine'"), "Cosine")
+    assert next(list(trace.x) for trace in along.data if trace.name == "mean") == [0, 1]
+    lines = {"language": "eng", "weight": 0.5, "layer": [0, 1], "site": "residual stream", "cosine": 1.0}
+    path = pd.DataFrame(lines | {"cosine_chance": 0.0})
+    drawn = linearity_figure(path, "cosine", "eng", 0.5)
+    assert list(drawn.data[0].x) == [0, 1]
+    for figure in (along, drawn):
+        assert "layer (the first is 0)" in {a.text for a in figure.layout.annotations}
+    figure = tensor_figure(table.by("tensor").query("measure == 'cosine'"), "Cosine")
+    assert figure.layout.yaxis.title.text == "layer (the first is 0)"
+    assert {"0", "1"} <= set(figure.data[0].y)
 
 
 def test_without_chance_levels_the_values_are_the_same(planted, tmp_path):

@@ -59,7 +59,7 @@ def test_what_can_not_be_written_is_said_in_the_form(own_suite, folder):  # noqa
     for fields, why in (
         ({"folder": " ", "overwrite": True}, "needs a folder"),
         ({"folder": "mine"}, "is not overwritten"),
-        ({"folder": "mine", "overwrite": False}, "exists already"),
+        ({"folder": "mine", "overwrite": False}, "remove it first, or turn on 'Overwrite' to replace it."),
         ({"folder": "~nobody-of-that-name/x"}, "is no path that can be used"),
         ({"folder": "file/deep/out"}, "file is a file"),
         ({"folder": "out", "shard": "many"}, "The largest shard is 'many'"),

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from interference import fused as fusing
 from interference import merge as merging
@@ -93,6 +94,92 @@ def test_running_out_of_memory_is_not_taken_for_that(tracing):
 
     with pytest.raises(torch.OutOfMemoryError):
         fused(torch.compiler.disable(greedy))(torch.tensor(1.0))
+
+
+KINDS = """
+import torch
+from interference import fused as fusing
+graphs = []
+fusing.DEVICES, fusing.BACKEND = ("cpu",), lambda graph, inputs: graphs.append(graph) or graph.forward
+for count in range(1, 13):
+    for dtype in (torch.bfloat16, torch.float32):
+        for size in (40, 50, 60):
+            rows, out = [torch.rand(size).to(dtype) for _ in range(count)], torch.zeros(size)
+            fusing.fused(fusing.add_up)(rows, torch.full((count,), 0.5), out, dtype)
+            assert torch.allclose(out, sum(row.float() for row in rows) / 2, rtol=2**-7)
+print(len(graphs))
+"""
+
+
+def test_every_number_of_parents_and_dtype_is_compiled_and_no_size_again():
+    """More kinds than torch compiles of one function unless told: the rest would run as it stands, and say nothing."""
+    ran = subprocess.run([sys.executable, "-c", KINDS], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) == 12 * 2
+
+
+class Made(TorchDispatchMode):
+    """Notes what every operation is called and makes."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls: list[tuple[str, dict, list]] = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), named=None):
+        found = function(*arguments, **(named or {}))
+        self.calls.append((str(function), dict(named or {}), [x for x in (found,) if isinstance(x, torch.Tensor)]))
+        return found
+
+    def largest(self) -> int:
+        """Entries of the largest tensor that was made, views left out."""
+        own = [x for name, _, made in self.calls for x in made if "view" not in name and "slice" not in name]
+        return max(x.numel() for x in own if not x._is_view())
+
+
+def test_what_stands_in_for_a_compiled_sum_needs_no_whole_tensor_beside_it(tracing, monkeypatch):
+    monkeypatch.setattr(fusing, "BACKEND", "no such backend")
+    monkeypatch.setattr(merging, "_CHUNK", 100)
+    rows, out = [torch.rand(1000).bfloat16() for _ in range(3)], torch.zeros(1000)
+    shares = torch.tensor([0.2, 0.5, -0.4])
+    with Made() as made, pytest.warns(UserWarning, match="is not compiled"):
+        fused(add_up, merging._add_up_here)(rows, shares, out, torch.bfloat16)
+    exact = sum(row.double() * share for row, share in zip(rows, shares.double(), strict=True))
+    torch.testing.assert_close(out.double(), exact, rtol=2**-8, atol=1e-7)
+    assert made.largest() <= 100
+
+
+def test_what_crosses_a_bus_does_so_as_it_is_stored():
+    """Widened on the way, it would first be widened by the host, into memory that is not pinned, to twice as much."""
+    rows, out = [torch.rand(50).bfloat16() for _ in range(2)], torch.empty(50, device="meta")
+    with Made() as made:
+        merging._add_up_in_pieces(rows, [0.5, 0.5], out, torch.bfloat16)
+    moved = [named for name, named, _ in made.calls if "_to_copy" in name and named.get("device")]
+    assert len(moved) == 2
+    assert all(named.get("dtype") in (None, torch.bfloat16) for named in moved)
+
+
+def test_coefficients_are_sent_to_the_device_once(suite_folder, tracing, monkeypatch):
+    """Not for every tensor, each of which would wait until the one before is done."""
+    from test_merge import MONOS, Recipe
+
+    from interference.suite import open_suite
+    from interference.weights import Weights
+
+    weights = Weights(open_suite(suite_folder).checkpoints, torch.device("cpu"))
+    monkeypatch.setattr(merging, "DEVICES", ("cpu",))
+    monkeypatch.setattr(fusing.torch, "compile", lambda function, **_: function)
+    sent, plain = [], torch.tensor
+
+    def tensor(values, **settings):
+        sent.append(values)
+        return plain(values, **settings)
+
+    recipe = Recipe("linear", MONOS, (0.5, 0.3, 0.2))
+    with monkeypatch.context() as counting:
+        counting.setattr(merging.torch, "tensor", tensor)
+        merging.merge(recipe, weights)
+    assert len(weights.shapes) > 10
+    assert len(sent) == 2  # as they are, and as what each parent counts with
 
 
 def test_elsewhere_nothing_is_compiled(monkeypatch):

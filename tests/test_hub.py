@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,9 @@ from conftest import llama, write_checkpoint, write_corpus
 from fake_hub import FakeHub, Fault, commit_of, serving
 from safetensors import safe_open
 
-from interference.checkpoint import Checkpoint
+from interference.checkpoint import Checkpoint, MappedTensors
 from interference.corpus import read_corpus
+from interference.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 
@@ -198,6 +200,50 @@ def test_pickles_are_converted_once_and_deleted(name, client, hub, models):
     assert checkpoint.dtype == ("float16" if name == "shards" else "float32")
 
 
+def one_byte_other(file: Path) -> None:
+    """A weight that is another, and a file as long as before and of the same time."""
+    before, contents = file.stat(), bytearray(file.read_bytes())
+    contents[-3] ^= 1
+    file.write_bytes(contents)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+
+
+@pytest.mark.parametrize("name", ["bin", "eng"])
+def test_weights_that_changed_since_are_not_merged_and_are_fetched_anew(name, client, hub, tmp_path):
+    """Converted pickles, whose source is on the Hub alone, and what was fetched as it is."""
+    folder = folder_of(client, f"org/{name}")
+    file = folder / "model.safetensors"
+    whole = file.read_bytes()
+    assert len(list(MappedTensors(Checkpoint("m", folder)))) > 3
+    one_byte_other(file)
+    again = f"`interference hub fetch org/{name}@{folder.name}` gets it {'and converts it ' * (name == 'bin')}anew"
+    opened = Checkpoint("m", folder)
+    assert opened.shapes  # opening a suite reads no weights
+    for read in (lambda: list(opened.tensors()), lambda: MappedTensors(opened)["model.norm.weight"]):
+        with pytest.raises(
+            UserError, match=r"model\.safetensors was damaged or changed since it was fetched"
+        ) as message:
+            read()
+        assert again in str(message.value)
+    hub.seen.clear()
+    answer = client("fetch", f"org/{name}@{folder.name}")
+    assert (answer["code"], Path(answer["out"].strip())) == (0, folder)
+    anew = "fetched and converted anew" if name == "bin" else "fetched anew"
+    assert f"{file} was damaged or changed since; it is {anew}." in answer["err"]
+    assert {Path(seen.path).suffix for seen in hub.downloads()} == {".bin" if name == "bin" else ".safetensors"}
+    assert file.read_bytes() == whole
+    assert dict(Checkpoint("m", folder).tensors())
+
+
+def test_a_damaged_file_whose_source_is_gone_is_said_and_kept(client, hub, models):
+    hub.add("org/gone", models["bin"])
+    folder = folder_of(client, "org/gone")
+    one_byte_other(folder / "model.safetensors")
+    del hub.repositories["models", "org/gone"]
+    assert "org/gone: the Hub shows no such repository" in client.refusal("fetch", "org/gone")
+    assert (folder / "model.safetensors").is_file()
+
+
 def test_a_tied_head_is_stored_once(client, hub):
     folder = folder_of(client, "org/bin")
     with safe_open(folder / "model.safetensors", framework="pt") as stored:
@@ -267,7 +313,9 @@ def test_a_file_that_is_longer_than_listed_is_refused(client, hub, models):
         (Fault("/cdn/", times=9, status=429, headers={"Retry-After": "999"}), "Try again in 999 seconds"),
         (Fault("/api/", times=9, status=503), "answers 503"),
         (Fault("/cdn/", times=9, status=404), "lacks a file that it listed (answer 404)"),
-        (Fault("/cdn/", times=9, status=403), "shows no such repository to this login (answer 403)"),
+        (Fault("/cdn/", times=9, status=401), "shows no such repository to this login (answer 401)"),
+        (Fault("/cdn/", times=9, status=403), "org/eng is gated or forbidden to this login (answer 403): expected one"),
+        (Fault("/api/", times=9, status=403), "org/eng is gated or forbidden to this login (answer 403): expected one"),
     ],
 )  # fmt: skip
 def test_answers_of_the_hub_are_messages(fault, expected, client, hub):
@@ -300,6 +348,21 @@ def test_a_gated_repository_says_how_to_get_in_and_opens_to_a_token(client, hub)
     assert all(seen.authorization is None for seen in at_other_host), "a token is not given to another host"
 
 
+def test_a_login_that_was_not_let_in_is_told_so(client, hub):
+    """Not as one that is none, and not as a repository that is not there."""
+    hub.gated.add("org/deu")
+    messages = [client.refusal("fetch", "org/deu"), client.refusal("fetch", "org/nothing")]
+    forbidden = client.refusal("fetch", "org/deu", token="hf_another")
+    assert (
+        "org/deu is gated or forbidden to this login (answer 403): expected one that its owners have let in"
+        in forbidden
+    )
+    assert "/org/deu, wait where its owners have to agree, then log in here with `hf auth login`" in forbidden
+    assert "Accept the terms on http" in forbidden
+    assert len({*messages, forbidden}) == 3
+    assert not any("403" in message for message in messages)
+
+
 def test_a_repository_without_weights_says_what_it_has(client, hub):
     message = client.refusal("fetch", "org/adapter")
     assert "has no weights that can be read" in message
@@ -311,6 +374,22 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_downloaded(client, 
     message = client.refusal("fetch", "org/eng")
     assert "GiB of disk" in message
     assert hub.downloads() == []
+
+
+def test_what_is_needed_of_disk_and_memory_is_said_before_weights_are_downloaded(client, hub, models):
+    hub.faults.append(Fault("/cdn/", times=9, status=404))  # no weights ever come
+    answer = client("fetch", "org/eng", "org/bin")
+    assert answer["code"] == 2
+    one = sum(p.numel() for p in llama(1).parameters())
+    line = next(line for line in answer["err"].splitlines() if "to download" in line)
+    resident = 2 * 4 * one + 4 * one  # two of float32 as they are stored, about, and one model
+    said = re.search(r"Memory: ([\d.]+) MiB with all weights resident, of which ([\d.]+) MiB", line)
+    assert said, line
+    assert float(said[1]) == pytest.approx(resident / 2**20, rel=0.2)
+    assert float(said[2]) == pytest.approx(4 * one / 2**20, abs=0.06)
+    assert " of disk for it" in line
+    assert answer["err"].index("Memory:") < answer["err"].index("(answer 404)")
+    assert "Free here: " in answer["err"]
 
 
 # Plans

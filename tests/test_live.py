@@ -612,7 +612,7 @@ def test_dark_page_has_a_dark_plot_and_follows_a_switch(chromium, address):
 def test_points_of_a_line_are_dragged_typed_and_moved_by_keys(chromium, address):
     """The server has what is drawn: by pointer, arrow keys, as numbers, with more points, and what it sets itself."""
     for page in opened(chromium, address, "?show=profile"):
-        point = page.get_by_role("slider", name="first, layer 2.5")
+        point = page.get_by_role("slider", name="first, layer 1.5")
         box = box_of(point)
         at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         page.mouse.move(*at)
@@ -637,7 +637,7 @@ def test_points_of_a_line_are_dragged_typed_and_moved_by_keys(chromium, address)
         numbers.press("Enter")
         expect(line(page, "lines")).to_have_text("lines [[0.1, 0.99, 1.0], [0.1, 0.9]]")
         page.get_by_role("button", name="Move all parents together").click()
-        page.get_by_role("slider", name="all parents, layer 1").focus()
+        page.get_by_role("slider", name="all parents, layer 0").focus()
         page.keyboard.press("Home")
         expect(line(page, "lines")).to_have_text("lines [[0.0, 0.99, 1.0], [0.0, 0.9]]")
         page.get_by_role("button", name="Flat").click()

@@ -21,7 +21,7 @@ from interference.evaluate import Evaluator
 from interference.generate import Question, Sampling, answer_steps
 from interference.groups import GROUPS, group_of
 from interference.merge import merge, merge_into, merge_network, merge_tensor, merge_with, output_dtype
-from interference.recipe import Gradient, Recipe, Where, parse_recipe
+from interference.recipe import Gradient, Recipe, Where, parse_recipe, site_at
 from interference.registry import Knob, merge_method, methods, post_step, post_steps
 from interference.scored import Request
 from interference.steps import finish
@@ -311,9 +311,12 @@ def test_merging_with_coefficients_is_the_merge(weights, suite_folder):
 # --- preparation ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "calls"), [("ties", 20), ("ties_paper", 1)])
-def test_what_survives_a_coefficients_move_is_prepared_once(name, calls, suite_folder, monkeypatch):
-    """Not again for other weights or another lambda; again for another density, base or set of parents."""
+@pytest.mark.parametrize(("name", "calls", "reordered"), [("ties", 20 + 3 * 20, 20 + 2 * 20), ("ties_paper", 1, 1)])
+def test_what_survives_a_coefficients_move_is_prepared_once(name, calls, reordered, suite_folder, monkeypatch):
+    """Not again for other weights or another lambda; again for another density, base or set of parents.
+
+    What TIES finds is found by parent: in another order the one in the middle keeps its density and what was found.
+    """
     stored = Weights(open_suite(suite_folder).checkpoints, CPU)
     assert len(stored.shapes) == 20
     counted: list[Any] = []
@@ -339,7 +342,33 @@ def test_what_survives_a_coefficients_move_is_prepared_once(name, calls, suite_f
         before = len(counted)
         changed = dataclasses.replace(recipe, **change)
         assert same(merge(changed, stored), merge(changed, Weights(open_suite(suite_folder).checkpoints, CPU)))
-        assert len(counted) == before + 2 * calls
+        assert len(counted) == before + calls + (reordered if "models" in change else calls)
+
+
+@pytest.mark.parametrize("base", ["init", "@mean", "@zero"])
+@pytest.mark.parametrize("density", [0.3, (0.2, 0.5, 1.0)])
+def test_what_is_prepared_by_parent_is_what_all_at_once_give(base, density, suite_folder, monkeypatch):
+    """The same numbers from one parent at a time, of which no more than one is ever in float32."""
+    weights = Weights(open_suite(suite_folder).checkpoints, CPU)
+    recipe = dataclasses.replace(RECIPES["ties"], base=base, knobs=(("density", density),))
+    prepare, seen = recipe.definition.prepare, list[int]()
+    assert prepare
+    plain = prepare.function
+    rows = {name: weights.read(name, recipe.models) for name in weights.shapes}
+
+    def watched(deltas, density):
+        seen.append(len(deltas))
+        return plain(deltas, density)
+
+    part = dataclasses.replace(prepare, function=watched)
+    for name, stack in rows.items():
+        site = site_at(recipe, name, 2)
+        found = merging._prepared_by_parent(recipe, weights, site, part)
+        zero = torch.zeros(stack.shape[1:])
+        own = {"init": weights.read(name, ["init"])[0], "@mean": stack.mean(dim=0), "@zero": zero}[base]
+        expected = plain(stack - own, torch.tensor(density) if isinstance(density, tuple) else density)
+        assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True)), name
+    assert set(seen) == {1}
 
 
 def test_what_is_kept_stays_below_half_of_the_weights(suite_folder):

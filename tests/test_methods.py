@@ -13,7 +13,7 @@ from interference.methods import arcee_fusion, dare, della
 from interference.methods.nearswap import nearswap
 from interference.methods.ties import elect, largest
 from interference.methods.ties_paper import thresholds
-from interference.ranks import ranked, smallest
+from interference.ranks import Cut, above, cut, ranked, smallest
 from interference.registry import Knob, Method, Part, Switch, merge_method, methods
 
 METHODS = sorted(methods())
@@ -675,6 +675,21 @@ def test_the_karcher_mean_of_opposite_parents_is_the_first():
     opposite = torch.tensor([[2.0, 0.0], [-2.0, 0.0]], dtype=torch.float64)
     assert apply(methods()["karcher"], opposite).tolist() == [2.0, 0.0]
     assert apply(methods()["karcher"], torch.tensor([[2.0, 0.0], [0.0, 0.0]])).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 40])
+def test_a_cut_is_the_same_in_pieces(size):
+    """Among equal entries too, on both sides of the place where they part, and for all and none of the entries."""
+    sizes = torch.randint(0, 4, (6, 40), generator=torch.Generator().manual_seed(0)).float()
+    counts = (0, 3, 11, 20, 39, 40)
+    found = Cut(*map(torch.cat, zip(*(cut(row, count) for row, count in zip(sizes, counts, strict=True)), strict=True)))
+    whole = above(sizes, found)
+    assert whole.sum(dim=1).tolist() == [40 - count for count in counts]
+    parts = [above(sizes[:, s : s + size], found.within(s, min(s + size, 40))) for s in range(0, 40, size)]
+    assert torch.equal(torch.cat(parts, dim=1), whole)
+    assert found.place is not None
+    on_a_gpu = [above(sizes[:, s : s + size], Cut(found.limit, found.place - s)) for s in range(0, 40, size)]
+    assert torch.equal(torch.cat(on_a_gpu, dim=1), whole)
 
 
 @pytest.mark.parametrize("count", [-1, 0, 1, 4, 7, 8, 9])

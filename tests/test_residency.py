@@ -1,5 +1,6 @@
 """Weights that do not fit on the device: the same merges and losses, in the memory that is promised."""
 
+import math
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from interference.recipe import Recipe
 from interference.scored import Request
 from interference.store import Store
 from interference.suite import open_suite
-from interference.weights import RESIDENCIES, RESIDENT, STREAMED, Weights
+from interference.weights import PINNED, RESIDENCIES, RESIDENT, STREAMED, Weights
 
 CPU = torch.device("cpu")
 RECIPES = {name: recipe for name, recipe in ALL.items() if not recipe.data}  # the others measure text first
@@ -82,6 +83,29 @@ def test_losses_are_the_same_and_the_residency_is_said(suite_folder, tmp_path, m
     assert any("do not fit on cpu together: they are read from disk at every merge" in note for note in table.notes)
     bits = [t.frame["bits"].to_numpy() for t in (plain, table)]
     assert bits[0] == pytest.approx(bits[1], rel=1e-5)
+
+
+def rooms(device: int, host: int):
+    return lambda where: device if where.type == "cuda" else host
+
+
+def test_a_gpu_keeps_room_for_what_lies_between_and_pinned_memory_is_counted_as_it_is_taken(halves, monkeypatch):
+    """In bytes of this suite: pinned, torch takes a power of two for each tensor, up to twice as much."""
+    checkpoints, cuda = open_suite(halves).checkpoints[:2], torch.device("cuda")
+    plain = Weights(checkpoints, CPU)
+    own, network = plain.nbytes, 4 * checkpoints[0].parameters
+    few = 3 * 4 * 259 * 32
+    monkeypatch.setattr(Weights, "_allocate", lambda self: {})  # there is no such device here
+    pinned = sum(2 ** math.ceil(math.log2(2 * 2 * math.prod(shape))) for shape in plain.shapes.values())
+    assert 1.1 * own < pinned < 2 * own
+    for device, host, expected in (
+        (own + network + few, 0, RESIDENT),
+        (own + network + few - 1, int(pinned / 0.8) + 2, PINNED),
+        (own + network + few - 1, int(pinned / 0.8) - 2, STREAMED),
+        (own + network + few - 1, int(own / 0.8) + 2, STREAMED),
+    ):
+        monkeypatch.setattr(holding, "free_bytes", rooms(device, host))
+        assert Weights(checkpoints, cuda).residency == expected
 
 
 def test_a_mapped_checkpoint_is_checked_as_a_read_one_is(tokenizer, tmp_path):

@@ -42,6 +42,7 @@ def test_cells_of_figures_have_real_minus_signs():
     ):
         assert expected in np.asarray(figure.data[0].text)
         assert "-" not in str(figure.data[0].text) + str([a.text for a in figure.layout.annotations])
+    assert "layer (the first is 0)" in str(figure.layout.annotations)  # the causal map's rows
 
 
 def test_a_map_leaves_room_for_the_buttons_above_it():

@@ -35,6 +35,7 @@ from interference.commands import (
     note,
     print_table,
     recipe_of,
+    several,
     store_of,
     suite_for,
 )
@@ -123,20 +124,17 @@ def losses(
     suite: SuiteOption = None,
     checkpoint: Annotated[
         list[str] | None,
-        typer.Option(
-            "--checkpoint",
-            help="A checkpoint's name or folder, or `unigram`, `bigram`: controls that count tokens. May be repeated.",
-        ),
+        several("--checkpoint", "A checkpoint's name or folder, or `unigram`, `bigram`: controls that count tokens."),
     ] = None,
     recipe: Annotated[
         list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
     ] = None,
     ensemble: Annotated[
         list[str] | None,
-        typer.Option(
+        several(
             "--ensemble",
-            help="What the models of each recipe say unmerged: `logits` or `probabilities`, their mean, or `best`, the "
-            "best of them by language. May be repeated.",
+            "What the models of each recipe say unmerged: `logits` or `probabilities`, their mean, or `best`, the best "
+            "of them by language.",
         ),
     ] = None,
     corpus: CorpusOption = None,
@@ -200,7 +198,8 @@ def merge(
     place = pick_device(device)
     parsed = recipe_of(recipe, suite)
     opened = suite_for(suite, None, parsed.needed)
-    parsed, target = by_name(parsed, opened), Target(user_path(out), dtype, max_shard_size, overwrite)
+    parsed = by_name(parsed, opened)
+    target = Target(user_path(out), dtype, max_shard_size, overwrite, "give --overwrite")
     check_target(target.recipe(parsed), opened, target)
     # Folders alone are no suite: the text that they would be measured on was chosen by nobody.
     known = sentences and opened.corpus is not None and opened.path is not None

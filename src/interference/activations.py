@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from interference.corpus import Corpus
 from interference.errors import UserError, nearest
-from interference.evaluate import Evaluator, check_ids
+from interference.evaluate import Evaluator, check_ids, scoring
 from interference.generate import scored_by
 from interference.losses import TokenizedText, tokenize
 from interference.recipe import Recipe
@@ -88,7 +88,7 @@ def states_steps(
     """
     key = _key(evaluator, "states", model, text, pooling)
     if (kept := evaluator.arrays.read(key)) is None:
-        with evaluator.room(model):
+        with evaluator.room(scoring(model)):
             kept = yield from _capture(evaluator, model, text, pooling)
         evaluator.arrays.write(key, kept, lasting=isinstance(model, str))
     return States(kept["values"], kept["tokens"], kept["unknown"], kept["cut"])
@@ -184,12 +184,19 @@ def readings_steps(
     states = yield from states_steps(evaluator, model, text, pooling)
     key = digest(_key(evaluator, "readings", model, text, pooling), tokens)
     if (kept := evaluator.arrays.read(key)) is None:
-        yield from evaluator.ready_steps(model)
-        network = evaluator.put(model)
-        found = [_read(network, layer, tokens, last=False) for layer in states.values[:-1]]
-        kept = {"tokens": np.stack([*found, _read(network, states.values[-1], tokens, last=True)])}
+        with evaluator.room(scoring(model)):
+            kept = yield from _readings(evaluator, model, states, tokens)
         evaluator.arrays.write(key, kept)
     return kept["tokens"]
+
+
+def _readings(
+    evaluator: Evaluator, model: Model, states: States, tokens: int
+) -> Generator[None, None, dict[str, np.ndarray]]:
+    yield from evaluator.ready_steps(model)
+    network = evaluator.put(model)
+    found = [_read(network, layer, tokens, last=False) for layer in states.values[:-1]]
+    return {"tokens": np.stack([*found, _read(network, states.values[-1], tokens, last=True)])}
 
 
 @torch.inference_mode()

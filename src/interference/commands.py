@@ -8,6 +8,36 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from interference.errors import UserError, user_path
+
+_SEVERAL = "Several: with commas, or repeated."
+
+
+def apart(values: list[str] | None) -> list[str] | None:
+    """Names one by one, whether they were given in repeated options, with commas between them, or both.
+
+    A folder that is there is one name, whatever its path holds. Raises UserError for a value that names nothing.
+    """
+    found = []
+    for value in values or ():
+        whole = "," not in value or user_path(value).exists()
+        names = [value] if whole else [name for part in value.split(",") if (name := part.strip())]
+        if not "".join(names).strip():
+            raise UserError(f"'{value}' names nothing. Give a name, or several with commas between them.")
+        found += names
+    return found if values else values
+
+
+def several(flag: str, help: str) -> Any:
+    """An option that takes names, see `apart`."""
+    return typer.Option(flag, help=f"{help} {_SEVERAL}", callback=apart)
+
+
+def several_named(help: str) -> Any:
+    """An argument that takes names, with spaces or commas between them."""
+    return typer.Argument(help=help, callback=apart)
+
+
 Format = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print the table.")]
 SuiteOption = Annotated[
     Path | None, typer.Option("--suite", help="suite.yaml or folder of checkpoints; the built-in suite unless given.")
@@ -24,7 +54,7 @@ DeviceOption = Annotated[
 ]
 LanguagesOption = Annotated[
     list[str] | None,
-    typer.Option("--language", help="A language of the corpus; may be repeated. All unless given."),
+    several("--language", "A language of the corpus. All unless given."),
 ]
 UnitOption = Annotated[str, typer.Option(help="bits per sentence, bits per byte or bits per English byte.")]
 SentencesOption = Annotated[

@@ -13,6 +13,8 @@ from interference.commands import (
     evaluator_for,
     note,
     print_table,
+    several,
+    several_named,
 )
 
 
@@ -20,10 +22,7 @@ def accuracy(
     suite: SuiteOption = None,
     checkpoint: Annotated[
         list[str] | None,
-        typer.Option(
-            "--checkpoint",
-            help="A checkpoint's name or folder, or `unigram`, `bigram`: controls that count tokens. May be repeated.",
-        ),
+        several("--checkpoint", "A checkpoint's name or folder, or `unigram`, `bigram`: controls that count tokens."),
     ] = None,
     recipe: Annotated[
         list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
@@ -38,9 +37,7 @@ def accuracy(
     ] = None,
     language: Annotated[
         list[str] | None,
-        typer.Option(
-            "--language", help="A language of the pairs, all unless given; what a file without languages is in."
-        ),
+        several("--language", "A language of the pairs, all unless given; what a file without languages is in."),
     ] = None,
     by: Annotated[str, typer.Option(help="language or phenomenon.")] = "language",
     count: Annotated[
@@ -74,13 +71,11 @@ def accuracy(
 
 
 def tasks(
-    task: Annotated[list[str], typer.Argument(help="Tasks of lm-evaluation-harness, as belebele_deu_Latn.")],
+    task: Annotated[list[str], several_named("Tasks of lm-evaluation-harness, as belebele_deu_Latn.")],
     recipe: Annotated[
         list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
     ] = None,
-    checkpoint: Annotated[
-        list[str] | None, typer.Option("--checkpoint", help="A checkpoint's name or folder. May be repeated.")
-    ] = None,
+    checkpoint: Annotated[list[str] | None, several("--checkpoint", "A checkpoint's name or folder.")] = None,
     suite: SuiteOption = None,
     limit: Annotated[int | None, typer.Option(help="Samples of each task; all unless given.")] = None,
     shots: Annotated[

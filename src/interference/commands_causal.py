@@ -15,6 +15,7 @@ from interference.commands import (
     evaluator_for,
     note,
     print_table,
+    several_named,
 )
 from interference.errors import UserError
 
@@ -22,7 +23,7 @@ from interference.errors import UserError
 def causal(
     language: Annotated[str, typer.Option("--language", help="The language of the corpus whose loss is measured.")],
     models: Annotated[
-        list[str] | None, typer.Argument(help="The checkpoints whose mean is the merge; or give --recipe.")
+        list[str] | None, several_named("The checkpoints whose mean is the merge; or give --recipe.")
     ] = None,
     suite: SuiteOption = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="The merge, in mergekit's YAML.")] = None,

@@ -15,13 +15,15 @@ from interference.commands import (
     evaluator_for,
     note,
     print_table,
+    several,
+    several_named,
 )
 
 
 def compare(
     models: Annotated[
         list[str] | None,
-        typer.Argument(help="Checkpoints to merge, names of the suite or folders; its monolingual ones unless given."),
+        several_named("Checkpoints to merge, names of the suite or folders; its monolingual ones unless given."),
     ] = None,
     suite: SuiteOption = None,
     corpus: CorpusOption = None,
@@ -29,9 +31,7 @@ def compare(
         str | None,
         typer.Option(help="What differences are taken from: a checkpoint, @mean or @zero. Methods may need one."),
     ] = None,
-    methods: Annotated[
-        list[str] | None, typer.Option("--methods", help="`all` or a method's name; may be repeated.")
-    ] = None,
+    methods: Annotated[list[str] | None, several("--methods", "`all` or a method's name.")] = None,
     search: Annotated[
         bool, typer.Option("--search/--no-search", help="Also each method at its best settings on the dev half.")
     ] = True,

@@ -14,6 +14,8 @@ from interference.commands import (
     note,
     print_table,
     recipe_of,
+    several,
+    several_named,
     store_of,
     suite_for,
 )
@@ -23,7 +25,7 @@ from interference.errors import UserError
 def conflict(
     models: Annotated[
         list[str] | None,
-        typer.Argument(help="Two or more checkpoints: names of the suite, or folders. The monolingual ones if none."),
+        several_named("Two or more checkpoints: names of the suite, or folders. The monolingual ones if none."),
     ] = None,
     suite: SuiteOption = None,
     recipe: Annotated[
@@ -35,11 +37,11 @@ def conflict(
     ] = None,
     measure: Annotated[
         list[str] | None,
-        typer.Option("--measure", help="A measure of `interference measures`; may be repeated. All unless given."),
+        several("--measure", "A measure of `interference measures`. All unless given."),
     ] = None,
     knob: Annotated[
         list[str] | None,
-        typer.Option("--knob", help="A measure's own knob, as `top_k_mass.share=0.1`. May be repeated."),
+        several("--knob", "A measure's own knob, as `top_k_mass.share=0.1`."),
     ] = None,
     by: Annotated[
         Literal["tensor", "layer", "group", "whole"],

@@ -5,11 +5,17 @@ from typing import Annotated
 
 import typer
 
-from interference.commands import Format, note, print_table
+from interference.commands import (
+    Format,
+    note,
+    print_table,
+    several,
+    several_named,
+)
 from interference.errors import UserError, user_path
 
 hub = typer.Typer(help="Models of the Hugging Face Hub. Nothing is downloaded but by `fetch`.", no_args_is_help=True)
-Ids = Annotated[list[str], typer.Argument(help="org/name or org/name@revision; every training step may be a revision.")]
+Ids = Annotated[list[str], several_named("org/name or org/name@revision; every training step may be a revision.")]
 Name = Annotated[str, typer.Argument(help="A suite of the catalogue, as `interference hub catalogue` lists them.")]
 
 
@@ -60,27 +66,30 @@ def plan_models(ids: Ids, form: Format = "table") -> None:
 def fetch(ids: Ids) -> None:
     """Download models, going on from where an earlier download broke off; prints their folders."""
     from interference.hub import hub_id
-    from interference.hub.fetch import disk_need, fetch_steps, to_fetch
-    from interference.hub.listing import listing
-    from interference.hub.plan import size_of
-    from interference.progress import progress_bar
+    from interference.hub.fetch import changed, fetch_steps
+    from interference.hub.plan import plan_to_fetch, room
+    from interference.progress import progress_bar, spinner
     from interference.steps import finish
 
-    found = [listing(hub_id(text)) for text in dict.fromkeys(ids)]
-    note(f"{size_of(sum(map(to_fetch, found)))} to download; {size_of(sum(map(disk_need, found)))} of disk at most.")
+    with spinner("asking the Hub"):
+        made = plan_to_fetch([hub_id(text) for text in ids])
+    note(made.needs(), room())
+    for found in made.listings:
+        again = "fetched and converted" if found.converts else "fetched"
+        note(*(f"{file} was damaged or changed since; it is {again} anew." for file in changed(found)))
     with progress_bar("fetching") as bar:
-        print(*finish(fetch_steps(found), bar), sep="\n")
+        print(*finish(fetch_steps(made.listings), bar), sep="\n")
 
 
 @hub.command()
 def compose(
     name: Name,
-    language: Annotated[list[str], typer.Option("--language", help="ISO 639-3 code; may be repeated.")],
+    language: Annotated[list[str], several("--language", "ISO 639-3 code.")],
     out: Annotated[Path, typer.Option("--out", help="The suite.yaml to write; it must not exist.")],
     revision: Annotated[str, typer.Option("--revision", help="A branch or tag, the same for all.")] = "main",
     also: Annotated[
         list[str] | None,
-        typer.Option("--also", help="A further id, of the role that the catalogue gives it."),
+        several("--also", "A further id, of the role that the catalogue gives it."),
     ] = None,
     corpus: Annotated[str | None, typer.Option("--corpus", help="Parallel text, as the file is to name it.")] = None,
     listed: Annotated[bool, typer.Option("--listed", help="Ask the Hub for the ids there are now.")] = False,
@@ -104,9 +113,7 @@ def compose(
 @hub.command()
 def corpus(
     repository: Annotated[str, typer.Argument(help="A data set: org/name or org/name@revision.")],
-    language: Annotated[
-        list[str], typer.Option("--language", help="CODE or CODE=NAME of its file or column, eng=eng_Latn. Repeatable.")
-    ],
+    language: Annotated[list[str], several("--language", "CODE or CODE=NAME of its file or column, eng=eng_Latn.")],
     out: Annotated[Path, typer.Option("--out", help="The corpus.yaml to write; it must not exist.")],
     inside: Annotated[str, typer.Option(help="The folder of the data set, for example devtest.")] = "",
     text: Annotated[str, typer.Option(help="The column of sentences in one language's file.")] = "text",

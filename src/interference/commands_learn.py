@@ -13,6 +13,7 @@ from interference.commands import (
     evaluator_for,
     note,
     print_table,
+    several,
 )
 
 
@@ -29,7 +30,7 @@ def learn(
     corpus: CorpusOption = None,
     language: Annotated[
         list[str] | None,
-        typer.Option("--language", help="A language of the corpus; may be repeated. The models' own unless given."),
+        several("--language", "A language of the corpus. The models' own unless given."),
     ] = None,
     device: DeviceOption = None,
     form: Format = "table",

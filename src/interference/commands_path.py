@@ -15,6 +15,7 @@ from interference.commands import (
     evaluator_for,
     note,
     print_table,
+    several_named,
 )
 
 
@@ -48,7 +49,7 @@ def path(
 
 
 def paths(
-    models: Annotated[list[str], typer.Argument(help="Two or more checkpoints: names of the suite, or folders.")],
+    models: Annotated[list[str], several_named("Two or more checkpoints: names of the suite, or folders.")],
     suite: SuiteOption = None,
     corpus: CorpusOption = None,
     language: LanguagesOption = None,

@@ -14,6 +14,7 @@ from interference.commands import (
     evaluator_for,
     note,
     print_table,
+    several,
 )
 from interference.errors import UserError
 
@@ -24,15 +25,9 @@ def predict(
         typer.Option("--data", help="The pairs of a suite, or the 45 published with arXiv:2605.25846."),
     ] = "suite",
     suite: SuiteOption = None,
-    measure: Annotated[
-        list[str] | None, typer.Option("--measure", help="A measure to try; may be repeated. All unless given.")
-    ] = None,
-    language: Annotated[
-        list[str] | None, typer.Option("--language", help="A language to take in; may be repeated. All unless given.")
-    ] = None,
-    without: Annotated[
-        list[str] | None, typer.Option("--without", help="A language to leave out; may be repeated.")
-    ] = None,
+    measure: Annotated[list[str] | None, several("--measure", "A measure to try. All unless given.")] = None,
+    language: Annotated[list[str] | None, several("--language", "A language to take in. All unless given.")] = None,
+    without: Annotated[list[str] | None, several("--without", "A language to leave out.")] = None,
     role: Annotated[str, typer.Option("--role", help="The models that are paired: mono or branch.")] = "mono",
     part: Annotated[
         str, typer.Option("--part", help="The group of parameters that measures of weights are about.")

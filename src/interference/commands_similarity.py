@@ -14,6 +14,7 @@ from interference.commands import (
     evaluator_for,
     note,
     print_table,
+    several,
 )
 
 if TYPE_CHECKING:
@@ -44,26 +45,33 @@ def _preparation(raw: bool, uncentred: bool, without_length: bool, without_massi
     return Preparation(not raw, not uncentred, without_length, without_massive)
 
 
+def _layer(text: str) -> int:
+    from interference.errors import UserError
+
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"'{text}' is no layer; expected a whole number, 0 for the embeddings.") from None
+
+
 def similarity(
     suite: SuiteOption = None,
     corpus: CorpusOption = None,
     measure: Annotated[
-        list[str] | None, typer.Option("--measure", help="debiased_cka unless given; an unknown one lists them.")
+        list[str] | None, several("--measure", "debiased_cka unless given; an unknown one lists them.")
     ] = None,
     checkpoint: Annotated[
         list[str] | None,
-        typer.Option("--checkpoint", help="A name of the suite or a folder; may be repeated. All monos unless given."),
+        several("--checkpoint", "A name of the suite or a folder. All monos unless given."),
     ] = None,
     recipe: Annotated[
         Path | None,
         typer.Option("--recipe", help="A merge, compared with the checkpoints named, its parents unless given."),
     ] = None,
-    layer: Annotated[
-        list[int] | None, typer.Option("--layer", help="0 is the embeddings; may be repeated. All unless given.")
-    ] = None,
+    layer: Annotated[list[str] | None, several("--layer", "0 is the embeddings. All unless given.")] = None,
     language: Annotated[
         list[str] | None,
-        typer.Option("--language", help="What is read in the conditions pivot and languages; may be repeated."),
+        several("--language", "What is read in the conditions pivot and languages."),
     ] = None,
     condition: Annotated[
         str,
@@ -106,7 +114,7 @@ def similarity(
         tuple(measure or (DEFAULT,)),
         condition,
         tuple(dict.fromkeys(language or ())),
-        tuple(layer or ()),
+        tuple(map(_layer, layer or ())),
         across,
         against if condition != "languages" else (),
         sentences,

@@ -14,6 +14,7 @@ from interference.commands import (
     evaluator_for,
     note,
     print_table,
+    several,
 )
 from interference.errors import UserError
 
@@ -23,9 +24,7 @@ def say(
     prompt: Annotated[
         str | None, typer.Option(help="What to continue; unless given, how the first test sentence begins.")
     ] = None,
-    checkpoint: Annotated[
-        list[str] | None, typer.Option("--checkpoint", help="A checkpoint's name or folder. May be repeated.")
-    ] = None,
+    checkpoint: Annotated[list[str] | None, several("--checkpoint", "A checkpoint's name or folder.")] = None,
     recipe: Annotated[
         list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
     ] = None,
@@ -66,7 +65,7 @@ def say(
 
 
 def sentences(
-    language: Annotated[list[str], typer.Option("--language", help="A language of the corpus; may be repeated.")],
+    language: Annotated[list[str], several("--language", "A language of the corpus.")],
     checkpoint: Annotated[str | None, typer.Option("--checkpoint", help="A checkpoint's name or folder.")] = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="A recipe in mergekit's YAML.")] = None,
     against: Annotated[

@@ -138,6 +138,10 @@ class DevHalf:
         while others and sum(map(_bytes, self._kept.values())) > _ROOM:
             del self._kept[others.pop(0)]
 
+    def forget(self) -> None:
+        """Drop what was measured; it is measured again when it is asked for."""
+        self._kept.clear()
+
     def _source(self, kind: str, name: str, parameter: str) -> Tensor | None:
         key = self._key(kind, name)
         if key not in self._kept:

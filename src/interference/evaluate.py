@@ -1,10 +1,9 @@
 """Losses of checkpoints and merges of one suite on one device, remembered in the store."""
 
 import os
-import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from itertools import product
 from typing import Any
 
@@ -29,6 +28,7 @@ from interference.losses import (
     tokenize,
     unigram_bits,
 )
+from interference.memory import room
 from interference.merge import merge_into, merge_network_steps, output_config
 from interference.precision import precision_notes
 from interference.recipe import Recipe
@@ -164,7 +164,7 @@ class Evaluator:
 
     def glimpse_steps(self, request: Request) -> Steps[Glimpse]:
         """What can be said of a request at once, see `Glimpses`."""
-        with self.room(request.models[0][1]):
+        with self.room(scoring(request.models[0][1])):
             return (yield from self._glimpses.steps(request))
 
     def scored_by(self, model: Scored) -> Checkpoint:
@@ -297,7 +297,7 @@ class Evaluator:
 
     def score_steps(self, model: Scored, text: TokenizedText, exact: bool = True) -> Generator[None, None, np.ndarray]:
         """Bits of a text under a checkpoint or a merge, which is put again where another was put between batches."""
-        with self.room(model):
+        with self.room(scoring(model)):
             yield from self.ready_steps(model)
             steps = sentence_bits_steps(self.put(model, exact), text, limit=self.scored_by(model).positions)
             while True:
@@ -312,27 +312,16 @@ class Evaluator:
                     return end.value
                 yield
 
-    @contextmanager
-    def room(self, model: Scored) -> Iterator[None]:
-        """Raise UserError where the device runs out of memory while a model reads text, everything released first."""
-        try:
-            yield
-        except RuntimeError as error:  # CUDA has its own kind of error for this, the CPU has not
-            if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
-                raise
-            traceback.clear_frames(error.__traceback__)  # else tensors of what failed live as long as the message
-            self._release()
-            raise UserError(
-                f"{self.device} ran out of memory while scoring {_name(model)}. Use fewer models, fewer sentences, "
-                "checkpoints in a smaller dtype, or another device."
-            ) from None
+    def room(self, doing: str) -> AbstractContextManager[None]:
+        """Raise UserError where the device runs out of memory inside, everything released first; see `memory.room`."""
+        return room(self.device, doing, self.release)
 
-    def _release(self) -> None:
+    def release(self) -> None:
         """Free all that can be made again; the networks stay, for others may be in the middle of them."""
         self._finished.clear()
+        self.dev.forget()
         for weights in self._weights.values():
             weights.forget()
-        torch.cuda.empty_cache()
 
     def _counted(self, model: str, language: str, rows: np.ndarray) -> np.ndarray:
         """A model of token counts, fitted on the language's dev half."""
@@ -480,6 +469,11 @@ def check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:
 
 def _parents(model: Scored) -> tuple[str, ...]:
     return (model,) if isinstance(model, str) else model.models
+
+
+def scoring(model: Scored) -> str:
+    """What is being done while a model reads text, for messages."""
+    return f"scoring {_name(model)}"
 
 
 def _name(model: Scored) -> str:

@@ -19,6 +19,7 @@ from interference.checkpoint import Checkpoint, build
 from interference.dev import DevHalf
 from interference.errors import UserError
 from interference.evaluate import Evaluator
+from interference.memory import room
 from interference.merge import merge_into, merge_network_steps, output_config, output_dtype
 from interference.recipe import Recipe, output_names, sites
 from interference.scored import UNIGRAM
@@ -35,13 +36,15 @@ PROVENANCE, GENERATION = "provenance.json", "generation_config.json"
 class Target:
     """The folder to write, and how. `dtype` stands in place of the recipe's output dtype, if given.
 
-    With `overwrite` an earlier export or an empty folder is replaced; nothing else ever is.
+    With `overwrite` an earlier export or an empty folder is replaced; nothing else ever is. `ask` says how whoever
+    asks does so, for the message about a folder that is there.
     """
 
     folder: Path
     dtype: str | None = None
     max_shard_size: str = MAX_SHARD_SIZE
     overwrite: bool = False
+    ask: str = "set overwrite=True"
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """The recipe of what is written. Raises UserError for an unknown dtype."""
@@ -110,9 +113,9 @@ def write_steps(
     try:
         with writing("The merge", out):
             part.mkdir(parents=True)
-        tensor = yield from _merged(recipe, suite, weights, shapes, dtype)
+        with room(device, f"merging {len(recipe.needed)} models", weights.forget), writing("The merge", out):
+            yield from _write_merged(recipe, suite, weights, shapes, dtype, part, target.max_shard_size)
         with writing("The merge", out):
-            yield from write_weights(part, shapes, dtype, tensor, target.max_shard_size)
             _write_config(recipe, first, dtype, part)
             first.tokenizer.save_pretrained(part)
             (part / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
@@ -121,10 +124,6 @@ def write_steps(
             card = model_card(out.name, recipe, suite, made_from, measured)
             (part / "README.md").write_text(card, encoding="utf-8")
             _put_in_place(part, out)
-    except torch.OutOfMemoryError:
-        raise UserError(
-            f"{device} ran out of memory while merging {len(recipe.needed)} models. Use --device cpu."
-        ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return out
@@ -136,7 +135,7 @@ def check_target(recipe: Recipe, suite: Suite, target: Target) -> None:
     if out.exists() or out.is_symlink():
         if not target.overwrite:
             raise UserError(
-                f"{out} exists already. Name another folder, remove it first, or ask to overwrite it (--overwrite)."
+                f"{out} exists already. Name another folder, remove it first, or {target.ask} to replace it."
             )
         if not _replaceable(out):
             raise UserError(
@@ -206,6 +205,19 @@ def _weights(recipe: Recipe, suite: Suite, device: torch.device) -> Weights:
     weights = Weights([suite[name] for name in recipe.needed], device, dev.sources, dev)
     weights.load(recipe.needed)
     return weights
+
+
+def _write_merged(
+    recipe: Recipe,
+    suite: Suite,
+    weights: Weights,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: torch.dtype,
+    folder: Path,
+    max_shard_size: str,
+) -> Generator[float, None, None]:
+    tensor = yield from _merged(recipe, suite, weights, shapes, dtype)
+    yield from write_weights(folder, shapes, dtype, tensor, max_shard_size)
 
 
 def _merged(

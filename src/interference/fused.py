@@ -10,14 +10,18 @@ from torch import Tensor
 
 DEVICES = ("cuda",)  # where functions are compiled; on a CPU pieces that stay in its cache come near, without the wait
 BACKEND = "inductor"
+# Kinds of arguments that one function is compiled for: numbers of parents, dtypes, knobs at 0 or 1 each make one, and
+# beyond torch's own limit of 8 functions would run as they stand, slowly and without a word.
+_KINDS = 256
 
 
 @cache
-def fused(function: Callable) -> Callable:
-    """The same function, compiled on DEVICES at its first call; as it stands where it can't be.
+def fused(function: Callable, otherwise: Callable | None = None) -> Callable:
+    """The same function, compiled on DEVICES at its first call; where it can't be, `otherwise`, or it as it stands.
 
     Compiled, sums are fused into multiplications, which moves results by a rounding or two of float32.
     """
+    plain = otherwise or function
     compiled: Callable | None = None
     usable = True
 
@@ -26,18 +30,26 @@ def fused(function: Callable) -> Callable:
         nonlocal compiled, usable
         given = (*arguments, *named.values())
         if not usable or not any(isinstance(x, Tensor) and x.device.type in DEVICES for x in _flat(given)):
-            return function(*arguments, **named)
+            return plain(*arguments, **named)
         try:
-            compiled = compiled or torch.compile(function, backend=BACKEND, dynamic=True)
+            compiled = compiled or _compiled(function)
             return compiled(*arguments, **named)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # no compiler on this machine, or a device that it does not know
             usable = False
             warnings.warn(f"{function.__name__} is not compiled: {type(error).__name__}: {error}", stacklevel=2)
-            return function(*arguments, **named)
+            return plain(*arguments, **named)
 
     return call
+
+
+def _compiled(function: Callable) -> Callable:
+    import torch._dynamo.config as limits
+
+    limits.recompile_limit = max(limits.recompile_limit, _KINDS)
+    limits.accumulated_recompile_limit = max(limits.accumulated_recompile_limit, 8 * _KINDS)
+    return torch.compile(function, backend=BACKEND, dynamic=True)
 
 
 def _flat(values: tuple) -> list:

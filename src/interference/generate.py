@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from interference.corpus import Corpus
 from interference.errors import UserError
-from interference.evaluate import Evaluator
+from interference.evaluate import Evaluator, scoring
 from interference.losses import prefix_token
 from interference.recipe import Recipe
 from interference.scored import Model
@@ -235,7 +235,7 @@ def answer_steps(
     the networks. `told` is called with each token and the number of its model."""
     found: list[Continuation] = []
     for number, (name, model) in enumerate(question.models):
-        with evaluator.room(model):
+        with evaluator.room(scoring(model)):
             checkpoint = scored_by(evaluator.suite, model)
             steps = continuation_steps(
                 evaluator.put(model),

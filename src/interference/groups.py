@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 GROUPS = ("embeddings", "attention", "mlp", "norms", "head", "other")
+LAYER_AXIS = "layer (the first is 0)"  # titles of axes: layers are counted as in parameter names and in layer_range
 _LAYER = re.compile(r"(?<![^.])(layers?|h|blocks?)\.(\d+)(?=\.)")
 _WORDS = {  # the first group with a match is the parameter's: `self_attn.q_norm` is a norm, `embed_out` a head
     "norms": re.compile(r"norm|(?<![^.])ln\d?(_|\.|$)", re.IGNORECASE),

@@ -12,6 +12,7 @@ import pandas as pd
 
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
+from interference.memory import ran_out
 from interference.scored import Model, model_digest
 from interference.store import digest
 
@@ -85,7 +86,8 @@ def _kept(
     )
     found = evaluator.store.read_document(key)
     if found is None:
-        found = _run(evaluator, model, task, limit, shots, manager)
+        with evaluator.room(f"running the task {task}"):
+            found = _run(evaluator, model, task, limit, shots, manager)
         evaluator.store.write_document(key, found)
     return [tuple(row) for row in json.loads(found)]
 
@@ -109,6 +111,8 @@ def _run(evaluator: Evaluator, model: Model, task: str, limit: int | None, shots
             bootstrap_iters=_RESAMPLES,
         )  # fmt: skip
     except Exception as error:  # of the Hub, of data sets and of tasks, each with exceptions of its own
+        if ran_out(error):
+            raise
         why = " ".join(str(error).split())[:300] or type(error).__name__
         raise UserError(
             f"The task {task} can't be run: {why}. Its data come from the Hub unless they lie in the cache: be online "

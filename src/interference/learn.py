@@ -9,7 +9,7 @@ from torch import Tensor
 
 from interference.dev import Batch
 from interference.errors import UserError, nearest
-from interference.evaluate import Evaluator
+from interference.evaluate import Evaluator, scoring
 from interference.groups import depth_of, group_of, layer_of
 from interference.merge import merge_with
 from interference.recipe import Gradient, Recipe, Where, site_at
@@ -43,7 +43,7 @@ def learn_steps(
     Raises UserError for what can't be learned.
     """
     _check(evaluator, recipe, languages, scope, steps, rate)
-    with evaluator.room(recipe):
+    with evaluator.room(scoring(recipe)):
         return (yield from _learn(evaluator, recipe, languages, scope, steps, rate))
 
 

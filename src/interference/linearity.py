@@ -96,6 +96,11 @@ def layer_steps(
     evaluator: Evaluator, walk: Walk, languages: Sequence[str], sentences: int = SENTENCES
 ) -> Steps[LayerTable]:
     """Run the ends and every point of a path over the same tokens, and compare what their layers give."""
+    with evaluator.room(f"comparing layers of {walk.first} and {walk.second}"):
+        return (yield from _layer_steps(evaluator, walk, languages, sentences))
+
+
+def _layer_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sentences: int) -> Steps[LayerTable]:
     suite = evaluator.suite
     suite.mergeable((walk.first, walk.second))
     evaluator.check_languages(languages)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from interference.fused import DEVICES, add_up, fused
 from interference.groups import depth_of, group_of, layer_of
+from interference.ranks import Cut
 from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at, sites
 from interference.recipe.sites import source_layers
 from interference.registry import DATA, Part
@@ -54,13 +55,13 @@ def merge_into(
         if before and (found := steps_between(before, sums)):
             steps, after = found
             for name, step in steps.items():
-                _add_up(weights, step.added, buffer[name], dtype, step.scale)
+                _add_up(weights, step.added, shares.there, buffer[name], dtype, step.scale)
             return after
         after = Sums(sums)
     for name, out in buffer.items():
         row = rows[at[name].weights]
         if name in sums:
-            _add_up(weights, sums[name], out, dtype)
+            _add_up(weights, sums[name], shares.there, out, dtype)
         elif _goes_in_pieces(recipe, out):
             _merge_in_pieces(recipe, weights, at[name], row, out, dtype)
         else:
@@ -154,6 +155,7 @@ class _Shares:
         plain = not _changes_tensors(recipe) and recipe.dtype in (None, "float32")
         self._part = recipe.definition.combines if plain else None
         self._known: dict[tuple, list[float] | None] = {}  # by all that they depend on, unless tensors were prepared
+        self._there: dict[tuple[float, ...], Tensor] = {}
 
     def addends(self, site: Site, row: Float[Tensor, " weight"]) -> Addends | None:
         """What adds up to the merge of one tensor, the base with what is left to one; None where it is no such sum."""
@@ -181,12 +183,26 @@ class _Shares:
             self._known[key] = None if found is None else found.tolist()
         return self._known[key]
 
+    def there(self, shares: list[float]) -> Float[Tensor, " row"]:
+        """Shares on the device, made once: sent there for every tensor, each would wait for the one before."""
+        key = tuple(shares)
+        if key not in self._there:
+            self._there[key] = torch.tensor(shares, device=self._weights.device)
+        return self._there[key]
+
 
 def _changes_tensors(recipe: Recipe) -> bool:
     return any(step.scope == "tensor" for step in recipe.steps)
 
 
-def _add_up(weights: Weights, addends: Addends, out: Tensor, dtype: torch.dtype, scale: float = 0.0) -> None:
+def _add_up(
+    weights: Weights,
+    addends: Addends,
+    there: Callable[[list[float]], Tensor],
+    out: Tensor,
+    dtype: torch.dtype,
+    scale: float = 0.0,
+) -> None:
     """The sum of the addends, and of `scale` times what is there, in one pass over them, uncopied wherever they are.
 
     Within 1e-6 of the reference path, relative to the largest entry of a parent times the summed magnitudes of the
@@ -198,19 +214,30 @@ def _add_up(weights: Weights, addends: Addends, out: Tensor, dtype: torch.dtype,
     if scale:
         rows, shares = [flat, *rows], [scale, *shares]
     if out.device.type in DEVICES and all(row.device == out.device for row in rows):
-        return fused(add_up)(rows, torch.tensor(shares, device=out.device), flat, dtype)
+        return fused(add_up, _add_up_here)(rows, there(shares), flat, dtype)
+    _add_up_in_pieces(rows, shares, flat, dtype)
+
+
+def _add_up_here(rows: list[Tensor], shares: Tensor, out: Tensor, dtype: torch.dtype) -> None:
+    """What stands in for a compiled sum: it needs no more than a few pieces of memory either."""
+    _add_up_in_pieces(rows, shares.tolist(), out, dtype)
+
+
+def _add_up_in_pieces(rows: list[Tensor], shares: list[float], out: Tensor, dtype: torch.dtype) -> None:
+    """The weighted sum of flat rows, wherever they are, in float32, rounded to `dtype`, into `out`."""
     plain = dtype == out.dtype == torch.float32 and all(row.device == out.device for row in rows)
     size = _CHUNK if out.device.type == "cpu" else 16 * _CHUNK  # of what crosses a bus, larger pieces
     if plain and len(rows) == 1:  # nothing lies between that a cache might keep
-        size = max(len(flat), 1)
-    for start in range(0, len(flat), size):
+        size = max(len(out), 1)
+    for start in range(0, len(out), size):
         part = slice(start, start + size)
-        total = flat[part] if plain else torch.empty_like(flat[part], dtype=torch.float32)
+        total = out[part] if plain else torch.empty_like(out[part], dtype=torch.float32)
         for number, (row, share) in enumerate(zip(rows, shares, strict=True)):
-            piece = row[part].to(out.device, torch.float32, non_blocking=True)
+            # First over the bus as it is: asked for at once, the host would widen it into memory that is not pinned.
+            piece = row[part].to(out.device, non_blocking=True).float()
             torch.mul(piece, share, out=total) if number == 0 else total.add_(piece, alpha=share)
         if not plain:
-            flat[part] = total.to(dtype)
+            out[part] = total.to(dtype)
 
 
 # Entries of each parent merged at a time: on a CPU few enough for its cache, on a GPU so that little lies between.
@@ -249,6 +276,8 @@ def _same(value: Any) -> Any:
 
 def _piece_of(prepared: Any, shape: torch.Size, part: slice) -> Any:
     """The part of all that has an entry for each of the tensor's, whole what has not."""
+    if isinstance(prepared, Cut):
+        return prepared.within(part.start, min(part.stop, shape.numel()))
     if isinstance(prepared, tuple):
         return tuple(_piece_of(one, shape, part) for one in prepared)
     if isinstance(prepared, Tensor) and prepared.shape[-len(shape) :] == shape:
@@ -322,11 +351,52 @@ def _prepared(recipe: Recipe, weights: Weights, site: Site, given: Mapping[str, 
     fixed = (method.name, recipe.base, recipe.dtype, recipe.seed if "uniforms" in part.inputs else 0)
     if method.scope == "tensor":
         tensor = (*fixed, site.models, site.sources, site.name, *settings.items())
+        if method.by_parent:
+            return weights.prepared(tensor, lambda: _prepared_by_parent(recipe, weights, site, part))
         return weights.prepared(tensor, lambda: _call(part, given, settings))
     layers = tuple((slice_.models, slice_.ranges, slice_.base_range) for slice_ in recipe.parts)
     key = (*fixed, layers, *settings.items())
     whole = weights.prepared(key, lambda: _call(part, {method.takes: lambda: _Stacks(recipe, weights)}, settings))
     return whole[site.name]
+
+
+def _prepared_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> Any:
+    """What is prepared of every parent by itself, so that one of them at a time is in float32, with the base."""
+    fixed = (recipe.method, recipe.base, recipe.dtype, site.models if recipe.base == MEAN else (), site.name)
+    base = cache(lambda: _base_alone(recipe, weights, site))
+    found = []
+    for number, (model, source) in enumerate(zip(site.models, site.sources, strict=True)):
+        settings = {
+            a.name: value[number] if a.per_model and isinstance(value := site.settings[a.name], tuple) else value
+            for a in part.arguments
+        }
+        own = {recipe.definition.takes: partial(_row, recipe, weights, model, source, base)}
+        key = (*fixed, model, source, *settings.items())
+        found.append(weights.prepared(key, partial(_call, part, own, settings)))
+    return type(found[0])(*map(torch.cat, zip(*found, strict=True)))
+
+
+def _row(
+    recipe: Recipe, weights: Weights, model: str, source: str, base: Callable[[], Tensor | None]
+) -> Float[Tensor, "1 *shape"]:
+    """One parent's tensor, or its difference from the base."""
+    own = _as_float32(weights.read(source, [model]), recipe)
+    less = base() if recipe.definition.takes == "deltas" else None
+    return own if less is None else own - less
+
+
+def _base_alone(recipe: Recipe, weights: Weights, site: Site) -> Float[Tensor, "*shape"] | None:
+    """The base's tensor without all parents in float32 beside it, entry by entry as pieces of them give it."""
+    if recipe.base != MEAN:
+        return _base(recipe, weights, site, _as_float32(weights.read(site.sources[0], site.models[:1]), recipe))
+    views = [weights.views(source, [model])[0] for source, model in zip(site.sources, site.models, strict=True)]
+    mean = torch.empty(views[0].shape, device=weights.device)
+    size = _PIECE[weights.device.type]
+    for start in range(0, mean.numel(), size):
+        part = slice(start, start + size)
+        parents = _as_float32(torch.stack([weights.here(view.reshape(-1)[part]) for view in views]), recipe)
+        mean.view(-1)[part] = parents.mean(dim=0)
+    return mean
 
 
 class _Stacks(Mapping):

@@ -342,7 +342,8 @@ def _survey(task: _Task, models: tuple[str, ...], some: Sequence[Measure], store
     evaluator = task.evaluator
     weights = evaluator.weights(evaluator.group(models))
     survey = Survey(equal_average(models), None, tuple(m.name for m in some), chance=False)
-    frame = (yield from survey_steps(evaluator.suite, weights, evaluator.dev, store, survey)).by("whole")
+    steps = survey_steps(evaluator.suite, weights, evaluator.dev, store, survey, evaluator.release)
+    frame = (yield from steps).by("whole")
     return frame[frame["group"] == task.pairing.part]
 
 
@@ -404,7 +405,8 @@ def outlook_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[Outlook]:
     if not unscored and not missing:
         return Outlook(len(task.pairs), 0, 0, 0.0)
     pair = task.pairs[0]
-    cell = _seconds_of_a_loss(task, pair)
+    with evaluator.room("timing a merge"):
+        cell = _seconds_of_a_loss(task, pair)
     yield 0.3
     seconds = cell * len(unscored)
     named = [measures()[p.name] for p in missing if p.kind == "weights"]

@@ -73,7 +73,9 @@ def plane_steps(evaluator: Evaluator, plane: Plane, sentences: int | None) -> St
     evaluator.check_languages([language])
     weights = evaluator.weights(evaluator.group(plane.models))
     yield 0.0
-    places = triangle(_gram(weights, plane.models))
+    with evaluator.room("measuring distances of three models"):
+        gram = _gram(weights, plane.models)
+    places = triangle(gram)
     rows = evaluator.corpus.rows(sentences)
     span = np.ptp(places, axis=0)
     low, high = places.min(axis=0) - MARGIN * span, places.max(axis=0) + MARGIN * span

@@ -111,8 +111,8 @@ class Method:
     `takes` is 'tensors' or 'deltas'; `base` is 'required', 'optional' (deltas from zero without one) or 'none'.
     `variant` says whose version it is, `mergekit` whether mergekit knows it by this name and `mergekit_float32` whether
     it takes float32 there whatever is stored. `lacks` names those of PROPERTIES that do not hold. `check` gets resolved
-    settings and says what is wrong with them, or None. `positive` refuses weights below zero or all zero. `elementwise`
-    and `combines`: see `merge_method`.
+    settings and says what is wrong with them, or None. `positive` refuses weights below zero or all zero. For
+    `elementwise`, `combines` and `by_parent` see `merge_method`.
     """
 
     name: str
@@ -133,6 +133,7 @@ class Method:
     elementwise: bool = False
     combines: Part | None = None
     mergekit_float32: bool = False
+    by_parent: bool = False
 
     @property
     def function(self) -> Callable:
@@ -212,6 +213,7 @@ def merge_method(
     positive: bool = False,
     elementwise: bool = False,
     combines: Callable | None = None,
+    by_parent: bool = False,
 ) -> Callable[[Callable], Callable]:
     """Register a pure function of one tensor of all parents as a merge method; the function is returned unchanged.
 
@@ -220,7 +222,8 @@ def merge_method(
     prepared, so that the loop may hand it a large tensor piece by piece, each of them flat. `combines` is for methods
     whose result is a weighted sum of what they are given: a function of the weights, or of what was prepared, and of
     the same knobs that returns these coefficients `[model]`, or None where the knobs make it no such sum; the loop then
-    takes one pass over the parents.
+    takes one pass over the parents. With `by_parent` the preparation looks at every parent by itself and returns a
+    tuple of tensors `[model, ...]`: the loop then hands it one parent at a time, and remembers what it found by parent.
     """
     if unknown := set(lacks) - PROPERTIES.keys():
         raise ValueError(f"{label}: no property is named {unknown}")
@@ -237,6 +240,7 @@ def merge_method(
         method = Method(
             function.__name__, label, variant, family, _caption(function), source, body, first, scope, base or asked,
             parents, mergekit, frozenset(lacks), check, positive, elementwise, sums, mergekit_float32,
+            by_parent,
         )  # fmt: skip
         _add(_METHODS, method, "merge method")
         return function

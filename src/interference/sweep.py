@@ -24,7 +24,7 @@ from interference.compare import (
 from interference.ensemble import BEST as ALONE
 from interference.ensemble import LOGITS, PROBABILITIES, Ensemble
 from interference.errors import UserError
-from interference.evaluate import Evaluator
+from interference.evaluate import Evaluator, scoring
 from interference.losses import sentence_bits
 from interference.merge import merge, merge_network_steps
 from interference.minimal_pairs import AccuracyTable, PairSet, accuracy_table
@@ -178,25 +178,28 @@ def _seconds(evaluator: Evaluator, recipe: Recipe) -> Generator[None, None, floa
     key = digest("seconds of merging", model_digest(evaluator.suite, recipe), evaluator.device.type)
     known = evaluator.store.read(key, 1)
     if np.isnan(known[0]):
-        yield from evaluator.dev.steps(recipe)
-        weights = evaluator.weights(evaluator.group(recipe.needed))
-        weights.load(recipe.needed)
-        if recipe.finished:
-            network = evaluator.dev.network(recipe.models[0])
-            found = yield from _clocked(merge_network_steps(recipe, weights, network), evaluator.device)
-        else:
-            times = []
-            for _ in range(2):
-                with weights.unprepared():
-                    started = time.perf_counter()
-                    merge(recipe, weights)
-                    _settle(evaluator.device)
-                    times.append(time.perf_counter() - started)
-                yield
-            found = min(times)
-        known = np.array([found])
+        with evaluator.room(f"timing the {recipe.method} merge"):
+            known = np.array([(yield from _timed(evaluator, recipe))])
         evaluator.store.write(key, known)
     return float(known[0])
+
+
+def _timed(evaluator: Evaluator, recipe: Recipe) -> Generator[None, None, float]:
+    yield from evaluator.dev.steps(recipe)
+    weights = evaluator.weights(evaluator.group(recipe.needed))
+    weights.load(recipe.needed)
+    if recipe.finished:
+        network = evaluator.dev.network(recipe.models[0])
+        return (yield from _clocked(merge_network_steps(recipe, weights, network), evaluator.device))
+    times = []
+    for _ in range(2):
+        with weights.unprepared():
+            started = time.perf_counter()
+            merge(recipe, weights)
+            _settle(evaluator.device)
+            times.append(time.perf_counter() - started)
+        yield
+    return min(times)
 
 
 def _clocked(steps: Generator[None, None, None], device: torch.device) -> Generator[None, None, float]:
@@ -245,7 +248,8 @@ def estimate_seconds(evaluator: Evaluator, asked: Comparison) -> float:
     times = []
     for _ in range(3):  # the first pass sets up kernels
         started = time.perf_counter()
-        sentence_bits(evaluator.put(first.name), text, limit=first.positions)
+        with evaluator.room(scoring(first.name)):
+            sentence_bits(evaluator.put(first.name), text, limit=first.positions)
         times.append(time.perf_counter() - started)
     each = len(evaluator.corpus.rows(asked.sentences)) * len(asked.languages)
     searched = TRIES * EACH * (len({evaluator.suite[m].language for m in asked.models})) if asked.search else 0

@@ -14,6 +14,7 @@ from torch import Tensor
 from interference.checkpoint import Checkpoint, MappedTensors
 from interference.errors import UserError
 from interference.layout import transposed
+from interference.memory import ran_out
 from interference.registry import DATA
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Weights:
     `data` says for each kind that methods know (registry.DATA) what was measured on a checkpoint's parameter, or None;
     `dev` is the text that post-steps of the network work with.
     What methods prepare is kept here too, the least recently used dropped beyond half the size of the weights, or a
-    quarter of the room that is left where they are not resident.
+    quarter of the room that is left where they are not resident, or on a GPU.
     """
 
     def __init__(
@@ -76,8 +77,9 @@ class Weights:
         self.dtype = self.dtype_of(self.names)
         self.residency = residency or self._choose()
         self._budget = self.nbytes // 2
-        if self.residency != RESIDENT and (free := free_bytes(self.device)) is not None:
-            self._budget = min(self._budget, max(free - self._network, 0) // 4)
+        if (self.residency != RESIDENT or device.type == "cuda") and (free := free_bytes(device)) is not None:
+            held = self.nbytes if self.residency == RESIDENT else 0
+            self._budget = min(self._budget, max(free - held - self._network, 0) // 4)
         self._stacks = {} if self.residency == STREAMED else self._allocate()
 
     @property
@@ -99,13 +101,20 @@ class Weights:
     def _choose(self) -> str:
         """Where the weights can be. Raises UserError where not even one model fits."""
         free = free_bytes(self.device)
-        if free is None or self.nbytes + self._network <= free:
+        few = 3 * 4 * max(torch.Size(shape).numel() for shape in self.shapes.values())  # what lies between
+        cuda = self.device.type == "cuda"  # what does not fit there is refused, where a CPU has the system make room
+        if free is None or self.nbytes + self._network + few * cuda <= free:
             return RESIDENT
-        largest = 4 * max(torch.Size(shape).numel() for shape in self.shapes.values())
-        if self._network + 3 * largest > free:
+        if self._network + few > free:
             raise self._no_room(f"which has {free / 2**30:.1f} GiB free")
         host = free_bytes(torch.device("cpu"))
-        return PINNED if self.device.type == "cuda" and host and self.nbytes < host * 0.8 else STREAMED
+        return PINNED if cuda and host and self._pinned_bytes < host * 0.8 else STREAMED
+
+    @property
+    def _pinned_bytes(self) -> int:
+        """What the weights take in pinned memory, where torch rounds each tensor up to a power of two."""
+        own = (len(self.names) * self.dtype.itemsize * torch.Size(shape).numel() for shape in self.shapes.values())
+        return sum(1 << (size - 1).bit_length() for size in own)
 
     def _allocate(self) -> dict[str, Tensor]:
         place = self.device if self.residency == RESIDENT else torch.device("cpu")
@@ -115,8 +124,8 @@ class Weights:
                 name: torch.empty((len(self.names), *shape), dtype=self.dtype, device=place, pin_memory=pinned)
                 for name, shape in self.shapes.items()
             }
-        except RuntimeError as error:  # CUDA has its own kind of error for this, the CPU has not
-            if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
                 raise
             raise self._no_room("which refused them") from None
 
@@ -169,8 +178,8 @@ class Weights:
         return found
 
     def here(self, part: Tensor) -> Tensor:
-        """A part of a view on the device, in the stack's dtype."""
-        return part.to(self.device, self.dtype, non_blocking=True)
+        """A part of a view on the device, in the stack's dtype; over the bus it goes as it is stored."""
+        return part.to(self.device, non_blocking=True).to(self.dtype)
 
     def measured(self, kind: str, names: Sequence[str], parameters: Sequence[str]) -> Tensor | None:
         """One kind of data of each named checkpoint's parameter, stacked in float32; None where one has none."""

@@ -18,6 +18,7 @@ from interference.checkpoint.reading import (
     json_mapping,
     map_digest,
     map_digest_of,
+    origin,
     read_pickle,
     read_safetensors,
 )
@@ -226,6 +227,22 @@ class Checkpoint:
         parts = [*map(file_digest, [*self.files, self.path / "config.json"]), self.digest_of_tokenizer]
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
+    def check_files(self) -> None:
+        """Raise UserError where weights that were fetched, or converted then, are no longer what they were.
+
+        Their digests are taken anyway, for the keys of results: once in a process, and again for a changed file.
+        """
+        if (known := origin(self.path)) is None:
+            return
+        for file in self.files:
+            recorded, found = known.sums.get(file.name), file_digest(file)
+            if recorded and recorded != found:
+                raise UserError(
+                    f"{self.name}: {file} was damaged or changed since it was fetched: its SHA-256 is {found[:12]}…, "
+                    f"and {recorded[:12]}… was recorded. `interference hub fetch {known.which}` gets it "
+                    f"{'and converts it ' if file.name in known.converted else ''}anew."
+                )
+
     def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Every parameter under its name in the model, in its stored dtype, on the CPU, one at a time.
 
@@ -255,6 +272,8 @@ class Checkpoint:
 
     def _stored(self, headers_only: bool = False) -> Iterator[tuple[Path, str, Any]]:
         """Every tensor of every file with the file's path and its own name there; from safetensors headers at will."""
+        if not headers_only:
+            self.check_files()
         for file in self.files:
             try:
                 contents = read_safetensors(file, headers_only) if file.suffix == ".safetensors" else read_pickle(file)

@@ -67,6 +67,7 @@ class MappedTensors(Mapping[str, Tensor]):
     def _open(self) -> None:
         if self._files:
             return
+        self._checkpoint.check_files()
         for file in self._checkpoint.files:
             try:
                 self._map(file)

@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 
 from interference.errors import UserError
+from interference.hub.ids import DONE
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Header:
     dtype: torch.dtype
 
 
+_SHA256 = 64  # characters; small files have git's SHA-1
 _SAFE_DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
     "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
@@ -57,6 +59,26 @@ def read_pickle(file: Path) -> Iterator[tuple[str, torch.Tensor]]:
         )
     for name in list(loaded):
         yield name, loaded.pop(name).detach()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a folder was fetched from, and the SHA-256 of its files by name; `converted` are those made of pickles."""
+
+    which: str
+    sums: dict[str, str]
+    converted: frozenset[str]
+
+
+def origin(folder: Path) -> Origin | None:
+    """What was recorded of a folder when it was fetched; None where it was not."""
+    if not (folder / DONE).is_file():
+        return None
+    record = json_mapping(folder.name, folder / DONE)
+    listed = {name: entry["checksum"] for name, entry in record.get("files", {}).items()}
+    converted = record.get("converted", {})
+    sums = {name: checksum for name, checksum in (listed | converted).items() if len(checksum) == _SHA256}
+    return Origin(f"{record.get('repository')}@{record.get('commit')}", sums, frozenset(converted))
 
 
 def map_digest(vocabulary: dict[str, int]) -> str:

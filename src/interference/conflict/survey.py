@@ -17,6 +17,7 @@ from interference.conflict.sums import Frames, frames_of, gram_of
 from interference.conflict.table import ConflictTable, Sums, conflict_table, subjects
 from interference.errors import UserError, nearest
 from interference.groups import depth_of, group_of, layer_of
+from interference.memory import room
 from interference.merge import merge_tensor
 from interference.recipe import MEAN, ZERO, Recipe, site_at
 from interference.steps import Steps
@@ -99,10 +100,30 @@ class Survey:
 
 
 def survey_steps(
+    suite: "Suite",
+    weights: Weights,
+    dev: "DevHalf",
+    store: Store,
+    survey: Survey,
+    release: Callable[[], None] | None = None,
+) -> Steps[ConflictTable]:
+    """The table of a survey, tensor by tensor; sums are kept in the store. `weights` hold all that is needed.
+
+    Where the device runs out of memory `release` frees what else is on it, by default what belongs to the weights.
+    """
+
+    def forget() -> None:
+        weights.forget()
+        dev.forget()
+
+    suite.mergeable(survey.needed)
+    with room(weights.device, f"measuring conflicts of {len(survey.recipe.models)} models", release or forget):
+        return (yield from _survey_steps(suite, weights, dev, store, survey))
+
+
+def _survey_steps(
     suite: "Suite", weights: Weights, dev: "DevHalf", store: Store, survey: Survey
 ) -> Steps[ConflictTable]:
-    """The table of a survey, tensor by tensor; sums are kept in the store. `weights` hold all that is needed."""
-    suite.mergeable(survey.needed)
     if survey.recipe.finished:
         raise UserError(
             "A post-step of this recipe changes the whole network after merging, and conflicts are measured tensor by "
@@ -366,17 +387,17 @@ def _note_of_decomposed(weights: Weights, survey: Survey) -> list[str]:
     labels = [measure.label for measure in survey.chosen if measure.decomposes]
     if len(some) == len(matrices) or not labels:
         return []
-    layers = ", ".join(str(1 + layer) for layer in sorted({layer_of(name) or 0 for name in some}))
+    layers = ", ".join(map(str, sorted({layer_of(name) or 0 for name in some})))
     return [
         f"Singular values of all {len(matrices)} matrices would take too long; {', '.join(labels)} are of {len(some)}, "
-        f"those of the layers {layers}."
+        f"those of the layers {layers} (the first is 0)."
     ]
 
 
 def resident_steps(evaluator: "Evaluator", survey: Survey) -> Steps[ConflictTable]:
     """The table of a survey from the weights that an evaluator holds anyway."""
     weights = evaluator.weights(evaluator.group(survey.needed))
-    table = yield from survey_steps(evaluator.suite, weights, evaluator.dev, evaluator.store, survey)
+    table = yield from survey_steps(evaluator.suite, weights, evaluator.dev, evaluator.store, survey, evaluator.release)
     return replace(table, provenance=_provenance(evaluator.suite, survey))
 
 

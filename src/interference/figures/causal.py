@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from interference.groups import GROUPS
+from interference.groups import GROUPS, LAYER_AXIS
 from interference.signs import signed, signed_short
 
 OUTSIDE = "outside"
@@ -28,7 +28,7 @@ def causal_figure(frame: pd.DataFrame, unit: str, kinds: Sequence[str]) -> go.Fi
     rows = [OUTSIDE, *(str(layer) for layer in sorted(cells["layer"].dropna().unique()))]
     groups = [group for group in GROUPS if group in set(cells["group"])]
     figure = make_subplots(
-        1, len(kinds), shared_yaxes=True, horizontal_spacing=0.03, y_title="layer",
+        1, len(kinds), shared_yaxes=True, horizontal_spacing=0.03, y_title=LAYER_AXIS,
         subplot_titles=[_title(frame, kind, unit) for kind in kinds],
     )  # fmt: skip
     for number, kind in enumerate(kinds, start=1):

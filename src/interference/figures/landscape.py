@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, RED
+from interference.groups import LAYER_AXIS
 from interference.languages import language_name
 from interference.path import PathTable
 
@@ -133,8 +134,9 @@ def linearity_figure(frame: pd.DataFrame, measure: str, language: str, weight: f
     here = frame[np.isclose(frame["weight"], weight)]
     sites = list(dict.fromkeys(here["site"]))
     figure = make_subplots(
-        1, len(sites), shared_yaxes=True, subplot_titles=sites, horizontal_spacing=0.02, x_title="layer", y_title=label
-    )
+        1, len(sites), shared_yaxes=True, subplot_titles=sites, horizontal_spacing=0.02, x_title=LAYER_AXIS,
+        y_title=label,
+    )  # fmt: skip
     for number, site in enumerate(sites, start=1):
         part, shown = here[here["site"] == site], number == 1
         for code, line in part.groupby("language", sort=False):

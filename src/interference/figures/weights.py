@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from interference.conflict.table import ALL
 from interference.figures.losses import BLUE, GREY, ORANGE, TOOLBAR
-from interference.groups import GROUPS
+from interference.groups import GROUPS, LAYER_AXIS
 from interference.signs import plain
 
 _BAND = "rgba(0, 114, 178, 0.22)"
@@ -65,7 +65,7 @@ def layer_figure(frame: pd.DataFrame, label: str) -> go.Figure:
     groups = [g for g in (ALL, *GROUPS) if g in set(inside["group"])]
     figure = make_subplots(
         1, len(groups), shared_yaxes=True, subplot_titles=["all of the layer" if g == ALL else g for g in groups],
-        horizontal_spacing=0.02, x_title="layer", y_title=label,
+        horizontal_spacing=0.02, x_title=LAYER_AXIS, y_title=label,
     )  # fmt: skip
     for number, group in enumerate(groups, start=1):
         by_layer = inside[inside["group"] == group].groupby("layer")
@@ -112,7 +112,7 @@ def tensor_figure(frame: pd.DataFrame, label: str) -> go.Figure:
     rows, kinds = list(dict.fromkeys(means["row"])), list(dict.fromkeys(means["kind"]))
     rows = [r for r in rows if r != OUTSIDE] + [r for r in rows if r == OUTSIDE]
     grids = [means.pivot(index="row", columns="kind", values=c).loc[rows, kinds] for c in ("value", "chance")]
-    return _heat(grids[0], grids[1], label, "kind of tensor", "layer", "%{y}, %{x}", beside=False)
+    return _heat(grids[0], grids[1], label, "kind of tensor", LAYER_AXIS, "%{y}, %{x}", beside=False)
 
 
 def pair_figure(frame: pd.DataFrame, label: str, part: str) -> go.Figure:

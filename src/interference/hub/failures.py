@@ -44,14 +44,20 @@ def _answer(which: HubId | str, error: Exception) -> UserError:
 
     status = getattr(getattr(error, "response", None), "status_code", None)
     page = f"{endpoint()}/{which.page}" if isinstance(which, HubId) else endpoint()
-    if isinstance(error, errors.GatedRepoError):
+    letting_in = (
+        f"Accept the terms on {page}, wait where its owners have to agree, then log in here with `hf auth login` and a "
+        "token that may read gated repositories."
+    )
+    if isinstance(error, errors.GatedRepoError) and status != 403:
+        return UserError(f"{which} is gated: its owners let in who has accepted their terms. {letting_in}")
+    if status == 403:
         return UserError(
-            f"{which} is gated: its owners let in who has accepted their terms. Accept them on {page}, then log in "
-            "here with `hf auth login` and a token that may read gated repositories."
+            f"{which} is gated or forbidden to this login (answer 403): expected one that its owners have let in. "
+            + letting_in
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return UserError(f"{which}: the repository has no such revision{_revisions(which)}")
-    if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403):
+    if isinstance(error, errors.RepositoryNotFoundError) or status == 401:
         return UserError(
             f"{which}: the Hub shows no such repository to this login (answer {status}). Check the spelling on {page}; "
             "a private one needs `hf auth login` with a token that may read it."

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from interference.checkpoint import Checkpoint
+from interference.checkpoint.reading import file_digest, origin
 from interference.errors import UserError
 from interference.hub.convert import convert_steps, converted_name
 from interference.hub.failures import hub_failures
@@ -47,6 +48,13 @@ def fetched_at(found: Listing) -> Path | None:
     if found.which.kind == "dataset":  # of which other files may have been fetched
         there = there and all((folder / file.name).is_file() for file in found.needed)
     return folder if there else None
+
+
+def changed(found: Listing) -> tuple[Path, ...]:
+    """Weights that are here and are no longer what was fetched or converted, by their checksums."""
+    known, folder = origin(_folder(found)), _folder(found)
+    files = {folder / name: checksum for name, checksum in known.sums.items()} if known else {}
+    return tuple(file for file, checksum in files.items() if file.is_file() and file_digest(file) != checksum)
 
 
 def check_disk(listings: Sequence[Listing]) -> None:
@@ -85,13 +93,13 @@ def fetch_steps(listings: Sequence[Listing]) -> Steps[tuple[Path, ...]]:
 def _fetch(found: Listing) -> Generator[int, None, Path]:
     """One repository; yields the bytes that came with every step, less where a file has to be begun anew."""
     folder = _folder(found)
-    if fetched_at(found):
+    if fetched_at(found) and not changed(found):
         _remember(found)
         return folder
     with hub_failures(found.which):
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder, found.which):
-            for damaged in _damaged(folder):
+            for damaged in (*_damaged(folder), *changed(found)):
                 damaged.unlink(missing_ok=True)
             for file in found.beside:
                 yield from _download(found, file, folder)

@@ -11,7 +11,7 @@ import torch
 from interference.checkpoint import Checkpoint
 from interference.errors import UserError
 from interference.hub.failures import hub_failures
-from interference.hub.fetch import beside_steps, disk_need, fetched_at, to_fetch
+from interference.hub.fetch import beside_steps, check_disk, disk_need, fetched_at, to_fetch
 from interference.hub.ids import HubId
 from interference.hub.listing import Listing, listing
 from interference.steps import finish
@@ -110,16 +110,18 @@ class Plan:
             row |= {"architecture": checkpoint.architecture, "parameters": model.parameters}
         return row | {"why not with the first": self.why_not(model)}
 
-    def notes(self) -> tuple[str, ...]:
-        """What the machine must have, in sentences."""
+    def needs(self) -> str:
+        """What the machine must have, on one line."""
         twice = " (a pickle lies there twice while it is converted)" if self.disk_bytes > self.download_bytes else ""
-        needs = (
-            f"{size_of(self.download_bytes)} to download; {size_of(self.disk_bytes)} of disk for it{twice}.",
-            f"Memory: {size_of(self.resident_bytes)} with all weights resident, of which {size_of(self.network_bytes)} "
-            "for one model in float32; less where weights are streamed from disk.",
+        return (
+            f"{size_of(self.download_bytes)} to download; {size_of(self.disk_bytes)} of disk for it{twice}. Memory: "
+            f"{size_of(self.resident_bytes)} with all weights resident, of which {size_of(self.network_bytes)} for one "
+            "model in float32; less where weights are streamed from disk."
         )
-        refused = [f"{model.which} can't be loaded." for model in self.models if model.refused]
-        return (*needs, *refused)
+
+    def notes(self) -> tuple[str, ...]:
+        """What the machine must have, and which models can't be loaded."""
+        return (self.needs(), *(f"{model.which} can't be loaded." for model in self.models if model.refused))
 
 
 def size_of(count: int) -> str:
@@ -146,15 +148,29 @@ def plan(ids: Sequence[HubId]) -> Plan:
     return Plan(tuple(models))
 
 
+def plan_to_fetch(ids: Sequence[HubId]) -> Plan:
+    """The plan of models that are all to be fetched. Raises UserError for one that can't be used.
+
+    What does not fit on the disk is refused before their configurations, kilobytes, are downloaded.
+    """
+    found = [listing(which) for which in dict.fromkeys(ids)]
+    check_disk(found)
+    return Plan(tuple(_configured(each) for each in found))
+
+
 def _planned(which: HubId) -> Planned:
     found = None
     try:
         found = listing(which)
-        checkpoint = Checkpoint(str(which), _config_folder(found))
-        _ = checkpoint.meta, found.weights
-        return Planned(which, found, checkpoint)
+        return _configured(found)
     except UserError as error:
         return Planned(which, found, None, str(error))
+
+
+def _configured(found: Listing) -> Planned:
+    checkpoint = Checkpoint(str(found.which), _config_folder(found))
+    _ = checkpoint.meta, found.weights
+    return Planned(found.which, found, checkpoint)
 
 
 def _config_folder(found: Listing) -> Path:

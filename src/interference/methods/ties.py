@@ -6,23 +6,28 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from interference.ranks import smallest
+from interference.ranks import Cut, above, cut
 from interference.registry import Knob, Switch, merge_method
 
 
-def largest(
+def thresholds(
     deltas: Float[Tensor, "model *shape"],
     density: Annotated[
         Tensor | float,
         Knob(0, 1, 0.01, "share of each task vector kept, largest first", per_model=True, strict=True),
     ] = 1.0,
-) -> Bool[Tensor, "model *shape"]:
-    """Where each delta has its max(1, int(density · size)) entries of largest magnitude, exactly that many."""
-    mask = torch.zeros(deltas.shape, dtype=torch.bool, device=deltas.device)
-    for delta, row, share in zip(deltas, mask.view(len(deltas), -1), per_model(density, deltas), strict=True):
+) -> Cut:
+    """Above what each delta has its max(1, int(density · size)) entries of largest magnitude, exactly that many."""
+    found = []
+    for delta, share in zip(deltas, per_model(density, deltas), strict=True):
         count = max(1, int(share * delta.numel())) if share > 0 else 0
-        row.copy_(~smallest(delta.abs().flatten(), delta.numel() - count))
-    return mask
+        found.append(cut(delta.abs().flatten(), delta.numel() - count))
+    return Cut(*map(torch.cat, zip(*found, strict=True)))
+
+
+def largest(deltas: Float[Tensor, "model *shape"], density: float) -> Bool[Tensor, "model *shape"]:
+    """Where each delta's entries are that trimming to a density keeps."""
+    return above(deltas.abs(), thresholds(deltas, density))
 
 
 @merge_method(
@@ -31,13 +36,14 @@ def largest(
     family="sparse task vectors",
     source="arXiv:2306.01708",
     mergekit=True,
-    prepare=largest,
+    prepare=thresholds,
+    by_parent=True,
     elementwise=True,
 )
 def ties(
     deltas: Float[Tensor, "model *shape"],
     weights: Float[Tensor, " model"],
-    prepared: Bool[Tensor, "model *shape"],
+    prepared: Cut,
     normalize: Annotated[bool, Switch("divide by the summed weights of those that agree")] = True,
     lambda_: Annotated[float | Tensor, Knob(0, 2, 0.01, "scale of the merged difference from the base")] = 1.0,
 ) -> Float[Tensor, "*shape"]:
@@ -46,7 +52,7 @@ def ties(
     mergekit's variant: the paper trims over the whole model where this trims per tensor, and votes before
     weighting where this lets the coefficients vote; a tied vote goes to plus. Arithmetic is in float32.
     """
-    kept = deltas * prepared
+    kept = deltas * above(deltas.abs(), prepared)
     return combine(kept, weights, elect(kept, weights), normalize) * lambda_
 
 

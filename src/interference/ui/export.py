@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SLOT = "export"  # of the engine; and where the session keeps what it exports
 _AS_MERGED = "as measured"
+_OVERWRITE = "Overwrite"
 _TICK = 0.5  # seconds
 
 
@@ -57,7 +58,7 @@ def _draw_form(bench: Bench, view: "View") -> None:
             help="Weights beyond this size go to further files, as 5GB or 500MB.",
         )  # fmt: skip
     st.toggle(
-        "Overwrite", key="export_overwrite", persist_state="session",
+        _OVERWRITE, key="export_overwrite", persist_state="session",
         help="Replace an earlier merge that was written here, or an empty folder; nothing else is ever replaced.",
     )  # fmt: skip
     running = _running()
@@ -90,7 +91,7 @@ def _start(bench: Bench, view: "View") -> None:
             raise UserError("The export needs a folder. Name one that does not exist.")
         target = Target(
             folder_of(name), None if dtype == _AS_MERGED else dtype, st.session_state["export_shard"],
-            st.session_state["export_overwrite"],
+            st.session_state["export_overwrite"], f"turn on '{_OVERWRITE}'",
         )  # fmt: skip
         check_target(view.recipe, bench.suite, target)
     except UserError as error:

@@ -147,7 +147,7 @@ def draw_spread(bench: Bench, method: "Method", parents: tuple[str, ...], name: 
         low=low,
         high=high,
         step=step,
-        label=f"{name} {'by tensor group' if groups else 'over the layers'}",
+        label=f"{name} {'by tensor group' if groups else 'over the layers, the first being 0'}",
         help="Drag a point, or give it the focus and press the arrow keys, or type the numbers below.",
         key=f"profile {method.takes} {name} {before.kind} {len(before.rows)}",
         throttle_ms=_THROTTLE_MS,

@@ -47,7 +47,7 @@ function columnName(editor, i, count) {
   const { columns, layers } = editor.form;
   if (columns.length) return columns[i];
   if (count === 1) return "all layers";
-  const layer = 1 + (i * (layers - 1)) / (count - 1);
+  const layer = (i * (layers - 1)) / (count - 1);
   return `layer ${Number(layer.toFixed(1))}`;
 }
 
@@ -166,7 +166,7 @@ function drawFrame(editor) {
     const every = Math.ceil(layers / Math.max(2, Math.floor(editor.width / 60)));
     for (let layer = 0; layer < layers; layer += every) {
       const x = across(editor, layer, layers);
-      parts.push(draw("text", { x, y: bottom, class: "tick middle" }, layer ? String(layer + 1) : "layer 1"));
+      parts.push(draw("text", { x, y: bottom, class: "tick middle" }, layer ? String(layer) : "layer 0"));
     }
   }
   return parts;
