@@ -85,7 +85,7 @@ def draw_conditions(bench: Bench, states: States) -> None:
     if applies(table):
         order = list(square(tables[0].frame, "model").value.index)
         order += [name for name, _ in models if name not in order]
-        with st.container(horizontal=True, horizontal_alignment="distribute"):
+        with st.container(horizontal=True, horizontal_alignment="distribute", key="small_maps similarity"):
             for one, title in zip(tables, titles.values(), strict=True):
                 grid = square(one.frame, "model", order)
                 figure = map_figure(grid, measure.label, measure.best, "", "", title)
