@@ -9,6 +9,7 @@ from test_browser import WAIT, box_of, browser, drag, opened, quiet, served, sho
 
 from interference.evaluate import Evaluator
 from interference.recipe import Recipe
+from interference.scored import Model
 from interference.similarities import SimilarityRequest, similarity_steps
 from interference.steps import finish
 from interference.store import Store
@@ -30,7 +31,7 @@ def measured(values: dict[str, float], folder) -> dict[str, list[float]]:
     evaluator = Evaluator(open_suite(), Store(folder, {}), torch.device("cpu"))
     names = tuple(c.name for c in evaluator.suite.with_role("mono"))
     recipe = Recipe("linear", names, tuple(values.get(name, 0.1) for name in names), (("normalize", True),))
-    models = (("merge", recipe), *((name, name) for name in names))
+    models: tuple[tuple[str, Model], ...] = (("merge", recipe), *((name, name) for name in names))
     frame = finish(similarity_steps(evaluator, SimilarityRequest(models, against=("merge",), intervals=False))).frame
     return {str(name): part["value"].tolist() for name, part in frame.groupby("model_b")}
 

@@ -15,6 +15,7 @@ from interference.activations import (
     POOLINGS,
     States,
     Text,
+    all_states_steps,
     has_digits,
     numerals,
     own_language,
@@ -158,9 +159,11 @@ def _compare(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Similarity
     readers, left_out = _readers(evaluator, asked, texts)
     wanted = list(dict.fromkeys(one for pair in readers for one in pair))
     states: dict[Names, States] = {}
-    for model, language in wanted:
-        steps = states_steps(evaluator, models[model], texts[language], asked.pooling)
-        states[model, language] = yield from telling(0.7 * len(states) / len(wanted), steps)
+    for name, languages in _read_at_once(wanted, models):
+        read = [texts[language] for language in languages]
+        steps = all_states_steps(evaluator, models[name], read, asked.pooling)
+        found = yield from telling(0.7 * len(states) / len(wanted), steps)
+        states |= zip([(name, language) for language in languages], found, strict=True)
     pairs = [pair for one in readers for pair in _layered(asked, one, states)]
     documents = texts[wanted[0][1]].documents
     refusal = _Refusal(evaluator, models)
@@ -179,6 +182,16 @@ def _compare(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Similarity
     notes = _notes(evaluator, asked, frame, texts, states, left_out)
     checkpoints = [scored_by(evaluator.suite, model).name for _, model in asked.models]
     return SimilarityTable(frame[list(COLUMNS)], notes, _provenance(evaluator, asked, checkpoints))
+
+
+def _read_at_once(wanted: Sequence[Names], models: Mapping[str, Model]) -> list[tuple[str, list[str]]]:
+    """Who reads what in one go: a merge all its texts, for it has to follow a slider; checkpoints one by one, so that
+    what is kept of them does not hang on what else was asked for."""
+    found: list[tuple[str, list[str]]] = []
+    for name in dict.fromkeys(name for name, _ in wanted):
+        languages = [language for reader, language in wanted if reader == name]
+        found += [(name, languages)] if isinstance(models[name], Recipe) else [(name, [one]) for one in languages]
+    return found
 
 
 def _provenance(evaluator: Evaluator, asked: SimilarityRequest, checkpoints: Iterable[str]) -> dict[str, str]:

@@ -130,7 +130,7 @@ def part_figure(frame: pd.DataFrame, label: str, part: str, span: Span) -> go.Fi
     """The map of `pair_figure` small, without its chance level, which the title has; for several beside each other."""
     value, chance = _grids(frame)
     z, most = value.to_numpy(dtype=np.float32), max(map(abs, span))
-    means = [_cell(float(grid.mean(axis=None, skipna=True)), most) for grid in (value, chance)]
+    means = [_cell(float(np.nanmean(grid.to_numpy(dtype=float))), most) for grid in (value, chance)]
     figure = go.Figure(
         go.Heatmap(
             z=z, x=list(value.columns), y=list(value.index), customdata=chance.to_numpy(dtype=np.float32),
