@@ -12,7 +12,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, button, live_plots, own_suite, panel, send, sent, settled  # noqa: F401 - own_suite is a fixture
 
-from interference.bench import State, View, to_link
+from interference.bench import History, State, View, to_link
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.figures.similarity import depth_figure, map_figure, projection_figure
@@ -32,6 +32,7 @@ from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
 from interference.ui.similarity import VIEWS
+from interference.ui.widgets import ASKED
 from interference.views_similarity import (
     gap_sentence,
     layers_map,
@@ -231,13 +232,19 @@ def test_a_recipe_that_no_panel_holds_is_named_with_the_way_to_its_page(own_suit
     assert len(charts(app)) == 1
 
 
-def test_the_panel_stands_as_a_link_says(own_suite):  # noqa: F811
-    recipe = Recipe("linear", ("mono-eng", "mono-deu"), (1.7, 0.1234))
-    app = open_page(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
+def test_the_panel_stands_as_a_link_says_and_the_merge_page_as_it_was_moved(own_suite):  # noqa: F811
+    """A link may open this page first: the Merge page has not placed its recipe when the panel here is moved."""
+    recipe = Recipe("linear", ("branch-eng", "branch-deu"), (1.7, 0.1234))
+    app = open_page(similarity_view="Merge")
+    app.session_state["history"] = History(State(View(recipe, str(own_suite))))
+    app.session_state[ASKED] = (recipe, None)
+    settled(app.run())
     assert panel(app)["state"]["values"] == [1.7, 0.1234]
     settled(send(app, values=[0.7, 0.1]))
     settled(app.switch_page("pages/merge.py").run())
+    assert app.multiselect(key="parents").value == ["branch-eng", "branch-deu"]
     assert panel(app)["state"]["values"] == [0.7, 0.1], "what was asked for before does not come back"
+    assert app.session_state["history"].present.view.recipe.weights == (0.7, 0.1)
 
 
 def test_mistakes_are_one_message(own_suite):  # noqa: F811
