@@ -77,9 +77,12 @@ def draw_below(
     table: "SimilarityTable", measure: "Measure", states: States, how: str, *others: "SimilarityTable"
 ) -> None:
     """How to read the figure, what not to trust, the numbers with those of other tables, and what can be taken away."""
-    from interference.similarity.table import joined
+    draw_reading(table, measure, states, how)
+    draw_numbers(table, *others)
 
-    frame = joined([table, *others]).frame
+
+def draw_reading(table: "SimilarityTable", measure: "Measure", states: States, how: str) -> None:
+    """How to read the figure, and what not to trust."""
     blank = table.frame["why_not"]
     empty = blank[blank != ""]
     left = f"{len(empty)} cells are empty: {empty.iloc[0]}." if 0 < len(empty) < len(blank) else ""
@@ -88,6 +91,13 @@ def draw_below(
     st.caption(" ".join(part for part in parts if part))
     for warning in table.warnings():
         st.warning(warning, icon=":material/warning:")
+
+
+def draw_numbers(table: "SimilarityTable", *others: "SimilarityTable") -> None:
+    """The numbers, with those of other tables, and their download."""
+    from interference.similarity.table import joined
+
+    frame = joined([table, *others]).frame
     with st.expander("Table"):
         st.dataframe(frame, hide_index=True, placeholder="", key="similarity_table")
     st.download_button(

@@ -11,7 +11,7 @@ from interference.ui.live import live_plot
 from interference.ui.merge import choose_faders
 from interference.ui.shell import Bench, user_errors
 from interference.ui.similarity.choose import States, choose_measure, request_of
-from interference.ui.similarity.draw import applies, draw_below
+from interference.ui.similarity.draw import applies, draw_numbers, draw_reading
 from interference.ui.watch import Asked, Watched, follow
 from interference.ui.widgets import ask_recipe, faders, faders_of, remember, set_faders, view_of, widen_range
 
@@ -138,7 +138,7 @@ def _watch(bench: Bench, asked: "SimilarityRequest", moving: bool) -> "Watched[T
     few = replace(asked, sentences=min(_FEW, asked.sentences or _FEW), intervals=False)
 
     def preview(evaluator: "Evaluator") -> "Steps[Tables]":
-        return ((yield from similarity_steps(evaluator, few, keep=False)),)
+        return ((yield from similarity_steps(evaluator, few, keep=not moving)),)  # at rest it is asked for again
 
     wanted: Asked[Any, Any] = Asked(
         asked, lambda found: kept_tables(found, *both), lambda found: tables_steps(found, *both), preview
@@ -168,4 +168,6 @@ def _draw_curves(bench: Bench, states: States, measure: "Measure", merge: "Recip
         )  # fmt: skip
     preview = "" if gaps else f"This is a {said}, without intervals, until the full result is there. "
     how = f"The merge is {merge.label()} of {', '.join(merge.models)}; both read the parent's language."
-    draw_below(table, measure, states, preview + how, *gaps)
+    draw_reading(table, measure, states, preview + how)
+    if not moving:  # the fewer the elements, the sooner the figure follows
+        draw_numbers(table, *gaps)
