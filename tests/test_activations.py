@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM
 from interference import activations
 from interference.activations import (
     POOLINGS,
+    all_states_steps,
     numerals,
     pool_weights,
     readings_steps,
@@ -82,6 +83,25 @@ def test_states_are_computed_once_and_outlive_the_process(tiny, tmp_path, monkey
     finish(states_steps(again, "mono-eng", english(tiny, 7)))
     finish(states_steps(again, "mono-eng", text, "last"))
     assert len(ran) >= 2, "another text and another pooling are other states"
+
+
+def test_texts_read_together_have_the_states_of_each(tiny, tmp_path, monkeypatch):
+    """In fewer passes, in the order asked for, and kept one by one."""
+    merge = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5))
+    texts = [text_of(tiny.corpus, language, tiny.corpus.rows(count)) for language, count in (("deu", 5), ("eng", 8))]
+    real, ran = activations._pooled, []
+    monkeypatch.setattr(activations, "_pooled", lambda *given: ran.append(1) or real(*given))
+    together = finish(all_states_steps(tiny, merge, texts))
+    assert len(ran) == 1, "both fit into one batch"
+    assert [states.values.shape for states in together] == [(3, 5, 32), (3, 8, 32)]
+    for text, states in zip(texts, together, strict=True):
+        np.testing.assert_array_equal(finish(states_steps(tiny, merge, text)).values, states.values)
+        assert len(ran) == 1, "they are kept"
+    alone = Evaluator(tiny.suite, Store(tmp_path / "other"), CPU)
+    for text, states in zip(texts, together, strict=True):
+        own = finish(states_steps(alone, merge, text))
+        np.testing.assert_allclose(own.values, states.values, atol=1e-5)
+        assert own.tokens.tolist() == states.tokens.tolist()
 
 
 def test_a_merge_has_the_states_of_its_weights(tiny):

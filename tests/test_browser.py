@@ -440,3 +440,22 @@ def test_a_causal_map_is_cancelled_goes_on_and_hands_a_cell_over(browser, tmp_pa
         expect(page).to_have_url(re.compile(r"merge|/\?|/$"), timeout=WAIT)
         wait_for_figure(page)
         expect(page.get_by_text("layers.0.mlp").first).to_be_visible(timeout=WAIT)
+
+
+@pytest.mark.parametrize(
+    ("page_name", "maps"), [("weights?weights_view=Pairs", 5), ("similarity?similarity_view=Conditions", 3)]
+)
+def test_small_maps_fit_a_phone(browser, tmp_path, suite_folder, page_name, maps):
+    """Those of the tensor groups and of the conditions are read without scrolling them."""
+    with (
+        served(tmp_path, "--suite", str(suite_folder)) as address,
+        opened(browser, f"{address}/{page_name}", 390, 844, "dark") as page,
+    ):
+        page.get_by_role("button", name="CSV").first.wait_for(timeout=WAIT)
+        expect(page.locator(".js-plotly-plot")).to_have_count(maps, timeout=WAIT)
+        small = page.locator("[class*=st-key-small_maps] .js-plotly-plot .main-svg:first-child")
+        assert small.count() == (maps - 1 if "weights" in page_name else maps)
+        for box in (box_of(small.nth(n)) for n in range(small.count())):
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 390
+        shoot(page, f"small_maps_{page_name.split('?')[0]}")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_pages import _sent, button, figures, open_page, own_suite, panel, settled  # noqa: F401 - own_suite: a fixture
+from test_pages import button, figures, open_page, own_suite, panel, sent, settled  # noqa: F401 - own_suite: a fixture
 
 from interference.bench import State, View, to_link
 from interference.recipe import Gradient, Recipe, Slice, Where
@@ -35,7 +35,7 @@ def opened(recipe: Recipe) -> AppTest:
 
 
 def profile(app: AppTest) -> dict:
-    return json.loads(_sent(app, "interference.profile_editor")[0])
+    return json.loads(sent(app, "interference.profile_editor")[0])
 
 
 def key_of_editor(app: AppTest) -> str:

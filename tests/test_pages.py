@@ -48,11 +48,11 @@ def settled(app: AppTest) -> AppTest:
 
 
 def live_plots(app: AppTest) -> list[dict]:
-    return [json.loads(data) for data in _sent(app, "interference.live_plot")]
+    return [json.loads(data) for data in sent(app, "interference.live_plot")]
 
 
-def _sent(app: AppTest, component: str) -> list[bytes | str]:
-    """What each component of a kind was given."""
+def sent(app: AppTest, component: str) -> list[bytes | str]:
+    """What each live component of a kind was given."""
     parts = [part.proto for part in app.get("bidi_component") if part.proto.component_name == component]
     return [part.bytes or part.json for part in parts]
 
@@ -64,7 +64,7 @@ def figures(app: AppTest) -> list[str]:
 
 def panel(app: AppTest) -> dict:
     """What the panel of coefficients is set to."""
-    return json.loads(_sent(app, "interference.coefficient_panel")[0])
+    return json.loads(sent(app, "interference.coefficient_panel")[0])
 
 
 def send(app: AppTest, key: str = "panel tensors 2", **changes) -> AppTest:

@@ -1,25 +1,38 @@
 """The Similarity page through Streamlit's own test runner, its figures, and sentences in a plane."""
 
 import json
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, own_suite  # noqa: F401 - own_suite is a fixture
+from test_pages import ROOT, button, live_plots, own_suite, panel, send, sent, settled  # noqa: F401 - own_suite is a fixture
 
+from interference.bench import History, State, View, to_link
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.figures.similarity import depth_figure, map_figure, projection_figure
 from interference.projection import Spot, neighbour_steps, principal, projection_steps, scaled
-from interference.similarities import SimilarityRequest, default_models, similarity_steps
+from interference.recipe import Recipe
+from interference.recipe.values import Where
+from interference.similarities import (
+    SimilarityRequest,
+    _uncertainty,
+    default_models,
+    similarity_steps,
+    why_nowhere,
+)
 from interference.similarity import measures
 from interference.similarity.table import Preparation
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
 from interference.ui.similarity import VIEWS
+from interference.ui.widgets import ASKED
 from interference.views_similarity import (
     gap_sentence,
     layers_map,
@@ -40,11 +53,30 @@ def open_page(**query: str) -> AppTest:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     for key, value in query.items():
         app.query_params[key] = value
-    return app.run().switch_page("pages/similarity.py").run()
+    return settled(app.run().switch_page("pages/similarity.py").run())
 
 
 def charts(app: AppTest) -> list[dict]:
-    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    live = [plot["figure"] for plot in live_plots(app)]
+    return live + [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+
+
+def choose(app: AppTest, measure: str) -> AppTest:
+    app.session_state["similarity"] = measure
+    return settled(app.run())
+
+
+def choice(app: AppTest) -> dict:
+    """What the browser's list of measures is given."""
+    return next(json.loads(c) for c in sent(app, "interference.grouped_choice"))
+
+
+def greyed(app: AppTest) -> set[str]:
+    return {value for _, disabled, options in choice(app)["groups"] if disabled for value, _ in options}
+
+
+def said(app: AppTest, kind: str = "caption") -> str:
+    return " ".join(element.value for element in app.get(kind))
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -53,23 +85,166 @@ def test_every_view_draws(own_suite, view):  # noqa: F811
     assert not app.exception
     assert not app.error
     assert len(charts(app)) == (3 if view == "Conditions" else 1)
-    said = " ".join(caption.value for caption in app.caption)
-    assert "n = 12" in said
-    assert "d = 32" in said
+    assert "n = 12" in said(app)
+    assert "d = 32" in said(app)
     assert app.get("download_button")
+    assert choice(app)["disabled"] == (view == "Sentences")
     if view != "Sentences":
-        assert "chance" in " ".join(m.value for m in app.markdown)
+        assert re.search(r"Chance level -?\d\.\d\d", said(app))
+        assert "chance" in said(app, "markdown")
+        assert "Rotation gap" in said(app, "markdown")
+
+
+def test_the_caption_says_how_wide_the_intervals_are(tiny):
+    asked = SimilarityRequest((("mono-eng", "mono-eng"), ("mixed", "mixed")), sentences=12)
+    table = finish(similarity_steps(tiny, asked))
+    assert "No intervals: they need 5 documents" in " ".join(table.notes)
+    frame = table.frame.assign(low=[0.1, 0.2, 0.3], high=[0.3, 0.6, 0.5])
+    assert _uncertainty(frame, True, 20) == (
+        "95 % intervals ±0.10 in the middle cell, ±0.20 in the widest, by jackknife over 20 blocks of documents."
+    )
+    assert _uncertainty(frame.head(1), True, 20).startswith("95 % intervals ±0.10, by")
+    assert "asked for" in _uncertainty(frame, False, 20)
+    assert "No pair" in _uncertainty(frame.assign(value=np.nan, low=np.nan, high=np.nan), True, 20)
 
 
 def test_a_measure_that_does_not_apply_says_why_and_the_page_lives(own_suite):  # noqa: F811
     app = open_page(similarity_models="mono-eng", similarity_view="Models")
     app.multiselect(key="similarity_models").set_value(["mono-eng", "mono-deu"]).run()
-    app.selectbox(key="similarity").select("cosine").run()
+    choose(app, "cosine")
     assert not app.exception
     assert "share no initialisation" in app.info[0].value
     assert not charts(app)
-    app.selectbox(key="similarity").select("mutual_knn").run()
+    choose(app, "mutual_knn")
     assert len(charts(app)) == 1
+
+
+NEED_A_BASIS = {name for name, measure in measures().items() if measure.needs == "basis"}
+
+
+@pytest.fixture
+def related_suite(suite_folder, tmp_path, monkeypatch):
+    """The app opens on a suite that says that its branches come from the mixed model."""
+    folder = Path(shutil.copytree(suite_folder, tmp_path / "related"))
+    description = folder / "suite.yaml"
+    description.write_text(description.read_text().replace("role: branch,", "role: branch, parent: mixed,"))
+    monkeypatch.setenv("INTERFERENCE_SUITE", str(folder))
+
+
+def test_measures_that_no_pair_allows_are_greyed_out_with_the_reason(related_suite):
+    app = open_page()
+    assert greyed(app) == set(), "branches share their parent's basis"
+    assert "Greyed out" not in said(app)
+    app.multiselect(key="similarity_models").set_value(["mono-eng", "mono-deu"]).run()
+    assert greyed(app) == NEED_A_BASIS
+    assert {"cosine", "retrieval", "mexa", "neuron_correlation"} <= NEED_A_BASIS
+    assert "Greyed out: Cosine of translations" in said(app)
+    assert "mono-eng and mono-deu share no initialisation" in said(app)
+    app.multiselect(key="similarity_models").set_value(["mono-eng", "mono-deu", "branch-eng", "mixed"]).run()
+    assert greyed(app) == set(), "one pair that shares a basis is enough"
+    choose(app, "cosine")
+    assert "cells are empty" in said(app)
+    assert len(charts(app)) == 1
+
+
+@pytest.mark.parametrize(("view", "grey"), [("Layers", True), ("Languages", False), ("Merge", False)])
+def test_what_is_greyed_out_follows_what_the_view_compares(own_suite, view, grey):  # noqa: F811
+    assert greyed(open_page(similarity_view=view)) == (NEED_A_BASIS if grey else set())
+
+
+def test_other_vocabularies_grey_out_the_logit_lens(tiny):
+    class Other:
+        vocabulary_digest = "another"
+
+    pairs = [(("mono-eng", "mono-eng"), ("mixed", "mixed"))]
+    assert why_nowhere(tiny.suite, "vocabulary", pairs) == ""
+    assert why_nowhere(tiny.suite, "sentences", pairs) == ""
+    assert "share no initialisation" in why_nowhere(tiny.suite, "basis", pairs)
+    assert why_nowhere(tiny.suite, "basis", []) == ""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "interference.similarities.scored_by", lambda suite, name: Other if name == "mixed" else suite[name]
+        )
+        assert "different ids" in why_nowhere(tiny.suite, "vocabulary", pairs)
+
+
+@pytest.mark.parametrize("asked", ["cosine", "Cosine of translations"])
+def test_a_link_to_a_measure_that_does_not_apply_says_why(own_suite, asked):  # noqa: F811
+    app = open_page(similarity=asked, similarity_view="Layers")
+    assert not app.exception
+    assert choice(app)["value"] == "cosine"
+    assert "share no initialisation" in app.info[0].value
+    assert app.query_params["similarity"] == "cosine"
+    assert choice(open_page(similarity="nonsense"))["value"] == "debiased_cka"
+
+
+def test_the_headline_names_kinds_of_pairs(own_suite):  # noqa: F811
+    headline = next(m.value for m in open_page().markdown if m.value.startswith("Rotation gap"))
+    assert "mixed × branch" in headline
+    assert "mono × mono" in headline
+    assert "settle no rotation of 32 dimensions" in headline
+
+
+def test_the_merge_follows_the_panel_and_the_merge_page_with_it(own_suite, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("interference.ui.similarity.merge._FEW", 8)
+    app = open_page(similarity_view="Merge")
+    assert panel(app)["state"]["values"] == [0.5, 0.5]
+    before, shown = charts(app)[0], app.session_state["history"].present
+    send(app, values=[0.83, 0.2], moving=True)
+    preview = charts(app)[0]
+    assert "preview from 8 of 12 sentences" in preview["layout"]["title"]["text"]
+    assert "preview from 8 of 12 sentences" in said(app)
+    assert "when the coefficients rest" in said(app, "markdown")
+    assert not live_plots(app)[0]["pending"], "nothing is computed for a position that is only passed"
+    assert preview["data"] != before["data"]
+    assert app.session_state["history"].present == shown, "what is only passed is no move"
+    settled(send(app, values=[0.8, 0.2]))
+    moved = charts(app)[0]
+    assert moved["layout"]["title"]["text"] == "12 sentences"
+    assert "preview" not in said(app)
+    assert moved["data"] != before["data"]
+    settled(app.switch_page("pages/merge.py").run())
+    assert panel(app)["state"]["values"] == [0.8, 0.2]
+    settled(send(app, values=[0.3, 0.6], mute=[False, False]))
+    settled(app.switch_page("pages/similarity.py").run())
+    assert panel(app)["state"]["values"] == [0.3, 0.6]
+    assert charts(app)[0]["data"] not in (before["data"], moved["data"])
+    send(app, values=[0.0, 0.0])
+    assert "coefficient other than zero" in app.info[0].value
+    assert not app.exception
+    button(app, "Only").click().run()
+    assert panel(app)["state"]["values"] == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe("linear", ("mono-eng", "mono-deu"), (Where((("mlp", 1.0), (None, 0.0))), 0.5)),
+        Recipe("slerp", ("mono-eng", "mono-deu"), (), (("t", 0.3),)),
+    ],
+)
+def test_a_recipe_that_no_panel_holds_is_named_with_the_way_to_its_page(own_suite, recipe):  # noqa: F811
+    app = open_page(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
+    assert not app.exception
+    assert not app.error
+    assert recipe.label() in said(app, "markdown")
+    assert app.get("page_link")
+    assert len(charts(app)) == 1
+
+
+def test_the_panel_stands_as_a_link_says_and_the_merge_page_as_it_was_moved(own_suite):  # noqa: F811
+    """A link may open this page first: the Merge page has not placed its recipe when the panel here is moved."""
+    recipe = Recipe("linear", ("branch-eng", "branch-deu"), (1.7, 0.1234))
+    app = open_page(similarity_view="Merge")
+    app.session_state["history"] = History(State(View(recipe, str(own_suite))))
+    app.session_state[ASKED] = (recipe, None)
+    settled(app.run())
+    assert panel(app)["state"]["values"] == [1.7, 0.1234]
+    settled(send(app, values=[0.7, 0.1]))
+    settled(app.switch_page("pages/merge.py").run())
+    assert app.multiselect(key="parents").value == ["branch-eng", "branch-deu"]
+    assert panel(app)["state"]["values"] == [0.7, 0.1], "what was asked for before does not come back"
+    assert app.session_state["history"].present.view.recipe.weights == (0.7, 0.1)
 
 
 def test_mistakes_are_one_message(own_suite):  # noqa: F811
@@ -142,9 +317,12 @@ def test_the_gap_in_words(tiny):
     asked = SimilarityRequest((("mono-eng", "mono-eng"), ("mono-deu", "mono-deu")), ("rotation_gap",), sentences=12)
     table = finish(similarity_steps(tiny, asked))
     for value, words in ((0.6, "alike, but not aligned"), (0.0, "helps little"), (-0.5, "found as they are")):
-        frame = table.frame.assign(value=value)
-        assert words in gap_sentence(type(table)(frame))
-    assert gap_sentence(type(table)(table.frame.assign(why_not="no"))) == ""
+        frame = table.frame.assign(value=value, kind="mono × mono")
+        assert words in gap_sentence(frame)
+        assert re.search(rf"\*\*[^*]*{words}[^*]*\*\*, mono × mono [+−]", gap_sentence(frame, "kind"))
+    assert gap_sentence(table.frame.assign(why_not="no")) == "Rotation gap: none is measured, for no."
+    two = pd.concat([frame, frame.assign(value=0.5, kind="mono × mixed")])
+    assert gap_sentence(two, "kind").index("mono × mixed") < gap_sentence(two, "kind").index("mono × mono")
 
 
 def spot(**changes) -> Spot:

@@ -1,11 +1,14 @@
 """The pages Weights and Causal map through Streamlit's own test runner."""
 
+import base64
 import json
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, button, live_plots, own_suite, settled  # noqa: F401 - own_suite is a fixture
 
+from interference.figures.weights import _cell
 from interference.recipe.values import Where
 
 
@@ -43,14 +46,32 @@ def test_pairs_are_those_of_the_whole_model_at_first(own_suite):  # noqa: F811
     assert app.selectbox(key="weights_part").value == "all"
 
 
+@pytest.mark.parametrize("part", ["all", "attention"])
+def test_the_whole_model_is_never_without_its_groups(own_suite, part):  # noqa: F811
+    """The same map of every part on one scale, whichever is large; the numbers are the table's."""
+    app = open_page("pages/weights.py", weights_view="Pairs", weights_part=part)
+    maps = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    names = [part, *(m["layout"]["title"]["text"].split("<br>")[0] for m in maps[1:])]
+    assert set(names) == {"all", "embeddings", "attention", "mlp", "norms"}
+    assert len(names) == 5
+    table = app.dataframe[0].value
+    numbers = table[["value", "chance"]].to_numpy()
+    for scale in (m["layout"]["coloraxis"] for m in maps):
+        assert (scale["cmin"], scale["cmax"]) == pytest.approx((numbers.min(), numbers.max()))
+    for name, own in zip(names[1:], maps[1:], strict=True):
+        row = table[table["group"] == name].iloc[0]
+        mean, chance = (_cell(row[column], np.abs(numbers).max()) for column in ("value", "chance"))
+        assert f"mean {mean}, chance {chance}" in own["layout"]["title"]["text"]
+        z = np.frombuffer(base64.b64decode(own["data"][0]["z"]["bdata"]), np.float32).reshape(2, 2)
+        assert z[0, 1] == pytest.approx(row["value"], abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("value", "most", "written"),
     [(0.0119, 0.03, "0.012"), (0.5, 0.7, "0.50"), (99.66, 116, "99.7"), (1.64, 106, "1.64"), (106.2, 106.2, "106"),
      (-0.003, 0.18, "0.00"), (0, 0, "0.00"), (float("nan"), 1, "")],
 )  # fmt: skip
 def test_cells_show_digits_where_values_are_small(value, most, written):
-    from interference.figures.weights import _cell
-
     assert _cell(value, most) == written
 
 

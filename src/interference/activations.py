@@ -86,12 +86,25 @@ def states_steps(
     They are kept by digest, those of checkpoints in files too. Raises UserError for an unknown pooling, a sentence
     without tokens, and weights that overflow.
     """
-    key = _key(evaluator, "states", model, text, pooling)
-    if (kept := evaluator.arrays.read(key)) is None:
+    (found,) = yield from all_states_steps(evaluator, model, (text,), pooling)
+    return found
+
+
+def all_states_steps(
+    evaluator: Evaluator, model: Model, texts: Sequence[Text], pooling: str = "mean"
+) -> Generator[None, None, list[States]]:
+    """The states of several texts, as `states_steps` gives them; what is not kept is read in batches across texts,
+    which is fast where each of them is short."""
+    keys = [_key(evaluator, "states", model, text, pooling) for text in texts]
+    kept = {key: arrays for key in keys if (arrays := evaluator.arrays.read(key)) is not None}
+    missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in kept}
+    if missing:
         with evaluator.room(scoring(model)):
-            kept = yield from _capture(evaluator, model, text, pooling)
-        evaluator.arrays.write(key, kept, lasting=isinstance(model, str))
-    return States(kept["values"], kept["tokens"], kept["unknown"], kept["cut"])
+            captured = yield from _capture(evaluator, model, tuple(missing.values()), pooling)
+        for key, arrays in zip(missing, captured, strict=True):
+            evaluator.arrays.write(key, arrays, lasting=isinstance(model, str))
+            kept[key] = arrays
+    return [States(*(kept[key][part] for part in ("values", "tokens", "unknown", "cut"))) for key in keys]
 
 
 def _key(evaluator: Evaluator, kind: str, model: Model, text: Text, pooling: str) -> str:
@@ -103,9 +116,32 @@ def _key(evaluator: Evaluator, kind: str, model: Model, text: Text, pooling: str
 
 
 def _capture(
-    evaluator: Evaluator, model: Model, text: Text, pooling: str
-) -> Generator[None, None, dict[str, np.ndarray]]:
+    evaluator: Evaluator, model: Model, texts: Sequence[Text], pooling: str
+) -> Generator[None, None, list[dict[str, np.ndarray]]]:
     yield from evaluator.ready_steps(model)
+    read = [_sequences(evaluator, model, text) for text in texts]
+    every = [sequence for sequences, _ in read for sequence in sequences]
+    values = None
+    for batch in _batches(every, _BATCH_TOKENS[evaluator.device.type]):
+        pooled = _pooled(evaluator.put(model), [every[place] for place in batch], pooling, evaluator.device)
+        values = np.empty((len(pooled), len(every), pooled.shape[2]), np.float32) if values is None else values
+        values[:, batch] = pooled
+        yield
+    assert values is not None  # there are sentences: the corpus gives one row at least
+    found, start = [], 0
+    for text, (sequences, facts) in zip(texts, read, strict=True):
+        own, start = values[:, start : start + len(sequences)].copy(), start + len(sequences)
+        if not np.isfinite(own).all():
+            name = model if isinstance(model, str) else model.label()
+            raise UserError(f"{name} gives states that are not finite in {text.language}; its weights overflow.")
+        found.append({"values": own} | facts)
+    return found
+
+
+def _sequences(
+    evaluator: Evaluator, model: Model, text: Text
+) -> tuple[list[tuple[int, ...]], dict[str, Int[np.ndarray, " sentence"]]]:
+    """What a model reads of a text, its prefix before each sentence, and how many tokens are counted of it."""
     tokenized, checkpoint = _tokens(evaluator, model, text), scored_by(evaluator.suite, model)
     limit = checkpoint.positions or 1 << 30
     sequences = [(tokenized.prefix, *ids)[:limit] for ids in tokenized.ids]
@@ -114,19 +150,9 @@ def _capture(
             f"Sentence {empty[0] + 1} of {len(sequences)} in {text.language} has no tokens, so it has no states. Take "
             "it out of the corpus."
         )
-    values = None
-    for batch in _batches(sequences, _BATCH_TOKENS[evaluator.device.type]):
-        pooled = _pooled(evaluator.put(model), [sequences[place] for place in batch], pooling, evaluator.device)
-        values = np.empty((len(pooled), len(sequences), pooled.shape[2]), np.float32) if values is None else values
-        values[:, batch] = pooled
-        yield
-    assert values is not None  # there are sentences: the corpus gives one row at least
-    if not np.isfinite(values).all():
-        name = model if isinstance(model, str) else model.label()
-        raise UserError(f"{name} gives states that are not finite in {text.language}; its weights overflow.")
     tokens = np.array([len(ids) for ids in tokenized.ids])
-    read = np.array([len(ids) - 1 for ids in sequences])
-    return {"values": values, "tokens": tokens, "unknown": np.array(tokenized.unknown), "cut": tokens - read}
+    cut = tokens - np.array([len(ids) - 1 for ids in sequences])
+    return sequences, {"tokens": tokens, "unknown": np.array(tokenized.unknown), "cut": cut}
 
 
 def _tokens(evaluator: Evaluator, model: Model, text: Text) -> TokenizedText:

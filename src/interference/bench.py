@@ -39,6 +39,12 @@ class Faders:
         return tuple(round(v, 4) if on else 0.0 for v, on in zip(self.values, heard, strict=True))
 
 
+def on_panel(recipe: Recipe) -> bool:
+    """Whether a panel holds the recipe's coefficients: one number for each of its parents, few enough and different."""
+    plain = all(isinstance(weight, int | float) for weight in recipe.weights) and not recipe.slices
+    return recipe.definition.weighted and plain and len(set(recipe.models)) == len(recipe.models) <= PARENTS
+
+
 def with_faders(recipe: Recipe, faders: Faders) -> Recipe | None:
     """The recipe with what a panel gives each of its parents; None where nothing is heard."""
     weights = faders.effective

@@ -15,6 +15,7 @@ from interference.activations import (
     POOLINGS,
     States,
     Text,
+    all_states_steps,
     has_digits,
     numerals,
     own_language,
@@ -41,8 +42,9 @@ from interference.similarity.table import (
     flat,
     measured,
     prepared,
+    spanned,
 )
-from interference.steps import Steps, telling
+from interference.steps import Steps, telling, within
 from interference.store import digest
 from interference.suite import Suite
 
@@ -56,6 +58,7 @@ SENTENCES = 150
 MOST_MODELS = 30  # at first
 _MOST = 3000  # pairs of one measure that get intervals
 Names = tuple[str, str]  # of a model and of what it reads
+GAP = "rotation_gap"  # the headline of every comparison
 
 
 @dataclass(frozen=True)
@@ -99,24 +102,45 @@ _TABLES: WeakKeyDictionary[Evaluator, OrderedDict[SimilarityRequest, SimilarityT
 _KEPT = 64  # tables of one evaluator
 
 
-def similarity_steps(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[SimilarityTable]:
-    """The table of a request, a batch of text or one place's relations at a time; states are kept in the store."""
+def similarity_steps(evaluator: Evaluator, asked: SimilarityRequest, keep: bool = True) -> Steps[SimilarityTable]:
+    """The table of a request, a batch of text or one place's relations at a time; states are kept in the store.
+
+    With `keep` the table stays in memory for the next time: not for what a moving slider passes.
+    """
     kept = _TABLES.setdefault(evaluator, OrderedDict())
-    if asked not in kept:
-        kept[asked] = yield from _compare(evaluator, asked)
+    table = kept.get(asked) or (yield from _compare(evaluator, asked))
+    if keep:
+        kept[asked] = table
+        kept.move_to_end(asked)
         if len(kept) > _KEPT:
             kept.popitem(last=False)
-    kept.move_to_end(asked)
-    return kept[asked]
+    return table
 
 
-def conditions_steps(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[dict[str, SimilarityTable]]:
-    """The same models on their own languages, on one, and on numerals."""
-    found: dict[str, SimilarityTable] = {}
-    for condition in ("own", "pivot", "numerals"):
-        steps = similarity_steps(evaluator, replace(asked, condition=condition))
-        found[condition] = yield from telling(len(found) / 3, steps)
-    return found
+def kept_tables(evaluator: Evaluator, *asked: SimilarityRequest) -> tuple[SimilarityTable, ...] | None:
+    """The tables of requests if all of them are in memory."""
+    kept = _TABLES.get(evaluator, OrderedDict())
+    found = tuple(table for one in asked if (table := kept.get(one)))
+    return found if len(found) == len(asked) else None
+
+
+def tables_steps(evaluator: Evaluator, *asked: SimilarityRequest) -> Steps[tuple[SimilarityTable, ...]]:
+    """The tables of several requests, one after the other."""
+    found: list[SimilarityTable] = []
+    for one in asked:
+        steps = similarity_steps(evaluator, one)
+        found.append((yield from within(len(found) / len(asked), (len(found) + 1) / len(asked), steps)))
+    return tuple(found)
+
+
+def gaps_of(asked: SimilarityRequest) -> SimilarityRequest:
+    """The request for the rotation gaps of what another request compares: one number each, which is fast."""
+    return replace(asked, measures=(GAP,), intervals=False)
+
+
+def conditions_of(asked: SimilarityRequest) -> tuple[SimilarityRequest, ...]:
+    """The requests for the same models on their own languages, on one, and on numerals."""
+    return tuple(replace(asked, condition=condition) for condition in ("own", "pivot", "numerals"))
 
 
 def default_models(suite: Suite) -> tuple[str, ...]:
@@ -135,9 +159,11 @@ def _compare(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Similarity
     readers, left_out = _readers(evaluator, asked, texts)
     wanted = list(dict.fromkeys(one for pair in readers for one in pair))
     states: dict[Names, States] = {}
-    for model, language in wanted:
-        steps = states_steps(evaluator, models[model], texts[language], asked.pooling)
-        states[model, language] = yield from telling(0.7 * len(states) / len(wanted), steps)
+    for name, languages in _read_at_once(wanted, models):
+        read = [texts[language] for language in languages]
+        steps = all_states_steps(evaluator, models[name], read, asked.pooling)
+        found = yield from telling(0.7 * len(states) / len(wanted), steps)
+        states |= zip([(name, language) for language in languages], found, strict=True)
     pairs = [pair for one in readers for pair in _layered(asked, one, states)]
     documents = texts[wanted[0][1]].documents
     refusal = _Refusal(evaluator, models)
@@ -156,6 +182,16 @@ def _compare(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Similarity
     notes = _notes(evaluator, asked, frame, texts, states, left_out)
     checkpoints = [scored_by(evaluator.suite, model).name for _, model in asked.models]
     return SimilarityTable(frame[list(COLUMNS)], notes, _provenance(evaluator, asked, checkpoints))
+
+
+def _read_at_once(wanted: Sequence[Names], models: Mapping[str, Model]) -> list[tuple[str, list[str]]]:
+    """Who reads what in one go: a merge all its texts, for it has to follow a slider; checkpoints one by one, so that
+    what is kept of them does not hang on what else was asked for."""
+    found: list[tuple[str, list[str]]] = []
+    for name in dict.fromkeys(name for name, _ in wanted):
+        languages = [language for reader, language in wanted if reader == name]
+        found += [(name, languages)] if isinstance(models[name], Recipe) else [(name, [one]) for one in languages]
+    return found
 
 
 def _provenance(evaluator: Evaluator, asked: SimilarityRequest, checkpoints: Iterable[str]) -> dict[str, str]:
@@ -303,13 +339,30 @@ class _Refusal:
         self._suite, self._models = evaluator.suite, models
 
     def __call__(self, measure: Measure, a: Place, b: Place) -> str:
-        if measure.needs == "vocabulary":
-            one, other = (scored_by(self._suite, self._models[p.model]) for p in (a, b))
-            if one.vocabulary_digest != other.vocabulary_digest:
-                return f"{a.model} and {b.model} map tokens to different ids"
-        if measure.needs == "basis":
-            return basis_problem(self._suite, a.model, self._models[a.model], b.model, self._models[b.model])
-        return ""
+        return problem(self._suite, measure.needs, *((place.model, self._models[place.model]) for place in (a, b)))
+
+
+Named = tuple[str, Model]
+
+
+def problem(suite: Suite, needs: str, first: Named, second: Named) -> str:
+    """Why two models don't meet what a measure needs, '' where they do."""
+    if needs == "vocabulary":
+        one, other = (scored_by(suite, model) for _, model in (first, second))
+        if one.vocabulary_digest != other.vocabulary_digest:
+            return f"{first[0]} and {second[0]} map tokens to different ids"
+    return basis_problem(suite, *first, *second) if needs == "basis" else ""
+
+
+def why_nowhere(suite: Suite, needs: str, pairs: Iterable[tuple[Named, Named]]) -> str:
+    """Why none of these pairs of models meets what a measure needs, '' where one does or there is no pair."""
+    why = ""
+    for pair in pairs:
+        why_not = problem(suite, needs, *pair)
+        if not why_not:
+            return ""
+        why = why or why_not
+    return why
 
 
 def basis_problem(suite: Suite, first: str, a: Model, second: str, b: Model) -> str:
@@ -377,6 +430,31 @@ def everything_steps(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Ev
     return Everything(tuple(vectors), values, chance)
 
 
+def _uncertainty(frame: pd.DataFrame, asked: bool, blocks: int) -> str:
+    """How wide the intervals are, as one number for a whole map can say it; or why there is none."""
+    half = ((frame["high"] - frame["low"]) / 2).dropna()
+    if not asked:
+        return "No intervals were asked for."
+    if half.empty and frame["value"].isna().all():
+        return "No pair can be compared, so there is no interval."
+    if half.empty:
+        return f"No intervals: they need {FEWEST_BLOCKS} documents or more, and at most {_MOST} pairs of a measure."
+    widths = f"±{half.median():.2f}" + (
+        f" in the middle cell, ±{half.max():.2f} in the widest" if len(half) > 1 else ""
+    )
+    return f"95 % intervals {widths}, by jackknife over {blocks} blocks of documents."
+
+
+def _chances(frame: pd.DataFrame) -> list[str]:
+    """The chance level of every measure that applies anywhere."""
+    found = frame.dropna(subset=["chance"]).groupby("measure", sort=False)["chance"]
+    several = frame["measure"].nunique() > 1
+    return [
+        f"Chance level{f' of {measures()[str(name)].label}' if several else ''} {spanned(part)}."
+        for name, part in found
+    ]
+
+
 def _notes(
     evaluator: Evaluator,
     asked: SimilarityRequest,
@@ -396,11 +474,8 @@ def _notes(
         f"{' of the test half' if held else ''} in {documents} {'blocks' if asked.condition == 'numerals' else ''}"
         f"{'' if asked.condition == 'numerals' else 'documents'}, d = {wide}; {POOLINGS[asked.pooling]}; "
         f"{asked.preparation.label()}.",
-        f"Intervals are 95 %, by jackknife over {min(BLOCKS, documents)} blocks of documents."
-        if frame["low"].notna().any()
-        else f"No intervals: they need {FEWEST_BLOCKS} documents or more, and at most {_MOST} pairs of a measure."
-        if asked.intervals
-        else "No intervals were asked for.",
+        _uncertainty(frame, asked.intervals, min(BLOCKS, documents)),
+        *_chances(frame),
         *left_out,
     ]
     wider = sides.max() > count

@@ -8,10 +8,16 @@ import pandas as pd
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from interference.signs import plain, signed
 from interference.similarity import INVARIANCES, Measure, measures
-from interference.similarity.table import SimilarityTable
+from interference.similarity.table import spanned
 
 _KINDS = 6  # named one by one in a sentence
+_VERDICTS = (  # by the mean gap above which they hold
+    (0.2, "alike, but not aligned"),
+    (-0.2, "a rotation helps little"),
+    (-np.inf, "found as they are, and better so"),
+)
 _PARTS = ("value", "low", "high", "chance", "raw", "z_scored")
 
 
@@ -93,6 +99,12 @@ def with_kinds(frame: pd.DataFrame, roles: Mapping[str, str]) -> pd.DataFrame:
     return frame.assign(kind=kinds)
 
 
+def with_sameness(frame: pd.DataFrame) -> pd.DataFrame:
+    """With a column `kind`: whether both sides are of the same layer."""
+    same = frame["layer_a"] == frame["layer_b"]
+    return frame.assign(kind=np.where(same, "the same layer", "different layers"))
+
+
 def similarity_sentence(frame: pd.DataFrame, measure: Measure, by: str) -> str:
     """What is seen, in one sentence: the mean of each kind of pair, its range, and the chance level."""
     found = frame[frame["why_not"] == ""]
@@ -107,34 +119,41 @@ def similarity_sentence(frame: pd.DataFrame, measure: Measure, by: str) -> str:
         parts = [f"{kind} {part.mean():.2f}" + (f" ({_range(part)})" if len(part) > 1 else "") for kind, part in groups]
     clear = found.dropna(subset=["low"])
     unclear = int((clear["low"] <= clear["chance"]).sum()) if measure.best == "high" else 0
-    sentence = f"**{measure.label}**: {'; '.join(parts)}; chance {_chance(found['chance'])}."
+    sentence = f"**{measure.label}**: {'; '.join(parts)}; chance {spanned(found['chance'])}."
     if unclear:
         sentence += f" {unclear} of {len(clear)} are not above chance with all of their interval."
     return sentence
 
 
 def _range(values: pd.Series) -> str:
-    return f"{values.min():.2f} to {values.max():.2f}"
+    return f"{plain(values.min(), 2)} to {plain(values.max(), 2)}"
 
 
-def _chance(values: pd.Series) -> str:
-    return f"{values.mean():.2f}" if np.ptp(values) < 0.005 else _range(values)
+def gap_sentence(frame: pd.DataFrame, by: str | None = None) -> str:
+    """The headline: which kinds of pairs are alike up to a rotation and not as they are, which need none.
+
+    `frame` is a table's, with a column named by `by`; without one, or with many kinds, all pairs are one.
+    """
+    gaps = frame[frame["measure"] == "rotation_gap"]
+    found = gaps[gaps["why_not"] == ""]
+    if found.empty:
+        return f"Rotation gap: none is measured, for {gaps['why_not'].iloc[0]}." if len(gaps) else ""
+    named = by is not None and found[by].nunique() <= _KINDS
+    kinds = found[by].astype(str) if by and named else pd.Series("all pairs", index=found.index)
+    said: dict[str, list[str]] = {verdict: [] for _, verdict in _VERDICTS}
+    for kind, part in found.groupby(kinds, sort=False)["value"]:
+        ranged = f" ({_range(part)})" if np.ptp(part) >= 0.005 else ""
+        said[_verdict(part.mean())].append(f"{f'{kind} ' if named else ''}{signed(part.mean(), 2)}{ranged}")
+    parts = [f"**{verdict}**, {', '.join(listed)}" for verdict, listed in said.items() if listed]
+    sentence = f"Rotation gap{'' if named else ', mean of all pairs'}: {'; '.join(parts)}."
+    fitted, wide = int(found["sentences"].iloc[0]) // 2, int(found[["dimensions_a", "dimensions_b"]].to_numpy().max())
+    return sentence + (
+        f" Rather too low: {fitted} sentences settle no rotation of {wide} dimensions." * (wide > fitted)
+    )
 
 
-def gap_sentence(table: SimilarityTable) -> str:
-    """What the rotation gap says: alike up to a rotation, and not as they are."""
-    gaps = table.frame[(table.frame["measure"] == "rotation_gap") & (table.frame["why_not"] == "")]
-    if gaps.empty:
-        return ""
-    mean = gaps["value"].mean()
-    if mean > 0.2:
-        said = "after a rotation translations are found that are not found as they are: alike, but not aligned, and an "
-        said += "average of the weights mixes unlike dimensions"
-    elif mean < -0.2:
-        said = "translations are found as they are, and better so than after a rotation fitted on half of the text"
-    else:
-        said = "a rotation helps little: what is found is found as it is, or not at all"
-    return f"Rotation gap {mean:+.2f} on average ({_range(gaps['value'])}): {said}."
+def _verdict(gap: float) -> str:
+    return next(verdict for least, verdict in _VERDICTS if gap > least)
 
 
 def neighbours_sentence(near: pd.DataFrame) -> str:

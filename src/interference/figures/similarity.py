@@ -17,10 +17,10 @@ _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "cross", "star", 
 _TEXT = 16  # rows of a map that still have room for numbers
 
 
-def _scale(label: str, chance: float, best: str) -> dict[str, Any]:
-    """Colours from 0, or the least there is, to 1, the chance level marked on the bar."""
+def _scale(label: str, chance: float, best: str, room: float) -> dict[str, Any]:
+    """Colours from 0, or the least there is, to 1, the chance level marked on the bar with so much of it for itself."""
     low = -1.0 if best == "zero" else 0.0
-    ticks = [t for t in np.linspace(low, 1, 5) if abs(t - chance) > 0.06 * (1 - low)]
+    ticks = [t for t in np.linspace(low, 1, 5) if abs(t - chance) > room * (1 - low)]
     bar = {
         "title": {"text": label, "side": "right"},
         "thickness": 12,
@@ -64,7 +64,7 @@ def map_figure(grid: Map, label: str, best: str, x: str, y: str, title: str = ""
     rows = len(grid.value)
     where = "layers %{y} and %{x}" if grid.rows == "layer" else "%{y} and %{x}"
     figure = go.Figure(_heat(grid, label, where, rows <= _TEXT and not title))
-    scale = _scale(label, float(np.nanmean(grid.parts["chance"].to_numpy(dtype=float))), best)
+    scale = _scale(label, float(np.nanmean(grid.parts["chance"].to_numpy(dtype=float))), best, 0.3 if title else 0.06)
     if title:
         scale["colorbar"] |= {"orientation": "h", "y": 1.0, "yanchor": "bottom", "len": 1, "title": {"text": ""}}
     figure.update_layout(
@@ -121,6 +121,20 @@ def depth_figure(frame: pd.DataFrame, label: str, kinds: str) -> go.Figure:
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         hovermode="closest",
     )
+    return figure
+
+
+def follow_figure(frame: pd.DataFrame, label: str, best: str, kinds: str, said: str) -> go.Figure:
+    """`depth_figure` as it follows a slider: one range whatever the values, and above it what they are made of."""
+    figure = depth_figure(frame, label, kinds)
+    low = min(-1.0 if best == "zero" else 0.0, float(np.nanmin(frame[["value", "low"]].to_numpy(dtype=float))))
+    figure.update_layout(
+        title={"text": said, "font": {"size": 13}, "x": 0, "xref": "paper", "y": 0.99, "yref": "container",
+               "yanchor": "top"},
+        margin={"l": 10, "r": 10, "t": 34, "b": 10},
+        yaxis={"range": [low - 0.05, 1.05]},
+        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0},
+    )  # fmt: skip
     return figure
 
 

@@ -14,6 +14,8 @@ from interference.signs import plain
 
 _BAND = "rgba(0, 114, 178, 0.22)"
 OUTSIDE, WHOLE = "outside", "whole model"
+Span = tuple[float, float]  # of a scale of colours
+_FEW = 5  # models of a small map that still has room for numbers
 
 
 def group_figure(frame: pd.DataFrame, label: str) -> go.Figure:
@@ -115,18 +117,65 @@ def tensor_figure(frame: pd.DataFrame, label: str) -> go.Figure:
     return _heat(grids[0], grids[1], label, "kind of tensor", LAYER_AXIS, "%{y}, %{x}", beside=False)
 
 
-def pair_figure(frame: pd.DataFrame, label: str, part: str) -> go.Figure:
-    """Models × models: one measure of every pair in one part of the model, beside its chance level."""
+def pair_figure(frame: pd.DataFrame, label: str, part: str, span: Span | None = None) -> go.Figure:
+    """Models × models: one measure of every pair in one part of the model, beside its chance level.
+
+    `frame` is of that part alone; the colours reach over `span`, else over its own values.
+    """
+    value, chance = _grids(frame)
+    return _heat(value, chance, f"{label}, {part}", "model", "model", "%{y} and %{x}", beside=True, span=span)
+
+
+def part_figure(frame: pd.DataFrame, label: str, part: str, span: Span) -> go.Figure:
+    """The map of `pair_figure` small, without its chance level, which the title has; for several beside each other."""
+    value, chance = _grids(frame)
+    z, most = value.to_numpy(dtype=np.float32), max(map(abs, span))
+    means = [_cell(float(np.nanmean(grid.to_numpy(dtype=float))), most) for grid in (value, chance)]
+    figure = go.Figure(
+        go.Heatmap(
+            z=z, x=list(value.columns), y=list(value.index), customdata=chance.to_numpy(dtype=np.float32),
+            coloraxis="coloraxis", hoverongaps=False, text=[[_cell(float(v), most) for v in row] for row in z],
+            texttemplate="%{text}" if len(z) <= _FEW else None,
+            hovertemplate=f"%{{y}} and %{{x}}, {part}<br>{label} %{{z:.4g}}, chance %{{customdata:.4g}}<extra></extra>",
+        )
+    )  # fmt: skip
+    axis = {"type": "category", "showgrid": False, "dtick": 1, "tickfont": {"size": 10}}
+    figure.update_layout(
+        coloraxis={"colorscale": "Cividis", "cmin": span[0], "cmax": span[1], "showscale": False},
+        title={
+            "text": f"{part}<br><span style='font-size:11px'>mean {means[0]}, chance {means[1]}</span>",
+            "font": {"size": 14},
+            "x": 0.5,
+        },
+        height=140 + max(100, 18 * len(z)),
+        margin={"l": 5, "r": 5, "t": 55, "b": 5},
+        xaxis=axis | {"tickangle": -90},
+        yaxis=axis | {"autorange": "reversed"},
+    )
+    return figure
+
+
+def span_of(frame: pd.DataFrame) -> Span:
+    """The least and greatest value or chance level, so that maps of several parts have one scale."""
+    numbers = frame[["value", "chance"]].to_numpy(dtype=float)
+    return float(np.nanmin(numbers)), float(np.nanmax(numbers))
+
+
+def _grids(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Values and chance levels of pairs as symmetric maps."""
     names = list(dict.fromkeys([*frame["first"], *frame["second"]]))
     both = pd.concat([frame, frame.rename(columns={"first": "second", "second": "first"})])
-    grids = [
+    value, chance = (
         both.pivot(index="first", columns="second", values=c).reindex(index=names, columns=names)
         for c in ("value", "chance")
-    ]
-    return _heat(grids[0], grids[1], f"{label}, {part}", "model", "model", "%{y} and %{x}", beside=True)
+    )
+    return value, chance
 
 
-def _heat(value: pd.DataFrame, chance: pd.DataFrame, label: str, x: str, y: str, where: str, beside: bool) -> go.Figure:
+def _heat(
+    value: pd.DataFrame, chance: pd.DataFrame, label: str, x: str, y: str, where: str, beside: bool,
+    span: Span | None = None,
+) -> go.Figure:  # fmt: skip
     """Two maps of one scale, what is measured and its chance level, `beside` each other or one below the other."""
     figure = make_subplots(
         *((1, 2) if beside else (2, 1)), shared_xaxes=True, shared_yaxes=True, subplot_titles=["measured", "by chance"],
@@ -144,10 +193,10 @@ def _heat(value: pd.DataFrame, chance: pd.DataFrame, label: str, x: str, y: str,
                 hovertemplate=f"{where}<br>{own}, chance {its}<extra></extra>",
             ), 1 if beside else at + 1, at + 1 if beside else 1,
         )  # fmt: skip
+    limits = {"cmin": span[0], "cmax": span[1]} if span else {}
+    bar = {"title": {"text": label, "side": "right"}, "thickness": 12}
     figure.update_layout(
-        coloraxis={
-            "colorscale": "Cividis", "colorbar": {"title": {"text": label, "side": "right"}, "thickness": 12},
-        },
+        coloraxis={"colorscale": "Cividis", "colorbar": bar} | limits,
         height=max(320, 170 + 26 * len(value) * (1 if beside else 2)),  # or the name of the colours would not fit
         margin={"l": 10, "r": 10, "t": TOOLBAR + 10, "b": 10},
     )  # fmt: skip

@@ -185,6 +185,11 @@ def joined(tables: Sequence[SimilarityTable]) -> SimilarityTable:
     return SimilarityTable(frame, notes, tables[0].provenance)
 
 
+def spanned(values: pd.Series) -> str:
+    """One number where all are nearly the same, else the least and the greatest."""
+    return f"{values.mean():.2f}" if np.ptp(values) < 0.005 else f"{values.min():.2f} to {values.max():.2f}"
+
+
 def pair_name(row: pd.Series) -> str:
     """The two places of a row in words."""
     sides = [f"{row[f'model_{s}']} on {row[f'language_{s}']}, layer {row[f'layer_{s}']}" for s in "ab"]

@@ -23,7 +23,6 @@ from interference.ui.merge import (
     draw_guide,
     draw_merge,
     present_view,
-    remember,
     watch_merge,
 )
 from interference.ui.models import choose_models, draw_download, draw_plan
@@ -37,7 +36,7 @@ from interference.ui.suite import choose_measure, compute_suite, draw_checkpoint
 from interference.ui.text import draw_said, draw_sentences
 from interference.ui.trajectory import choose_course, compute_trajectory, draw_trajectory
 from interference.ui.weights import choose_survey, compute_conflict, draw_conflict
-from interference.ui.widgets import go_if_asked
+from interference.ui.widgets import go_if_asked, remember
 
 __all__ = [
     "Bench",

@@ -75,6 +75,12 @@ def held_recipe(setup: Setup) -> Held | None:
     return held and replace(held, recipe=replace(held.recipe, **asdict(setup.more)))
 
 
+def is_held(recipe: "Recipe") -> bool:
+    """Whether the Merge page holds this recipe as it stands, without sliders."""
+    held: Held | None = st.session_state.get(_HELD)
+    return held is not None and held.recipe == recipe
+
+
 def _beside(setup: Setup) -> tuple[Any, ...]:
     return setup.method.name, setup.parents, setup.base
 

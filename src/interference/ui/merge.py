@@ -212,7 +212,7 @@ def _choose_by_sliders(bench: Bench, setup: Setup, name: str | None) -> Chosen |
     method, parents = setup.method, setup.parents
     panel, moving = None, False
     if method.weighted and spread(method, WEIGHT, parents) is None:
-        panel, moving = _choose_faders(bench, method, parents)
+        panel, moving = choose_faders(bench, method, parents)
     if name and spread(method, name, parents) is not None:
         moving = draw_spread(bench, method, parents, name) or moving
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -250,7 +250,8 @@ def _chosen(bench: Bench, setup: Setup, panel: "Faders | None", moving: bool) ->
     return Chosen(recipe, panel, moving)
 
 
-def _choose_faders(bench: Bench, method: "Method", parents: tuple[str, ...]) -> "tuple[Faders, bool]":
+def choose_faders(bench: Bench, method: "Method", parents: tuple[str, ...]) -> "tuple[Faders, bool]":
+    """The panel of coefficients as it stands, its presets above it, and whether a slider is being moved."""
     from interference.bench import Faders
     from interference.languages import language_name
 
@@ -334,16 +335,6 @@ def present_view(bench: Bench, chosen: Chosen, setup: Setup) -> "View":
         chosen.recipe, bench.key[0], bench.key[1], chosen_languages, bench.unit, setup.sentences, setup.controls,
         chosen.faders,
     )  # fmt: skip
-
-
-def remember(view: "View") -> None:
-    """Make a view that has come to rest the present one."""
-    from dataclasses import replace
-
-    from interference.bench import State
-
-    before = state.present()
-    state.move(replace(before, view=view) if before else State(view))
 
 
 def watch_merge(bench: Bench, chosen: Chosen, setup: Setup) -> Watched:

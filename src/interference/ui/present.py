@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _NAME, _SLIDE = "present", "slide"  # parameters of the address
 _AT = "slide at"  # what a slide goes by: its figure's ticks may still say the address of the one before
 _THROTTLE_MS = 60
-_MOST = 20  # parents on the panel
 _LINE = 80  # letters in a line of a slide
 _LEADING, _GAP = 1.4, 0.5  # the height of a line in sizes of its type, that of an empty one in lines
 _ALONE, _BESIDE = 74, 24  # hundredths of the screen's height that a text may fill, alone and above a figure
@@ -146,9 +145,10 @@ def _lines(text: str) -> float:
 
 def _draw_live(bench: Bench, number: int, view: "View") -> None:
     """The panel and the figure of a view, which follow each other as on the Merge page."""
-    reading, method = st.container(), view.recipe.definition
-    plain = all(isinstance(weight, int | float) for weight in view.recipe.weights) and not view.recipe.slices
-    if not method.weighted or not plain or len(view.recipe.models) > _MOST:
+    from interference.bench import on_panel
+
+    reading = st.container()
+    if not on_panel(view.recipe):
         _draw_figure(bench, number, view, False, reading)
         return
     with st.container(horizontal=True, gap="medium"):

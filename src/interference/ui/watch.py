@@ -1,9 +1,10 @@
 """How a merge follows its sliders: an estimate at once, the full result language by language."""
 
 import time
+from collections.abc import Callable, Hashable
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import streamlit as st
 
@@ -16,34 +17,61 @@ if TYPE_CHECKING:
     from interference.engine import Engine, Job
     from interference.evaluate import Evaluator
     from interference.scored import Request
+    from interference.steps import Steps
     from interference.tables import Glimpse, LossTable
 
 _FULL, _GLIMPSE = "full", "glimpse"  # slots of the engine
 _TICK_MS = (80, 350)  # how soon a figure asks again, at the earliest and at the latest
 
 
+Full = TypeVar("Full")
+Quick = TypeVar("Quick")
+
+
 @dataclass(frozen=True)
-class Watched:
+class Watched(Generic[Full, Quick]):
     """What is known of a request now; `pending` while more is on its way, which is worth asking for in `tick_ms`."""
 
-    found: "LossTable | Glimpse"
+    found: Full | Quick
     pending: bool
     tick_ms: int = _TICK_MS[1]
 
 
-def watch(bench: Bench, request: "Request", moving: bool) -> Watched:
+@dataclass(frozen=True)
+class Asked(Generic[Full, Quick]):
+    """A result and a quick estimate of it: how both are made of an evaluator, and the full one where it is there
+    already. `request` tells it from others."""
+
+    request: Hashable
+    finished: "Callable[[Evaluator], Full | None]"
+    full: "Callable[[Evaluator], Steps[Full]]"
+    glimpse: "Callable[[Evaluator], Steps[Quick]]"
+
+
+def watch(bench: Bench, request: "Request", moving: bool) -> "Watched[LossTable, Glimpse]":
+    """The losses of a request as far as they are known."""
+    asked: Asked[LossTable, Glimpse] = Asked(
+        request,
+        lambda evaluator: evaluator.finished(request),
+        lambda evaluator: evaluator.table_steps(request),
+        lambda evaluator: evaluator.glimpse_steps(request),
+    )
+    return follow(bench, asked, moving)
+
+
+def follow(bench: Bench, asked: "Asked[Full, Quick]", moving: bool) -> "Watched[Full, Quick]":
     """The full result of a request where it is there, else what can be said at once while the engine goes on.
 
     Nothing but the estimate is computed for positions that a moving slider passes.
     """
     evaluator, engine = device(bench)
-    if table := evaluator.finished(request):
+    if (table := asked.finished(evaluator)) is not None:
         engine.cancel(session(), _FULL)
         return Watched(table, False)
     if moving:
         engine.cancel(session(), _FULL)
-        return Watched(_glimpse(evaluator, engine, request), False)
-    job, started = _full(bench, evaluator, engine, request)
+        return Watched(_glimpse(evaluator, engine, asked), False)
+    job, started = _full(bench, evaluator, engine, asked)
     try:
         job.future.exception(timeout=0.05)  # what is in the store needs no estimate
     except TimeoutError:
@@ -51,7 +79,7 @@ def watch(bench: Bench, request: "Request", moving: bool) -> Watched:
     except CancelledError:
         st.stop()
     if not job.future.done():
-        found = _glimpse(evaluator, engine, request)
+        found = _glimpse(evaluator, engine, asked)
         if not job.future.done():
             return Watched(found, True, _tick_ms(job, time.monotonic() - started))
     try:
@@ -72,20 +100,20 @@ def place_of(bench: Bench, view: "View", watched: Watched) -> Place | None:
     return Place(panel.effective, panel.normalise, scope, isinstance(watched.found, LossTable))
 
 
-def _glimpse(evaluator: "Evaluator", engine: "Engine", request: "Request") -> "Glimpse":
+def _glimpse(evaluator: "Evaluator", engine: "Engine", asked: "Asked[Any, Quick]") -> Quick:
     try:
         with loading():
-            return engine.run(session(), _GLIMPSE, lambda job: evaluator.glimpse_steps(request), urgent=True)
+            return engine.run(session(), _GLIMPSE, lambda job: asked.glimpse(evaluator), urgent=True)
     except CancelledError:  # a newer rerun of this session has taken over
         st.stop()
 
 
-def _full(bench: Bench, evaluator: "Evaluator", engine: "Engine", request: "Request") -> "tuple[Job, float]":
+def _full(bench: Bench, evaluator: "Evaluator", engine: "Engine", asked: "Asked[Any, Any]") -> "tuple[Job, float]":
     """The job that computes the request, the one that runs if it is for this request, and when it was submitted."""
-    asked, job, started = st.session_state.get(_FULL, (None, None, 0.0))
-    if asked != (bench.key, request) or job.stopped:
-        job, started = engine.submit(session(), _FULL, lambda job: evaluator.table_steps(request)), time.monotonic()
-        st.session_state[_FULL] = ((bench.key, request), job, started)
+    request, job, started = st.session_state.get(_FULL, (None, None, 0.0))
+    if request != (bench.key, asked.request) or job.stopped:
+        job, started = engine.submit(session(), _FULL, lambda job: asked.full(evaluator)), time.monotonic()
+        st.session_state[_FULL] = ((bench.key, asked.request), job, started)
     return job, started
 
 

@@ -10,12 +10,15 @@ from interference.ui.shell import EXPORT, Bench, run_steps
 from interference.ui.widgets import keep_valid, keep_within
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from interference.conflict.registry import Measure
     from interference.conflict.survey import Survey
     from interference.conflict.table import ConflictTable
     from interference.registry import Argument
 
-VIEWS = ("Groups", "Layers", "Tensors", "Pairs")
+_LEVELS = {"Groups": "whole", "Layers": "layer", "Tensors": "tensor", "Pairs": "whole"}  # of the table, by view
+VIEWS = tuple(_LEVELS)
 NO_BASE = "none"
 GOOD = {
     "high": "High is good for merging.",
@@ -97,8 +100,7 @@ def compute_conflict(bench: Bench, wanted: Wanted) -> "ConflictTable":
 
 def draw_conflict(bench: Bench, wanted: Wanted, table: "ConflictTable") -> None:
     """What is seen in one sentence, the figure with its reading, the numbers, and what can be taken away."""
-    from interference.conflict.table import ALL
-    from interference.figures.weights import group_figure, layer_figure, pair_figure, tensor_figure
+    from interference.figures.weights import group_figure, layer_figure, tensor_figure
     from interference.views import conflict_sentence
 
     measure = wanted.measure
@@ -106,27 +108,44 @@ def draw_conflict(bench: Bench, wanted: Wanted, table: "ConflictTable") -> None:
         st.info(table.notes[0], icon=":material/info:")
         st.stop()
     st.markdown(conflict_sentence(table, measure))
-    if wanted.view == "Groups":
-        figure = group_figure(table.by("whole"), measure.label)
-    elif wanted.view == "Layers":
-        figure = layer_figure(table.by("layer"), measure.label)
-    elif wanted.view == "Tensors":
-        figure = tensor_figure(table.by("tensor"), measure.label)
+    level = _LEVELS[wanted.view]
+    if wanted.view == "Pairs":
+        _draw_pairs(table.by(level), measure)
     else:
-        frame = table.by("whole")
-        parts = sorted(dict.fromkeys(frame["group"]), key=lambda part: part != ALL)  # it first, the others as they are
-        part = st.selectbox(
-            "Part of the model", parts, key="weights_part", bind="query-params",
-            width=220, help="The pairs are compared in this part alone; 'all' is the whole model.",
+        draw = {"Groups": group_figure, "Layers": layer_figure, "Tensors": tensor_figure}[wanted.view]
+        st.plotly_chart(
+            draw(table.by(level), measure.label), config=EXPORT, key="conflict_figure",
+            alt=f"{measure.label} by {wanted.view.lower()}",
         )  # fmt: skip
-        figure = pair_figure(frame[frame["group"] == part], measure.label, part)
-    st.plotly_chart(figure, config=EXPORT, key="conflict_figure", alt=f"{measure.label} by {wanted.view.lower()}")
     st.caption(f"{measure.caption} {measure.reading.capitalize()}. {GOOD[measure.best]} {' '.join(table.notes)}")
     with st.expander("Table"):
-        level = {"Groups": "whole", "Layers": "layer", "Tensors": "tensor", "Pairs": "whole"}[wanted.view]
         st.dataframe(table.by(level), hide_index=True, placeholder="", key="conflict_table")
     st.download_button(
         "Conflicts, CSV", lambda: table.frame.assign(**table.provenance).to_csv(index=False), "conflict.csv",
         "text/csv", on_click="ignore", icon=":material/download:", key="conflict_csv",
         help="This measure of every tensor, layer, group and the whole model, with chance levels.",
     )  # fmt: skip
+
+
+def _draw_pairs(frame: "pd.DataFrame", measure: "Measure") -> None:
+    """Every pair in one part of the model, at first all of it, with the same map of every other part below."""
+    from interference.conflict.table import ALL
+    from interference.figures.weights import pair_figure, part_figure, span_of
+
+    parts = sorted(dict.fromkeys(frame["group"]), key=lambda part: part != ALL)  # it first, the others as they are
+    part = st.selectbox(
+        "Part of the model", parts, key="weights_part", bind="query-params", width=220,
+        help="The part that is drawn large, with its chance level; 'all' is the whole model.",
+    )  # fmt: skip
+    span, label = span_of(frame), measure.label
+    st.plotly_chart(
+        pair_figure(frame[frame["group"] == part], label, part, span), config=EXPORT, key="conflict_figure",
+        alt=f"{label} of every two models, {part}",
+    )  # fmt: skip
+    with st.container(horizontal=True, key="small_maps conflict"):
+        for other in (name for name in parts if name != part):
+            st.plotly_chart(
+                part_figure(frame[frame["group"] == other], label, other, span), width=260, config=EXPORT,
+                key=f"conflict_figure {other}", alt=f"{label} of every two models, {other}",
+            )  # fmt: skip
+    st.caption("Every part in the colours of one scale, so that what decides the whole model is seen.")

@@ -97,15 +97,30 @@ def ask_recipe(recipe: "Recipe", view: "View | None" = None) -> None:
     st.session_state[ASKED] = (recipe, view.faders if view else None)
 
 
+def view_of(key: tuple[str, ...], recipe: "Recipe", panel: "Faders | None" = None) -> "View":
+    """The present view with another recipe, and the panel that gave it, if any. `key` is the bench's."""
+    from interference.bench import View
+
+    present = state.present()
+    if present:
+        return replace(present.view, recipe=recipe, faders=panel)
+    return View(recipe, key[0], key[1], faders=panel)
+
+
+def remember(view: "View") -> None:
+    """Make a view that has come to rest the present one."""
+    from interference.bench import State
+
+    before = state.present()
+    state.move(replace(before, view=view) if before else State(view))
+
+
 def take_to_merge(key: tuple[str, ...], recipe: "Recipe") -> None:
     """Make a recipe the present view and go to the Merge page with the next run: for a callback, for the widgets that
     are set may stand on the page. `key` is the bench's."""
-    from interference.bench import State, View
-
-    present = state.present()
-    view = replace(present.view, recipe=recipe, faders=None) if present else View(recipe, key[0], key[1])
+    view = view_of(key, recipe)
     write_view(view)
-    state.move(replace(present, view=view) if present else State(view))
+    remember(view)
     st.session_state[_GOTO] = True
 
 

@@ -1,6 +1,19 @@
-"""Two components that live in the browser: sliders heard while they move, and a plot that is drawn in place."""
+"""Components that live in the browser: sliders heard while they move, a plot drawn in place, and a choice that greys
+out what does not apply."""
 
+from interference.ui.live.choice import Group, grouped_choice
 from interference.ui.live.panel import Panel, coefficient_panel, move_panel
 from interference.ui.live.plot import Place, Plot, Point, live_plot, load_ahead
 
-__all__ = ["Panel", "Place", "Plot", "Point", "coefficient_panel", "live_plot", "load_ahead", "move_panel"]
+__all__ = [
+    "Group",
+    "Panel",
+    "Place",
+    "Plot",
+    "Point",
+    "coefficient_panel",
+    "grouped_choice",
+    "live_plot",
+    "load_ahead",
+    "move_panel",
+]
