@@ -189,7 +189,14 @@ def test_elsewhere_nothing_is_compiled(monkeypatch):
 
 if __name__ == "__main__":
     for name in [name for name, method in methods().items() if method.elementwise]:
-        whole = torch.compile(methods()[name].function, backend="aot_eager", dynamic=True, fullgraph=True)
-        arguments = given(name)
-        torch.testing.assert_close(whole(**arguments), methods()[name].function(**arguments), rtol=0, atol=1e-6)
+        method, known = methods()[name], given(name)
+        settings = {a.parameter: known[a.parameter] for a in method.body.arguments}
+        moving = {key: known[key] for key in ("weights", "prepared") if key in known}
+        rows, own = torch.rand(min(2, method.parents[1]), 60).bfloat16(), torch.rand(60).bfloat16()
+        for base in (None, "@mean", "@zero") if method.takes == "deltas" else (None,):
+            piece, outs = merging._on_piece(method, base, None, torch.bfloat16), torch.zeros(2, 60)
+            whole = torch.compile(piece, backend="aot_eager", dynamic=True, fullgraph=True)
+            for run, out in zip((whole, piece), outs, strict=True):
+                run(list(rows), None if base else own, out, moving, settings)
+            torch.testing.assert_close(outs[0], outs[1], rtol=2**-7, atol=1e-6)
         print(name)

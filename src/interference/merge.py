@@ -3,8 +3,8 @@
 import hashlib
 import inspect
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import replace
 from functools import cache, partial
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from interference.groups import depth_of, group_of, layer_of
 from interference.ranks import Cut
 from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at, sites
 from interference.recipe.sites import source_layers
-from interference.registry import DATA, Part
+from interference.registry import DATA, Method, Part
 from interference.steps import finish
 from interference.sums import Addends, Sums, steps_between
 from interference.weights import Weights
@@ -258,20 +258,44 @@ def _merge_in_pieces(
     if recipe.base and recipe.base not in (MEAN, ZERO):
         own = weights.views(site.base_source, [recipe.base])[0].reshape(-1)
     prepared = _prepared(recipe, weights, site, _given_whole(recipe, weights, site)) if method.prepare else None
-    flat, size, body = out.view(-1), _PIECE[out.device.type], replace(method.body, function=fused(method.function))
+    kind = recipe.base if recipe.base in (MEAN, ZERO) else None
+    piece = fused(_on_piece(method, kind, recipe.dtype, dtype))
+    given = {"weights": coefficients} if method.weighted else {}
+    flat, size = out.view(-1), _PIECE[out.device.type]
+    settings = _arguments(method.body, site.settings)
     for start in range(0, len(flat), size):
         part = slice(start, start + size)
-        parents = _as_float32(torch.stack([weights.here(view.reshape(-1)[part]) for view in views]), recipe)
-        base = _base(recipe, weights, site, parents, None if own is None else weights.here(own[part]))
-        given = _given(recipe, weights, site, partial(_same, parents), partial(_same, base))
-        given |= {"weights": lambda: coefficients, "prepared": partial(_piece_of, prepared, out.shape, part)}
-        merged = _call(body, given, site.settings)
-        flat[part] = (base + merged if method.takes == "deltas" and base is not None else merged).to(dtype)
+        if method.prepare:
+            given["prepared"] = _piece_of(prepared, out.shape, part)
+        rows = [weights.here(view.reshape(-1)[part]) for view in views]
+        piece(rows, None if own is None else weights.here(own[part]), flat[part], given, settings)
 
 
-def _same(value: Any) -> Any:
-    """For a value where a way to make it is asked for."""
-    return value
+@cache
+def _on_piece(method: Method, base: str | None, read: str | None, dtype: torch.dtype) -> Callable[..., None]:
+    """From entries of the parents and of a base as they are stored to those of the merge: one function, to compile.
+
+    `base` is one that is made of the parents, `read` the dtype that they are read in first.
+    """
+
+    def piece(
+        rows: list[Tensor], own: Tensor | None, out: Tensor, given: Mapping[str, Any], settings: Mapping[str, Any]
+    ) -> None:
+        parents = torch.stack([_widened(row, read) for row in rows])
+        made = {MEAN: lambda: parents.mean(dim=0), ZERO: lambda: torch.zeros_like(parents[0])}
+        origin = made[base]() if base else None if own is None else _widened(own, read)
+        deltas = parents if origin is None else parents - origin
+        inputs = {"tensors": parents, "deltas": deltas, "base": origin, **given}
+        merged = method.function(**{name: inputs[name] for name in method.body.inputs}, **settings)
+        out.copy_((origin + merged if method.takes == "deltas" and origin is not None else merged).to(dtype))
+
+    # Code of its own: what is compiled is remembered by it, and would be looked through for every method.
+    code = piece.__code__.replace(co_name=method.name)
+    return FunctionType(code, piece.__globals__, method.name, None, piece.__closure__)
+
+
+def _widened(row: Tensor, read: str | None) -> Tensor:
+    return row.to(getattr(torch, read)).float() if read else row.float()
 
 
 def _piece_of(prepared: Any, shape: torch.Size, part: slice) -> Any:

@@ -235,6 +235,8 @@ def merge_method(
         first = _part(prepare, body.inputs[:1]) if prepare else None
         if first and (taken := {"weights", "prepared"} & set(first.inputs)):
             raise ValueError(f"{function.__name__}: its preparation asks for {taken}, which move with coefficients")
+        if elementwise and (more := set(body.inputs) - {"tensors", "deltas", "base", "weights", "prepared"}):
+            raise ValueError(f"{function.__name__}: pieces of a tensor come without {more}")
         sums = _part(combines) if combines else None
         asked = "required" if {"deltas", "base"} & set(body.inputs) else "none"
         method = Method(
