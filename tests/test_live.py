@@ -507,6 +507,21 @@ def test_plot_forgets_places_of_another_scope(chromium, address):
 
 
 @pytest.mark.browser
+def test_a_held_slider_that_the_page_moves_is_heard_when_it_is_let_go(chromium, address):
+    """Undo by keys while the mouse is down: what the panel then shows is what is merged."""
+    for page in opened(chromium, address, "?show=places&parents=3"):
+        box = box_of(slider(page, "mono-eng"))
+        page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        held = float(slider(page, "mono-eng").input_value())
+        expect_bars(page, held, 0.1, "preview")
+        page.get_by_role("button", name="High").dispatch_event("click")
+        expect_bars(page, 0.9, 0.9)
+        page.mouse.up()
+        expect_bars(page, held, 0.9)
+
+
+@pytest.mark.browser
 def test_plot_shows_the_scope_that_comes_with_a_move(chromium, address):
     """Undo of another unit moves the panel and brings other numbers, in one message."""
     for page in opened(chromium, address, "?show=places&parents=3"):
