@@ -81,15 +81,24 @@ def profile_part() -> None:
 @st.fragment
 def places_part() -> None:
     """A panel and a plot that follows it: bars as high as the coefficients, in another scope as low."""
+
+    def turn() -> None:
+        st.session_state["sign"] = -st.session_state.get("sign", 1)
+
+    def turn_and_move() -> None:
+        turn()
+        move_panel("places", (0.1,) * count)
+
     with st.container(horizontal=True):
         st.button("High", key="high", on_click=move_panel, args=("places", (0.9,) * count))
-        if st.button("Scope", key="scope"):
-            st.session_state["sign"] = -st.session_state.get("sign", 1)
+        st.button("Scope", key="scope", on_click=turn)
+        st.button("Low elsewhere", key="both", on_click=turn_and_move)
     panel = coefficient_panel(parents, (0.1,) * count, key="places", names=names)
     sign = st.session_state.get("sign", 1)
     bars = [sign * value for value in panel.effective]
     title = "preview" if panel.moving else "whole"
-    figure = go.Figure(go.Bar(x=list(parents), y=bars), {"title": {"text": title}, "yaxis": {"range": [-1, 1]}})
+    axes = {"xaxis": {"range": [-0.5, count - 0.5]}, "yaxis": {"range": [-1, 1]}}
+    figure = go.Figure(go.Bar(x=list(parents), y=bars), {"title": {"text": title}, **axes})
     place = Place(panel.effective, panel.normalise, sign, not panel.moving)
     live_plot(figure, key="placed", height=300, alt="Made-up bits by parent", place=place)
 

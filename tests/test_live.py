@@ -507,6 +507,58 @@ def test_plot_forgets_places_of_another_scope(chromium, address):
 
 
 @pytest.mark.browser
+def test_a_held_slider_that_the_page_moves_is_heard_when_it_is_let_go(chromium, address):
+    """Undo by keys while the mouse is down: what the panel then shows is what is merged."""
+    for page in opened(chromium, address, "?show=places&parents=3"):
+        box = box_of(slider(page, "mono-eng"))
+        page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        held = float(slider(page, "mono-eng").input_value())
+        expect_bars(page, held, 0.1, "preview")
+        page.get_by_role("button", name="High").dispatch_event("click")
+        expect_bars(page, 0.9, 0.9)
+        page.mouse.up()
+        expect_bars(page, held, 0.9)
+
+
+@pytest.mark.browser
+def test_plot_shows_the_scope_that_comes_with_a_move(chromium, address):
+    """Undo of another unit moves the panel and brings other numbers, in one message."""
+    for page in opened(chromium, address, "?show=places&parents=3"):
+        expect_bars(page, 0.1, 0.1)
+        for value in (-0.1, 0.1, -0.1):
+            page.get_by_role("button", name="Low elsewhere").click()
+            expect_bars(page, value, value)
+            page.wait_for_timeout(300)
+            expect_bars(page, value, value)
+
+
+@pytest.mark.browser
+def test_plot_keeps_no_zoom_with_a_place(chromium, address):
+    zoomed = "document.querySelector('.live-plot').layout.xaxis.range"
+    for page in opened(chromium, address, "?show=places&parents=3"):
+        for value in ("0.3", "0.5"):
+            type_value(page, "mono-eng", value)
+            expect_bars(page, float(value), 0.1)
+        whole = page.evaluate(zoomed)
+        box = box_of(page.locator(".live-plot .nsewdrag"))
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + box["width"] / 4, y, steps=5)
+        page.mouse.up()
+        page.wait_for_function(f"{zoomed}[0] > {whole[0] + 0.5}")
+        type_value(page, "mono-eng", "0.3")
+        expect_bars(page, 0.3, 0.1)
+        page.mouse.dblclick(x, y)
+        page.wait_for_function(f"{zoomed}[0] === {whole[0]}")
+        with server_unheard(page):
+            type_value(page, "mono-eng", "0.5")
+            expect_bars(page, 0.5, 0.1)
+            assert page.evaluate(zoomed) == whole
+
+
+@pytest.mark.browser
 def test_plot_follows_a_panel_that_the_page_moves(chromium, address):
     """To places that were seen and to such that were not, whichever of panel and plot hears first."""
     for page in opened(chromium, address, "?show=places&parents=3"):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_pages import button, figures, open_page, own_suite, panel, sent, settled  # noqa: F401 - own_suite: a fixture
+from test_pages import button, figures, open_page, own_suite, panel, send, sent, settled  # noqa: F401 - own_suite: a fixture
 
 from interference.bench import State, View, to_link
 from interference.recipe import Gradient, Recipe, Slice, Where
@@ -170,6 +170,18 @@ def test_coefficients_beyond_the_usual_range_widen_it(own_suite):  # noqa: F811
     app = opened(Recipe("linear", PARENTS, (3.0, 1.0)))
     assert panel(app)["state"]["values"] == [3.0, 1.0]
     assert panel(app)["form"]["high"] == 3.0
+
+
+@pytest.mark.parametrize("method", ["iso_c", "ties_paper", "ties"])
+def test_weights_without_a_sum_are_not_divided_by_it(method, own_suite):  # noqa: F811
+    """Whether the method divides or the panel; then the panel is still there, to be moved on."""
+    app = opened(Recipe(method, PARENTS, (0.5, 0.5), base="init"))
+    send(app, "panel deltas 2", values=[0.5, -0.5], normalise=True)
+    assert not app.exception
+    assert "sum to 0" in app.error[0].value
+    send(app, "panel deltas 2", values=[0.5, 0.3], normalise=True)
+    assert not app.error
+    assert recipe_of(settled(app)).weights == ((0.5, 0.3) if method == "ties" else (0.625, 0.375))
 
 
 def test_post_steps_stand_beside_the_merge_without_them(own_suite):  # noqa: F811

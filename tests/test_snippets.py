@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,10 +14,10 @@ from interference.bench import View
 from interference.evaluate import Evaluator
 from interference.guide import guide
 from interference.recipe import Recipe
-from interference.scored import Request
 from interference.snippets import as_command, as_python
 from interference.store import Store
 from interference.suite import open_suite
+from interference.views import merge_request
 
 RECIPES = {
     "linear": Recipe("linear", ("mono-eng", "mono-deu"), (0.3, 0.7), (("normalize", True),)),
@@ -26,13 +27,14 @@ RECIPES = {
 
 @pytest.fixture(params=list(RECIPES))
 def view(request, suite_folder) -> View:
-    return View(RECIPES[request.param], str(suite_folder), languages=("deu",), unit="bits per byte", sentences=7)
+    recipe, beside = RECIPES[request.param], ("unigram", "logits")
+    return View(recipe, str(suite_folder), "", ("deu",), "bits per byte", 7, beside)
 
 
 @pytest.fixture
 def expected(view, tmp_path):
     evaluator = Evaluator(open_suite(Path(view.suite)), Store(tmp_path / "own"), torch.device("cpu"))
-    return evaluator.table(Request((("merge", view.recipe),), view.languages, view.sentences))
+    return evaluator.table(merge_request(view.recipe, evaluator.suite, view.languages, view.sentences, view.controls))
 
 
 def run(command: list[str], folder: Path) -> str:
@@ -53,12 +55,13 @@ def test_the_command_prints_the_numbers_of_the_page(view, expected, tmp_path):
 
 
 def test_the_script_prints_the_table_of_the_page(view, expected, tmp_path):
-    script = as_python(view)
-    script = script.replace("print(evaluator", "print((evaluator").rstrip().removesuffix(")") + ").to_json())"
-    found = json.loads(run([sys.executable, "-c", script], tmp_path / "empty"))
-    for column in ("value", "cost_value", "cost_high_value"):
-        assert found[column]["0"] == pytest.approx(float(expected.in_unit(view.unit)[column].iloc[0]), rel=1e-6)
-    assert "print(evaluator.table(request).in_unit('bits per byte'))" in as_python(view)
+    """All of it: none of its numbers is left out for its width."""
+    lines = run([sys.executable, "-c", as_python(view)], tmp_path / "empty").splitlines()[1:]
+    table = expected.in_unit(view.unit)
+    assert len(lines) == len(table) > 5
+    for line, model, *numbers in zip(lines, table["model"], table["value"], table["cost_value"], strict=True):
+        assert f" {model} " in line
+        assert all(f" {number:.6f} " in line for number in numbers if not np.isnan(number))
 
 
 def test_names_from_a_users_disk_are_quoted():

@@ -14,6 +14,7 @@ from interference.recipe import Recipe, parse_recipe
 
 SENTENCES = 150
 PARENTS = 20  # on the panel at most
+_SMALLEST = 1e-9  # sum of weights that is told from zero, here and in coefficients.js
 LINK_BYTES = 8192  # a link's longest parameter
 _UNPACKED_BYTES = 1 << 18  # more than any link of that length honestly unpacks to
 _VERSION = 1
@@ -46,7 +47,10 @@ def on_panel(recipe: Recipe) -> bool:
 
 
 def with_faders(recipe: Recipe, faders: Faders) -> Recipe | None:
-    """The recipe with what a panel gives each of its parents; None where nothing is heard."""
+    """The recipe with what a panel gives each of its parents; None where nothing is heard.
+
+    Raises UserError where they are to be divided by a sum of zero, which a method that divides itself refuses too.
+    """
     weights = faders.effective
     if not any(weights):
         return None
@@ -54,9 +58,14 @@ def with_faders(recipe: Recipe, faders: Faders) -> Recipe | None:
         return replace(
             recipe, weights=weights, knobs=tuple((dict(recipe.knobs) | {"normalize": faders.normalise}).items())
         )
-    if faders.normalise:
-        weights = tuple(round(weight / sum(weights), 4) for weight in weights)
-    return replace(recipe, weights=weights)
+    return replace(recipe, weights=normalised(weights) if faders.normalise else weights)
+
+
+def normalised(weights: tuple[float, ...]) -> tuple[float, ...]:
+    """The weights divided by their sum, to four digits. Raises UserError where they have none."""
+    if abs(total := sum(weights)) < _SMALLEST:
+        raise UserError("The weights sum to 0 and can't be divided by that. Change a weight or switch Normalise off.")
+    return tuple(round(weight / total, 4) for weight in weights)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def as_command(view: View) -> str:
-    """Shell commands that print the losses of the view's merge and all that is drawn beside it."""
+    """Shell commands that print the losses of the view's merge."""
     parts = ["interference losses --recipe merge.yaml", f"--sentences {view.sentences}"]
     parts += [
         f"--{name} {shlex.quote(value)}" for name, value in (("suite", view.suite), ("corpus", view.corpus)) if value
@@ -22,18 +22,18 @@ def as_command(view: View) -> str:
 
 
 def as_python(view: View) -> str:
-    """A script that prints the same table."""
+    """A script that prints the page's table: the merge's losses and all that is drawn beside them."""
     arguments = ", ".join(repr(value) if value else "None" for value in (view.suite, view.corpus))
     languages = repr(view.languages) if view.languages else "evaluator.corpus.languages"
     return f"""\
-from interference.scored import Request
 from interference.recipe import parse_recipe
 from interference.results import open_evaluator
+from interference.views import merge_request
 
 recipe = parse_recipe({view.recipe.to_yaml()!r})
 evaluator = open_evaluator({arguments})
-request = Request((("merge", recipe),), {languages}, {view.sentences})
-print(evaluator.table(request).in_unit({view.unit!r}))
+request = merge_request(recipe, evaluator.suite, {languages}, {view.sentences}, {view.controls})
+print(evaluator.table(request).in_unit({view.unit!r}).to_string())
 """
 
 

@@ -226,28 +226,20 @@ def _choose_by_sliders(bench: Bench, setup: Setup, name: str | None) -> Chosen |
 
 def _chosen(bench: Bench, setup: Setup, panel: "Faders | None", moving: bool) -> Chosen | None:
     """The recipe that all widgets together say."""
+    from interference.bench import with_faders
     from interference.recipe import Recipe
 
     method, parents = setup.method, setup.parents
     spreads = spread_knobs(method, parents, bench.suite[parents[0]].shapes)
     knobs = {a.name: _value(method, a) for a in method.arguments} | spreads
-    weights: Any = ()
-    if WEIGHT in spreads:
-        weights, panel = knobs.pop(WEIGHT), None
-        weights = weights if isinstance(weights, tuple) else (weights,) * len(parents)
-    elif method.weighted:
-        panel = panel or equal_faders(method, parents)
-        weights = panel.effective
-        if not any(weights):
-            return None
-        if "normalize" in knobs:
-            knobs["normalize"] = panel.normalise
-        elif panel.normalise:
-            weights = tuple(round(weight / sum(weights), 4) for weight in weights)
-    else:
-        panel = None
+    weights = knobs.pop(WEIGHT, (1.0,) * len(parents) if method.weighted else ())
+    weights = weights if isinstance(weights, tuple) else (weights,) * len(parents)
     recipe = Recipe(method.name, parents, weights, tuple(knobs.items()), setup.base, **asdict(setup.more))
-    return Chosen(recipe, panel, moving)
+    if WEIGHT in spreads or not method.weighted:
+        return Chosen(recipe, None, moving)
+    panel = panel or equal_faders(method, parents)
+    heard = with_faders(recipe, panel)
+    return Chosen(heard, panel, moving) if heard else None
 
 
 def choose_faders(bench: Bench, method: "Method", parents: tuple[str, ...]) -> "tuple[Faders, bool]":

@@ -1,10 +1,12 @@
 """One value for the whole model, by tensor group or over the layers: which, and the editor of the latter two."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from interference.errors import UserError
 from interference.ui.live.profile import profile_editor
 from interference.ui.shell import Bench
 from interference.ui.widgets import coefficient_range, faders, knob_key, put, set_faders
@@ -109,6 +111,7 @@ def _reshape(bench: Bench, method: "Method", parents: tuple[str, ...], name: str
 
 def _flat(bench: Bench, method: "Method", parents: tuple[str, ...], name: str, mode: str) -> "Spread":
     """The same numbers everywhere, so that spreading alone changes nothing."""
+    from interference.bench import normalised
     from interference.spread import BY_GROUP, WEIGHT, Spread, shown_groups
 
     count = len(shown_groups(bench.suite[parents[0]].shapes)) if mode == BY_GROUP else 3
@@ -121,8 +124,9 @@ def _flat(bench: Bench, method: "Method", parents: tuple[str, ...], name: str, m
         values = panel.effective if panel else (round(1 / len(parents), 2),) * len(parents)
         if panel and any(a.name == "normalize" for a in method.arguments):
             st.session_state[f"{method.name} normalize"] = panel.normalise
-        elif panel and panel.normalise and sum(values):
-            values = tuple(round(v / sum(values), 4) for v in values)
+        elif panel and panel.normalise:
+            with suppress(UserError):  # of a sum of zero: as they are
+                values = normalised(values)
     return Spread(mode, tuple((value,) * count for value in values))
 
 

@@ -196,7 +196,10 @@ function adopt(panel, version, state) {
   clearTimeout(panel.timer);
   clearTimeout(panel.settling);
   Object.assign(panel, { version, state, start: null, timer: 0, unsaid: false, moving: false });
-  if (dragged !== null) state.values[dragged] = rounded(Number(panel.rows[dragged].slider.value));
+  if (dragged !== null) {
+    state.values[dragged] = rounded(Number(panel.rows[dragged].slider.value));
+    panel.unsaid = true; // said when it is let go
+  }
   for (const row of panel.rows) {
     row.edited = false;
     tell(row, "");

@@ -60,7 +60,7 @@ function makeConfig(plot) {
 }
 
 async function draw(plot) {
-  const { root, figure, theme } = plot;
+  const { root, theme } = plot, figure = structuredClone(plot.figure); // Plotly writes zoom and what is hidden into it
   const { height, template: _, ...layout } = figure.layout ?? {};
   const whole = { uirevision: "kept", ...layout, autosize: true, template: template(theme) };
   plot.config ??= makeConfig(plot); // another one would draw all anew, without the zoom
@@ -109,18 +109,21 @@ function keep(plot, { scope, place, whole, figure }) {
   if (plot.seen.size > PLACES) plot.seen.delete(plot.seen.keys().next().value);
 }
 
-// The controls have moved: what is known of that place is drawn, once they have drawn themselves.
+// The controls have moved: what is known of that place is drawn, once they have drawn themselves. It is looked up then,
+// for the same message that moves them may bring figures of another scope.
 function follow(plot, place) {
   plot.at = place;
-  const figure = plot.seen.get(place) ?? (plot.asked.place === place ? plot.asked.figure : null);
-  if (!figure || !plot.Plotly) return;
   cancelAnimationFrame(plot.frame);
-  plot.frame = requestAnimationFrame(() => setTimeout(() => plot.at === place && show(plot, figure)));
+  if (known(plot) && plot.Plotly) plot.frame = requestAnimationFrame(() => setTimeout(() => show(plot, known(plot))));
+}
+
+function known({ seen, at, asked }) {
+  return seen.get(at) ?? (asked.place === at ? asked.figure : null);
 }
 
 async function show(plot, figure) {
   const drawn = JSON.stringify([figure, plot.theme]);
-  if (plot.drawn !== drawn) await draw(Object.assign(plot, { drawn, figure }));
+  if (figure && plot.drawn !== drawn) await draw(Object.assign(plot, { drawn, figure }));
 }
 
 async function update(plot, data) {
