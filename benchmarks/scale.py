@@ -231,39 +231,42 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     on_device = parents if weights.residency == "resident" or device.type == "cpu" else 0
     matrices = sum(parameters[name].numel() for name in linear_layers(network))
     matrices += parameters[token_rows(network)[-1]].numel()  # the head; attention's own products are left out
-    moved, done = weights.nbytes + one, 2 * matrices * sum(map(len, text.ids))
-    total = seconds["merge"] + seconds["scoring"]
+    rates = {
+        "bandwidth": (weights.nbytes + one) / seconds["merge"],
+        "flops": 2 * matrices * sum(map(len, text.ids)) / seconds["scoring"],
+    }
+    shares = {name: rate / top[name] for name, rate in rates.items()}
+    notes = [
+        singular_values(weights),
+        f"{len(text.ids)} sentences of {SENTENCE} tokens; parents {weights.nbytes / 2**30:.2f} GiB in bfloat16, one "
+        f"model in float32 {one / 2**30:.2f} GiB",
+        f"peak memory: {held / 2**30:.2f} GiB = parents held ({on_device / 2**30:.2f} GiB) + "
+        f"{(held - on_device) / one:.2f} models in float32",
+    ]
+    if device.type == "cuda":
+        total, most = seconds["merge"] + seconds["scoring"], max(held, held_by_ties)
+        notes += aims(shares["bandwidth"], seconds["ties"] / seconds["merge"], total, (most - on_device) / one)
     report(
         f"One slider move: {options.models} models of the shape {options.shape} on {device}, {weights.residency}",
         ("", "seconds", "rate", "of what is possible here"),
-        [
-            ("merge", f"{seconds['merge']:.3f}", f"{moved / seconds['merge'] / 1e9:.1f} GB/s",
-             f"{moved / seconds['merge'] / top['bandwidth']:.0%} of a copy"),
-            ("TIES, merged again", f"{seconds['ties']:.3f}", f"{seconds['ties'] / seconds['merge']:.1f} x linear", ""),
-            ("scoring", f"{seconds['scoring']:.3f}", f"{done / seconds['scoring'] / 1e12:.2f} TFLOP/s",
-             f"{done / seconds['scoring'] / top['flops']:.0%} of matrix products"),
-            ("slider move", f"{total:.3f}", "", ""),
-            ("mergekit's merge, in memory", *compared(peers["mergekit"], seconds["merge"])),
-            ("transformers, sentence by sentence", *compared(peers["transformers"], seconds["scoring"])),
-        ],
-        (
-            singular_values(weights),
-            f"{len(text.ids)} sentences of {SENTENCE} tokens; parents {weights.nbytes / 2**30:.2f} GiB in bfloat16, "
-            f"one model in float32 {one / 2**30:.2f} GiB",
-            f"peak memory: {held / 2**30:.2f} GiB = parents held ({on_device / 2**30:.2f} GiB) + "
-            f"{(held - on_device) / one:.2f} models in float32",
-            *(
-                aims(
-                    moved / seconds["merge"] / top["bandwidth"],
-                    seconds["ties"] / seconds["merge"],
-                    total,
-                    (max(held, held_by_ties) - on_device) / one,
-                )
-                if device.type == "cuda"
-                else ()
-            ),
-        ),
-    )  # fmt: skip
+        rows_of(seconds, rates, shares, peers),
+        notes,
+    )
+
+
+def rows_of(
+    seconds: dict[str, float], rates: dict[str, float], shares: dict[str, float], peers: dict[str, Any]
+) -> list[tuple[str, ...]]:
+    return [
+        ("merge", f"{seconds['merge']:.3f}", f"{rates['bandwidth'] / 1e9:.1f} GB/s",
+         f"{shares['bandwidth']:.0%} of a copy"),
+        ("TIES, merged again", f"{seconds['ties']:.3f}", f"{seconds['ties'] / seconds['merge']:.1f} x linear", ""),
+        ("scoring", f"{seconds['scoring']:.3f}", f"{rates['flops'] / 1e12:.2f} TFLOP/s",
+         f"{shares['flops']:.0%} of matrix products"),
+        ("slider move", f"{seconds['merge'] + seconds['scoring']:.3f}", "", ""),
+        ("mergekit's merge, in memory", *compared(peers["mergekit"], seconds["merge"])),
+        ("transformers, sentence by sentence", *compared(peers["transformers"], seconds["scoring"])),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":
