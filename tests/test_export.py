@@ -301,6 +301,19 @@ def test_killed_process_leaves_nothing_under_the_name(suite_folder, tmp_path, mo
     assert write_merge(EQUAL, open_suite(suite_folder), tmp_path / "out", CPU).is_dir()
 
 
+def test_what_another_wrote_there_meanwhile_stays(suite_folder, tmp_path):
+    """Two at once into one folder: the one that is through first is not replaced without being told."""
+    suite, out = open_suite(suite_folder), tmp_path / "out"
+    steps = write_steps(EQUAL, suite, Target(out), CPU)
+    next(steps)
+    other = Recipe("linear", EQUAL.models, (0.1, 0.9))
+    write_merge(other, suite, out, CPU)
+    with pytest.raises(UserError, match="exists already"):
+        finish(steps)
+    assert parse_recipe((out / "recipe.yaml").read_text()) == other
+    assert [p.name for p in tmp_path.iterdir() if "out" in p.name] == ["out"]
+
+
 def test_only_an_export_or_an_empty_folder_is_overwritten(suite_folder, tmp_path):
     suite, again = open_suite(suite_folder), Target(tmp_path / "out", overwrite=True)
     (tmp_path / "out").mkdir()

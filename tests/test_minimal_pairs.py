@@ -334,6 +334,12 @@ def run_main(main, arguments: list[str]) -> int:
     return 0
 
 
+def test_a_table_says_which_merge_it_is_of(tiny):
+    merge = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.25))
+    table = finish(accuracy_steps(tiny, {"merge": merge, "init": "init"}, PAIRS, PAIRS.languages))
+    assert table.provenance["recipes"] == merge.to_yaml()
+
+
 def test_a_table_is_all_rows_of_every_language_once(tiny):
     table: AccuracyTable = finish(accuracy_steps(tiny, {"init": "init"}, PAIRS, PAIRS.languages))
     assert (table.frame["phenomenon"] == ALL).sum() == 2

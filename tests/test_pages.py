@@ -325,6 +325,18 @@ def test_an_address_written_by_hand_may_name_codes(own_suite):
     assert (app.session_state["conflict"], app.session_state["weights_base"]) == ("sign_conflict", "@mean")
 
 
+def test_the_models_of_an_address_are_counted_at_once(own_suite):
+    def labels(app: AppTest) -> list[str]:
+        return [block.proto.popover.label for block in app.get("popover")]
+
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app.query_params["parents"] = ["mono-eng", "mono-deu", "mixed"]
+    assert "Parents (3)" in labels(app.run())
+    for page, key in (("weights", "weights_models"), ("similarity", "similarity_models")):
+        app = open_page(f"pages/{page}.py", **{key: ["mono-eng", "mono-deu"]})
+        assert "Models (2)" in labels(app), page
+
+
 def test_merge_page_opens_with_the_merge_that_ships(own_suite):
     """Else its first figure would have to be computed."""
     view = open_page().session_state["history"].present.view

@@ -446,6 +446,11 @@ def test_states_that_do_not_vary_have_no_similarity(tiny):
     assert np.isnan(frame["value"].item())
 
 
+def test_captions_are_whole_sentences():
+    """The first line alone is shown, wherever it ends."""
+    assert [name for name, one in measures().items() if not one.caption.endswith(".")] == []
+
+
 def test_everything_at_once_is_the_table(tiny):
     """One product over all places gives the numbers of the table pair by pair."""
     names = ("mono-eng", "mono-deu")

@@ -64,6 +64,26 @@ def test_what_does_not_apply_is_greyed_out_with_the_reason(browser, tmp_path):  
             expect(other.get_by_role("combobox", name="Measure")).to_have_value("cosine", timeout=WAIT)
 
 
+def test_the_help_of_the_measures_is_there_for_fingers_and_keys(browser, tmp_path):  # noqa: F811
+    with served(tmp_path) as address, opened(browser, f"{address}/similarity?similarity_view=Depth", 390) as page:
+        wait_for_figure(page)
+        mark = page.get_by_role("button", name="Help for Measure")
+        text = page.get_by_text("Needs nothing but the same sentences")
+        expect(text).to_be_hidden()
+        mark.click()
+        expect(text).to_be_visible()
+        shoot(page, "similarity_help_390")
+        box = box_of(text)
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+        assert box["y"] > 40, "no room to tap beside it"
+        page.mouse.click(190, 10)
+        expect(text).to_be_hidden()
+        mark.focus()
+        page.keyboard.press("Enter")
+        expect(text).to_be_visible()
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 def test_the_headline_comes_last_and_moves_nothing(browser, tmp_path, width):  # noqa: F811
     with served(tmp_path) as address, opened(browser, f"{address}/similarity?similarity_view=Depth", width) as page:

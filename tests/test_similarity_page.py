@@ -232,6 +232,26 @@ def test_a_recipe_that_no_panel_holds_is_named_with_the_way_to_its_page(own_suit
     assert len(charts(app)) == 1
 
 
+def test_the_merge_of_a_parent_named_twice_is_compared_with_it_once(own_suite):  # noqa: F811
+    recipe = Recipe("linear", ("mono-eng", "mono-deu", "mono-eng"), (0.5, 0.5, 0.2))
+    app = open_page(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
+    assert not app.exception
+    assert not app.error
+    names = [trace["name"] for trace in charts(app)[0]["data"]]
+    assert [names.count(name) for name in ("mono-eng", "mono-deu")] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("parents", "read"),
+    [(("mixed", "init"), "both read one language"), (("mixed", "mono-eng"), "the parent's language")],
+)
+def test_the_caption_of_a_merge_says_what_is_read(own_suite, parents, read):  # noqa: F811
+    recipe = Recipe("linear", parents, (0.5, 0.5))
+    app = open_page(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
+    assert not app.error
+    assert read in said(app)
+
+
 def test_the_panel_stands_as_a_link_says_and_the_merge_page_as_it_was_moved(own_suite):  # noqa: F811
     """A link may open this page first: the Merge page has not placed its recipe when the panel here is moved."""
     recipe = Recipe("linear", ("branch-eng", "branch-deu"), (1.7, 0.1234))

@@ -123,6 +123,7 @@ def write_steps(
             (part / PROVENANCE).write_text(json.dumps(made_from, indent=1) + "\n", encoding="utf-8")
             card = model_card(out.name, recipe, suite, made_from, measured)
             (part / "README.md").write_text(card, encoding="utf-8")
+            check_target(recipe, suite, target)  # another may have been written there meanwhile
             _put_in_place(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)

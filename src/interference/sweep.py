@@ -83,7 +83,9 @@ def accuracy_steps(
     why = f"The corpus has no {', '.join(uncounted)}, so no tokens of it are counted." if uncounted else ""
     scored = [evaluator.suite.checkpoints[0].name if model in (UNIGRAM, BIGRAM) else model if isinstance(model, str)
               else model.models[0] for model in models.values()]  # fmt: skip
-    return accuracy_table(pairs, ordered, evaluator.provenance(scored), [why] if why else [])
+    recipes = [model.to_yaml() for model in models.values() if isinstance(model, Recipe)]
+    made_from = evaluator.provenance(scored) | ({"recipes": "---\n".join(recipes)} if recipes else {})
+    return accuracy_table(pairs, ordered, made_from, [why] if why else [])
 
 
 Tell = Callable[[Line], None]

@@ -14,8 +14,10 @@ NEIGHBOURS = 10
     symmetric=False,
 )  # fmt: skip
 def mutual_knn(x: Float[np.ndarray, "sentence dim"]) -> Square:
-    """Share of each sentence's 10 nearest sentences by cosine that are the same on both sides; of fewer sentences, all
-    but one of the others count as near."""
+    """Share of each sentence's 10 nearest sentences by cosine that are the same on both sides.
+
+    Of fewer sentences, all but one of the others count as near.
+    """
     near = cosines(x, x)
     np.fill_diagonal(near, -np.inf)
     count = min(NEIGHBOURS, len(x) - 2)

@@ -132,7 +132,7 @@ def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
     monos = tuple(c.name for c in bench.suite.with_role("mono"))
     default = monos if len(monos) > 1 else next((g for g in bench.suite.groups if len(g) > 1), bench.suite.names)
     most, key = min(method.parents[1], PARENTS), parents_key(method)
-    keep_valid(key, bench.suite.names)
+    keep_valid(key, bench.suite.names, codes=list)
     chosen = st.session_state.get(key, default[:most])
     with st.popover(f"Parents ({len(chosen)})", help="Checkpoints to merge.", width=130):
         picked = st.multiselect(

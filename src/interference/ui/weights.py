@@ -49,7 +49,7 @@ def choose_survey(bench: Bench) -> Wanted:
     fits = recipe and len(recipe.models) > 1 and not recipe.slices and set(recipe.models) <= set(bench.suite.names)
     default = recipe.models if recipe and fits else default_models(bench.suite)
     bases = [NO_BASE, *(c.name for c in bench.suite.checkpoints), *BASES]
-    keep_valid("weights_models", bench.suite.names)
+    keep_valid("weights_models", bench.suite.names, codes=list)
     keep_valid("weights_base", bases, codes=str)
     keep_valid("conflict", known, codes=str)
     with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -5,10 +5,14 @@ function build(root, { label, help, groups }) {
     element.append(...children);
     return element;
   };
-  const select = make("select", {}, ...groups.map(([heading, disabled, options]) =>
+  const select = make("select", { id: "choice" }, ...groups.map(([heading, disabled, options]) =>
     make("optgroup", { label: heading, disabled }, ...options.map(([value, text]) => make("option", { value }, text)))));
-  const mark = make("span", { className: "help", title: help, ariaHidden: "true" }, "?");
-  root.replaceChildren(make("label", {}, make("span", {}, label, ...(help ? [mark] : [])), select));
+  const about = help ? [
+    make("button", { type: "button", ariaLabel: `Help for ${label}` }, "?"),
+    make("div", { popover: "auto" }, help),
+  ] : [];
+  if (help) about[0].popoverTargetElement = about[1];
+  root.replaceChildren(make("label", { htmlFor: "choice" }, label), ...about, select);
   return select;
 }
 

@@ -136,7 +136,7 @@ def choose_models(bench: Bench) -> "tuple[Named, ...]":
     from interference.similarities import default_models
 
     default = default_models(bench.suite)
-    keep_valid("similarity_models", bench.suite.names)
+    keep_valid("similarity_models", bench.suite.names, codes=list)
     with st.popover(
         f"Models ({len(st.session_state.get('similarity_models', default))})",
         width=130,

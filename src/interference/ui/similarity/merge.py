@@ -37,7 +37,7 @@ def draw_merge(bench: Bench, states: States) -> None:
         st.info("There is nothing to merge in this suite: it takes two checkpoints that fit together.")
         st.stop()
     recipe = view.recipe
-    measure = choose_measure(bench, states, [(("merge", recipe), (name, name)) for name in recipe.models])
+    measure = choose_measure(bench, states, [(("merge", recipe), (name, name)) for name in _parents(recipe)])
     if _on_panel(recipe):
         _place(view)
     _follow(bench, states, measure)
@@ -52,6 +52,11 @@ def _present(bench: Bench) -> "View | None":
         return present.view
     recipe = equal_merge(bench.suite)
     return view_of(bench.key, recipe) if recipe else None
+
+
+def _parents(merge: "Recipe") -> tuple[str, ...]:
+    """Each parent once, though the recipe name it twice."""
+    return tuple(dict.fromkeys(merge.models))
 
 
 def _on_panel(recipe: "Recipe") -> bool:
@@ -124,7 +129,7 @@ def _settle(before: "View", moved: "View") -> None:
 def _request(bench: Bench, states: States, measure: "Measure", merge: "Recipe") -> "SimilarityRequest":
     """Both sides read the parent's language, or one where no parent has one."""
     without = all(bench.suite[name].language is None for name in merge.models)
-    parents = tuple((name, name) for name in merge.models if name != "merge")
+    parents = tuple((name, name) for name in _parents(merge) if name != "merge")
     return request_of(
         (("merge", merge), *parents), measure, states, against=("merge",), condition="pivot" if without else "own"
     )  # fmt: skip
@@ -151,7 +156,8 @@ def _draw_curves(bench: Bench, states: States, measure: "Measure", merge: "Recip
     from interference.figures.similarity import follow_figure
     from interference.views_similarity import gap_sentence, similarity_sentence
 
-    watched = _watch(bench, _request(bench, states, measure, merge), moving)
+    asked = _request(bench, states, measure, merge)
+    watched = _watch(bench, asked, moving)
     table, *gaps = watched.found
     count = int(table.frame["sentences"].iloc[0])
     said = f"{count} sentences" if gaps else f"preview from {count} of {states.sentences} sentences"
@@ -167,7 +173,8 @@ def _draw_curves(bench: Bench, states: States, measure: "Measure", merge: "Recip
             alt=f"{measure.label} of the merge with each parent along the layers", filename="similarity",
         )  # fmt: skip
     preview = "" if gaps else f"This is a {said}, without intervals, until the full result is there. "
-    how = f"The merge is {merge.label()} of {', '.join(merge.models)}; both read the parent's language."
+    read = "the parent's language" if asked.condition == "own" else "one language, for no parent has one"
+    how = f"The merge is {merge.label()} of {', '.join(merge.models)}; both read {read}."
     draw_reading(table, measure, states, preview + how)
     if not moving:  # the fewer the elements, the sooner the figure follows
         draw_numbers(table, *gaps)
