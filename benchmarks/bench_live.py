@@ -193,8 +193,8 @@ def serve(log: Path, arguments: list[str]) -> None:
         finally:
             note("merge", start)
 
-    def scoring(self, *rest):  # type: ignore[no-untyped-def]
-        steps = score(self, *rest)
+    def scoring(self, *rest, **named):  # type: ignore[no-untyped-def]
+        steps = score(self, *rest, **named)
         while True:
             start = time.perf_counter()
             try:
