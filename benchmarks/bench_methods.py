@@ -147,22 +147,22 @@ def measure(folder: Path, asked: list[str]) -> None:
     torch.set_num_threads(2)
     here = Here(folder)
     theirs = Mergekit(here.weights)
-    rows = []
+    rows: list[list[str]] = []
     for name in asked:
         sides = {"here": moving(here.merge, name)}
         if methods()[name].mergekit:
             sides["mergekit"] = moving(theirs.merge, name)
-        seconds = alternate(sides, ROUNDS)
-        rows.append(row_of(name, seconds))
+        row = row_of(name, seconds := alternate(sides, ROUNDS))
         if name in WHOLE:
-            rows[-1] += [f"{peak(folder, side, name):.1f}" for side in ("here", "mergekit")]
+            row += [f"{peak(folder, side, name):.1f}" for side in ("here", "mergekit")]
             command = by_command(folder, name)
-            rows[-1] += [f"{command:.1f}", f"{command / seconds['here']:.0f}"]
+            row += [f"{command:.1f}", f"{command / seconds['here']:.0f}"]
+        told = [row]
         if here.there:
-            rows.append(row_of(f"{name}, anew", alternate(sides | {"here": moving(here.anew, name)}, ROUNDS)))
-    for row in rows:
-        print(*row, file=sys.stderr)
-        row += [""] * (8 - len(row))
+            told.append(row_of(f"{name}, anew", alternate(sides | {"here": moving(here.anew, name)}, ROUNDS)))
+        for one in told:
+            print(*one, file=sys.stderr, flush=True)
+            rows.append(one + [""] * (8 - len(one)))
     million = here.weights.nbytes / len(MODELS) / 4e6
     report(
         f"Merging {len(MODELS)} models of {million:.1f} M parameters again after a coefficient moved, float32",
