@@ -7,7 +7,7 @@ import streamlit as st
 
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, run_steps
-from interference.ui.widgets import keep_valid, keep_within
+from interference.ui.widgets import choose_checkpoints, keep_valid, keep_within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,19 +49,13 @@ def choose_survey(bench: Bench) -> Wanted:
     fits = recipe and len(recipe.models) > 1 and not recipe.slices and set(recipe.models) <= set(bench.suite.names)
     default = recipe.models if recipe and fits else default_models(bench.suite)
     bases = [NO_BASE, *(c.name for c in bench.suite.checkpoints), *BASES]
-    keep_valid("weights_models", bench.suite.names, codes=list)
     keep_valid("weights_base", bases, codes=str)
     keep_valid("conflict", known, codes=str)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        with st.popover(
-            f"Models ({len(st.session_state.get('weights_models', default))})",
-            width=130,
-            help="Which models are compared.",
-        ):
-            models = st.multiselect(
-                "Models", bench.suite.names, list(default), key="weights_models", bind="query-params",
-                help="The checkpoints whose weights are compared. At first those of the Merge page.",
-            )  # fmt: skip
+        models = choose_checkpoints(
+            bench.suite.names, default, "weights_models",
+            "The checkpoints whose weights are compared. At first those of the Merge page.",
+        )  # fmt: skip
         base = st.selectbox(
             "Base", bases, format_func=lambda b: BASES.get(b, b), key="weights_base", bind="query-params", width=220,
             help="Compare differences from this (task vectors); with none the weights themselves.",

@@ -1,7 +1,7 @@
 """A view in the widgets' own state, and back: what links, pins, undo and the guide write."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -190,3 +190,11 @@ def equal_faders(method: "Method", parents: tuple[str, ...]) -> "Faders":
     no = (False,) * len(parents)
     normalise = next((bool(a.default) for a in method.arguments if a.name == "normalize"), False)
     return Faders((round(1 / len(parents), 2),) * len(parents), no, no, None, normalise)
+
+
+def choose_checkpoints(names: Sequence[str], default: Sequence[str], key: str, help: str) -> list[str]:
+    """Which checkpoints are compared, under a button that counts them."""
+    keep_valid(key, names, codes=list)
+    chosen = st.session_state.get(key, default)
+    with st.popover(f"Models ({len(chosen)})", width=130, help="Which models are compared."):
+        return st.multiselect("Models", names, list(default), key=key, bind="query-params", help=help)

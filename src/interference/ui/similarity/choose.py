@@ -9,7 +9,7 @@ import streamlit as st
 from interference.languages import language_name
 from interference.ui.live import Group, grouped_choice
 from interference.ui.shell import Bench
-from interference.ui.widgets import keep_valid, keep_within
+from interference.ui.widgets import choose_checkpoints, keep_valid, keep_within
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -135,17 +135,10 @@ def choose_models(bench: Bench) -> "tuple[Named, ...]":
     """The models of which every two are compared."""
     from interference.similarities import default_models
 
-    default = default_models(bench.suite)
-    keep_valid("similarity_models", bench.suite.names, codes=list)
-    with st.popover(
-        f"Models ({len(st.session_state.get('similarity_models', default))})",
-        width=130,
-        help="Which models are compared.",
-    ):
-        chosen = st.multiselect(
-            "Models", bench.suite.names, list(default), key="similarity_models", bind="query-params",
-            help="Every pair of these is compared; at first monos, mixed and branches.",
-        )  # fmt: skip
+    chosen = choose_checkpoints(
+        bench.suite.names, default_models(bench.suite), "similarity_models",
+        "Every pair of these is compared; at first monos, mixed and branches.",
+    )  # fmt: skip
     return tuple((name, name) for name in chosen)
 
 

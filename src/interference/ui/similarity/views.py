@@ -1,5 +1,6 @@
 """Views of checkpoints: every two of them, along the layers, layer by layer, and the languages inside one."""
 
+from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -43,9 +44,7 @@ def draw_models(bench: Bench, states: States) -> None:
     from interference.figures.similarity import map_figure
     from interference.views_similarity import similarity_sentence, square, with_kinds
 
-    def kinds(frame: "pd.DataFrame") -> "pd.DataFrame":
-        return with_kinds(frame, bench.suite.roles)
-
+    kinds = partial(with_kinds, roles=bench.suite.roles)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         models = choose_models(bench)
         condition, languages = choose_condition(bench)
@@ -102,9 +101,7 @@ def draw_depth(bench: Bench, states: States) -> None:
     from interference.figures.similarity import depth_figure
     from interference.views_similarity import similarity_sentence, with_kinds
 
-    def kinds(frame: "pd.DataFrame") -> "pd.DataFrame":
-        return with_kinds(frame, bench.suite.roles)
-
+    kinds = partial(with_kinds, roles=bench.suite.roles)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         models = choose_models(bench)
         condition, languages = choose_condition(bench)
