@@ -377,3 +377,11 @@ def test_unigram_bits_are_add_one_frequencies():
     """Counts 3, 1, 0, 0 and one more each: 4/8, 2/8, 1/8, 1/8."""
     bits = unigram_bits([(0, 0), (0, 1)], ids_text((0, 1), (2,), ()), 4)
     np.testing.assert_allclose(bits, [1 + 2, 3, 0])
+
+
+@pytest.mark.parametrize(("wide", "positions"), [(64, 1024), (4864, 431), (1 << 22, 1)])
+def test_wide_layers_are_scored_in_small_batches(wide, positions):
+    """Four states of the widest layer are held at once by every thread of a CPU."""
+    with torch.device("meta"):
+        network = llama(0, intermediate_size=wide)
+    assert losses._most_tokens(network, torch.device("cpu")) == positions

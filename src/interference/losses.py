@@ -20,12 +20,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from interference.errors import UserError
+from interference.groups import layer_of
 from interference.steps import finish
 
 CONVENTION = "prefix BOS|CLS|EOS, first token scored, end not scored, float32 log-softmax, float64 sums, v1"
 PREFIXES = ("bos", "cls", "eos")
 TOKEN_COUNTS = ("tokens", "unknown tokens", "whether decoding gives the text back", "kind of prefix, as in PREFIXES")
 _BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}  # positions in a batch: little padding on a CPU, full kernels on a GPU
+_STATE_ELEMENTS = 1 << 21  # of the widest state of a layer, held four times by a thread of a CPU: 8 MiB of float32 each
 _LOGIT_ELEMENTS = 1 << 22  # logits held at once by a thread of a CPU: 16 MiB of float32; 32 times that on a GPU
 
 
@@ -139,7 +141,7 @@ def _scored(
     pieces.sort(key=lambda piece: len(piece[1]))
     together = _threads() if device.type == "cpu" and type(model).__name__ in _PLAIN else 1
     if batch_tokens is None:
-        batch_tokens = most = _BATCH_TOKENS[device.type]
+        batch_tokens = most = _most_tokens(model, device)
         if together > 1 and pieces:  # as many batches as fill all steps, with room for what is padded
             share = sum(len(piece[1]) for piece in pieces) / together
             batch_tokens = math.ceil(1.05 * share / math.ceil(share / most))
@@ -152,6 +154,16 @@ def _scored(
     side_by_side = _pool(together).map if together > 1 else map
     while step := list(islice(batches, together)):
         yield list(side_by_side(score, step))
+
+
+def _most_tokens(model: nn.Module, device: torch.device) -> int:
+    """Positions in a batch: fewer where layers are wide on a CPU, whose cores are busy with fewer, for the memory."""
+    most = _BATCH_TOKENS[device.type]
+    if device.type != "cpu":
+        return most
+    layers = (p for name, p in model.named_parameters() if p.ndim == 2 and layer_of(name) is not None)
+    widest = max((max(p.shape) for p in layers), default=1)
+    return min(most, max(1, _STATE_ELEMENTS // widest))
 
 
 def _threads() -> int:
