@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from interference import fused as fusing
 from interference import merge as merging
-from interference.fused import add_up, fused
+from interference.fused import add_up, add_up_here, add_up_in_pieces, fused
 from interference.registry import methods
 
 
@@ -138,11 +138,11 @@ class Made(TorchDispatchMode):
 
 def test_what_stands_in_for_a_compiled_sum_needs_no_whole_tensor_beside_it(tracing, monkeypatch):
     monkeypatch.setattr(fusing, "BACKEND", "no such backend")
-    monkeypatch.setattr(merging, "_CHUNK", 100)
+    monkeypatch.setattr(fusing, "_CHUNK", 100)
     rows, out = [torch.rand(1000).bfloat16() for _ in range(3)], torch.zeros(1000)
     shares = torch.tensor([0.2, 0.5, -0.4])
     with Made() as made, pytest.warns(UserWarning, match="is not compiled"):
-        fused(add_up, merging._add_up_here)(rows, shares, out, torch.bfloat16)
+        fused(add_up, add_up_here)(rows, shares, out, torch.bfloat16)
     exact = sum(row.double() * share for row, share in zip(rows, shares.double(), strict=True))
     torch.testing.assert_close(out.double(), exact, rtol=2**-8, atol=1e-7)
     assert made.largest() <= 100
@@ -152,7 +152,7 @@ def test_what_crosses_a_bus_does_so_as_it_is_stored():
     """Widened on the way, it would first be widened by the host, into memory that is not pinned, to twice as much."""
     rows, out = [torch.rand(50).bfloat16() for _ in range(2)], torch.empty(50, device="meta")
     with Made() as made:
-        merging._add_up_in_pieces(rows, [0.5, 0.5], out, torch.bfloat16)
+        add_up_in_pieces(rows, [0.5, 0.5], out, torch.bfloat16)
     moved = [named for name, named, _ in made.calls if "_to_copy" in name and named.get("device")]
     assert len(moved) == 2
     assert all(named.get("dtype") in (None, torch.bfloat16) for named in moved)

@@ -11,6 +11,7 @@ from conftest import llama, write_checkpoint
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from interference import fused as fusing
 from interference import merge as merging
 from interference import registry
 from interference import weights as holding
@@ -181,7 +182,7 @@ def test_weighted_sums_agree_with_the_reference_path_without_calling_it(name, we
     bases = () if recipe.base is None else ("@mean", "@zero") if recipe.method == "task_arithmetic" else ("@zero",)
     asked = [recipe, apart, *(dataclasses.replace(recipe, base=base) for base in bases)]
     slow = [reference(one, weights) for one in asked]
-    monkeypatch.setattr(merging, "_CHUNK", 1000)
+    monkeypatch.setattr(fusing, "_CHUNK", 1000)
     monkeypatch.setattr(merging, "_merged", None)
     monkeypatch.setattr(merging, "_merge_in_pieces", None)
     for one, expected in zip(asked, slow, strict=True):
@@ -197,8 +198,8 @@ def test_fast_linear_path_in_bfloat16_is_one_rounding_from_the_reference(halves,
     stored = halves_of(halves, "bfloat16", "bfloat16-too")
     recipe = Recipe("linear", stored.names, (0.3, 0.7))
     slow = reference(recipe, stored)
-    for chunk in (merging._CHUNK, 1000):
-        monkeypatch.setattr(merging, "_CHUNK", chunk)
+    for chunk in (fusing._CHUNK, 1000):
+        monkeypatch.setattr(fusing, "_CHUNK", chunk)
         fast = merge(recipe, stored)
         for name, exact in slow.items():
             assert fast[name].dtype == torch.bfloat16

@@ -9,10 +9,11 @@ from conftest import llama, write_checkpoint
 from scipy.spatial.distance import pdist
 from scipy.stats import ortho_group, spearmanr
 
+from interference.comparable import basis_problem
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.recipe import Recipe
-from interference.similarities import CONDITIONS, SimilarityRequest, basis_problem, everything_steps, similarity_steps
+from interference.similarities import CONDITIONS, SimilarityRequest, everything_steps, similarity_steps
 from interference.similarity import INVARIANCES, Measure, measure, measures
 from interference.similarity.kernels import u_centred
 from interference.similarity.procrustes import rotation

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, button, live_plots, own_suite, panel, send, sent, settled  # noqa: F401 - own_suite is a fixture
 
 from interference.bench import History, State, View, to_link
+from interference.comparable import why_nowhere
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.figures.similarity import depth_figure, map_figure, projection_figure
@@ -24,7 +25,6 @@ from interference.similarities import (
     _uncertainty,
     default_models,
     similarity_steps,
-    why_nowhere,
 )
 from interference.similarity import measures
 from interference.similarity.table import Preparation
@@ -163,7 +163,7 @@ def test_other_vocabularies_grey_out_the_logit_lens(tiny):
     assert why_nowhere(tiny.suite, "basis", []) == ""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "interference.similarities.scored_by", lambda suite, name: Other if name == "mixed" else suite[name]
+            "interference.comparable.scored_by", lambda suite, name: Other if name == "mixed" else suite[name]
         )
         assert "different ids" in why_nowhere(tiny.suite, "vocabulary", pairs)
 

@@ -13,6 +13,7 @@ BACKEND = "inductor"
 # Kinds of arguments that one function is compiled for: numbers of parents, dtypes, knobs at 0 or 1 each make one, and
 # beyond torch's own limit of 8 functions would run as they stand, slowly and without a word.
 _KINDS = 256
+_CHUNK = 1 << 20  # entries of a weighted sum taken at a time on a CPU: few enough to stay in its cache
 
 
 @cache
@@ -62,3 +63,25 @@ def add_up(rows: list[Tensor], shares: Tensor, out: Tensor, dtype: torch.dtype) 
     for number, row in enumerate(rows[1:], start=1):
         total = total + row.float() * shares[number]
     out.copy_(total.to(dtype))
+
+
+def add_up_here(rows: list[Tensor], shares: Tensor, out: Tensor, dtype: torch.dtype) -> None:
+    """What stands in for a compiled sum: it needs no more than a few pieces of memory either."""
+    add_up_in_pieces(rows, shares.tolist(), out, dtype)
+
+
+def add_up_in_pieces(rows: list[Tensor], shares: list[float], out: Tensor, dtype: torch.dtype) -> None:
+    """The weighted sum of flat rows, wherever they are, in float32, rounded to `dtype`, into `out`."""
+    plain = dtype == out.dtype == torch.float32 and all(row.device == out.device for row in rows)
+    size = _CHUNK if out.device.type == "cpu" else 16 * _CHUNK  # of what crosses a bus, larger pieces
+    if plain and len(rows) == 1:  # nothing lies between that a cache might keep
+        size = max(len(out), 1)
+    for start in range(0, len(out), size):
+        part = slice(start, start + size)
+        total = out[part] if plain else torch.empty_like(out[part], dtype=torch.float32)
+        for number, (row, share) in enumerate(zip(rows, shares, strict=True)):
+            # First over the bus as it is: asked for at once, the host would widen it into memory that is not pinned.
+            piece = row[part].to(out.device, non_blocking=True).float()
+            torch.mul(piece, share, out=total) if number == 0 else total.add_(piece, alpha=share)
+        if not plain:
+            out[part] = total.to(dtype)

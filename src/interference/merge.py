@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.fused import DEVICES, add_up, fused
+from interference.fused import DEVICES, add_up, add_up_here, add_up_in_pieces, fused
 from interference.groups import depth_of, group_of, layer_of
 from interference.ranks import Cut
 from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at, sites
@@ -144,9 +144,6 @@ def output_config(recipe: Recipe, config: Any) -> Any:
     return type(config).from_dict(document)
 
 
-_CHUNK = 1 << 20  # entries of a weighted sum taken at a time on a CPU: few enough to stay in its cache
-
-
 class _Shares:
     """What the parents, or their differences from the base, count with where a merge is a weighted sum of them."""
 
@@ -214,30 +211,8 @@ def _add_up(
     if scale:
         rows, shares = [flat, *rows], [scale, *shares]
     if out.device.type in DEVICES and all(row.device == out.device for row in rows):
-        return fused(add_up, _add_up_here)(rows, there(shares), flat, dtype)
-    _add_up_in_pieces(rows, shares, flat, dtype)
-
-
-def _add_up_here(rows: list[Tensor], shares: Tensor, out: Tensor, dtype: torch.dtype) -> None:
-    """What stands in for a compiled sum: it needs no more than a few pieces of memory either."""
-    _add_up_in_pieces(rows, shares.tolist(), out, dtype)
-
-
-def _add_up_in_pieces(rows: list[Tensor], shares: list[float], out: Tensor, dtype: torch.dtype) -> None:
-    """The weighted sum of flat rows, wherever they are, in float32, rounded to `dtype`, into `out`."""
-    plain = dtype == out.dtype == torch.float32 and all(row.device == out.device for row in rows)
-    size = _CHUNK if out.device.type == "cpu" else 16 * _CHUNK  # of what crosses a bus, larger pieces
-    if plain and len(rows) == 1:  # nothing lies between that a cache might keep
-        size = max(len(out), 1)
-    for start in range(0, len(out), size):
-        part = slice(start, start + size)
-        total = out[part] if plain else torch.empty_like(out[part], dtype=torch.float32)
-        for number, (row, share) in enumerate(zip(rows, shares, strict=True)):
-            # First over the bus as it is: asked for at once, the host would widen it into memory that is not pinned.
-            piece = row[part].to(out.device, non_blocking=True).float()
-            torch.mul(piece, share, out=total) if number == 0 else total.add_(piece, alpha=share)
-        if not plain:
-            out[part] = total.to(dtype)
+        return fused(add_up, add_up_here)(rows, there(shares), flat, dtype)
+    add_up_in_pieces(rows, shares, flat, dtype)
 
 
 # Entries of each parent merged at a time: on a CPU few enough for its cache, on a GPU so that little lies between.

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import combinations, combinations_with_replacement, product
 from weakref import WeakKeyDictionary
 
@@ -23,6 +24,7 @@ from interference.activations import (
     states_steps,
     text_of,
 )
+from interference.comparable import problem
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
 from interference.generate import scored_by
@@ -166,7 +168,7 @@ def _compare(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Similarity
         states |= zip([(name, language) for language in languages], found, strict=True)
     pairs = [pair for one in readers for pair in _layered(asked, one, states)]
     documents = texts[wanted[0][1]].documents
-    refusal = _Refusal(evaluator, models)
+    refusal = partial(_refusal, evaluator.suite, models)
     frames: list[pd.DataFrame] = []
     for name in dict.fromkeys(asked.measures):
         measure = measures()[name]
@@ -332,59 +334,9 @@ def _kept_vectors(
     return _Kept(evaluator, keys)
 
 
-class _Refusal:
+def _refusal(suite: Suite, models: Mapping[str, Model], measure: Measure, a: Place, b: Place) -> str:
     """Why a measure can't compare two places, '' where it can."""
-
-    def __init__(self, evaluator: Evaluator, models: Mapping[str, Model]):
-        self._suite, self._models = evaluator.suite, models
-
-    def __call__(self, measure: Measure, a: Place, b: Place) -> str:
-        return problem(self._suite, measure.needs, *((place.model, self._models[place.model]) for place in (a, b)))
-
-
-Named = tuple[str, Model]
-
-
-def problem(suite: Suite, needs: str, first: Named, second: Named) -> str:
-    """Why two models don't meet what a measure needs, '' where they do."""
-    if needs == "vocabulary":
-        one, other = (scored_by(suite, model) for _, model in (first, second))
-        if one.vocabulary_digest != other.vocabulary_digest:
-            return f"{first[0]} and {second[0]} map tokens to different ids"
-    return basis_problem(suite, *first, *second) if needs == "basis" else ""
-
-
-def why_nowhere(suite: Suite, needs: str, pairs: Iterable[tuple[Named, Named]]) -> str:
-    """Why none of these pairs of models meets what a measure needs, '' where one does or there is no pair."""
-    why = ""
-    for pair in pairs:
-        why_not = problem(suite, needs, *pair)
-        if not why_not:
-            return ""
-        why = why or why_not
-    return why
-
-
-def basis_problem(suite: Suite, first: str, a: Model, second: str, b: Model) -> str:
-    """Why the dimensions of two models do not correspond, '' where they do.
-
-    They do in one checkpoint, along the suite's `parent`s, and between a merge and what has a parent's basis.
-    """
-    roots = [{_root(suite, name) for name in ((m,) if isinstance(m, str) else m.models)} for m in (a, b)]
-    if roots[0] & roots[1]:
-        return ""
-    return (
-        f"{first} and {second} share no initialisation that the suite names (`parent`), so dimension k of one is not "
-        "dimension k of the other"
-    )
-
-
-def _root(suite: Suite, name: str) -> str:
-    seen = {name}
-    while (parent := suite[name].parent) and parent in suite.names and parent not in seen:
-        name = parent
-        seen.add(name)
-    return name
+    return problem(suite, measure.needs, *((place.model, models[place.model]) for place in (a, b)))
 
 
 @dataclass(frozen=True)

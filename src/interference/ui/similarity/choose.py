@@ -14,7 +14,8 @@ from interference.ui.widgets import choose_checkpoints, keep_valid, keep_within
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
-    from interference.similarities import Named, SimilarityRequest
+    from interference.comparable import Named
+    from interference.similarities import SimilarityRequest
     from interference.similarity import Measure
     from interference.similarity.table import Preparation
 
@@ -97,7 +98,7 @@ def choose_measure(
     bench: Bench, states: States, pairs: "Iterable[tuple[Named, Named]]", disabled: bool = False
 ) -> "Measure":
     """The measure; those that none of the pairs of models can be compared by are greyed out, with the reason below."""
-    from interference.similarities import why_nowhere
+    from interference.comparable import why_nowhere
     from interference.similarity import DEFAULT, NEEDS, measures
 
     known, pairs = measures(), list(pairs)

@@ -31,7 +31,7 @@ from interference.ui.similarity.draw import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from interference.similarities import Named
+    from interference.comparable import Named
 
 
 def _depth_of(bench: Bench, models: "tuple[Named, ...]") -> str:
