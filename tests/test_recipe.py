@@ -197,6 +197,24 @@ def test_equal_recipes_have_equal_digests_whatever_the_order_of_knobs():
     assert one.digest() == other.digest()
 
 
+def test_recipes_of_whole_numbers_and_of_the_same_with_a_point_have_one_text_and_digest():
+    """They are equal, so a memory of texts and results by recipe may give the one's for the other."""
+
+    def sliced(weight, zero):
+        half = Where((("mlp", Gradient((0, weight))), (None, zero)))
+        return Recipe("linear", slices=(Slice(("a", "b"), ((0, 1), (1, 2)), (half, weight)),))
+
+    for one, other in (
+        [Recipe("ties", ("a",), (number,), (("density", number),), "init") for number in (1, 1.0)],
+        [Recipe("karcher", ("a", "b"), knobs=(("max_iter", number),)) for number in (7, 7.0)],
+        (sliced(1, 0), sliced(1.0, -0.0)),
+    ):
+        assert one == other
+        assert one.digest() == other.digest()
+        assert repr(one) == repr(other)
+    assert "weight: 1.0\n" in Recipe("linear", ("a", "b"), (1, 1)).to_yaml()
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from interference.errors import UserError, nearest
-from interference.recipe.values import Gradient, Where, fallback, leaves, read_value, written
+from interference.recipe.values import Gradient, Where, fallback, leaves, mapped, read_value, written
 from interference.recipe.words import shown
 from interference.recipe.writing import to_yaml
 from interference.registry import Argument, Knob, Method, PostStep, methods, post_steps
@@ -68,6 +68,19 @@ class Recipe:
         if self.slices:
             object.__setattr__(self, "models", tuple(dict.fromkeys(m for part in self.slices for m in part.models)))
         _validate(self)
+        self._unify()
+
+    def _unify(self) -> None:
+        """Every number in one form, so that equal recipes, of 1 and of 1.0, have one text and one digest."""
+        known = {a.name: a for a in self.definition.arguments}
+
+        def knobs(own: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
+            return tuple((name, mapped(value, _form(known[name]))) for name, value in own)
+
+        slices = tuple(replace(s, weights=mapped(s.weights, _plain), knobs=knobs(s.knobs)) for s in self.slices)
+        object.__setattr__(self, "weights", mapped(self.weights, _plain))
+        object.__setattr__(self, "knobs", knobs(self.knobs))
+        object.__setattr__(self, "slices", slices)
 
     @property
     def definition(self) -> Method:
@@ -141,6 +154,14 @@ class Recipe:
         post-steps and a seed that matters in the method's name ('ties+rescale', 'dare_ties+seed=7').
         """
         return to_yaml(self)
+
+
+def _plain(number: float) -> float:
+    return float(number) + 0.0  # zero of one sign
+
+
+def _form(argument: Argument) -> Callable[[Any], Any]:
+    return int if argument.whole else _plain if isinstance(argument.control, Knob) else bool
 
 
 def _each(value: Any) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """What a coefficient or a knob may be: one value, a gradient over the layers, or cases by name of the parameter."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,17 @@ def leaves(value: Any) -> Iterator[Any]:
             yield from leaves(inner)
     else:
         yield value
+
+
+def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The value with every single value inside it changed."""
+    if isinstance(value, tuple):
+        return tuple(mapped(one, change) for one in value)
+    if isinstance(value, Gradient):
+        return Gradient(mapped(value.values, change))
+    if isinstance(value, Where):
+        return Where(tuple((part, mapped(inner, change)) for part, inner in value.cases))
+    return change(value)
 
 
 def fallback(own: Any, wider: Any) -> Any:
