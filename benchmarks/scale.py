@@ -3,7 +3,7 @@
     scale.py --models 10 --shape hplt-2b [--device cuda] [--residency resident|pinned|streamed] [--tokens 25600]
 
 Prints the seconds of a linear merge, of TIES merged again with other coefficients, of scoring and of a slider's move,
-their shares of what this machine can do (bandwidth of a copy, float32 products of large matrices, both measured here),
+their shares of what this machine can do (bandwidth of a copy, products of large matrices, both measured here),
 and the memory beyond the parents in models of float32; on a GPU each beside what is aimed at, with ten languages of 64
 sentences.
 """
@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from transformers import LlamaConfig, PreTrainedConfig, Qwen2Config
 from interference.checkpoint import Checkpoint, build
 from interference.conflict.survey import Survey, decomposed_matrices
 from interference.layout import linear_layers, token_rows
-from interference.losses import TokenizedText, sentence_bits
+from interference.losses import TokenizedText, products, sentence_bits
 from interference.merge import merge_into
 from interference.recipe import MEAN, Recipe
 from interference.weights import RESIDENCIES, STREAMED, Weights, pick_device
@@ -122,13 +123,14 @@ def waited(function: Callable[[], object], device: torch.device) -> Callable[[],
 
 
 def ceilings(device: torch.device) -> dict[str, float]:
-    """Bytes a second that a copy reads and writes, and operations a second of a product of matrices in float32."""
+    """Bytes a second that a copy reads and writes, and operations a second of a product of matrices as in scoring."""
     cuda = device.type == "cuda"
     source = torch.ones((1 << 31 if cuda else 1 << 28) // 4, device=device)
     target, size = torch.empty_like(source), 8192 if cuda else 2048
     one = torch.ones((size, size), device=device)
     jobs = {"copy": lambda: target.copy_(source), "product": lambda: one @ one}
-    seconds = alternate({name: waited(job, device) for name, job in jobs.items()}, 5)
+    with products(tf32=True) if cuda else nullcontext():
+        seconds = alternate({name: waited(job, device) for name, job in jobs.items()}, 5)
     return {"bandwidth": 2 * source.nbytes / seconds["copy"], "flops": 2 * size**3 / seconds["product"]}
 
 
@@ -211,6 +213,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     memory = Memory(device)
     weights = Weights(made, device, residency=options.residency)
     network = build(config, device)
+    network.tf32 = device.type == "cuda"  # type: ignore[assignment]
     weights.load(weights.names)  # in this order, as the dashboard does: a network takes more while it is being made
     parameters = dict(network.named_parameters())
     one = sum(p.nbytes for p in parameters.values())

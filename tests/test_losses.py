@@ -385,3 +385,14 @@ def test_wide_layers_are_scored_in_small_batches(wide, positions):
     with torch.device("meta"):
         network = llama(0, intermediate_size=wide)
     assert losses._most_tokens(network, torch.device("cpu")) == positions
+
+
+def test_products_are_in_tf32_inside_and_as_before_outside():
+    flags = torch.backends.cuda.matmul
+    with losses.products(True):
+        assert flags.allow_tf32
+        with losses.products(False):
+            assert not flags.allow_tf32
+        assert flags.allow_tf32
+    assert not flags.allow_tf32
+    assert torch.get_float32_matmul_precision() == "highest"  # neither of torch's two ways of asking fails

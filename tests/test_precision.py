@@ -11,9 +11,12 @@ from safetensors.torch import load_file
 from test_parity import oracle
 
 from interference.compare import DEFAULT, Comparison, Line
+from interference.ensemble import LOGITS, Ensemble
 from interference.evaluate import Evaluator
+from interference.hybrid import Component, Hybrid
+from interference.losses import sentence_bits
 from interference.merge import merge
-from interference.precision import in_float32, mergekit_dtype, precision_notes, stored_dtype
+from interference.precision import arithmetic, in_float32, in_tf32, mergekit_dtype, precision_notes, stored_dtype
 from interference.recipe import Recipe, parse_recipe
 from interference.registry import methods
 from interference.scored import Request
@@ -133,3 +136,63 @@ def test_a_comparison_says_so_once(suite, tmp_path):
         notes = compare_notes(evaluator, asked, [Line("ties", "TIES", "task vectors", DEFAULT, recipe)] * 2)
         found = [note for note in notes if "its methods but linear, passthrough, slerp in bfloat16" in note]
         assert len(found) == said
+
+
+ONE, WIDE = Recipe("linear", ("one", "two"), (0.5, 0.5)), Recipe("linear", ("one", "wide"), (0.5, 0.5))
+PART = Component(0, "attention")
+
+
+@pytest.mark.parametrize(
+    ("model", "exact"),
+    [
+        ("one", True), ("wide", False), ("unigram", False), (ONE, True), (WIDE, False),
+        (replace(ONE, out_dtype="float32"), False), (replace(WIDE, out_dtype="float16"), True),
+        (Hybrid(ONE, "one", PART), True), (Hybrid(ONE, "wide", PART), False), (Hybrid(WIDE, "one", PART), False),
+        (Ensemble(("one", "two"), LOGITS), True), (Ensemble(("one", "wide"), LOGITS), False),
+    ],
+)  # fmt: skip
+def test_a_gpu_multiplies_in_tf32_where_all_weights_are_exact_in_it(model, exact, suite, monkeypatch):
+    """Never on a CPU, and nowhere if NVIDIA's switch is off; the store's keys say so."""
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+    assert in_tf32(model, suite, "cuda") == exact
+    assert not in_tf32(model, suite, "cpu")
+    evaluator = Evaluator(suite, Store(), CPU)
+    evaluator.device = torch.device("cuda")
+    assert arithmetic(evaluator.device) == "float32, products with 16-bit weights in TF32 on cuda"
+    key = evaluator.key(model, "eng")
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    assert not in_tf32(model, suite, "cuda")
+    assert (evaluator.key(model, "eng") == key) != exact
+    assert arithmetic(torch.device("cuda", 1)) == "float32 on cuda:1"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_exact_in_tf32(dtype):
+    every = torch.arange(-(2**15), 2**15).to(torch.int16).view(dtype).float()
+    finite = every[every.isfinite()]
+    normal = finite[finite.abs() >= torch.finfo(torch.float32).tiny]  # all that a product can tell from zero
+    assert torch.equal(shortened(normal), normal)
+
+
+@pytest.mark.parametrize("model", ["mono-eng", Recipe("linear", ("mono-eng", "mono-nld"), (0.5, 0.5))])
+def test_activations_in_tf32_move_bits_by_less_than_is_said(model):
+    """Of every sentence by 1 in 1000, of a language by 0.5: cut off as GPUs do it, which is worse than rounded."""
+    suite = open_suite()
+    evaluator, rows = Evaluator(suite, Store(), CPU), suite.corpus.rows(20)
+    network = evaluator.put(model)
+    for language in ("eng", "zho"):
+        text = evaluator.text(suite["mono-eng"], language, rows)
+        bits, hooks = sentence_bits(network, text), []
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.Linear):
+                hooks.append(layer.register_forward_pre_hook(lambda _, given: (shortened(given[0]),)))
+        found = sentence_bits(network, text)
+        for hook in hooks:
+            hook.remove()
+        assert 0 < abs(found / bits - 1).max() < 1e-3
+        assert abs(found.sum() / bits.sum() - 1) < 5e-4
+
+
+def shortened(values: torch.Tensor) -> torch.Tensor:
+    """Float32 without the 13 digits that TF32 has not."""
+    return (values.contiguous().view(torch.int32) & -(1 << 13)).view(torch.float32)

@@ -30,7 +30,7 @@ from interference.losses import (
 )
 from interference.memory import room
 from interference.merge import merge_into, merge_network_steps, output_config
-from interference.precision import precision_notes
+from interference.precision import arithmetic, in_tf32, precision_notes
 from interference.recipe import Recipe
 from interference.scored import BIGRAM, SHIPPED, UNIGRAM, Model, Request, Scored, bits_key, model_digest, tokens_key
 from interference.steps import Steps, finish, telling
@@ -189,7 +189,7 @@ class Evaluator:
             if limit and (long := int((tokens > limit).sum())):
                 notes[f"{limit} {language}"] = f"{long} sentences of {language} are read in windows of {limit} tokens."
         prefixes = {PREFIXES[self.token_counts(c, languages[0], rows)[3, 0]].upper() for c in scored.values()}
-        notes["prefix"] = f"Each sentence follows {' or '.join(sorted(prefixes))}; float32 on {self.device}."
+        notes["prefix"] = f"Each sentence follows {' or '.join(sorted(prefixes))}; {arithmetic(self.device)}."
         return lossy, tuple(notes.values())
 
     def token_counts(
@@ -208,8 +208,12 @@ class Evaluator:
             "suite": self.suite.name,
             "corpus_sha256": digest([self.corpus.digest(language) for language in self.corpus.languages]),
             "tokenizer_sha256": "+".join(sorted(tokenizers)),
-            "scoring": f"{CONVENTION}; float32 on {self.device}; torch {torch.__version__}{came}",
+            "scoring": f"{CONVENTION}; {arithmetic(self.device)}; torch {torch.__version__}{came}",
         }
+
+    def _place(self, model: Scored) -> str:
+        """What a model's numbers depend on besides itself and the text."""
+        return self.device.type + " tf32" * in_tf32(model, self.suite, self.device.type)
 
     def changed(self) -> bool:
         """Whether a file of the suite has changed on disk since it was opened: then open it again."""
@@ -266,7 +270,7 @@ class Evaluator:
             model = yield from self._best(model, language)
         own = digest(*sentences)
         fitted = self.corpus.digest(language) if model in _COUNTED else ""
-        key = digest("text", CONVENTION, model_digest(self.suite, model), fitted, own, self.device.type)
+        key = digest("text", CONVENTION, model_digest(self.suite, model), fitted, own, self._place(model))
         known = self._store.read(key, len(sentences))
         if np.isnan(known).any():
             checkpoint = self.scored_by(model)
@@ -281,12 +285,11 @@ class Evaluator:
         return known
 
     def key(self, model: Scored, language: str) -> str:
-        """The store's key. What ships was computed on a CPU and serves every device: they agree within 0.01 bits, of a
-        merge that is rounded to bfloat16, where the last place may fall either way, within 2 in 10,000."""
+        """The store's key. What ships was computed on a CPU and serves every device: they agree within 1 in 1000."""
         shipped = bits_key(model_digest(self.suite, model, SHIPPED), self.corpus, language, "cpu")
         if self._store.shipped(shipped) is not None:
             return shipped
-        return bits_key(model_digest(self.suite, model), self.corpus, language, self.device.type)
+        return bits_key(model_digest(self.suite, model), self.corpus, language, self._place(model))
 
     def _compute(self, model: Scored, language: str, rows: np.ndarray) -> Generator[None, None, np.ndarray]:
         if isinstance(model, str) and model in _COUNTED:
@@ -367,8 +370,11 @@ class Evaluator:
 
         What is not to be exact may be made of the merge that is there, and so differ by where a slider came from.
         """
-        if isinstance(model, Ensemble):
-            return self._averaged(model)
+        network = self._averaged(model) if isinstance(model, Ensemble) else self._put(model, exact)
+        network.tf32 = in_tf32(model, self.suite, self.device.type)  # type: ignore[assignment]
+        return network
+
+    def _put(self, model: Model | Hybrid, exact: bool) -> torch.nn.Module:
         names = _parents(model) if isinstance(model, str) else model.needed
         for network, (held, sums) in self._held.items():
             if held == model and not (exact and sums and sums.error):

@@ -1,7 +1,8 @@
 """Bits a model needs for a text, sentence by sentence.
 
 The convention: exactly one prefix token (BOS, else CLS, else EOS), no other special tokens, every token of the
-sentence scored including the first, the end not scored; log-softmax in float32, sums in float64.
+sentence scored including the first, the end not scored; log-softmax in float32, sums in float64. On a GPU a network
+whose `tf32` is true, which says that its weights have no more digits than TF32 anyway, multiplies matrices so.
 """
 
 import math
@@ -10,6 +11,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, islice, pairwise
@@ -199,6 +201,18 @@ def _batches(pieces: list, batch_tokens: int) -> Iterator[list]:
         yield batch
 
 
+@contextmanager
+def products(tf32: bool) -> Iterator[None]:
+    """Inside, products of float32 matrices on a GPU are in TF32, or in full float32."""
+    flags = torch.backends.cuda.matmul
+    before = flags.allow_tf32  # the older of torch's two switches, which alone leaves both readable
+    flags.allow_tf32 = tf32
+    try:
+        yield
+    finally:
+        flags.allow_tf32 = before
+
+
 @torch.inference_mode()
 def _batch_bits(
     model: nn.Module,
@@ -216,7 +230,8 @@ def _batch_bits(
     ids = torch.tensor([[*s, *[0] * (width - len(s))] for s in sequences])
     position = torch.arange(1, width)
     scored = (position >= torch.tensor(starts)[:, None]) & (position < lengths[:, None])
-    nats = _token_nats(model, ids.to(device), scored.to(device))
+    with products(getattr(model, "tf32", False)) if device.type == "cuda" else nullcontext():
+        nats = _token_nats(model, ids.to(device), scored.to(device))
     if unknown is not None:
         vocabulary = model.get_output_embeddings().weight.shape[0]  # type: ignore[operator]
         nats = torch.where(ids[:, 1:][scored] == unknown, math.log(vocabulary), nats)

@@ -1,11 +1,16 @@
 """In what precision a merge is computed here and by mergekit, and in what its checkpoints are stored. No torch."""
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from interference.hybrid import Hybrid
 from interference.recipe import Recipe
 
 if TYPE_CHECKING:
+    import torch
+
+    from interference.scored import Scored
     from interference.suite import Suite
 
 _HALVES = ("bfloat16", "float16")
@@ -22,6 +27,33 @@ def mergekit_dtype(recipe: Recipe, suite: "Suite") -> str:
     method = recipe.definition
     computed = recipe.dtype or stored_dtype(recipe, suite)
     return computed if method.mergekit and not method.mergekit_float32 and computed in _HALVES else ""
+
+
+def arithmetic(device: "torch.device") -> str:
+    """What models are scored in on a device."""
+    products = ", products with 16-bit weights in TF32" if _takes_tf32(device.type) else ""
+    return f"float32{products} on {device}"
+
+
+def in_tf32(model: "Scored", suite: "Suite", device_type: str) -> bool:
+    """Whether a model's products are in TF32: on a GPU, where all its weights have values of a half precision.
+
+    TF32 has all of these, so that activations alone are rounded, to 11 binary digits where bfloat16 would leave 8. In
+    full float32 a GPU takes several times as long.
+    """
+    if not _takes_tf32(device_type):
+        return False
+    if isinstance(model, str):
+        return model in suite.names and suite[model].dtype in _HALVES
+    if isinstance(model, Recipe):
+        return (model.out_dtype or model.dtype or stored_dtype(model, suite)) in _HALVES
+    parts = (model.parent, model.recipe) if isinstance(model, Hybrid) else model.models
+    return all(in_tf32(part, suite, device_type) for part in parts)
+
+
+def _takes_tf32(device_type: str) -> bool:
+    """On a GPU, unless NVIDIA's own switch for all its libraries forbids it."""
+    return device_type == "cuda" and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
 
 
 def in_float32(recipe: Recipe, suite: "Suite") -> Recipe:
