@@ -28,6 +28,7 @@ from torch import nn
 from transformers import LlamaConfig, PreTrainedConfig, Qwen2Config
 
 from interference.checkpoint import Checkpoint, build
+from interference.chunks import settle
 from interference.conflict.survey import Survey, decomposed_matrices
 from interference.layout import linear_layers, token_rows
 from interference.losses import TokenizedText, products, sentence_bits
@@ -213,6 +214,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     memory = Memory(device)
     weights = Weights(made, device, residency=options.residency)
     network = build(config, device)
+    settle(network)
     network.tf32 = device.type == "cuda"  # type: ignore[assignment]
     weights.load(weights.names)  # in this order, as the dashboard does: a network takes more while it is being made
     parameters = dict(network.named_parameters())

@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from interference import adding, pieces
 from interference import fused as fusing
 from interference import merge as merging
 from interference.fused import add_up, add_up_here, add_up_in_pieces, fused
 from interference.registry import methods
+from interference.rows import Rows
 
 
 @pytest.fixture
@@ -49,26 +51,50 @@ def test_methods_that_go_in_pieces_are_traced_whole():
     assert ran.stdout.split() == [name for name, method in methods().items() if method.elementwise]
 
 
-def test_a_merge_by_compiled_functions_is_the_merge(suite_folder, tracing, monkeypatch):
-    from test_merge import MONOS, Recipe, agree, reference
+MERGES = """
+import sys
+import torch
+from interference import adding, fused as fusing, merge as merging
+from interference.chunks import settle
+from interference.checkpoint import build
+from interference.recipe import Recipe
+from interference.suite import open_suite
+from interference.weights import Weights
 
-    from interference.suite import open_suite
-    from interference.weights import Weights
+suite = open_suite()
+weights = Weights(suite.checkpoints, torch.device("cpu"))
+network = build(suite["init"].config)
+settle(network)
+buffer = dict(network.named_parameters())
+names, calls = ("mono-eng", "mono-nld", "mono-ita"), []
+fusing.BACKEND = lambda graph, inputs: calls.append(graph) or graph.forward
+bases = {"linear": (None,), "ties": ("@mean", "init"), "dare_ties": ("@zero",), "ramplus_tl": ("init",)}
+for method, base in [(method, base) for method in bases for base in bases[method]]:
+    knobs = (("density", 0.4),) if "ties" in method else ()
+    recipe = Recipe(method, names, () if method == "ramplus_tl" else (0.5, 0.3, 0.2), knobs, base)
+    plainly = merging.merge(recipe, weights)
+    for module in (fusing, adding, merging):
+        module.DEVICES = ("cpu",)
+    merging.PIECE["cpu"] = 5000
+    calls.clear()
+    merging.merge_into(recipe, weights, buffer)
+    for module in (fusing, adding, merging):
+        module.DEVICES = ()
+    merging.PIECE["cpu"] = 1 << 16
+    assert calls, method
+    for name, tensor in plainly.items():
+        torch.testing.assert_close(buffer[name].detach(), tensor.float(), rtol=2**-7, atol=1e-7, msg=f"{method} {name}")
+    assert all(torch.equal(tensor, tensor.bfloat16().float()) for tensor in buffer.values()), method
+    print(method)
+"""
 
-    weights = Weights(open_suite(suite_folder).checkpoints, torch.device("cpu"))
-    monkeypatch.setattr(merging, "DEVICES", ("cpu",))
-    monkeypatch.setitem(merging._PIECE, "cpu", 800)
-    calls = []
 
-    def compiling(function, **_):
-        calls.append(function.__name__)
-        return function
-
-    monkeypatch.setattr(fusing.torch, "compile", compiling)
-    for method in ("linear", "ties"):
-        recipe = Recipe(method, MONOS, (0.5, 0.3, 0.2), base=None if method == "linear" else "init")
-        assert agree(merging.merge(recipe, weights), reference(recipe, weights), weights)
-    assert calls == ["add_up", "ties"]
+def test_a_merge_by_compiled_functions_is_the_merge():
+    """Of neighbours in chunks and of pieces, with every kind of base, rounded to the output's dtype."""
+    ran = subprocess.run([sys.executable, "-c", MERGES], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == ["linear", "ties", "ties", "dare_ties", "ramplus_tl"]
+    assert "not compiled" not in ran.stderr
 
 
 def test_a_weighted_sum_is_rounded_once(tracing):
@@ -166,7 +192,8 @@ def test_coefficients_are_sent_to_the_device_once(suite_folder, tracing, monkeyp
     from interference.weights import Weights
 
     weights = Weights(open_suite(suite_folder).checkpoints, torch.device("cpu"))
-    monkeypatch.setattr(merging, "DEVICES", ("cpu",))
+    for module in (merging, adding):
+        monkeypatch.setattr(module, "DEVICES", ("cpu",))
     monkeypatch.setattr(fusing.torch, "compile", lambda function, **_: function)
     sent, plain = [], torch.tensor
 
@@ -194,9 +221,11 @@ if __name__ == "__main__":
         moving = {key: known[key] for key in ("weights", "prepared") if key in known}
         rows, own = torch.rand(min(2, method.parents[1]), 60).bfloat16(), torch.rand(60).bfloat16()
         for base in (None, "@mean", "@zero") if method.takes == "deltas" else (None,):
-            piece, outs = merging._on_piece(method, base, None, torch.bfloat16), torch.zeros(2, 60)
-            whole = torch.compile(piece, backend="aot_eager", dynamic=True, fullgraph=True)
-            for run, out in zip((whole, piece), outs, strict=True):
+            by_row, stacked = (
+                pieces.on_piece(method, base, None, torch.bfloat16, gather) for gather in (Rows, torch.stack)
+            )
+            whole, outs = torch.compile(by_row, backend="aot_eager", dynamic=True, fullgraph=True), torch.zeros(2, 60)
+            for run, out in zip((whole, stacked), outs, strict=True):
                 run(list(rows), None if base else own, out, moving, settings)
             torch.testing.assert_close(outs[0], outs[1], rtol=2**-7, atol=1e-6)
         print(name)

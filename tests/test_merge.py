@@ -125,7 +125,7 @@ IN_PIECES = [name for name, recipe in RECIPES.items() if recipe.definition.eleme
 @pytest.mark.parametrize("name", IN_PIECES)
 def test_pieces_give_the_reference_paths_bits(name, weights, monkeypatch):
     """Pieces that end within rows, the last one shorter; parents that lie beside each other and parents that don't."""
-    monkeypatch.setitem(merging._PIECE, "cpu", 800)
+    monkeypatch.setitem(merging.PIECE, "cpu", 800)
     monkeypatch.setattr(merging._Shares, "addends", lambda *_: None)
     recipe = RECIPES[name]
     apart = recipe.renamed(lambda model: {"mono-deu": "branch-deu"}.get(model, model))
@@ -135,7 +135,7 @@ def test_pieces_give_the_reference_paths_bits(name, weights, monkeypatch):
 
 @pytest.mark.parametrize("base", ["@mean", "@zero"])
 def test_pieces_are_taken_from_made_up_bases_too(base, weights, monkeypatch):
-    monkeypatch.setitem(merging._PIECE, "cpu", 800)
+    monkeypatch.setitem(merging.PIECE, "cpu", 800)
     recipe = dataclasses.replace(RECIPES["ties"], base=base)
     assert same(merge(recipe, weights), reference(recipe, weights))
 
@@ -147,7 +147,7 @@ def test_every_method_that_goes_in_pieces_is_among_them():
 
 def test_a_method_that_wrongly_says_so_is_found(weights, monkeypatch):
     """One that measures whole tensors gives other numbers in pieces."""
-    monkeypatch.setitem(merging._PIECE, "cpu", 800)
+    monkeypatch.setitem(merging.PIECE, "cpu", 800)
     monkeypatch.setattr(merging, "_goes_in_pieces", lambda recipe, out: True)
     assert not same(merge(RECIPES["multislerp"], weights), reference(RECIPES["multislerp"], weights))
 
@@ -156,7 +156,7 @@ def test_a_method_that_wrongly_says_so_is_found(weights, monkeypatch):
 def test_pieces_are_cast_as_whole_tensors_are(dtypes, weights, monkeypatch):
     recipe = dataclasses.replace(RECIPES["ties"], dtype=dtypes[0], out_dtype=dtypes[1])
     expected = merge(recipe, weights)
-    monkeypatch.setitem(merging._PIECE, "cpu", 800)
+    monkeypatch.setitem(merging.PIECE, "cpu", 800)
     assert same(merge(recipe, weights), expected)
 
 

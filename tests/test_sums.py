@@ -37,13 +37,16 @@ def weights(suite_folder) -> Weights:
 def read(weights, monkeypatch) -> list[str]:
     """The checkpoints that are read, a name for each tensor."""
     names: list[str] = []
-    views = weights.views
 
-    def reading(parameter, asked):
-        names.extend(asked)
-        return views(parameter, asked)
+    def noting(function):
+        def reading(place, asked):
+            names.extend(asked)
+            return function(place, asked)
 
-    monkeypatch.setattr(weights, "views", reading)
+        return reading
+
+    for way in ("views", "entries"):
+        monkeypatch.setattr(weights, way, noting(getattr(weights, way)))
     return names
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Int
 
 from interference.arrays import Arrays
 from interference.checkpoint import Checkpoint, build
+from interference.chunks import settle
 from interference.dev import DevHalf
 from interference.ensemble import BEST, Averaged, Ensemble
 from interference.errors import UserError, nearest
@@ -443,6 +444,7 @@ class Evaluator:
                     self._held.pop(self._models.pop(self._sliced), None)
                 self._sliced = key
             self._models[key] = build(config, self.device)
+            settle(self._models[key])
         return self._models[key]
 
     def text(self, checkpoint: Checkpoint, language: str, rows: np.ndarray) -> TokenizedText:

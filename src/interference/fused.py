@@ -13,6 +13,8 @@ BACKEND = "inductor"
 # Kinds of arguments that one function is compiled for: numbers of parents, dtypes, knobs at 0 or 1 each make one, and
 # beyond torch's own limit of 8 functions would run as they stand, slowly and without a word.
 _KINDS = 256
+# To a dtype and back is a rounding here, not a detour to be left out.
+_OPTIONS: dict[str, str | int | bool | Callable] = {"emulate_precision_casts": True}
 _CHUNK = 1 << 20  # entries of a weighted sum taken at a time on a CPU: few enough to stay in its cache
 
 
@@ -50,7 +52,7 @@ def _compiled(function: Callable) -> Callable:
 
     limits.recompile_limit = max(limits.recompile_limit, _KINDS)
     limits.accumulated_recompile_limit = max(limits.accumulated_recompile_limit, 8 * _KINDS)
-    return torch.compile(function, backend=BACKEND, dynamic=True)
+    return torch.compile(function, backend=BACKEND, dynamic=True, options=_OPTIONS if BACKEND == "inductor" else None)
 
 
 def _flat(values: tuple) -> list:

@@ -2,24 +2,27 @@
 
 import hashlib
 import inspect
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from functools import cache, partial
-from types import FunctionType
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.fused import DEVICES, add_up, add_up_here, add_up_in_pieces, fused
+from interference.adding import add_steps
+from interference.chunks import BLOCK
+from interference.fused import DEVICES
 from interference.groups import depth_of, group_of, layer_of
-from interference.ranks import Cut
+from interference.pieces import COMPILED, PIECE, by_parts, compiled, on_blocks, piece_of
+from interference.ranks import Cuts
 from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at, sites
 from interference.recipe.sites import source_layers
-from interference.registry import DATA, Method, Part
+from interference.registry import DATA, Part
+from interference.runs import runs
 from interference.steps import finish
-from interference.sums import Addends, Sums, steps_between
-from interference.weights import Weights
+from interference.sums import Addends, Step, Sums, steps_between
+from interference.weights import RESIDENT, Weights
 
 
 def merge(recipe: Recipe, weights: Weights) -> dict[str, Tensor]:
@@ -43,7 +46,7 @@ def merge_into(
     Returns what is there where the merge is a weighted sum in float32. Given as `before` with the same buffer, the next
     merge reads only what moved, see `steps_between`.
     """
-    dtype = output_dtype(recipe, weights)
+    dtype, buffer = output_dtype(recipe, weights), {name: out.detach() for name, out in buffer.items()}
     at = sites(recipe, weights.shapes, buffer)  # all of them first: nothing is written where one can't be merged
     rows = {
         row: torch.tensor(row, dtype=torch.float32, device=weights.device) for row in {s.weights for s in at.values()}
@@ -54,15 +57,16 @@ def merge_into(
     if len(sums) == len(buffer) and all(out.dtype == dtype == torch.float32 for out in buffer.values()):
         if before and (found := steps_between(before, sums)):
             steps, after = found
-            for name, step in steps.items():
-                _add_up(weights, step.added, shares.there, buffer[name], dtype, step.scale)
+            add_steps(weights, steps, shares.there, buffer, dtype)
             return after
         after = Sums(sums)
+    add_steps(weights, {name: Step(0.0, addends) for name, addends in sums.items()}, shares.there, buffer, dtype)
+    done = sums.keys() | _merge_runs(recipe, weights, at, rows, buffer, dtype)
     for name, out in buffer.items():
         row = rows[at[name].weights]
-        if name in sums:
-            _add_up(weights, sums[name], shares.there, out, dtype)
-        elif _goes_in_pieces(recipe, out):
+        if name in done:
+            continue
+        if _goes_in_pieces(recipe, out):
             _merge_in_pieces(recipe, weights, at[name], row, out, dtype)
         else:
             out.copy_(_merged(recipe, weights, at[name], row, {}).to(dtype))
@@ -192,35 +196,8 @@ def _changes_tensors(recipe: Recipe) -> bool:
     return any(step.scope == "tensor" for step in recipe.steps)
 
 
-def _add_up(
-    weights: Weights,
-    addends: Addends,
-    there: Callable[[list[float]], Tensor],
-    out: Tensor,
-    dtype: torch.dtype,
-    scale: float = 0.0,
-) -> None:
-    """The sum of the addends, and of `scale` times what is there, in one pass over them, uncopied wherever they are.
-
-    Within 1e-6 of the reference path, relative to the largest entry of a parent times the summed magnitudes of the
-    coefficients, the base's included, where these exceed one.
-    """
-    flat = out.view(-1)
-    rows = [weights.views(source, [model])[0].reshape(-1) for source, model in addends]
-    shares = list(addends.values())
-    if scale:
-        rows, shares = [flat, *rows], [scale, *shares]
-    if out.device.type in DEVICES and all(row.device == out.device for row in rows):
-        return fused(add_up, add_up_here)(rows, there(shares), flat, dtype)
-    add_up_in_pieces(rows, shares, flat, dtype)
-
-
-# Entries of each parent merged at a time: on a CPU few enough for its cache, on a GPU so that little lies between.
-_PIECE = {"cpu": 1 << 16, "cuda": 1 << 22}
-
-
 def _goes_in_pieces(recipe: Recipe, out: Tensor) -> bool:
-    return recipe.definition.elementwise and not _changes_tensors(recipe) and out.numel() > _PIECE[out.device.type]
+    return recipe.definition.elementwise and not _changes_tensors(recipe) and out.numel() > PIECE[out.device.type]
 
 
 def _merge_in_pieces(
@@ -233,55 +210,74 @@ def _merge_in_pieces(
     if recipe.base and recipe.base not in (MEAN, ZERO):
         own = weights.views(site.base_source, [recipe.base])[0].reshape(-1)
     prepared = _prepared(recipe, weights, site, _given_whole(recipe, weights, site)) if method.prepare else None
-    kind = recipe.base if recipe.base in (MEAN, ZERO) else None
-    piece = fused(_on_piece(method, kind, recipe.dtype, dtype))
+    piece = compiled(method, _made(recipe), recipe.dtype, dtype)
     given = {"weights": coefficients} if method.weighted else {}
-    flat, size = out.view(-1), _PIECE[out.device.type]
+    flat, size = out.view(-1), PIECE[out.device.type]
     settings = _arguments(method.body, site.settings)
     for start in range(0, len(flat), size):
         part = slice(start, start + size)
         if method.prepare:
-            given["prepared"] = _piece_of(prepared, out.shape, part)
+            given["prepared"] = piece_of(prepared, out.shape, part)
         rows = [weights.here(view.reshape(-1)[part]) for view in views]
         piece(rows, None if own is None else weights.here(own[part]), flat[part], given, settings)
 
 
-@cache
-def _on_piece(method: Method, base: str | None, read: str | None, dtype: torch.dtype) -> Callable[..., None]:
-    """From entries of the parents and of a base as they are stored to those of the merge: one function, to compile.
+def _merge_runs(
+    recipe: Recipe,
+    weights: Weights,
+    at: Mapping[str, Site],
+    rows: Mapping[tuple[float, ...], Tensor],
+    buffer: Mapping[str, Tensor],
+    dtype: torch.dtype,
+) -> set[str]:
+    """The same on neighbours at once, where functions are compiled and each call costs more than what it does.
 
-    `base` is one that is made of the parents, `read` the dtype that they are read in first.
+    Returns what is merged so: of resident weights, by methods that prepare nothing or cuts.
     """
+    method = recipe.definition
+    fitting = method.elementwise and (method.by_parent or not method.prepare) and not _changes_tensors(recipe)
+    if not fitting or weights.residency != RESIDENT or weights.device.type not in DEVICES:
+        return set()
+    checkpoint = recipe.base if recipe.base not in (MEAN, ZERO) else None
+    wanted: dict[str, tuple[str, Hashable]] = {}
+    for name, site in at.items():
+        source, *others = {*site.sources, *([site.base_source] if checkpoint else [])}
+        if not others and buffer[name].numel() % BLOCK == 0:
+            wanted[name] = source, (site.models, site.weights, *site.settings.items())
+    done: set[str] = set()
+    for run in runs(weights.spans, wanted, buffer):
+        site = at[run.names[0]]
+        own = weights.entries(run.span, [checkpoint])[0].view(-1, BLOCK) if checkpoint else None
+        given: dict[str, Any] = {"weights": rows[site.weights]} if method.weighted else {}
+        if method.prepare:
+            given["prepared"] = _cuts(recipe, weights, [at[name] for name in run.names])
+        by_parts(
+            on_blocks(method, _made(recipe), recipe.dtype, dtype),
+            COMPILED // BLOCK,
+            [row.view(-1, BLOCK) for row in weights.entries(run.span, site.models)],
+            *(own, run.out.view(-1, BLOCK), given, _arguments(method.body, site.settings)),
+        )
+        done |= set(run.names)
+    return done
 
-    def piece(
-        rows: list[Tensor], own: Tensor | None, out: Tensor, given: Mapping[str, Any], settings: Mapping[str, Any]
-    ) -> None:
-        parents = torch.stack([_widened(row, read) for row in rows])
-        made = {MEAN: lambda: parents.mean(dim=0), ZERO: lambda: torch.zeros_like(parents[0])}
-        origin = made[base]() if base else None if own is None else _widened(own, read)
-        deltas = parents if origin is None else parents - origin
-        inputs = {"tensors": parents, "deltas": deltas, "base": origin, **given}
-        merged = method.function(**{name: inputs[name] for name in method.body.inputs}, **settings)
-        out.copy_((origin + merged if method.takes == "deltas" and origin is not None else merged).to(dtype))
 
-    # Code of its own: what is compiled is remembered by it, and would be looked through for every method.
-    code = piece.__code__.replace(co_name=method.name)
-    return FunctionType(code, piece.__globals__, method.name, None, piece.__closure__)
+def _made(recipe: Recipe) -> str | None:
+    """A base that is made of the parents."""
+    return recipe.base if recipe.base in (MEAN, ZERO) else None
 
 
-def _widened(row: Tensor, read: str | None) -> Tensor:
-    return row.to(getattr(torch, read)).float() if read else row.float()
+def _cuts(recipe: Recipe, weights: Weights, neighbours: Sequence[Site]) -> Cuts:
+    """The cuts of neighbours, looked up once for all of them."""
+    part = recipe.definition.prepare
+    settings = {a.name: neighbours[0].settings[a.name] for a in part.arguments} if part else {}
+    names = tuple(site.name for site in neighbours)
+    key = ("cuts", recipe.method, recipe.base, recipe.dtype, neighbours[0].models, names, *settings.items())
 
+    def make() -> Cuts:
+        found = [_prepared(recipe, weights, site, _given_whole(recipe, weights, site)) for site in neighbours]
+        return Cuts.of(found, [torch.Size(weights.shapes[site.sources[0]]).numel() for site in neighbours])
 
-def _piece_of(prepared: Any, shape: torch.Size, part: slice) -> Any:
-    """The part of all that has an entry for each of the tensor's, whole what has not."""
-    if isinstance(prepared, Cut):
-        return prepared.within(part.start, min(part.stop, shape.numel()))
-    if isinstance(prepared, tuple):
-        return tuple(_piece_of(one, shape, part) for one in prepared)
-    if isinstance(prepared, Tensor) and prepared.shape[-len(shape) :] == shape:
-        return prepared.flatten(prepared.ndim - len(shape))[..., part]
-    return prepared
+    return weights.prepared(key, make)
 
 
 def _merged(
@@ -390,7 +386,7 @@ def _base_alone(recipe: Recipe, weights: Weights, site: Site) -> Float[Tensor, "
         return _base(recipe, weights, site, _as_float32(weights.read(site.sources[0], site.models[:1]), recipe))
     views = [weights.views(source, [model])[0] for source, model in zip(site.sources, site.models, strict=True)]
     mean = torch.empty(views[0].shape, device=weights.device)
-    size = _PIECE[weights.device.type]
+    size = PIECE[weights.device.type]
     for start in range(0, mean.numel(), size):
         part = slice(start, start + size)
         parents = _as_float32(torch.stack([weights.here(view.reshape(-1)[part]) for view in views]), recipe)

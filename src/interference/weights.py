@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interference.checkpoint import Checkpoint, MappedTensors
+from interference.chunks import Span, chunks, spans
 from interference.errors import UserError
 from interference.layout import transposed
 from interference.memory import ran_out
@@ -46,9 +47,10 @@ RESIDENCIES = (RESIDENT, PINNED, STREAMED)
 class Weights:
     """Parameters of checkpoints that can be merged with each other, in their stored dtype, for a device.
 
-    Where there is room they are resident: each parameter is one tensor `[model, *shape]` on the device, a
-    checkpoint's row read from disk when it is first asked for. Else, chosen when this is made and said in `said`, the
-    same lies in pinned memory of the host, or nothing is held and every read comes from the mapped files.
+    Where there is room they are resident: each parameter is one tensor `[model, *shape]` on the device, in chunks with
+    others as `spans` say, and a checkpoint's row is read from disk when it is first asked for. Else, chosen when this
+    is made and said in `said`, the same lies in pinned memory of the host, or nothing is held and every read comes from
+    the mapped files.
     `data` says for each kind that methods know (registry.DATA) what was measured on a checkpoint's parameter, or None;
     `dev` is the text that post-steps of the network work with.
     What methods prepare is kept here too, the least recently used dropped beyond half the size of the weights, or a
@@ -80,6 +82,8 @@ class Weights:
         if (self.residency != RESIDENT or device.type == "cuda") and (free := free_bytes(device)) is not None:
             held = self.nbytes if self.residency == RESIDENT else 0
             self._budget = min(self._budget, max(free - held - self._network, 0) // 4)
+        self.spans = spans(self.shapes)
+        self._chunks: list[Tensor] = []
         self._stacks = {} if self.residency == STREAMED else self._allocate()
 
     @property
@@ -117,11 +121,16 @@ class Weights:
         return sum(1 << (size - 1).bit_length() for size in own)
 
     def _allocate(self) -> dict[str, Tensor]:
-        place = self.device if self.residency == RESIDENT else torch.device("cpu")
-        pinned = self.residency == PINNED and torch.cuda.is_available()
         try:
+            if self.residency == RESIDENT:
+                found: dict[str, Tensor] = {}
+                for chunk, views in chunks(self.shapes, len(self.names), self.dtype, self.device):
+                    self._chunks.append(chunk)
+                    found |= views
+                return found
+            pinned = torch.cuda.is_available()
             return {
-                name: torch.empty((len(self.names), *shape), dtype=self.dtype, device=place, pin_memory=pinned)
+                name: torch.empty((len(self.names), *shape), dtype=self.dtype, pin_memory=pinned)
                 for name, shape in self.shapes.items()
             }
         except (RuntimeError, MemoryError) as error:
@@ -176,6 +185,11 @@ class Weights:
         for name in names:
             self._mapped[name].ahead(after)
         return found
+
+    def entries(self, span: Span, names: Sequence[str]) -> list[Float[Tensor, " entry"]]:
+        """What lies in a span of resident weights, of each of the named checkpoints, uncopied."""
+        self.load(names)
+        return [self._chunks[span.chunk][self.names.index(name), span.start : span.stop] for name in names]
 
     def here(self, part: Tensor) -> Tensor:
         """A part of a view on the device, in the stack's dtype; over the bus it goes as it is stored."""

@@ -36,7 +36,7 @@ def test_merged_weights_equal(name, piece, monkeypatch):
 
     Whole tensors and compiled pieces alike.
     """
-    monkeypatch.setitem(merging._PIECE, "cuda", piece)
+    monkeypatch.setitem(merging.PIECE, "cuda", piece)
     suite, recipe = open_suite(), Recipe(**{**vars(RECIPES[name]), "out_dtype": "float32"})
     found = {}
     for device in ("cpu", "cuda"):

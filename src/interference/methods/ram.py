@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interference.methods.ties import as_column
 from interference.registry import Knob, merge_method
+from interference.rows import each, every, where
 
 Threshold = Annotated[float, Knob(0, 0.01, 1e-5, "differences up to this size count as none")]
 
@@ -22,8 +22,8 @@ Threshold = Annotated[float, Knob(0, 0.01, 1e-5, "differences up to this size co
 )
 def ram(deltas: Float[Tensor, "model *shape"], epsilon: Threshold = 1e-5) -> Float[Tensor, "*shape"]:
     """Average each entry over the parents that changed it, so that what one alone changed stays whole."""
-    active = deltas.abs() > epsilon
-    return (deltas * active / active.sum(dim=0).clamp(min=1)).sum(dim=0)
+    active = deltas.abs() > every(epsilon, deltas)
+    return (deltas * active / every(active.sum(dim=0).clamp(min=1), deltas)).sum(dim=0)
 
 
 def changed(
@@ -56,6 +56,6 @@ def ramplus_tl(
     By 1 + r · min(shared / own, alpha), counts of the parent's entries taken tensor by tensor.
     """
     active, shared_by_own = prepared
-    counts, parts = active.sum(dim=0), deltas * active
-    factors = as_column((1 + r * shared_by_own.clamp(max=alpha)).to(deltas), deltas)
-    return torch.where(counts == 1, parts * factors, parts / counts.clamp(min=1)).sum(dim=0)
+    counts, parts = active.sum(dim=0), deltas * each(active, deltas)
+    factors = as_column((1 + r * shared_by_own.clamp(max=alpha)).to(deltas.dtype), deltas)
+    return where(counts == 1, parts * factors, parts / every(counts.clamp(min=1), parts)).sum(dim=0)

@@ -9,6 +9,7 @@ from torch import Tensor
 from interference.methods.ties import as_column, elect
 from interference.ranks import smallest
 from interference.registry import Knob, merge_method
+from interference.rows import every
 
 _CHUNK = 1 << 16  # entries of each parent converted to float64 at a time
 TopShare = Annotated[float, Knob(0, 1, 0.01, "share of the entries kept that differ between parents", strict=True)]
@@ -85,9 +86,9 @@ def _fused(
     least: float,
 ) -> Float[Tensor, "*shape"]:
     """Mean of what is kept of the elected sign, by the models' shares of the energy if that is `least` or more."""
-    deltas, total = deltas * kept, energies.sum()
+    deltas, total = deltas * every(kept, deltas), energies.sum()
     even = (total < least) | (total == 0)
     shares = torch.where(even, 1 / len(deltas), energies / torch.where(even, 1, total))
-    weights = as_column(shares, deltas) * elect(deltas, torch.ones_like(shares))
+    weights = elect(deltas, torch.ones_like(shares)) * as_column(shares, deltas)
     divisor = weights.sum(dim=0)
     return (deltas * weights).sum(dim=0) / torch.where(divisor > 0, divisor.clamp(min=least), 1)

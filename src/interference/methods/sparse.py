@@ -8,6 +8,7 @@ from torch import Tensor
 
 from interference.methods.ties import as_column
 from interference.registry import Knob, Switch
+from interference.rows import each
 
 Lambda = Annotated[float | Tensor, Knob(0, 2, 0.01, "scale of the merged difference from the base")]
 Normalize = Annotated[bool, Switch("divide by the sum of the weights")]
@@ -32,4 +33,4 @@ def with_l1_factors(deltas: Float[Tensor, "model *shape"], mask: Bool[Tensor, "m
 def kept(deltas: Float[Tensor, "model *shape"], prepared: Kept) -> Float[Tensor, "model *shape"]:
     """The deltas where their masks say so, times their factors."""
     mask, factors = prepared
-    return deltas * mask * as_column(factors, deltas)
+    return deltas * each(mask, deltas) * as_column(factors, deltas)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from interference.ranks import Cut, above, cut
 from interference.registry import Knob, Switch, merge_method
+from interference.rows import each, every
 
 
 def thresholds(
@@ -60,7 +61,7 @@ def elect(deltas: Float[Tensor, "model *shape"], weights: Float[Tensor, " model"
     """Which weighted entries carry the sign of their sum over the models, zero sums counting as positive."""
     votes = deltas * as_column(weights, deltas)
     majority = torch.where(votes.sum(dim=0) >= 0, 1.0, -1.0)
-    return votes.sign() == majority
+    return votes.sign() == every(majority, votes)
 
 
 def combine(
@@ -75,7 +76,7 @@ def combine(
         total, divisor = (deltas * column).sum(dim=0), column.sum(dim=0)
         divisor = torch.where(divisor.abs() < 1e-8, 1, divisor)
     else:
-        total, divisor = (deltas * column * agree).sum(dim=0), (column * agree).sum(dim=0)
+        total, divisor = (deltas * column * agree).sum(dim=0), (agree * column).sum(dim=0)
         divisor = torch.where(divisor == 0, 1, divisor)
     return total / divisor if normalize else total
 
@@ -86,4 +87,4 @@ def per_model(value: Tensor | float, deltas: Float[Tensor, "model *shape"]) -> l
 
 
 def as_column(weights: Float[Tensor, " model"], like: Shaped[Tensor, "model *shape"]) -> Tensor:
-    return weights.reshape(-1, *[1] * (like.ndim - 1))
+    return each(weights.reshape(-1, *[1] * (like.ndim - 1)), like)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.methods.ties import combine, elect, per_model
+from interference.methods.ties import as_column, combine, elect, per_model
 from interference.registry import Knob, merge_method
 
 
@@ -52,6 +52,6 @@ def ties_paper(
     weight that mean alone. A parent of weight zero has no vote; a tied vote goes to plus, as in mergekit, where the
     authors' code asks the whole model.
     """
-    kept = deltas * (deltas.abs() >= prepared.reshape(-1, *[1] * (deltas.ndim - 1)))
+    kept = deltas * (deltas.abs() >= as_column(prepared, deltas))
     votes = (weights != 0).to(weights.dtype)
     return combine(kept, weights, elect(kept, votes), normalize=True) * lambda_

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -112,6 +112,19 @@ class Recipe:
         """The slices, or all layers as one."""
         return self.slices or (Slice(self.models, (), self.weights),)
 
+    @property
+    def varies(self) -> bool:
+        """Whether a weight or a knob differs within the model."""
+        return any(isinstance(value, Gradient | Where) for _, value in self._given())
+
+    def _given(self) -> Iterator[tuple[str, Any]]:
+        """Every weight and knob that is given, each model's by itself."""
+        for part in self.parts:
+            yield from (("weight", weight) for weight in part.weights)
+        scopes: tuple[Recipe | Slice, ...] = (self, *self.slices)
+        for scope in scopes:
+            yield from ((name, one) for name, value in scope.knobs for one in _each(value))
+
     def settings(self, part: Slice | None = None) -> dict[str, Any]:
         """Every knob and switch of the method with its value here (in one slice, if given) or its default."""
         found = {a.name: a.default for a in self.definition.arguments} | dict(self.knobs)
@@ -132,10 +145,7 @@ class Recipe:
 
     def label(self) -> str:
         """One line for a caption: the method's label, the base, what differs within the model, and the post-steps."""
-        given = [("weight", w) for part in self.parts for w in part.weights]
-        parts: tuple[Recipe | Slice, ...] = (self, *self.slices)
-        given += [(n, v) for part in parts for n, value in part.knobs for v in _each(value)]
-        within = dict.fromkeys(name for name, value in given if isinstance(value, Gradient | Where))
+        within = dict.fromkeys(name for name, value in self._given() if isinstance(value, Gradient | Where))
         base = f", base: {BASES.get(self.base, self.base)}" if self.base and self.definition.base != "none" else ""
         slices = f", {sum(part.layers for part in self.slices)} layers in {len(self.slices)} slices"
         steps = "".join(f", {step.label}" for step in self.steps)

@@ -110,5 +110,9 @@ def _row(value: Any) -> tuple:
 
 def sites(recipe: Recipe, names: Iterable[str], wanted: Iterable[str]) -> dict[str, Site]:
     """The sites of the wanted tensors of a merge; `names` are the parents' parameters."""
-    depth = depth_of(names)
-    return {name: site_at(recipe, name, depth) for name in wanted}
+    depth, wanted = depth_of(names), list(wanted)
+    if recipe.slices or recipe.varies or not wanted:
+        return {name: site_at(recipe, name, depth) for name in wanted}
+    one = site_at(recipe, wanted[0], depth)  # all others say the same, and at every move of a slider
+    count, same = len(one.models), (one.weights, one.settings, one.layers)
+    return {name: Site(name, one.models, (name,) * count, name, *same) for name in wanted}
