@@ -192,7 +192,12 @@ class Evaluator:
                 notes[f"{limit} {language}"] = f"{long} sentences of {language} are read in windows of {limit} tokens."
         prefixes = {PREFIXES[self.token_counts(c, languages[0], rows)[3, 0]].upper() for c in scored.values()}
         notes["prefix"] = f"Each sentence follows {' or '.join(sorted(prefixes))}; float32 on {self.device}."
-        return lossy, tuple(notes.values())
+        return lossy, (*notes.values(), *self.unkept)
+
+    @property
+    def unkept(self) -> tuple[str, ...]:
+        """What to say beside results that could not be kept on the disk."""
+        return tuple(said for said in (self._store.said, self.arrays.said) if said)
 
     def token_counts(
         self, checkpoint: Checkpoint, language: str, rows: np.ndarray

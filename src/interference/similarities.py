@@ -427,6 +427,7 @@ def _notes(
         _uncertainty(frame, asked.intervals, min(BLOCKS, documents)),
         *_chances(frame),
         *left_out,
+        *evaluator.unkept,
     ]
     wider = sides.max() > count
     if wider and frame["measure"].isin(["cka", "rbf_cka"]).any():
