@@ -184,3 +184,16 @@ def test_arrays_make_room_and_survive_a_broken_file(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="can't be kept in"):
         Arrays(tmp_path / "file").write("e", {"x": np.zeros(1)}, lasting=True)
+
+
+def test_on_a_full_disk_arrays_are_held_in_memory(tmp_path, monkeypatch):
+    def full(file, **arrays):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    kept = Arrays(tmp_path)
+    kept.write("a", {"x": np.ones(3)}, lasting=True)
+    assert kept.read("a")["x"].tolist() == [1, 1, 1]
+    assert "No space left" in kept.said
+    assert list(tmp_path.iterdir()) == []

@@ -86,6 +86,30 @@ def test_groups_and_layers_begin_as_the_sliders_stand_and_move(own_suite):  # no
     assert profile(app)["rows"][0] == [0.5, 0.9, 0.5, 0.5], "what it was when it was last by group"
 
 
+@pytest.mark.parametrize("name", ["weight", "density"])
+def test_leaving_a_curve_is_said_and_undone(own_suite, name):  # noqa: F811
+    """One number cannot be what a curve was: which it is is said, and the curve is there again where it was."""
+    curve = {"weight": (Gradient((0.1, 0.9)), 0.5)} if name == "weight" else {"density": Gradient((0.3, 0.6, 0.9))}
+    weights = curve.pop("weight", (0.5, 0.5))
+    app = opened(Recipe("ties", ("mono-eng", "mono-deu"), weights, tuple(curve.items()), "init"))
+    before = recipe_of(app)
+    app.get_by_key("shape").set_value("whole").run()
+    said, shown = [toast.value for toast in app.toast], recipe_of(settled(app))
+    number = "0.1, 0.5" if name == "weight" else f"{shown.settings()['density']:g}"
+    assert said == [
+        f"The values of {name} over layers are put aside. For the whole model it is {number}. Choose *Over layers* or "
+        "undo to have them back."
+    ]
+    assert shown.weights == ((0.1, 0.5) if name == "weight" else (0.5, 0.5))
+    app.get_by_key("shape").set_value("layers").run()
+    assert not app.toast
+    assert recipe_of(settled(app)) == before
+    app.get_by_key("shape").set_value("groups").run()
+    assert ["put aside. Choose" in toast.value for toast in app.toast] == [True]
+    app.get_by_key("shape").set_value("whole").run()
+    assert not app.toast, "equal in all groups, so nothing is lost"
+
+
 def test_what_no_editor_can_send_is_not_taken(own_suite):  # noqa: F811
     app = opened(BY_GROUP)
     before, version = recipe_of(app), profile(app)["version"]

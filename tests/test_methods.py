@@ -677,6 +677,15 @@ def test_the_karcher_mean_of_opposite_parents_is_the_first():
     assert apply(methods()["karcher"], torch.tensor([[2.0, 0.0], [0.0, 0.0]])).tolist() == [1.0, 0.0]
 
 
+@pytest.mark.parametrize(
+    "pair", [[[2.0, 0.0]] * 2, [[0.0, 0.0]] * 2, [[2.0, 0.0], [0.0, 0.0]], [[2.0, 0.0], [-2.0, 0.0]]]
+)
+def test_a_karcher_mean_without_tolerance_is_finite(pair):
+    """Of equal parents and of zeros, which the biases of some models are, there is no way left to go."""
+    tensors = torch.tensor(pair)
+    torch.testing.assert_close(apply(methods()["karcher"], tensors, tol=0.0), apply(methods()["karcher"], tensors))
+
+
 @pytest.mark.parametrize("size", [1, 3, 7, 40])
 def test_a_cut_is_the_same_in_pieces(size):
     """Among equal entries too, on both sides of the place where they part, and for all and none of the entries."""

@@ -133,6 +133,9 @@ EXACT = {
     "breadcrumbs, rescaled": Recipe(
         "breadcrumbs", MODELS, (0.5, 0.3, 0.4), (("density", 0.3), ("normalize", True), ("rescale", True)), "mixed"
     ),
+    "breadcrumbs, fewer outliers than gamma": Recipe(
+        "breadcrumbs", MODELS, (0.5, 0.3, 0.4), (("density", 0.9), ("gamma", 0.9)), "mixed"
+    ),
     "breadcrumbs, nothing kept": Recipe("breadcrumbs", MODELS, (0.5, 0.3, 0.4), (("density", 0.0),), "mixed"),
     "breadcrumbs_ties": Recipe("breadcrumbs_ties", MODELS, (0.5, -0.3, 0.4), (("density", 0.6),), "mixed"),
     "breadcrumbs_ties, rescaled": Recipe(

@@ -528,6 +528,14 @@ def test_chances_outside_0_to_1_are_refused(method, density, epsilon, fine):
         site_at(late, "model.layers.3.mlp", 4)
 
 
+@pytest.mark.parametrize("knob", [("tol", -1e-5), ("max_iter", -1)])
+def test_a_karcher_mean_takes_nothing_below_zero(knob):
+    """0 is taken as mergekit takes it: the normalised average alone, and no tolerance."""
+    with pytest.raises(UserError, match=f"karcher: {knob[0]} is {knob[1]:g}; expected 0 or more"):
+        Recipe("karcher", ("a", "b"), knobs=(knob,))
+    assert Recipe("karcher", ("a", "b"), knobs=(("max_iter", 0), ("tol", 0.0))).settings()["max_iter"] == 0
+
+
 @pytest.mark.parametrize(
     ("method", "models", "wanted"),
     [("model_stock", ("a",), "at least 2 models besides the base"), ("nearswap", ("a", "b"), "exactly 1 model besides"),

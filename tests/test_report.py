@@ -30,7 +30,7 @@ class Page(HTMLParser):
     def __init__(self, text: str):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, list[str]] = {"script": [], "td": [], "h2": [], "p": [], "pre": []}
+        self.texts: dict[str, list[str]] = {"script": [], "td": [], "th": [], "h2": [], "p": [], "pre": []}
         self.open = ""
         self.feed(text)
 
@@ -207,3 +207,18 @@ def test_markdown_can_do_nothing(text, html):
 def test_markdown_has_no_images():
     """They would be fetched from afar: what is left is a link that nothing follows by itself."""
     assert "<img" not in markdown_html("![x](https://example.org/x.png)")
+
+
+def test_all_that_a_figure_shows_is_in_the_table(evaluator):
+    """Whatever was asked for beside the merge; in a unit that the columns of a loss table have not, too."""
+    view = View(RECIPE, unit="bits per English byte", sentences=12, controls=("bigram", "logits", "best"))
+    (shown,) = show_all([view], lambda suite, corpus: evaluator)
+    written = Page(report_html(Findings("t", (Block("", "", view),)), [shown], ""))
+    assert {"bigram", "mean of logits", "best on dev"} <= set(written.texts["th"])
+    bigram = shown.frame[shown.frame["role"] == "bigram"]["value"]
+    assert {f"{value:.3f}" for value in bigram} <= set(written.texts["td"])
+    (link,) = (attrs["href"] for tag, attrs in written.tags if attrs.get("download") == "block-1.csv")
+    found = pd.read_csv(io.StringIO(base64.b64decode(link.partition(",")[2]).decode()))
+    assert set(found["unit"]) == {view.unit}
+    drawn = shown.frame[shown.frame["role"] == "merge"]["value"]
+    assert found[found["model"] == "merge"]["value"].tolist() == drawn.tolist()

@@ -1,4 +1,4 @@
-"""The store: what was never scored stays NaN, writers do not hurt each other, and a disk that fails is one message."""
+"""The store: what was never scored stays NaN, writers do not hurt each other, and a full disk stops no scoring."""
 
 import sqlite3
 import subprocess
@@ -7,9 +7,13 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
 from interference.errors import UserError
-from interference.store import Store, default_folder, digest
+from interference.evaluate import Evaluator
+from interference.scored import Request
+from interference.store import Store, default_folder, digest, write_findings
+from interference.suite import open_suite
 
 WRITER = """
 import sys, numpy as np
@@ -142,16 +146,57 @@ def test_place_that_cannot_hold_results_is_one_message(kind, tmp_path):
     assert "INTERFERENCE_CACHE" in str(error.value)
 
 
-def test_full_disk_is_one_message_and_earlier_results_stay(tmp_path):
+def test_on_a_full_disk_results_are_held_in_memory(tmp_path):
     """SQLite's own limit of pages stands in for the disk: the same error, raised at the same place."""
     store = Store(tmp_path)
     store.write("kept", np.ones(4))
     store._connection.execute("pragma max_page_count = 4")
-    with pytest.raises(UserError, match="full") as error:
-        store.write("large", np.zeros(100_000))
-    assert str(tmp_path / "results.sqlite") in str(error.value)
+    store.write("large", np.zeros(100_000))
+    assert str(tmp_path / "results.sqlite") in store.said
+    assert "INTERFERENCE_CACHE" in store.said
+    np.testing.assert_array_equal(store.read("large", 100_000), np.zeros(100_000))
     np.testing.assert_array_equal(store.read("kept", 4), np.ones(4))
-    assert np.isnan(store.read("large", 100_000)).all()
+    again = Store(tmp_path)
+    np.testing.assert_array_equal(again.read("kept", 4), np.ones(4))
+    assert np.isnan(again.read("large", 100_000)).all()
+    store._connection.execute("pragma max_page_count = 1000")
+    store.write("large", np.zeros(100_000))
+    assert not store.said
+    np.testing.assert_array_equal(Store(tmp_path).read("large", 100_000), np.zeros(100_000))
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE])
+def test_a_disk_that_is_full_from_the_start_stops_nothing(code, tmp_path, monkeypatch):
+    """The file can't be made, or its index in shared memory can't."""
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = code
+    connect = sqlite3.connect
+
+    def full(place, **options):
+        if place != ":memory:":
+            raise error
+        return connect(place, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", full)
+    store = Store(tmp_path)
+    store.write("k", np.ones(4))
+    np.testing.assert_array_equal(store.read("k", 4), np.ones(4))
+    assert str(tmp_path / "results.sqlite") in store.said
+    with pytest.raises(UserError, match="full"):  # what is somebody's own work is not held in memory
+        write_findings("mine", "{}", folder=tmp_path)
+
+
+def test_a_table_says_that_its_numbers_are_not_kept(suite_folder, tmp_path):
+    store = Store(tmp_path)
+    evaluator = Evaluator(open_suite(suite_folder), store, torch.device("cpu"))
+    store._connection.execute("pragma max_page_count = 4")
+    number = 0
+    while not store.said:
+        store.write(f"{number}", np.zeros(1))
+        number += 1
+    table = evaluator.table(Request((("init", "init"),), ("eng",), 12))
+    assert "held in memory only" in table.notes[-1]
+    assert table.frame["bits"].notna().all()
 
 
 def test_store_that_breaks_while_open_is_a_message_when_read(tmp_path):

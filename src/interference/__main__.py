@@ -40,6 +40,7 @@ from interference.commands import (
     suite_for,
 )
 from interference.errors import UserError, nearest, user_path
+from interference.store import no_room
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 demo = typer.Typer(help="The built-in suite: ten languages, tiny models, and how they are made.", no_args_is_help=True)
@@ -318,11 +319,20 @@ def demo_results(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command; a user's mistake is one message on standard error and exit code 2."""
+    """Run a command; a user's mistake is one message on standard error and exit code 2, and so is a full disk."""
     try:
-        app(arguments)
+        try:
+            app(arguments)
+        finally:
+            sys.stdout.flush()
     except UserError as error:
         note(f"interference: {error}")
+        sys.exit(2)
+    except OSError as error:
+        if not no_room(error):
+            raise
+        note(f"interference: The output can't be written: {error}. Free some space, or send it to another place.")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try to write the rest when it ends
         sys.exit(2)
 
 

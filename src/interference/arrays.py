@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from interference.errors import UserError
+from interference.store import no_room, unkept
 
 MEMORY, DISK = 1 << 30, 1 << 31  # bytes kept
 Named = Mapping[str, np.ndarray]
@@ -18,6 +19,8 @@ Named = Mapping[str, np.ndarray]
 
 class Arrays:
     """Named arrays under a key. Of both kinds of place the least recently used are dropped when it is full."""
+
+    said: str = ""
 
     def __init__(self, folder: Path, memory: int = MEMORY, disk: int = DISK):
         self._folder, self._memory, self._disk = folder, memory, disk
@@ -38,7 +41,11 @@ class Arrays:
         return self._recent[key]
 
     def write(self, key: str, arrays: Named, lasting: bool = False) -> None:
-        """Keep arrays, with `lasting` in a file too: all at once or not at all. Raises UserError where that fails."""
+        """Keep arrays, with `lasting` in a file too: all at once or not at all.
+
+        Where the disk is full they are in memory alone, and `said` is what to say of it; raises UserError where a file
+        can't be written for another reason.
+        """
         self._keep(key, arrays)
         if lasting:
             part = self._folder / f".{uuid.uuid4().hex}"
@@ -49,6 +56,9 @@ class Arrays:
                 part.replace(self._file(key))
                 self._make_room()
             except OSError as error:
+                if no_room(error):
+                    self.said = unkept(self._folder, error)
+                    return
                 raise UserError(
                     f"Results can't be kept in {self._folder}: {error}. Free some space, or name another folder in "
                     "INTERFERENCE_CACHE."

@@ -12,6 +12,7 @@ from interference.groups import depth_of
 from interference.hybrid import Component, Hybrid, components
 from interference.recipe import Recipe, site_at
 from interference.recipe.values import Where, fallback
+from interference.scored import Scored
 from interference.statistics import clustered_means
 from interference.steps import Steps, telling
 from interference.suite import difference
@@ -148,7 +149,10 @@ def _table(
         "Components interact: the cells do not add up to the whole model's cost.",
     )
     tried = {"language": language, "parent": trial.parent, "recipe": trial.recipe.to_yaml()}
-    return CausalTable(trial, units, done, (*own, *notes), evaluator.provenance([trial.parent]) | tried)
+    init = evaluator.suite.init
+    models: list[Scored] = [trial.parent, trial.recipe]
+    models += [init.name] if init and (UNTRAINED, None) in found else []
+    return CausalTable(trial, units, done, (*own, *notes), evaluator.provenance(models) | tried)
 
 
 def cell_recipe(trial: Trial, component: Component, restored: bool, parameters: Sequence[str]) -> Recipe:

@@ -1,6 +1,7 @@
 """What commands share: their options, how they print, and how they open what was named."""
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,18 +66,24 @@ SentencesOption = Annotated[
 def print_table(frame: Any, form: str) -> None:
     """One table on standard output: nothing else ever goes there."""
     if form == "json":
-        print(
-            json.dumps(
-                json.loads(frame.to_json(orient="records", double_precision=15, force_ascii=False)),
-                indent=1,
-                ensure_ascii=False,
-            )
-        )
+        rows = frame.itertuples(index=False, name=None)
+        records = [dict(zip(frame.columns, map(_plain, row), strict=True)) for row in rows]
+        print(json.dumps(records, indent=1, ensure_ascii=False))
     elif form == "csv":
         print(frame.to_csv(index=False), end="")
     else:
         empty = {name: "" for name in frame.columns if frame[name].dtype == object}  # pandas would print None there
         print(frame.fillna(empty).to_string(index=False, na_rep="", float_format=lambda x: f"{x:.3f}"))
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON has it, numbers in full; null for what is missing or infinite."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if pd.isna(value) or value in (math.inf, -math.inf) else value
 
 
 def note(*lines: str) -> None:

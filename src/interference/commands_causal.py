@@ -55,5 +55,5 @@ def causal(
     trial = Trial(chosen, parent or default_parent(chosen, evaluator.suite.reference(language)), language, control)
     with progress_bar("causal map") as bar:
         table = finish(causal_steps(evaluator, trial, sentences), bar)
-    print_table(table.units[unit], form)
+    print_table(table.units[unit].assign(unit=unit), form)
     note(*table.notes)

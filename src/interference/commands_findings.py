@@ -1,6 +1,5 @@
 """Commands about findings: what is kept, and reports."""
 
-import os
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from interference.commands import DeviceOption, Format, note, print_table
 from interference.errors import UserError, nearest, user_path
 from interference.findings import MOST_BYTES, Findings, from_json, to_json
 from interference.store import Kept, list_findings, read_findings
+from interference.whole import write_whole
 
 
 def findings(
@@ -66,6 +66,7 @@ def report(
         told = told.on_suite(str(suite))
     from datetime import date as day
 
+    from interference.export import writing
     from interference.progress import progress_bar
     from interference.report import report_html
     from interference.results import open_evaluator
@@ -76,7 +77,8 @@ def report(
     opener = cache(lambda s, c: open_evaluator(s and user_path(s), c and user_path(c), chosen))
     with progress_bar("report") as bar:
         outcomes = show_all((block.view for block in told.blocks), opener, bar)
-    _write(report_html(told, outcomes, date or day.today().isoformat()), target)
+    with writing("The report", target):
+        write_whole(target, report_html(told, outcomes, date or day.today().isoformat()))
     note(f"wrote {out}: {told.title}")
     note(*(f"block {n}: {message}" for n, message in enumerate(outcomes, start=1) if isinstance(message, str)))
 
@@ -104,16 +106,3 @@ def _told(findings: str) -> Findings:
             return from_json(file.read(MOST_BYTES + 1))
     except OSError as error:
         raise UserError(f"{findings} can't be read: {error.strerror}.") from None
-
-
-def _write(text: str, target: Path) -> None:
-    """All of the file or none of it."""
-    from interference.export import writing
-
-    part = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with writing("The report", target):
-            part.write_text(text, encoding="utf-8", newline="\n")
-            part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)

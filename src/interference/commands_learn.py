@@ -43,6 +43,7 @@ def learn(
     from interference.learn import Learned, learn_steps
     from interference.progress import progress_bar
     from interference.steps import finish
+    from interference.whole import write_whole
 
     file = user_path(out)
     if file.exists() or not file.parent.is_dir():
@@ -58,7 +59,7 @@ def learn(
 
         found = finish(learn_steps(evaluator, start, languages, scope, steps, rate), tell)
     with writing("The recipe", out):
-        file.write_text(found.to_yaml(), encoding="utf-8")
+        write_whole(file, found.to_yaml())
     end = told[-1]
     print_table(
         pd.DataFrame(

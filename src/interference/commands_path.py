@@ -102,7 +102,7 @@ def plane(
         table = finish(plane_steps(evaluator, wanted, sentences), bar)
     if unit not in table.units:
         raise UserError(f"The tokenizer loses text of {language}, so there are no {unit}. Use bits per sentence.")
-    print_table(table.units[unit], form)
+    print_table(table.units[unit].assign(unit=unit), form)
     note(*table.notes, *(f"{c.model} lies at {c.x:.3f}, {c.y:.3f}" for c in table.corners[unit].itertuples()))
 
 

@@ -66,6 +66,6 @@ def predict(
             table = finish(pair_steps(evaluator, Pairing(role, tuple(kept), chosen, unit, sentences, part)), bar)
     with progress_bar("relating") as bar:
         found = finish(predict_steps(table, store), bar)
-    print_table(table.frame if pairs else found.frame, form)
+    print_table(table.frame.assign(damage_is=table.outcome) if pairs else found.frame, form)
     explained = f"One effect per language explains {100 * found.explained:.0f} % of it."
     note(f"{table.outcome.capitalize()}. {explained}", *found.notes)

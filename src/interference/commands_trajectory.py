@@ -42,5 +42,5 @@ def trajectory(
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
     with progress_bar("trajectory") as bar:
         table = finish(trajectory_steps(evaluator, course, languages, sentences), bar)
-    print_table(table.joined(unit), form)
+    print_table(table.joined(unit).assign(unit=unit), form)
     note(trajectory_sentence(table, unit).replace("**", ""), *table.notes)

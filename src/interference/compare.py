@@ -184,6 +184,12 @@ class CompareTable:
         empty = pd.DataFrame({name: [] for name in COLUMNS})
         return pd.concat(parts, ignore_index=True)[list(COLUMNS)] if parts else empty
 
+    def with_recipes(self, unit: str) -> pd.DataFrame:
+        """`in_unit` and the recipe of each merge, which has every coefficient and model in full."""
+        found = self.in_unit(unit)
+        recipes = {(line.name, line.variant): line.recipe.to_yaml() if line.recipe else "" for line in self.lines}
+        return found.assign(recipe=[recipes[line] for line in zip(found["method"], found["variant"], strict=True)])
+
     @property
     def provenance(self) -> dict[str, str]:
         found = next((line.table.provenance for line in self.lines if line.table), {})

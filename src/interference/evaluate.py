@@ -4,6 +4,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from importlib.metadata import version
 from itertools import product
 from typing import Any
 
@@ -42,6 +43,7 @@ from interference.tables import Glimpse, LossTable, Subject, known_units, loss_t
 from interference.weights import Weights
 
 _COUNTED = {UNIGRAM: unigram_bits, BIGRAM: bigram_bits}  # models that count tokens of the dev half
+_MADE_BY = f"interference {version('interference')}"
 _TABLES = 256  # loss tables kept in memory
 _TEXTS = 512  # tokenised languages kept in memory
 _FINISHED = 4  # merges kept whole whose post-steps take long
@@ -123,7 +125,7 @@ class Evaluator:
                 *self._precision(request),
                 *(held.said for held in self._weights.values() if held.said),
             ),
-            provenance=self.provenance([c.name for c in scored.values()]),
+            provenance=self.provenance(wanted.values()),
         )
 
     def _precision(self, request: Request) -> Iterable[str]:
@@ -191,7 +193,12 @@ class Evaluator:
                 notes[f"{limit} {language}"] = f"{long} sentences of {language} are read in windows of {limit} tokens."
         prefixes = {PREFIXES[self.token_counts(c, languages[0], rows)[3, 0]].upper() for c in scored.values()}
         notes["prefix"] = f"Each sentence follows {' or '.join(sorted(prefixes))}; {arithmetic(self.device)}."
-        return lossy, tuple(notes.values())
+        return lossy, (*notes.values(), *self.unkept)
+
+    @property
+    def unkept(self) -> tuple[str, ...]:
+        """What to say beside results that could not be kept on the disk."""
+        return tuple(said for said in (self._store.said, self.arrays.said) if said)
 
     def token_counts(
         self, checkpoint: Checkpoint, language: str, rows: np.ndarray
@@ -200,16 +207,22 @@ class Evaluator:
         shipped = self._store.shipped(tokens_key(checkpoint.digest_of_tokenizer, self.corpus, language))
         return token_counts(self.text(checkpoint, language, rows)) if shipped is None else shipped[:, rows]
 
-    def provenance(self, names: Iterable[str]) -> dict[str, str]:
-        """What every copy of numbers should carry, scored with the tokenizers of the named checkpoints."""
-        tokenizers = {self.suite[name].digest_of_tokenizer for name in names}
+    def provenance(self, models: Iterable[Scored]) -> dict[str, str]:
+        """What every copy of numbers should carry that these models were scored for: text, weights, tokenizers, device.
+
+        The weights are those of every checkpoint that the models need, each with its name.
+        """
+        models = tuple(models)
+        tokenizers = {self.scored_by(model).digest_of_tokenizer for model in models}
+        needed = dict.fromkeys(name for model in models for name in _needed(model))
         shipped = self._store.shipped(SHIPPED)
         came = "" if shipped is None else f"; what came with the suite: {shipped}"
         return {
             "suite": self.suite.name,
             "corpus_sha256": digest([self.corpus.digest(language) for language in self.corpus.languages]),
+            "weights_sha256": " ".join(f"{name}:{self.suite[name].digest}" for name in needed),
             "tokenizer_sha256": "+".join(sorted(tokenizers)),
-            "scoring": f"{CONVENTION}; {arithmetic(self.device)}; torch {torch.__version__}{came}",
+            "scoring": f"{CONVENTION}; {arithmetic(self.device)}; {_MADE_BY}; torch {torch.__version__}{came}",
         }
 
     def _place(self, model: Scored) -> str:
@@ -477,6 +490,13 @@ def check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:
 
 def _parents(model: Scored) -> tuple[str, ...]:
     return (model,) if isinstance(model, str) else model.models
+
+
+def _needed(model: Scored) -> tuple[str, ...]:
+    """Every checkpoint whose weights are in a model."""
+    if isinstance(model, str):
+        return () if model in _COUNTED else (model,)
+    return model.models if isinstance(model, Ensemble) else model.needed
 
 
 def scoring(model: Scored) -> str:

@@ -258,7 +258,7 @@ def answer_steps(
 
 
 def _provenance(evaluator: Evaluator, question: Question) -> dict[str, str]:
-    scored = [scored_by(evaluator.suite, model).name for _, model in question.models]
+    scored = [model for _, model in question.models]
     settings = {key: str(value) for key, value in asdict(question.sampling).items()}
     recipes = [model.to_yaml() for _, model in question.models if isinstance(model, Recipe)]
     return evaluator.provenance(scored) | {"prompt": question.prompt} | settings | {"recipes": "---\n".join(recipes)}

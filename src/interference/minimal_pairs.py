@@ -161,5 +161,5 @@ def accuracy_table(
         pd.DataFrame(rows, columns=list(COLUMNS)),
         pd.DataFrame(examples, columns=list(EXAMPLES)),
         (*own_notes, *notes),
-        dict(provenance or {}) | {"pairs": pairs.name},
+        dict(provenance or {}) | {"pairs_from": pairs.name},
     )

@@ -204,7 +204,7 @@ def pair_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[PairTable]:
         chosen,
         frame[[*HEADS, *(p.name for p in chosen)]],
         own,
-        evaluator.provenance(task.models.values()) | {"pairs": f"{pairing.role}; weights' measures of {part}"},
+        evaluator.provenance(task.models.values()) | {"pairs_of": f"{pairing.role}; weights' measures of {part}"},
     )
 
 

@@ -110,7 +110,7 @@ def projection_steps(evaluator: Evaluator, spot: Spot, plane: str = "PCA") -> St
         "plane": plane,
         "states": f"{spot.pooling}; {spot.preparation.label()}; {count} sentences",
     }
-    return Projection(frame, shares, plane, notes, evaluator.provenance([_checkpoint(spot.model)]) | where)
+    return Projection(frame, shares, plane, notes, evaluator.provenance([spot.model]) | where)
 
 
 def neighbour_steps(evaluator: Evaluator, spot: Spot, language: str, row: int) -> Steps[pd.DataFrame]:
@@ -159,10 +159,6 @@ def _coordinates(
     points *= np.where(points.sum(axis=0) == 0, 1, np.sign(points[np.abs(points).argmax(axis=0), [0, 1]]))
     total = max(float(np.maximum(values, 0).sum()), 1e-300)
     return points, (float(top[0] / total), float(top[1] / total))
-
-
-def _checkpoint(model: Model) -> str:
-    return model if isinstance(model, str) else model.models[0]
 
 
 def _read(evaluator: Evaluator, spot: Spot) -> Steps[tuple[dict[str, Text], dict[str, np.ndarray]]]:

@@ -16,13 +16,14 @@ from interference.bench import View
 from interference.findings import Block, Findings, to_json
 from interference.languages import language_name
 from interference.snippets import as_command
+from interference.tables import with_provenance
 
 if TYPE_CHECKING:
     from interference.shown import Outcome, Shown
 
 _PACKAGES = ("interference", "torch", "transformers", "plotly")
 _LINKS = ("https://", "http://", "mailto:")
-_COLUMNS = {  # role in the table beside the figure, after the merge's own columns
+_COLUMNS = {  # roles that come first in the table beside the figure, after the merge's own columns, and their heads
     "reference": "reference", "best parent": "best parent", "untrained": "untrained", "perfect model": "perfect model",
     "rescaled": "merge, rescaled", "unigram": "unigram model",
 }  # fmt: skip
@@ -149,9 +150,9 @@ def _measured(number: int, view: View, shown: "Shown") -> list[str]:
     label, recipe = view.recipe.label(), view.recipe.to_yaml()
     figure = figure_of(view, shown)
     drawn = figure.to_json().replace("<", "\\u003c")  # or a label could end the script that it stands in
-    csv = shown.table.frame.assign(**shown.table.provenance, recipe=recipe).to_csv(index=False)
+    csv = with_provenance(shown.table.in_unit(view.unit), shown.table.provenance, unit=view.unit, recipe=recipe)
     downloads = [
-        _data(csv, f"block-{number}.csv", "text/csv", "Table, CSV"),
+        _data(csv.to_csv(index=False), f"block-{number}.csv", "text/csv", "Table, CSV"),
         _data(recipe, f"block-{number}.yaml", "text/yaml", "Recipe, YAML"),
     ]
     return [
@@ -175,7 +176,8 @@ def _loss_table(view: View, shown: "Shown") -> str:
     """A line for each language: the merge and its cost with their intervals, and what stands beside it."""
     frame = shown.frame
     merge = frame[frame["role"] == "merge"].set_index("language")
-    beside = [(name, frame[frame["role"] == role].set_index("language")["value"]) for role, name in _COLUMNS.items()]
+    roles = [role for role in dict.fromkeys([*_COLUMNS, *frame["role"]]) if role != "merge"]
+    beside = [(_COLUMNS.get(role, role), frame[frame["role"] == role].set_index("language")["value"]) for role in roles]
     beside = [(name, values) for name, values in beside if len(values)]
     heads = ["language", f"merge, {view.unit}", "95 %", "cost", "95 %", "against", "recovery", *(n for n, _ in beside)]
     rows = []
@@ -203,7 +205,10 @@ def _interval(row: pd.Series, names: str) -> str:
 
 def _provenance(view: View, shown: "Shown") -> str:
     """Every file's digest, how it was scored, and the command that prints the same table."""
-    facts = [(name.replace("_", " "), value) for name, value in shown.table.provenance.items()]
+    made_from = {
+        name: value for name, value in shown.table.provenance.items() if name != "weights_sha256"
+    }  # rows below
+    facts = [(name.replace("_", " "), value) for name, value in made_from.items()]
     facts += [("path of the suite", view.suite)] * bool(view.suite) + [("path of the corpus", view.corpus)] * bool(
         view.corpus
     )

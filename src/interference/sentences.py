@@ -1,6 +1,6 @@
 """What a model costs sentence by sentence against another, and token by token inside one sentence."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +88,8 @@ def sentence_steps(
         yield (number + 1) / len(languages)
     frame = pd.concat(parts).sort_values("cost", ascending=False, kind="stable", ignore_index=True)
     note = f"{len(rows)} of {len(evaluator.corpus.rows(None))} sentences of the test half in each language."
-    return SentenceTable(frame[list(COLUMNS)], note, _provenance(evaluator, model))
+    made_from = _provenance(evaluator, model, frame["reference"].unique())
+    return SentenceTable(frame[list(COLUMNS)], note, made_from)
 
 
 def _best_parent(
@@ -122,9 +123,9 @@ def _frame(
     )
 
 
-def _provenance(evaluator: Evaluator, model: Model) -> dict[str, str]:
+def _provenance(evaluator: Evaluator, model: Model, references: Iterable[str]) -> dict[str, str]:
     recipe = {"recipe": model.to_yaml()} if isinstance(model, Recipe) else {"model": model}
-    return evaluator.provenance([scored_by(evaluator.suite, model).name]) | recipe
+    return evaluator.provenance([model, *references]) | recipe
 
 
 def choose(
@@ -175,4 +176,4 @@ def token_line_steps(
         columns=list(TOKEN_COLUMNS),
     )
     where = {"language": language, "row": str(row), "reference": reference}
-    return TokenLine(frame, language, name, reference, _provenance(evaluator, model) | where)
+    return TokenLine(frame, language, name, reference, _provenance(evaluator, model, [reference]) | where)

@@ -27,7 +27,6 @@ from interference.activations import (
 from interference.comparable import problem
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
-from interference.generate import scored_by
 from interference.recipe import Recipe
 from interference.scored import Model, model_digest
 from interference.similarity import DEFAULT, FEWEST, Measure, measures, varies
@@ -182,8 +181,7 @@ def _compare(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Similarity
         frames.append((yield from telling(done, measuring)))
     frame = pd.concat(frames, ignore_index=True)
     notes = _notes(evaluator, asked, frame, texts, states, left_out)
-    checkpoints = [scored_by(evaluator.suite, model).name for _, model in asked.models]
-    return SimilarityTable(frame[list(COLUMNS)], notes, _provenance(evaluator, asked, checkpoints))
+    return SimilarityTable(frame[list(COLUMNS)], notes, _provenance(evaluator, asked))
 
 
 def _read_at_once(wanted: Sequence[Names], models: Mapping[str, Model]) -> list[tuple[str, list[str]]]:
@@ -196,8 +194,8 @@ def _read_at_once(wanted: Sequence[Names], models: Mapping[str, Model]) -> list[
     return found
 
 
-def _provenance(evaluator: Evaluator, asked: SimilarityRequest, checkpoints: Iterable[str]) -> dict[str, str]:
-    found = evaluator.provenance(checkpoints)
+def _provenance(evaluator: Evaluator, asked: SimilarityRequest) -> dict[str, str]:
+    found = evaluator.provenance(model for _, model in asked.models)
     scoring = found.pop("scoring").split("; ", 1)[1]
     recipes = {f"recipe {name}": model.to_yaml() for name, model in asked.models if isinstance(model, Recipe)}
     return found | {"states": f"{asked.pooling}; {asked.preparation.label()}; {scoring}"} | recipes
@@ -429,6 +427,7 @@ def _notes(
         _uncertainty(frame, asked.intervals, min(BLOCKS, documents)),
         *_chances(frame),
         *left_out,
+        *evaluator.unkept,
     ]
     wider = sides.max() > count
     if wider and frame["measure"].isin(["cka", "rbf_cka"]).any():

@@ -1,5 +1,6 @@
 """Results by digest of what made them, and findings by name: one SQLite file, safe to share between processes."""
 
+import errno
 import hashlib
 import json
 import os
@@ -40,6 +41,22 @@ def _failure(file: Path, verb: str, error: Exception) -> UserError:
     )
 
 
+def no_room(error: Exception) -> bool:
+    """Whether something could not be kept because the disk is full: then work goes on without being kept."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    # Of a database in WAL mode the file of its index can't be made or grow, which SQLite calls an I/O error.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def unkept(place: Path, error: Exception) -> str:
+    """What to say where results are not kept for lack of room."""
+    return (
+        f"Results are held in memory only, for they can't be kept in {place}: {error}. Free some space, or name "
+        "another folder in INTERFERENCE_CACHE."
+    )
+
+
 _RECENT = 4096  # arrays kept in memory
 
 
@@ -47,7 +64,10 @@ class Store:
     """Bits of sentences by key. An array runs over a whole corpus; what was never scored is NaN.
 
     `shipped` are arrays that came with the suite, read only, looked at first; bits of another length are not used.
+    Where the disk is full results are held in memory, so that scoring goes on, and `said` is what to say of it.
     """
+
+    said: str = ""
 
     def __init__(self, folder: Path | None = None, shipped: dict[str, np.ndarray] | None = None):
         self._file = _file(folder)
@@ -55,12 +75,19 @@ class Store:
         self._shipped = shipped or {}
         self._recent: OrderedDict[str, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
+        self._unopened = ""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self._file, check_same_thread=False, timeout=30)
-            self._prepare()
+            self._connect(self._file)
         except (OSError, sqlite3.Error) as error:
-            raise _failure(self._file, "kept in", error) from None
+            if not no_room(error):
+                raise _failure(self._file, "kept in", error) from None
+            self.said = self._unopened = unkept(self._file, error)
+            self._connect(":memory:")
+
+    def _connect(self, place: Path | str) -> None:
+        self._connection = sqlite3.connect(place, check_same_thread=False, timeout=30)
+        self._prepare()
 
     def _prepare(self) -> None:
         """Make the table. SQLite does not wait for its lock while the journal's mode changes, so try again."""
@@ -90,19 +117,15 @@ class Store:
                     return self._recent[key].copy()
                 row = self._connection.execute("select value from bits where key = ?", (key,)).fetchone()
         except sqlite3.Error as error:
-            raise _failure(self._file, "read from", error) from None
+            if not no_room(error):
+                raise _failure(self._file, "read from", error) from None
+            row = None
         found = np.frombuffer(row[0]) if row else np.empty(0)
         return found.copy() if len(found) == length else np.full(length, np.nan)
 
     def write(self, key: str, bits: np.ndarray) -> None:
-        """Keep an array, all at once or not at all. A full disk is reported as UserError; results so far stay."""
-        try:
-            with self._lock, self._connection:
-                self._connection.execute(
-                    "insert or replace into bits values (?, ?)", (key, bits.astype(np.float64).tobytes())
-                )
-        except sqlite3.Error as error:
-            raise _failure(self._file, "kept in", error) from None
+        """Keep an array, all at once or not at all; on a full disk in memory alone, and results so far stay."""
+        self._insert(key, bits.astype(np.float64).tobytes())
         with self._lock:
             self._recent[key] = bits.astype(np.float64)
             if len(self._recent) > _RECENT:
@@ -118,12 +141,18 @@ class Store:
         return row[0].decode() if row else None
 
     def write_document(self, key: str, document: str) -> None:
-        """Keep a text under a key that no array has."""
+        """Keep a text under a key that no array has; on a full disk it is not kept."""
+        self._insert(key, document.encode())
+
+    def _insert(self, key: str, value: bytes) -> None:
         try:
             with self._lock, self._connection:
-                self._connection.execute("insert or replace into bits values (?, ?)", (key, document.encode()))
+                self._connection.execute("insert or replace into bits values (?, ?)", (key, value))
+            self.said = self._unopened
         except sqlite3.Error as error:
-            raise _failure(self._file, "kept in", error) from None
+            if not no_room(error):
+                raise _failure(self._file, "kept in", error) from None
+            self.said = unkept(self._file, error)
 
     def close(self) -> None:
         self._connection.close()

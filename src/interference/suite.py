@@ -15,6 +15,7 @@ from interference.corpus import Corpus, read_corpus
 from interference.errors import UserError, nearest, user_path
 from interference.facts import FILE, with_facts
 from interference.hub import local_folder
+from interference.whole import write_whole
 
 ROLES = ("mono", "mixed", "branch", "init", "other")
 _SUITE_KEYS = ("name", "corpus", "entropy", "reference", "checkpoints")
@@ -355,15 +356,17 @@ def _entry(entry: dict, folder: Path) -> Checkpoint:
 
 
 def write_suite(document: dict, file: Path, replace: bool = False) -> None:
-    """Write a suite.yaml. Raises UserError where it can't be written, or is there already and not to be replaced."""
+    """Write a suite.yaml, whole or not at all.
+
+    Raises UserError where it can't be written, or is there already and not to be replaced.
+    """
     try:
+        if file.exists() and not replace:
+            raise UserError(f"{file} exists already. Give another name, or delete it first.")
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("w" if replace else "x", encoding="utf-8") as handle:
-            yaml.safe_dump(document, handle, sort_keys=False, allow_unicode=True)
-    except FileExistsError:
-        raise UserError(f"{file} exists already. Give another name, or delete it first.") from None
+        write_whole(file, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
     except OSError as error:
-        raise UserError(f"{file} can't be written: {error}. Give another place.") from None
+        raise UserError(f"{file} can't be written: {error}. Free some space or give another place.") from None
 
 
 def with_entropy(corpus: Corpus, file: Path) -> Corpus:

@@ -49,15 +49,18 @@ def path_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sente
         steps = evaluator.bits_steps(walk.at(weight), language, rows)
         bits[weight, language] = yield from telling(len(bits) / (len(languages) * walk.points), steps)
     levels: dict[tuple[str, str], np.ndarray] = {}
+    against: list[str] = []
     for language in languages:
         named = {"untrained": suite.init.name if suite.init else None, "reference": suite.reference(language)}
         for role, name in named.items():
             if name:
+                against.append(name)
                 levels[role, language] = yield from telling(1.0, evaluator.bits_steps(name, language, rows))
     ends = (walk.first, walk.second)
     cells, notes = evaluator.tokenization({name: suite[name] for name in ends}, languages, rows)
     lossy = {language for _, language in cells}
-    return path_table(walk, bits, levels, evaluator.corpus, rows, evaluator.provenance(ends), lossy, notes)
+    made_from = evaluator.provenance([*ends, *dict.fromkeys(against)])
+    return path_table(walk, bits, levels, evaluator.corpus, rows, made_from, lossy, notes)
 
 
 def accuracy_steps(
@@ -81,10 +84,8 @@ def accuracy_steps(
     ordered = {(name, language): bits[name, language] for name in models for language in languages
                if (name, language) in bits}  # fmt: skip
     why = f"The corpus has no {', '.join(uncounted)}, so no tokens of it are counted." if uncounted else ""
-    scored = [evaluator.suite.checkpoints[0].name if model in (UNIGRAM, BIGRAM) else model if isinstance(model, str)
-              else model.models[0] for model in models.values()]  # fmt: skip
     recipes = [model.to_yaml() for model in models.values() if isinstance(model, Recipe)]
-    made_from = evaluator.provenance(scored) | ({"recipes": "---\n".join(recipes)} if recipes else {})
+    made_from = evaluator.provenance(models.values()) | ({"recipes": "---\n".join(recipes)} if recipes else {})
     return accuracy_table(pairs, ordered, made_from, [why] if why else [])
 
 

@@ -154,6 +154,16 @@ def glimpse(
     return Glimpse(pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))), units)
 
 
+def with_provenance(frame: pd.DataFrame, provenance: Mapping[str, str], **more: str) -> pd.DataFrame:
+    """A copy of numbers as it is taken away: `more`, then what they come from, in columns of their own.
+
+    Raises ValueError where one of these would stand in the place of numbers.
+    """
+    if taken := [name for name in (*more, *provenance) if name in frame.columns]:
+        raise ValueError(f"the columns {taken} are there already, so nothing else can be named so")
+    return frame.assign(**more, **provenance)
+
+
 def known_units(corpus: Corpus) -> tuple[str, ...]:
     """The units a corpus can be measured in: those of English bytes need an English column."""
     return UNITS if "eng" in corpus.languages else UNITS[:2]

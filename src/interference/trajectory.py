@@ -148,12 +148,13 @@ def trajectory_steps(
         steps = evaluator.bits_steps(model, language, rows)
         bits[(*place, language)] = yield from telling(len(bits) / (len(models) * len(languages)), steps)
     names = [*first.values(), *second.values()]
+    scored = [*names, *([suite.init.name] if suite.init else [])]
     cells, notes = evaluator.tokenization({name: suite[name] for name in names}, languages, rows)
     lossy = {language for _, language in cells}
     own = tuple(code for code in languages if code in (known[course.first].language, known[course.second].language))
     shown = {place: model if isinstance(model, str) else MERGE for place, model in models.items()}
     return trajectory_table(
-        course, own or tuple(languages), bits, shown, evaluator.corpus, rows, evaluator.provenance(names), lossy, notes
+        course, own or tuple(languages), bits, shown, evaluator.corpus, rows, evaluator.provenance(scored), lossy, notes
     )
 
 

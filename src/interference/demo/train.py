@@ -21,6 +21,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from interference.demo.forms import LANGUAGES
 from interference.demo.text import corpus_tables, training_text
 from interference.export import writing
+from interference.whole import write_whole
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 CONFIG: dict[str, Any] = {
@@ -230,7 +231,7 @@ def write_suite_files(out: Path) -> None:
     """suite.yaml, the held-out corpus and its entropy."""
     texts, bits = corpus_tables()
     for name, table in (("corpus.tsv", texts), ("entropy.tsv", bits)):
-        (out / name).write_text("".join("\t".join(row) + "\n" for row in table), encoding="utf-8")
+        write_whole(out / name, "".join("\t".join(row) + "\n" for row in table))
     entries = []
     for run in runs():
         entry = {
@@ -243,7 +244,7 @@ def write_suite_files(out: Path) -> None:
         }
         entries.append({k: v for k, v in entry.items() if v is not None})
     document = {"name": "built-in", "corpus": "corpus.tsv", "entropy": "entropy.tsv", "checkpoints": entries}
-    (out / "suite.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    write_whole(out / "suite.yaml", yaml.safe_dump(document, sort_keys=False))
     (out / "training.json").write_text(
         json.dumps({"config": CONFIG, "batch": BATCH, "steps": STEPS, "branch_steps": BRANCH_STEPS}, indent=1) + "\n"
     )

@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -13,6 +13,7 @@ from interference.checkpoint import Checkpoint
 from interference.checkpoint.models import tied_names
 from interference.checkpoint.reading import file_digest, read_pickle
 from interference.errors import UserError
+from interference.whole import write_whole
 
 _INDEX = "model.safetensors.index.json"
 
@@ -38,7 +39,7 @@ def convert_steps(name: str, folder: Path) -> Generator[None, None, dict[str, st
         for file in found:
             with safe_open(file, framework="pt") as handle:
                 places |= dict.fromkeys(handle.keys(), file.name)
-        (folder / _INDEX).write_text(json.dumps({"metadata": {}, "weight_map": places}), encoding="utf-8")
+        write_whole(folder / _INDEX, json.dumps({"metadata": {}, "weight_map": places}))
         index.unlink()
     return {file.name: file_digest(file) for file in found}
 
@@ -55,7 +56,14 @@ def _convert(name: str, file: Path, tied: frozenset[str]) -> None:
             f"{name}: {file} can't be read ({type(error).__name__}; truncated or not a weight file?). Delete it and "
             "fetch again."
         ) from None
-    save_file(tensors, partial, metadata={"format": "pt"})
+    try:
+        save_file(tensors, partial, metadata={"format": "pt"})
+    except (SafetensorError, OSError) as error:  # a full disk is an exception of the library's own
+        partial.unlink(missing_ok=True)
+        raise UserError(
+            f"{name}: the tensors of {file} can't be written beside it: {error}. Free some space and fetch again; what "
+            "was downloaded stays."
+        ) from None
     with safe_open(partial, framework="pt") as handle:
         for parameter, tensor in tensors.items():
             if not _same(handle.get_tensor(parameter), tensor):

@@ -5,7 +5,6 @@ huggingface_hub starts a file anew when a process ends in the middle of it, whic
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -21,6 +20,7 @@ from interference.hub.failures import hub_failures
 from interference.hub.ids import DONE, HubId, references
 from interference.hub.listing import TIMEOUT, HubFile, Listing
 from interference.steps import Steps
+from interference.whole import write_whole
 
 _TRIES = 5  # in a row without one more byte
 _PART = ".part"
@@ -273,9 +273,7 @@ def _remember(found: Listing) -> None:
 
 
 def _write_json(file: Path, document: dict) -> None:
-    partial = file.with_name(f"{file.name}.{os.getpid()}")
-    partial.write_text(json.dumps(document, indent=1), encoding="utf-8")
-    partial.replace(file)
+    write_whole(file, json.dumps(document, indent=1))
 
 
 @contextmanager

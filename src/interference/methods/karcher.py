@@ -1,7 +1,8 @@
 """The Karcher mean of the parents' directions on the sphere."""
 
 import math
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,6 +14,11 @@ from interference.registry import Knob, merge_method
 
 Steps = Annotated[int, Knob(0, 100, 1, "steps at most")]
 Tolerance = Annotated[float, Knob(0, 0.01, 1e-6, "a tangent shorter than this ends the search")]
+
+
+def not_below_zero(settings: Mapping[str, Any]) -> str | None:
+    """What is wrong with numbers below zero: with them tensors of length zero count as directions, and give NaN."""
+    return next((f"{n} is {v:g}; expected 0 or more." for n, v in sorted(settings.items()) if v < 0), None)
 
 
 def coefficients(
@@ -33,6 +39,7 @@ def coefficients(
     mergekit=True,
     prepare=grams,
     combines=coefficients,
+    check=not_below_zero,
 )
 def karcher(
     tensors: Float[Tensor, "model *shape"],
@@ -54,11 +61,14 @@ def _mean(
 ) -> Float[Tensor, " model"]:
     """Coefficients of the mean over unit vectors with these cosines, from their normalised average on.
 
-    Vectors closer than `tol` to the point reached, or to its opposite, do not pull.
+    Vectors closer than `tol` to the point reached, or to its opposite, do not pull. With `tol` 0 a tangent of length
+    zero ends the search too, where mergekit divides by it.
     """
     even = valid.to(cosines.dtype) / valid.sum().clamp(min=1)
     length = _norm(even, cosines)
-    point = even / length if length >= tol else torch.eye(len(valid), dtype=even.dtype)[valid.int().argmax()]
+    point = (
+        even / length if length >= tol and length > 0 else torch.eye(len(valid), dtype=even.dtype)[valid.int().argmax()]
+    )
     for _ in range(steps):
         along = (cosines @ point).clamp(-1, 1)
         pulls = valid & (along.abs() < math.cos(tol))
@@ -66,7 +76,7 @@ def _mean(
         force = torch.where(pulls, even * angle / angle.sin(), 0)
         tangent = force - (force * along).sum() * point
         length = _norm(tangent, cosines)
-        if length < tol:
+        if length < tol or length == 0:
             break
         point = torch.cos(length) * point + torch.sin(length) * tangent / length
         point = point / _norm(point, cosines)

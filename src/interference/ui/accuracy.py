@@ -1,6 +1,5 @@
 """Widgets of the Accuracy page."""
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -9,7 +8,7 @@ from interference.errors import UserError
 from interference.languages import language_name
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, read_path, run_steps
-from interference.ui.widgets import keep_valid, keep_within
+from interference.ui.widgets import csv_of, keep_valid, keep_within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,10 +19,6 @@ if TYPE_CHECKING:
 _FEW, _MOST, _DEFAULT = 1, 120, 20  # pairs of each phenomenon
 _SHOWN = 200  # example pairs
 COLUMNS = ("language", "phenomenon", "pairs", "accuracy", "low", "high", "ties", "margin", "model")
-
-
-def _csv(frame: "pd.DataFrame", provenance: Mapping[str, str]) -> Callable[[], str]:
-    return lambda: frame.assign(**provenance).to_csv(index=False)
 
 
 def choose_pairs(bench: Bench) -> "tuple[Recipe, PairSet]":
@@ -100,7 +95,7 @@ def draw_accuracy(bench: Bench, recipe: "Recipe", table: "AccuracyTable") -> Non
             ("Pairs, CSV", table.examples, "pairs", "Every pair with the bits of both sentences under every model."),
         ):
             st.download_button(
-                label, _csv(frame, table.provenance), f"{key}.csv",
+                label, csv_of(frame, table.provenance), f"{key}.csv",
                 "text/csv", on_click="ignore", icon=":material/download:", key=f"{key}_csv", help=about,
             )  # fmt: skip
 

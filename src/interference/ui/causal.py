@@ -11,7 +11,7 @@ from interference.signs import signed
 from interference.ui import state
 from interference.ui.live import live_plot
 from interference.ui.shell import EXPORT, Bench, run_steps, user_errors
-from interference.ui.widgets import keep_valid, take_to_merge
+from interference.ui.widgets import csv_of, keep_valid, take_to_merge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,8 +130,8 @@ def draw_causal(bench: Bench, table: "CausalTable") -> None:
     with st.expander("Table"):
         st.dataframe(frame, hide_index=True, placeholder="", key="causal_table")
     st.download_button(
-        "Causal map, CSV", lambda: frame.assign(unit=bench.unit, **table.provenance).to_csv(index=False), "causal.csv",
-        "text/csv", on_click="ignore", icon=":material/download:", key="causal_csv",
+        "Causal map, CSV", csv_of(frame, table.provenance, unit=bench.unit), "causal.csv", "text/csv",
+        on_click="ignore", icon=":material/download:", key="causal_csv",
         help="Every component with its interval.",
     )  # fmt: skip
 

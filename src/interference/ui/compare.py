@@ -10,7 +10,7 @@ from interference.errors import UserError
 from interference.languages import language_name
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, device, run_steps, session
-from interference.ui.widgets import decimals, keep_valid, take_to_merge
+from interference.ui.widgets import csv_of, decimals, keep_valid, take_to_merge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -197,10 +197,10 @@ def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> N
             on_click=take_to_merge, args=(bench.key, recipe),
             help="Set the Merge page to the recipe of the chosen row.",
         )  # fmt: skip
-        own = table.in_unit(bench.unit).assign(**table.provenance)
         st.download_button(
-            "Comparison, CSV", lambda: own.to_csv(index=False), "comparison.csv", "text/csv", on_click="ignore",
-            icon=":material/download:", key="compare_csv", help="Every line and language with intervals and settings.",
+            "Comparison, CSV", lambda: csv_of(table.with_recipes(bench.unit), table.provenance)(),
+            "comparison.csv", "text/csv", on_click="ignore", icon=":material/download:", key="compare_csv",
+            help="Every line and language with intervals and settings.",
         )  # fmt: skip
         st.caption(recipe.label() if recipe else "Choose a merge's row to open it on the Merge page.")
 

@@ -1,6 +1,6 @@
 """Further views of the Path page: every two of many checkpoints, the plane through three, along the layers."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
 
 import streamlit as st
 
@@ -8,10 +8,7 @@ from interference.languages import language_name
 from interference.ui import state
 from interference.ui.path import choose_walk
 from interference.ui.shell import EXPORT, Bench, run_steps
-from interference.ui.widgets import keep_valid, keep_within
-
-if TYPE_CHECKING:
-    import pandas as pd
+from interference.ui.widgets import csv_of, keep_valid, keep_within
 
 WALK, PAIRS, PLANE, LAYERS = "Walk", "All pairs", "Plane", "Along the layers"
 VIEWS = (WALK, PAIRS, PLANE, LAYERS)
@@ -61,6 +58,8 @@ def _draw_pairs(bench: Bench) -> None:
     )  # fmt: skip
     import pandas as pd
 
+    from interference.tables import with_provenance
+
     st.markdown(pairs_sentence(tables, bench.unit))
     st.plotly_chart(
         pairs_figure(tables, bench.unit), config=EXPORT, key="pairs_figure",
@@ -77,8 +76,9 @@ def _draw_pairs(bench: Bench) -> None:
     heads = ["first", "second", "language", "barrier", "middle_excess", "largest_excess", "why_no_barrier"]
     with st.expander("Table"):
         st.dataframe(summary, hide_index=True, placeholder="", key="pairs_table", column_order=heads)
-    points_frame = pd.concat([t.points[bench.unit] for t in tables]).assign(**tables[0].provenance)
-    _download("Paths, CSV", points_frame, "paths.csv")
+    # The weights that a path's numbers come from are those of its own ends.
+    paths = pd.concat([with_provenance(t.points[bench.unit], t.provenance) for t in tables])
+    _download("Paths, CSV", csv_of(paths, {}), "paths.csv")
 
 
 def _draw_plane(bench: Bench) -> None:
@@ -127,7 +127,7 @@ def _draw_plane(bench: Bench) -> None:
     )
     with st.expander("Table"):
         st.dataframe(frame, hide_index=True, placeholder="", key="plane_table")
-    _download("Plane, CSV", frame.assign(unit=unit, **table.provenance), "plane.csv")
+    _download("Plane, CSV", csv_of(frame, table.provenance, unit=unit), "plane.csv")
 
 
 def _draw_layers(bench: Bench) -> None:
@@ -165,7 +165,7 @@ def _draw_layers(bench: Bench) -> None:
     )
     with st.expander("Table"):
         st.dataframe(table.frame, hide_index=True, placeholder="", key="layers_table")
-    _download("Layers, CSV", table.frame.assign(**table.provenance), "layers.csv")
+    _download("Layers, CSV", csv_of(table.frame, table.provenance), "layers.csv")
 
 
 def _points(key: str, low: int, high: int, default: int, step: int = 2) -> int:
@@ -178,8 +178,7 @@ def _points(key: str, low: int, high: int, default: int, step: int = 2) -> int:
     )  # fmt: skip
 
 
-def _download(label: str, frame: "pd.DataFrame", name: str) -> None:
-    data: Any = lambda: frame.to_csv(index=False)  # noqa: E731 - made at the click
+def _download(label: str, data: "Callable[[], str]", name: str) -> None:
     st.download_button(
         label, data, name, "text/csv", on_click="ignore", icon=":material/download:", key=name,
         help="Every number with where it comes from.",

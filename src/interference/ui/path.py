@@ -6,7 +6,7 @@ import streamlit as st
 
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, run_steps
-from interference.ui.widgets import decimals, keep_valid, keep_within
+from interference.ui.widgets import csv_of, decimals, keep_valid, keep_within
 
 if TYPE_CHECKING:
     from interference.path import PathTable, Walk
@@ -101,8 +101,8 @@ def draw_path(bench: Bench, table: "PathTable") -> None:
         summary, hide_index=True, placeholder="", key="path_summary", height="content", column_order=ORDER,
         column_config=decimals(summary, 2),
     )  # fmt: skip
-    points = table.points[bench.unit].merge(summary, on="language").assign(**table.provenance)
+    points = table.points[bench.unit].merge(summary, on="language")
     st.download_button(
-        "Path, CSV", lambda: points.to_csv(index=False), "path.csv", "text/csv",
+        "Path, CSV", csv_of(points, table.provenance), "path.csv", "text/csv",
         on_click="ignore", icon=":material/download:", key="path_csv", help="Every point with its intervals.",
     )  # fmt: skip

@@ -10,7 +10,7 @@ from interference.errors import UserError
 from interference.ui import state
 from interference.ui.links import draw_link
 from interference.ui.shell import EXPORT, Bench, compute, user_errors
-from interference.ui.widgets import ASKED, write_view
+from interference.ui.widgets import ASKED, csv_of, write_view
 
 if TYPE_CHECKING:
     from interference.bench import Pin, State
@@ -139,6 +139,6 @@ def _draw_comparison(bench: Bench, present: "State", shown: "list[Pin]") -> None
     st.plotly_chart(figure, config=EXPORT, key="pins_figure", alt="The pinned merges by language")
     st.caption(f"{reading} {' '.join(table.notes)}")
     st.download_button(
-        "Pins, CSV", lambda: frame.assign(**table.provenance).to_csv(index=False), "pins.csv", "text/csv",
+        "Pins, CSV", csv_of(frame, table.provenance), "pins.csv", "text/csv",
         on_click="ignore", icon=":material/download:", key="pins_csv", help="The numbers of this figure.",
     )  # fmt: skip

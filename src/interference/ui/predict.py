@@ -9,7 +9,7 @@ from interference.languages import language_name
 from interference.signs import signed
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, run_steps
-from interference.ui.widgets import decimals, keep_valid
+from interference.ui.widgets import csv_of, decimals, keep_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,8 +185,8 @@ def _download(label: str, found: "Prediction", pairs: bool) -> None:
     frame = found.table.frame if pairs else found.frame
     name = "pairs" if pairs else "prediction"
     st.download_button(
-        label, lambda: frame.assign(damage_is=found.table.outcome, **found.table.provenance).to_csv(index=False),
-        f"{name}.csv", "text/csv", on_click="ignore", icon=":material/download:", key=f"predict_csv_{name}",
+        label, csv_of(frame, found.table.provenance, damage_is=found.table.outcome), f"{name}.csv", "text/csv",
+        on_click="ignore", icon=":material/download:", key=f"predict_csv_{name}",
         help="Every pair with its damage and measures." if pairs else "Every measure with everything tested.",
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from interference.errors import UserError, user_path
 from interference.languages import language_name
 from interference.ui.links import draw_link_error, open_link
 from interference.ui.live import load_ahead
-from interference.ui.widgets import keep_valid
+from interference.ui.widgets import csv_of, keep_valid
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -392,12 +392,9 @@ def draw_table(result: "LossTable", name: str, **columns: str) -> None:
     with st.expander("Table"):
         st.dataframe(result.frame, hide_index=True, placeholder="", key=f"{name}_table")
 
-    def csv() -> str:
-        return result.frame.assign(**result.provenance, **columns).to_csv(index=False)
-
     st.download_button(
         "Table as CSV",
-        csv,
+        csv_of(result.frame, result.provenance, **columns),
         f"{name}.csv",
         "text/csv",
         on_click="ignore",

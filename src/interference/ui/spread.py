@@ -99,6 +99,7 @@ def _reshape(bench: Bench, method: "Method", parents: tuple[str, ...], name: str
     before = spread(method, name, parents)
     if before is not None:
         st.session_state[f"{_key(method, name, parents)}\0{before.kind}"] = before
+        _say_kept(before, name, _alone(method, parents, name) if mode == WHOLE else None)
     if mode == WHOLE:
         set_spread(method, name, parents, None)
         normalise, panel = st.session_state.get(f"{method.name} normalize"), faders(method, parents)
@@ -109,19 +110,41 @@ def _reshape(bench: Bench, method: "Method", parents: tuple[str, ...], name: str
     set_spread(method, name, parents, aside or _flat(bench, method, parents, name, mode))
 
 
+def _say_kept(before: "Spread", name: str, alone: "Sequence[float] | None") -> None:
+    """That values that differ were put aside, how to have them back, and what is in their place for the whole model."""
+    if all(len(set(row)) == 1 for row in before.rows):
+        return
+    numbers = dict.fromkeys(alone or ()) if len(set(alone or ())) == 1 else alone
+    now = f" For the whole model it is {', '.join(f'{number:g}' for number in numbers)}." if numbers else ""
+    back = _modes()[before.kind]
+    what = f"The values of {name} {back[0].lower()}{back[1:]} are put aside."
+    st.toast(
+        f"{what}{now} Choose *{back}* or undo to have them back.",
+        icon=":material/info:",
+        duration="long",
+    )
+
+
+def _alone(method: "Method", parents: Sequence[str], name: str) -> tuple[float, ...]:
+    """A coefficient as it is for the whole model: a weight for each parent, or one knob."""
+    from interference.spread import WEIGHT
+
+    if name == WEIGHT:
+        panel = faders(method, tuple(parents))
+        return panel.effective if panel else (round(1 / len(parents), 2),) * len(parents)
+    argument = next(a for a in method.arguments if a.name == name)
+    return (float(st.session_state.get(knob_key(method, argument), argument.default)),)
+
+
 def _flat(bench: Bench, method: "Method", parents: tuple[str, ...], name: str, mode: str) -> "Spread":
     """The same numbers everywhere, so that spreading alone changes nothing."""
     from interference.bench import normalised
     from interference.spread import BY_GROUP, WEIGHT, Spread, shown_groups
 
     count = len(shown_groups(bench.suite[parents[0]].shapes)) if mode == BY_GROUP else 3
-    values: tuple[float, ...]
-    if name != WEIGHT:
-        argument = next(a for a in method.arguments if a.name == name)
-        values = (float(st.session_state.get(knob_key(method, argument), argument.default)),)
-    else:
+    values = _alone(method, parents, name)
+    if name == WEIGHT:
         panel = faders(method, parents)
-        values = panel.effective if panel else (round(1 / len(parents), 2),) * len(parents)
         if panel and any(a.name == "normalize" for a in method.arguments):
             st.session_state[f"{method.name} normalize"] = panel.normalise
         elif panel and panel.normalise:

@@ -17,13 +17,14 @@ def draw_take_away(bench: Bench, view: "View", figure: dict, watched: Watched) -
     """One row of downloads; while numbers are estimates there is nothing to take but the recipe."""
     from interference.recipe import beyond_mergekit
     from interference.snippets import as_command, as_python, for_mergekit
-    from interference.tables import LossTable
+    from interference.tables import LossTable, with_provenance
 
     found, recipe = watched.found, view.recipe.to_yaml()
     ours = ", ".join(beyond_mergekit(view.recipe))
     table = found if isinstance(found, LossTable) else None
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        taken = None if table is None else table.frame.assign(**table.provenance, recipe=recipe)
+        made_from = {"unit": view.unit, "recipe": recipe}
+        taken = None if table is None else with_provenance(table.in_unit(view.unit), table.provenance, **made_from)
         csv, parquet = (taken.to_csv, taken.to_parquet) if taken is not None else (None, None)
         _download("Table, CSV", "csv", "text/csv", csv and (lambda: csv(index=False)))
         _download(

@@ -8,6 +8,7 @@ import streamlit as st
 from interference.languages import language_name
 from interference.ui.shell import Bench, run_steps
 from interference.ui.state import present
+from interference.ui.widgets import csv_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -261,7 +262,7 @@ def _draw_line(bench: Bench, merge: "Recipe", row: "pd.Series") -> None:
 def _download(frame: "pd.DataFrame", provenance: dict[str, str], name: str) -> None:
     st.download_button(
         f"{name.capitalize()} as CSV",
-        lambda: frame.assign(**provenance).to_csv(index=False),
+        csv_of(frame, provenance),
         f"{name}.csv",
         "text/csv",
         on_click="ignore",

@@ -7,7 +7,7 @@ import streamlit as st
 from interference.errors import UserError
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, run_steps
-from interference.ui.widgets import decimals, keep_valid
+from interference.ui.widgets import csv_of, decimals, keep_valid
 
 if TYPE_CHECKING:
     from interference.trajectory import Course, TrajectoryTable
@@ -86,9 +86,7 @@ def draw_trajectory(bench: Bench, table: "TrajectoryTable") -> None:
     )  # fmt: skip
     st.download_button(
         "Trajectory, CSV",
-        lambda: table.joined(bench.unit).assign(
-            unit=bench.unit, **table.provenance
-        ).to_csv(index=False),
+        lambda: csv_of(table.joined(bench.unit), table.provenance, unit=bench.unit)(),
         "trajectory.csv", "text/csv", on_click="ignore", icon=":material/download:", key="trajectory_csv",
         help="Every step with its intervals.",
     )  # fmt: skip

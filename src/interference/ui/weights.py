@@ -7,7 +7,7 @@ import streamlit as st
 
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, run_steps
-from interference.ui.widgets import choose_checkpoints, keep_valid, keep_within
+from interference.ui.widgets import choose_checkpoints, csv_of, keep_valid, keep_within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +115,7 @@ def draw_conflict(bench: Bench, wanted: Wanted, table: "ConflictTable") -> None:
     with st.expander("Table"):
         st.dataframe(table.by(level), hide_index=True, placeholder="", key="conflict_table")
     st.download_button(
-        "Conflicts, CSV", lambda: table.frame.assign(**table.provenance).to_csv(index=False), "conflict.csv",
+        "Conflicts, CSV", csv_of(table.frame, table.provenance), "conflict.csv",
         "text/csv", on_click="ignore", icon=":material/download:", key="conflict_csv",
         help="This measure of every tensor, layer, group and the whole model, with chance levels.",
     )  # fmt: skip

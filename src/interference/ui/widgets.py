@@ -1,7 +1,7 @@
 """A view in the widgets' own state, and back: what links, pins, undo and the guide write."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +171,17 @@ def decimals(frame: "pd.DataFrame", digits: int) -> dict[str, Any]:
     """Columns that show their broken numbers with this many decimals, so that they stand under each other."""
     column = st.column_config.NumberColumn(format=f"%.{digits}f")
     return {name: column for name in frame.columns if frame[name].dtype.kind == "f"}
+
+
+def csv_of(frame: "pd.DataFrame", provenance: Mapping[str, str], **more: str) -> Callable[[], str]:
+    """Numbers and what they come from as CSV, made when they are downloaded."""
+
+    def made() -> str:
+        from interference.tables import with_provenance
+
+        return with_provenance(frame, provenance, **more).to_csv(index=False)
+
+    return made
 
 
 def keep_within(key: str, low: float, high: float) -> None:

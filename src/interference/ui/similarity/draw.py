@@ -7,6 +7,7 @@ import streamlit as st
 
 from interference.ui.shell import EXPORT, Bench, run_steps
 from interference.ui.similarity.choose import States
+from interference.ui.widgets import csv_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +102,7 @@ def draw_numbers(table: "SimilarityTable", *others: "SimilarityTable") -> None:
     with st.expander("Table"):
         st.dataframe(frame, hide_index=True, placeholder="", key="similarity_table")
     st.download_button(
-        "Similarities, CSV", lambda: frame.assign(**table.provenance).to_csv(index=False), "similarity.csv",
+        "Similarities, CSV", csv_of(frame, table.provenance), "similarity.csv",
         "text/csv", on_click="ignore", icon=":material/download:", key="similarity_csv",
         help="Every pair with its interval, chance level, n and d.",
     )  # fmt: skip

@@ -7,7 +7,7 @@ import streamlit as st
 from interference.languages import language_name
 from interference.ui.shell import EXPORT, Bench, run_steps
 from interference.ui.similarity.choose import States, choose_layer, choose_measure, choose_model
-from interference.ui.widgets import keep_within
+from interference.ui.widgets import csv_of, keep_within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,7 @@ def draw_sentences(bench: Bench, states: States) -> None:
     _draw_neighbours(bench, spot, found.frame, event)
     frame, provenance = found.frame, found.provenance
     st.download_button(
-        "Plane, CSV", lambda: frame.assign(**provenance).to_csv(index=False), "plane.csv", "text/csv",
+        "Plane, CSV", csv_of(frame, provenance), "plane.csv", "text/csv",
         on_click="ignore", icon=":material/download:", key="plane_csv", help="Every point with its sentence.",
     )  # fmt: skip
 

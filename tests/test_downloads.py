@@ -1,0 +1,162 @@
+"""What pages give away: the numbers that are drawn, in full, with their unit and all that they come from."""
+
+import io
+import json
+
+import pandas as pd
+import pytest
+import streamlit as st
+from test_compare_page import few, start
+from test_pages import button, open_page, own_suite  # noqa: F401 - the tiny suite
+from test_predict import five  # noqa: F401 - the suite of five languages
+from test_trajectory import stepped  # noqa: F401 - two runs of three steps
+
+from interference.__main__ import main
+from interference.recipe import parse_recipe
+from interference.suite import open_suite
+from interference.tables import with_provenance
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """The file behind every download button by its label, as the page was drawn last."""
+    found = {}
+    plain = st.download_button
+
+    def button(label, data, *args, **options):
+        found[label] = data
+        return plain(label, data, *args, **options)
+
+    monkeypatch.setattr(st, "download_button", button)
+    return lambda label: pd.read_csv(io.StringIO(found[label]()), keep_default_na=False, na_values=[""])
+
+
+@pytest.fixture
+def printed(capsys):
+    """The CSV of a command."""
+
+    def run(*arguments) -> pd.DataFrame:
+        return pd.read_csv(
+            io.StringIO(told(capsys, *arguments, "--format", "csv")), keep_default_na=False, na_values=[""]
+        )
+
+    return run
+
+
+def told(capsys, *arguments) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    assert not end.value.code, err
+    return out
+
+
+def opened_on(folder, monkeypatch, page, **query):
+    monkeypatch.setenv("INTERFERENCE_SUITE", str(folder))
+    app = open_page(page, **query)
+    assert not app.exception
+    assert not app.error
+    return app
+
+
+def weights_named(found: pd.DataFrame, folder) -> set[str]:
+    """The checkpoints whose digests a file has in all of its rows; they are those of the suite."""
+    suite, (said,) = open_suite(folder), found["weights_sha256"].unique()
+    names = {part.rpartition(":")[0]: part.rpartition(":")[2] for part in said.split(" ")}
+    assert names == {name: suite[name].digest for name in names}
+    return set(names)
+
+
+def test_no_column_of_numbers_is_written_over():
+    frame = pd.DataFrame({"pairs": [10]})
+    assert list(with_provenance(frame, {"suite": "s"}, unit="bits")) == ["pairs", "unit", "suite"]
+    with pytest.raises(ValueError, match=r"\['pairs'\] are there already"):
+        with_provenance(frame, {"pairs": "mono"})
+
+
+def test_a_causal_map(own_suite, given, printed, monkeypatch, tmp_path):  # noqa: F811
+    opened_on(own_suite, monkeypatch, "pages/causal.py", causal_language="deu", causal_control="true")
+    found = given("Causal map, CSV")
+    assert weights_named(found, own_suite) == {"init", "mono-eng", "mono-deu"}
+    (tmp_path / "r.yaml").write_text(found["recipe"][0])
+    own = printed("causal", "--recipe", tmp_path / "r.yaml", "--language", "deu", "--suite", own_suite)
+    pd.testing.assert_frame_equal(found[list(own)], own, check_exact=True)
+    assert set(own["unit"]) == {"bits per sentence"}
+
+
+def test_a_comparison(own_suite, given, printed, monkeypatch):  # noqa: F811
+    """Every merge with its recipe, for the settings in a line name no models and round."""
+    few(monkeypatch)
+    app = opened_on(own_suite, monkeypatch, "pages/compare.py")
+    if begin := start(app):
+        begin.click().run()
+    found = given("Comparison, CSV")
+    assert weights_named(found, own_suite) >= {"init", "mono-eng", "mono-deu"}
+    merges = found.dropna(subset=["recipe"])
+    assert set(merges["method"]) == {"linear", "slerp", "linear+rescale"}
+    assert all(parse_recipe(text).models == ("mono-eng", "mono-deu") for text in merges["recipe"])
+    own = printed("compare", "--suite", own_suite, "--base", "init").drop(columns="seconds")
+    pd.testing.assert_frame_equal(found[list(own)], own, check_exact=True)
+
+
+def test_a_prediction(five, given, printed, monkeypatch):  # noqa: F811
+    app = opened_on(five.path, monkeypatch, "pages/predict.py")
+    app.multiselect(key="predict_measures").set_value(["cosine", "token_overlap"]).run()
+    button(app, "Merge and measure").click().run()
+    measures = ["--suite", five.path, "--measure", "cosine,token_overlap"]
+    for label, options in (("Ranking, CSV", []), ("Pairs, CSV", ["--pairs"])):
+        found, own = given(label), printed("predict", *measures, *options)
+        assert weights_named(found, five.path) == set(five.names)
+        pd.testing.assert_frame_equal(found[list(own)], own, check_exact=True)
+        assert set(found["damage_is"]) == {"damage of the merge, bits per sentence"}
+    assert set(given("Ranking, CSV")["pairs"]) == {10}
+
+
+def test_a_trajectory(stepped, given, printed, monkeypatch):  # noqa: F811
+    app = opened_on(stepped, monkeypatch, "pages/trajectory.py")
+    app.selectbox(key="unit").set_value("bits per byte").run()
+    found = given("Trajectory, CSV")
+    assert weights_named(found, stepped) == set(open_suite(stepped).names)
+    own = printed("trajectory", "--suite", stepped, "--unit", "bits per byte")
+    pd.testing.assert_frame_equal(found[list(own)], own, check_exact=True)
+    assert set(own["unit"]) == {"bits per byte"}
+
+
+def test_accuracies(own_suite, given, monkeypatch):  # noqa: F811
+    opened_on(own_suite, monkeypatch, "pages/accuracy.py")
+    found = given("Accuracy, CSV")
+    assert found["pairs"].dtype == int
+    assert set(found["pairs_from"]) == {"built-in"}
+
+
+@pytest.mark.parametrize("view", ["All pairs", "The plane"])
+def test_paths(own_suite, given, printed, monkeypatch, view):  # noqa: F811
+    """Of many paths each row has the weights of its own ends, the references and the untrained model."""
+    if view == "All pairs":
+        opened_on(own_suite, monkeypatch, "pages/path.py", path_view=view)
+        found = given("Paths, CSV")
+        for (first, second), rows in found.groupby(["first", "second"]):
+            assert weights_named(rows, own_suite) == {first, second, "init", "mono-eng", "mono-deu"}
+    else:
+        options = ["--language", "eng", "--suite", own_suite, "--points", "3", "--unit", "bits per byte"]
+        assert set(printed("plane", "mono-eng", "mono-deu", "mixed", *options)["unit"]) == {"bits per byte"}
+
+
+def test_a_merge_has_the_unit_that_is_drawn(own_suite, given, monkeypatch):  # noqa: F811
+    opened_on(own_suite, monkeypatch, "pages/merge.py", unit="bits per English byte")
+    found = given("Table, CSV")
+    assert set(found["unit"]) == {"bits per English byte"}
+    english = found[found["language"] == "eng"]
+    assert english["value"].tolist() == pytest.approx(english["bits_per_byte"].tolist())
+    assert found["low"].notna().all()
+
+
+def test_numbers_are_printed_in_full(suite_folder, capsys):
+    """JSON has the very numbers that CSV has."""
+    arguments = ["losses", "--suite", suite_folder, "--checkpoint", "mono-eng,mono-deu"]
+    own = pd.read_csv(io.StringIO(told(capsys, *arguments, "--format", "csv")))
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(json.loads(told(capsys, *arguments, "--format", "json"))), own, check_exact=True
+    )
+    assert (own["bits"] != own["bits"].round(8)).any()
