@@ -160,8 +160,8 @@ def _draw_layers(bench: Bench) -> None:
         alt=f"{measure} over depth at {weight:g} of the path",
     )  # fmt: skip
     st.caption(
-        "The green line at 1 is a merge whose activations are the mixture of its ends'. Variance below it is collapse; "
-        f"grey lines are the other languages. {' '.join(table.notes)}"
+        "The green line at 1 is a merge whose activations are the mixture of its ends'. Units that vary "
+        f"less have collapsed; grey lines are the other languages. {' '.join(table.notes)}"
     )
     with st.expander("Table"):
         st.dataframe(table.frame, hide_index=True, placeholder="", key="layers_table")
