@@ -199,7 +199,7 @@ def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
     sentence = f"**The merge needs {_amount(means['merge'])} {unit}** ({', '.join(parts)})."
     if untrained := by_role.get("untrained"):
         near = [code for code, value in merge.items() if value > 0.9 * untrained.get(code, math.inf)]
-        sentence += f" Untrained level (at most 10 % below it) in {len(near)} of {len(merge)}."
+        sentence += f" Untrained level or worse (at least 90 % of its bits) in {len(near)} of {len(merge)}."
     return sentence
 
 
@@ -218,6 +218,8 @@ def path_sentence(table: PathTable, unit: str) -> str:
     )
     if len(defined):
         highest = defined.iloc[defined["barrier"].argmax()]
+        if not highest["barrier"] > 0:
+            return f"{sentence}; there is no barrier in any of the {len(defined)} with one defined."
         return (
             f"{sentence}; the highest barrier is {_amount(highest['barrier'])} ({language_name(highest['language'])}, "
             f"of {len(defined)} with one defined)."
