@@ -26,6 +26,7 @@ GOOD = {
     "zero": "Zero is good for merging.",
     "neither": "Neither high nor low is good in itself.",
 }
+_CLOSED = "Diamonds are the value of independent Gaussian tensors with mean zero, which norm gains are not."
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,10 @@ def draw_conflict(bench: Bench, wanted: Wanted, table: "ConflictTable") -> None:
             draw(table.by(level), measure.label), config=EXPORT, key="conflict_figure",
             alt=f"{measure.label} by {wanted.view.lower()}",
         )  # fmt: skip
-    st.caption(f"{measure.caption} {measure.reading.capitalize()}. {GOOD[measure.best]} {' '.join(table.notes)}")
+    shown = table.by(level)
+    closed = wanted.view == "Groups" and shown["closed_form"].notna().any()
+    form = f" {_CLOSED}" if closed else ""
+    st.caption(f"{measure.caption} {measure.reading.capitalize()}. {GOOD[measure.best]}{form} {' '.join(table.notes)}")
     with st.expander("Table"):
         st.dataframe(table.by(level), hide_index=True, placeholder="", key="conflict_table")
     st.download_button(
