@@ -234,6 +234,24 @@ def test_a_link_to_what_this_suite_lacks_shows_what_can_be_shown(own_suite):
     assert len(figures(app)) == 1
 
 
+def test_a_browser_is_told_what_stands_in_place_of_what_is_no_option_any_more(own_suite):
+    """It would go on showing its old choice otherwise, above the result of another."""
+    app = open_page("pages/causal.py")
+    app.selectbox(key="causal_language").set_value("deu").run()
+    app.multiselect(key="languages").set_value(["eng"]).run()
+    assert "Left out" in app.toast[0].value
+    told = app.selectbox(key="causal_language").proto
+    assert (told.set_value, told.raw_value) == (True, "English (eng)")
+
+
+def test_presets_are_about_a_parent_of_this_merge(own_suite):
+    app = open_page()
+    app.multiselect(key="parents").set_value(["mono-deu", "branch-eng"]).run()
+    told = app.selectbox(key="one parent").proto
+    assert (told.set_value, told.raw_value) == (True, "mono-deu")
+    assert not app.toast
+
+
 def test_the_guide_sets_the_bench_step_by_step(own_suite):
     app = open_page()
     seen = []
@@ -242,6 +260,7 @@ def test_the_guide_sets_the_bench_step_by_step(own_suite):
         assert not app.exception
         seen.append(figures(app)[0])
     assert len(set(seen)) == len(seen)
+    assert not app.toast, "nothing that somebody chose was left out"
 
 
 @pytest.mark.parametrize("method", sorted(methods()))

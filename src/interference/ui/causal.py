@@ -45,7 +45,7 @@ def choose_trial(bench: Bench) -> "Trial":
         )  # fmt: skip
         default = default_parent(recipe, bench.suite.reference(language))
         parent = st.selectbox(
-            "Parent", parents, format_func=lambda n: n or f"{default} (of the language)",
+            "Parent", parents, format_func=lambda n: n or "of the language",
             key="causal_parent", bind="query-params", width=260,
             help="The intact model that components of the merge are put into, and taken from.",
         )  # fmt: skip

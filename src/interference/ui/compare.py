@@ -34,7 +34,7 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
     parents, base = _defaults(bench)
     bases = (NO_BASE, *bench.suite.names, *BASES)
     keep_valid("compare", bench.suite.names)
-    keep_valid("compare_base", bases, codes=str)
+    keep_valid("compare_base", bases, codes=str, default=base)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
             "Parents", bench.suite.names, parents, key="compare", bind="query-params", width=420,

@@ -32,7 +32,7 @@ def choose_walk(bench: Bench) -> "Walk":
     with st.container(horizontal=True, vertical_alignment="bottom"):
         ends = []
         for label, key, default in (("From", "from", first), ("To", "to", second)):
-            keep_valid(key, bench.suite.names)
+            keep_valid(key, bench.suite.names, default=default)
             ends.append(
                 st.selectbox(
                     label,

@@ -215,7 +215,7 @@ def _draw_pairs(found: "Prediction") -> None:
         row = tried.set_index("measure").loc[measure]
         marked = st.selectbox(
             "Marked language", markable,
-            format_func=lambda c: language_name(c) if c else f"{language_name(row['carried_by'])}, which carries it",
+            format_func=lambda c: language_name(c) if c else "the one that carries it",
             key="predict_marked", bind="query-params", width=260,
             help="Its pairs are drawn in orange. At first the language without which least of the relation is left.",
         )  # fmt: skip

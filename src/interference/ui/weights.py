@@ -51,7 +51,7 @@ def choose_survey(bench: Bench) -> Wanted:
     default = recipe.models if recipe and fits else default_models(bench.suite)
     bases = [NO_BASE, *(c.name for c in bench.suite.checkpoints), *BASES]
     keep_valid("weights_base", bases, codes=str)
-    keep_valid("conflict", known, codes=str)
+    keep_valid("conflict", known, codes=str, default="cosine")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         models = choose_checkpoints(
             bench.suite.names, default, "weights_models",
