@@ -89,6 +89,12 @@ def test_page_draws(own_suite, page):
     assert len(figures(app)) == (page not in ("pages/text.py", "pages/compare.py"))
 
 
+def test_the_table_of_a_path_says_its_unit(own_suite):
+    app = open_page("pages/path.py", points="3")
+    app.selectbox(key="unit").set_value("bits per byte").run()
+    assert any("The table is in bits per byte" in caption.value for caption in app.caption)
+
+
 def test_a_broken_page_is_noticed(own_suite, tmp_path):
     """The loop above can fail: a page that divides by zero raises in the runner."""
     (tmp_path / "app.py").write_text("import streamlit as st\nst.navigation([st.Page('broken.py')]).run()\n")

@@ -178,6 +178,7 @@ def draw_comparison(
     st.caption(
         "Lower is better. Open circles are defaults, filled ones the best settings; a merge right of the red line is "
         f"worse than counting tokens, right of the grey one worse than no training. {' '.join(table.notes)}"
+        f"{f' The table is in {bench.unit}.' if final else ''}"
     )
     if final:
         _draw_table(bench, table, frame)

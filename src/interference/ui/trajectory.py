@@ -79,7 +79,8 @@ def draw_trajectory(bench: Bench, table: "TrajectoryTable") -> None:
         trajectory_figure(points, summary, names, bench.unit, measure, step), config=EXPORT, key="trajectory_figure",
         alt=f"{measure} over the training of {table.course.first} and {table.course.second}, and of their merge",
     )  # fmt: skip
-    st.caption(f"{_READINGS[measure]} {' '.join(table.notes)}")
+    listed = " The dotted line is the step of the table" if len(steps) > 1 else " The table is of this step"
+    st.caption(f"{_READINGS[measure]} {' '.join(table.notes)}{listed}, in {bench.unit}.")
     st.dataframe(
         summary[summary["step"] == step], hide_index=True, placeholder="", key="trajectory_table", height="content",
         column_config=decimals(summary, 2),
