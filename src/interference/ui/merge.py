@@ -276,7 +276,7 @@ def _draw_presets(method: "Method", parents: tuple[str, ...], before: "Faders") 
     from interference.views import presets
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        if st.session_state.get("one parent") not in parents:
+        if st.session_state.get("one parent", parents[0]) not in parents:
             st.session_state["one parent"] = parents[0]
         one = st.selectbox(
             "One parent", parents, key="one parent", width=125, label_visibility="collapsed", persist_state="session",
