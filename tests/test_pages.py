@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,19 @@ def test_the_table_of_a_path_says_its_unit(own_suite):
     app = open_page("pages/path.py", points="3")
     app.selectbox(key="unit").set_value("bits per byte").run()
     assert any("The table is in bits per byte" in caption.value for caption in app.caption)
+
+
+def _luminance(colour: str) -> float:
+    """Of WCAG, 0 for black and 1 for white."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_white_on_a_primary_button_can_be_read(scheme):
+    theme = tomllib.loads((ROOT / ".streamlit/config.toml").read_text())["theme"]
+    assert 1.05 / (_luminance(theme[scheme]["primaryColor"]) + 0.05) > 3.5
 
 
 def test_a_broken_page_is_noticed(own_suite, tmp_path):
