@@ -8,7 +8,7 @@ ui.ensure_shell()
 
 st.title("Path", anchor=False)
 bench = ui.open_bench()
-st.markdown("Two checkpoints, and the loss of every language along the path between their weights.")
+st.markdown("What happens to every language on the way from the weights of one checkpoint to those of another.")
 with ui.user_errors():
     view = ui.choose_path_view()
     if view == "Walk":

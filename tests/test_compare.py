@@ -377,6 +377,8 @@ def test_the_sentence_names_the_best_merge(whole):
     assert f"Of {len(means)} methods" in sentence
     assert "best parent" in sentence
     assert "No method" in compare_sentence(replace(table, lines=()), BITS)
+    first = tuple(line for line in table.lines if line.name == "linear")
+    assert "Of 1 method linear" in compare_sentence(replace(table, lines=first), BITS)
 
 
 def test_the_command_prints_what_the_page_shows(suite_folder, capsys, tmp_path, monkeypatch):

@@ -47,6 +47,7 @@ def test_it_starts_when_asked_and_then_is_known(own_suite, monkeypatch):
         assert "merges exactly 1 model" in frame.set_index("method").loc["nearswap", "reason"]
         assert frame["language"].nunique() == 1
         assert "needs least" in page.markdown[-1].value
+        assert any("The table is in bits per sentence" in caption.value for caption in page.caption)
 
 
 def test_families_and_languages_choose_what_is_shown(own_suite, monkeypatch):

@@ -114,6 +114,26 @@ def test_presentation(browser, findings, tmp_path):  # noqa: F811
         shoot(page, "findings")
 
 
+def test_a_slide_of_ten_languages_fits_a_small_projector(browser, tmp_path):  # noqa: F811
+    """All of its figure, axes included, above the buttons, and every language with its name."""
+    monos = tuple(f"mono-{code}" for code in ("eng", "nld", "deu", "fra", "spa", "ita", "rus", "tur", "ara", "zho"))
+    ten = Findings(
+        "Ten",
+        (Block("All averaged", "They do not average.", View(Recipe("linear", monos, (0.1,) * 10), sentences=10)),),
+    )
+    (tmp_path / "app").mkdir()
+    write_findings("Ten", to_json(ten), folder=tmp_path / "app/store")
+    with (
+        served(tmp_path / "app") as address,
+        opened(browser, f"{address}/findings?present=Ten", 1280, 720) as page,
+    ):
+        wait_for_figure(page)
+        shoot(page, "present_small")
+        title = box_of(page.locator(".live-plot .xtitle").first)
+        assert title["y"] + title["height"] <= box_of(page.locator(".st-key-slide_controls"))["y"]
+        expect(page.locator(".live-plot .yaxislayer-above .ytick text")).to_have_count(10)
+
+
 def test_a_slide_left_is_not_come_back_to(browser, findings, tmp_path):  # noqa: F811
     """A figure that asks for more says the address as it was before the key was heard."""
     (tmp_path / "app").mkdir()

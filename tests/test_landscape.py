@@ -83,11 +83,11 @@ def layers(tiny):
 
 def test_the_ends_of_a_path_are_linear_by_definition(layers):
     ends = layers[layers["weight"].isin([0.0, 1.0])]
-    for column in ("cosine", "norm_ratio", "variance_ratio", "variance_unrelated"):
+    for column in ("cosine", "norm_ratio", "deviation_ratio", "deviation_unrelated"):
         np.testing.assert_allclose(ends[column], 1, atol=1e-5)
     middle = layers[layers["weight"] == 0.5]
     assert (middle["cosine"] < 0.999).all()
-    assert middle["variance_unrelated"].between(0.6, 0.8).all()
+    assert middle["deviation_unrelated"].between(0.6, 0.8).all()
 
 
 def test_identical_ends_stay_linear_and_keep_their_variance(tiny):
@@ -114,7 +114,7 @@ def test_activations_are_transformers_own(tiny):
 def test_the_table_of_layers_has_a_row_for_each(layers):
     assert tuple(layers.columns) == COLUMNS
     assert len(layers) == 2 * 3 * 2 * len(SITES)
-    assert layers.drop(columns=["variance_ratio"]).notna().all(axis=None)
+    assert layers.drop(columns=["deviation_ratio"]).notna().all(axis=None)
 
 
 @pytest.mark.parametrize(

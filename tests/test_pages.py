@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,25 @@ def test_page_draws(own_suite, page):
     assert not app.error
     assert app.title[0].value
     assert len(figures(app)) == (page not in ("pages/text.py", "pages/compare.py"))
+
+
+def test_the_table_of_a_path_says_its_unit(own_suite):
+    app = open_page("pages/path.py", points="3")
+    app.selectbox(key="unit").set_value("bits per byte").run()
+    assert any("The table is in bits per byte" in caption.value for caption in app.caption)
+
+
+def _luminance(colour: str) -> float:
+    """Of WCAG, 0 for black and 1 for white."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_white_on_a_primary_button_can_be_read(scheme):
+    theme = tomllib.loads((ROOT / ".streamlit/config.toml").read_text())["theme"]
+    assert 1.05 / (_luminance(theme[scheme]["primaryColor"]) + 0.05) > 3.5
 
 
 def test_a_broken_page_is_noticed(own_suite, tmp_path):
@@ -234,6 +254,24 @@ def test_a_link_to_what_this_suite_lacks_shows_what_can_be_shown(own_suite):
     assert len(figures(app)) == 1
 
 
+def test_a_browser_is_told_what_stands_in_place_of_what_is_no_option_any_more(own_suite):
+    """It would go on showing its old choice otherwise, above the result of another."""
+    app = open_page("pages/causal.py")
+    app.selectbox(key="causal_language").set_value("deu").run()
+    app.multiselect(key="languages").set_value(["eng"]).run()
+    assert "Left out" in app.toast[0].value
+    told = app.selectbox(key="causal_language").proto
+    assert (told.set_value, told.raw_value) == (True, "English (eng)")
+
+
+def test_presets_are_about_a_parent_of_this_merge(own_suite):
+    app = open_page()
+    app.multiselect(key="parents").set_value(["mono-deu", "branch-eng"]).run()
+    told = app.selectbox(key="one parent").proto
+    assert (told.set_value, told.raw_value) == (True, "mono-deu")
+    assert not app.toast
+
+
 def test_the_guide_sets_the_bench_step_by_step(own_suite):
     app = open_page()
     seen = []
@@ -242,6 +280,7 @@ def test_the_guide_sets_the_bench_step_by_step(own_suite):
         assert not app.exception
         seen.append(figures(app)[0])
     assert len(set(seen)) == len(seen)
+    assert not app.toast, "nothing that somebody chose was left out"
 
 
 @pytest.mark.parametrize("method", sorted(methods()))

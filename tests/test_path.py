@@ -115,6 +115,12 @@ def test_the_sentence_counts_languages_that_an_end_knows():
     )
 
 
+def test_where_no_language_has_a_barrier_none_is_named():
+    ends = {"eng": (1.0, 1.0), "deu": (1.0, 1.0)}
+    assert "no barrier in any of the 2" in path_sentence(by_hand(ends, 0.5), "bits per sentence")
+    assert "highest barrier is 0.50 (English (eng), of 2" in path_sentence(by_hand(ends, 1.5), "bits per sentence")
+
+
 def test_text_that_its_tokenizer_loses_has_no_bits_per_byte():
     table = by_hand({"eng": (1.0, 2.0), "deu": (2.0, 1.0)}, lossy=["deu"], notes=["It loses text."])
     assert "It loses text." in table.notes

@@ -259,7 +259,7 @@ def test_tables_refuse_what_they_are_not():
 def test_figures_hold_the_numbers(paper):
     forest = forest_figure(paper)
     assert list(forest.data[2].x) == pytest.approx(paper.frame["spearman"].tolist())
-    assert forest.layout.xaxis.title.text == "Spearman's correlation with the change of MultiBLiMP accuracy"
+    assert forest.layout.xaxis.title.text == "Spearman's ρ with the change of MultiBLiMP accuracy"
     figure = pairs_figure(paper.table, "cos", "rus")
     assert sum(len(trace.x) for trace in figure.data) == 45
     assert len(figure.data[1].x) == 9

@@ -27,10 +27,12 @@ def test_nothing_is_computed_until_the_button_is_pressed(opened):
     assert not app.error
     assert "losses of 10 merges and 2 measures of 10 pairs" in app.info[0].value
     assert [chart.key for chart in app.get("plotly_chart")] == ["predict_paper"]
+    assert sum("Filled marks" in caption.value for caption in app.caption) == 1, "each mark is explained, once"
     button(app, "Merge and measure").click().run()
     assert not app.exception
     assert not app.info
     assert len(app.get("plotly_chart")) == 3
+    assert sum("Filled marks" in caption.value for caption in app.caption) == 1
     assert "of 2 tried" in app.markdown[1].value
     app.get_by_key("predict_view").set_value("Beyond languages").run()
     assert not app.exception

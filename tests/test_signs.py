@@ -45,6 +45,15 @@ def test_cells_of_figures_have_real_minus_signs():
     assert "layer (the first is 0)" in str(figure.layout.annotations)  # the causal map's rows
 
 
+def test_titles_of_causal_maps_fit_beside_each_other():
+    cells = pd.DataFrame({"component": ["layer 0, mlp", "whole model"], "layer": [0, np.nan], "group": ["mlp", None]})
+    kinds = ["transplanted", "restored", "untrained"]
+    frame = pd.concat([cells.assign(map=kind, bits=-150.0, low=-160.0, high=-140.0) for kind in kinds])
+    titles = [a.text for a in causal_figure(frame, "bits", kinds).layout.annotations if "whole model" in a.text]
+    assert len(titles) == 3
+    assert max(len(line) for title in titles for line in title.split("<br>")) <= 36, "a third of 820 px at 12 px"
+
+
 def test_a_map_leaves_room_for_the_buttons_above_it():
     losses = pd.DataFrame({"model": "a", "language": ["eng"], "value": 1.5, "low": 1.0, "high": 2.0})
     pairs = pd.DataFrame({"first": ["a"], "second": ["b"], "value": [0.25], "chance": [0.0]})

@@ -477,6 +477,9 @@ def test_notes_and_warnings(tiny):
     said = " ".join(table.notes)
     for part in ("n = 12", "d = 32", "high by chance alone", "A rotation of 32 dimensions is fitted on 6", "jackknife"):
         assert part in said
+    borrowed = "without a language of its own reads the same text"
+    assert borrowed not in " ".join(compare(tiny, "mono-eng", "mono-deu").notes) + said
+    assert borrowed in " ".join(compare(tiny, "mono-eng", "mixed").notes)
     frame = table.frame.assign(raw=0.9, z_scored=0.1, deciding_a=2)
     warned = SimilarityTable(frame).warnings()
     assert "disagree" in warned[0]

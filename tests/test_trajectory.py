@@ -207,6 +207,7 @@ def test_command_and_page_show_the_same(stepped, tmp_path, monkeypatch, capsys):
     app.select_slider[0].set_value(200).run()
     assert not app.exception
     assert set(app.dataframe[0].value["step"]) == {200}
+    assert any("line is the step of the table, in bits per sentence" in caption.value for caption in app.caption)
 
 
 def test_the_page_says_what_a_suite_lacks(suite_folder, monkeypatch):

@@ -37,8 +37,10 @@ def test_every_view_of_the_weights_draws(own_suite, view):  # noqa: F811
 def test_only_what_there_is_stands_in_the_legend(own_suite):  # noqa: F811
     app = open_page("pages/weights.py")
     assert "closed form, Gaussian" in [trace["name"] for trace in chart(app)["data"]]
+    assert any("Diamonds are" in caption.value for caption in app.caption)
     app.selectbox(key="conflict").set_value("l2").run()
     assert [trace["name"] for trace in chart(app)["data"]] == ["chance level", "value"]
+    assert not any("Diamonds are" in caption.value for caption in app.caption)
 
 
 def test_pairs_are_those_of_the_whole_model_at_first(own_suite):  # noqa: F811
@@ -108,9 +110,11 @@ def test_the_causal_map_draws_both_maps_and_a_third_if_asked(own_suite):  # noqa
     app = open_page("pages/causal.py")
     assert not app.exception
     assert len(live_plots(app)[0]["figure"]["data"]) == 2
+    assert not any("The third map" in caption.value for caption in app.caption)
     app.toggle(key="causal_control").set_value(True).run()
     assert [toast.value for toast in app.toast] == []  # nothing chosen was thrown out
     assert len(live_plots(app)[0]["figure"]["data"]) == 3
+    assert any("The third map" in caption.value for caption in app.caption)
     assert "The merge costs" in app.markdown[1].value
 
 

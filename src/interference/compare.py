@@ -219,11 +219,12 @@ def compare_sentence(table: CompareTable, unit: str) -> str:
     if merges.empty:
         return "No method has been measured yet."
     (name, variant), value = merges.index[int(merges.argmin())], merges.min()
-    counted = len(dict.fromkeys(method for method, _ in merges.index))
+    count = len(dict.fromkeys(method for method, _ in merges.index))
+    counted = f"{count} method{'s' if count > 1 else ''}"
     beside = [f"{n} {means[n, REFERENCE]:.3g}" for n in ("best parent", "unigram", "init") if (n, REFERENCE) in means]
     aside = f" ({', '.join(beside)})" if beside else ""
     languages = frame["language"].nunique()
     return (
-        f"**Of {counted} methods {name} ({variant}) needs least: {value:.3g} {unit}**, mean of {languages} "
+        f"**Of {counted} {name} ({variant}) needs least: {value:.3g} {unit}**, mean of {languages} "
         f"language{'s' if languages > 1 else ''}{aside}."
     )

@@ -24,7 +24,7 @@ SITES = (RESIDUAL, ATTENTION, HIDDEN, MLP)
 SENTENCES = 24  # behind these numbers: states of two models are held at once
 COLUMNS = (
     "first", "second", "language", "weight", "layer", "site", "tokens", "cosine", "cosine_chance", "norm_ratio",
-    "variance_ratio", "variance_unrelated",
+    "deviation_ratio", "deviation_unrelated",
 )  # fmt: skip
 
 
@@ -34,8 +34,8 @@ class LayerTable:
 
     `cosine`: of a token's activations in the merge and the mixture of the ends' (cross-task linearity: 1 is linear),
     the mean over tokens; `cosine_chance` is the same with the tokens of the mixture shuffled. `norm_ratio`: of the
-    merge's norm to the mixture's. `variance_ratio`: a unit's standard deviation over tokens in the merge, divided by
-    the ends' mixed as the weights are, the median over units (variance collapse: 1 is none); `variance_unrelated` is
+    merge's norm to the mixture's. `deviation_ratio`: a unit's standard deviation over tokens in the merge, divided by
+    the ends' mixed as the weights are, the median over units (variance collapse: 1 is none); `deviation_unrelated` is
     what a linear mixture of unrelated units would have, 0.71 halfway between equal ones.
     """
 

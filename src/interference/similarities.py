@@ -395,6 +395,13 @@ def _uncertainty(frame: pd.DataFrame, asked: bool, blocks: int) -> str:
     return f"95 % intervals {widths}, by jackknife over {blocks} blocks of documents."
 
 
+def _borrowed(evaluator: Evaluator, asked: SimilarityRequest) -> Sequence[str]:
+    """What those read that know no language of their own: such a pair reads one text, others translations."""
+    if asked.condition != "own" or all(own_language(evaluator, model) for _, model in asked.models):
+        return ()
+    return ("A model without a language of its own reads the same text as the model it is compared with.",)
+
+
 def _chances(frame: pd.DataFrame) -> list[str]:
     """The chance level of every measure that applies anywhere."""
     found = frame.dropna(subset=["chance"]).groupby("measure", sort=False)["chance"]
@@ -424,6 +431,7 @@ def _notes(
         f"{' of the test half' if held else ''} in {documents} {'blocks' if asked.condition == 'numerals' else ''}"
         f"{'' if asked.condition == 'numerals' else 'documents'}, d = {wide}; {POOLINGS[asked.pooling]}; "
         f"{asked.preparation.label()}.",
+        *_borrowed(evaluator, asked),
         _uncertainty(frame, asked.intervals, min(BLOCKS, documents)),
         *_chances(frame),
         *left_out,

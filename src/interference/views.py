@@ -199,7 +199,7 @@ def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
     sentence = f"**The merge needs {_amount(means['merge'])} {unit}** ({', '.join(parts)})."
     if untrained := by_role.get("untrained"):
         near = [code for code, value in merge.items() if value > 0.9 * untrained.get(code, math.inf)]
-        sentence += f" Untrained level (at most 10 % below it) in {len(near)} of {len(merge)}."
+        sentence += f" Untrained level or worse (at least 90 % of its bits) in {len(near)} of {len(merge)}."
     return sentence
 
 
@@ -218,6 +218,8 @@ def path_sentence(table: PathTable, unit: str) -> str:
     )
     if len(defined):
         highest = defined.iloc[defined["barrier"].argmax()]
+        if not highest["barrier"] > 0:
+            return f"{sentence}; there is no barrier in any of the {len(defined)} with one defined."
         return (
             f"{sentence}; the highest barrier is {_amount(highest['barrier'])} ({language_name(highest['language'])}, "
             f"of {len(defined)} with one defined)."
@@ -358,7 +360,7 @@ def plane_sentence(table: PlaneTable, unit: str) -> str:
 
 
 def layers_sentence(table: LayerTable, language: str, weight: float) -> str:
-    """What happens along the layers, in one sentence: the last layer's residual stream, and the worst variance."""
+    """What happens along the layers, in one sentence: the last layer's residual stream, and where units vary least."""
     frame = table.frame
     here = frame[np.isclose(frame["weight"], weight) & (frame["language"] == language)]
     last = here[here["site"] == RESIDUAL].sort_values("layer").iloc[-1]
@@ -366,11 +368,12 @@ def layers_sentence(table: LayerTable, language: str, weight: float) -> str:
         f"**At {weight:g} of the way the last layer's activations have a cosine of {last['cosine']:.2f}** with the "
         f"mixture of the ends' (shuffled tokens: {last['cosine_chance']:.2f}) and {last['norm_ratio']:.2f} of its norm"
     )
-    ratios = here.dropna(subset=["variance_ratio"])
+    ratios = here.dropna(subset=["deviation_ratio"])
     if ratios.empty:
         return f"{sentence}."
-    worst = ratios.iloc[int(ratios["variance_ratio"].argmin())]
+    worst = ratios.iloc[int(ratios["deviation_ratio"].argmin())]
     return (
-        f"{sentence}; variance is lowest in the {worst['site']} of layer {worst['layer']}, "
-        f"{worst['variance_ratio']:.2f} of the ends' (unrelated units: {worst['variance_unrelated']:.2f})."
+        f"{sentence}; units vary least in the {worst['site']} of layer {worst['layer']}, with "
+        f"{worst['deviation_ratio']:.2f} of the ends' standard deviation (unrelated units: "
+        f"{worst['deviation_unrelated']:.2f})."
     )

@@ -12,9 +12,9 @@ from interference.signs import signed, signed_short
 
 OUTSIDE = "outside"
 TITLES = {
-    "transplanted": "merge's component in the parent: cost",
-    "restored": "parent's component in the merge: gain",
-    "untrained": "control: untrained component in the parent: cost",
+    "transplanted": ("merge's component in the parent", "cost"),
+    "restored": ("parent's component in the merge", "gain"),
+    "untrained": ("untrained component in the parent", "control, cost"),
 }
 _WHOLE = "whole model"
 
@@ -51,8 +51,8 @@ def causal_figure(frame: pd.DataFrame, unit: str, kinds: Sequence[str]) -> go.Fi
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     figure.update_annotations(font_size=12)
     figure.update_layout(
-        height=150 + 34 * len(rows),
-        margin={"l": 65, "r": 10, "t": 50, "b": 30},
+        height=165 + 34 * len(rows),
+        margin={"l": 65, "r": 10, "t": 65, "b": 30},
         coloraxis={"colorscale": "PuOr_r", "cmid": 0,
                    "colorbar": {"title": {"text": unit, "side": "right"}, "thickness": 12}},
     )  # fmt: skip
@@ -62,7 +62,7 @@ def causal_figure(frame: pd.DataFrame, unit: str, kinds: Sequence[str]) -> go.Fi
 def _title(frame: pd.DataFrame, kind: str, unit: str) -> str:
     whole = frame.loc[(frame["map"] == kind) & (frame["component"] == _WHOLE), "bits"]
     known = f" (whole model {signed(whole.item(), 1)})" if len(whole) and pd.notna(whole.item()) else ""
-    return TITLES[kind] + known
+    return "<br>".join(TITLES[kind]) + known  # in two lines: three maps stand side by side
 
 
 def _text(bits: float, low: float, high: float) -> str:

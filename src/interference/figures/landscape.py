@@ -21,7 +21,7 @@ _KNOWN = {  # the most telling last, over the others
 LINEARITY = {
     "cosine": ("cosine of the merge's and the mixed activations", "cosine_chance", "tokens shuffled"),
     "norm ratio": ("norm of the merge's activations to the mixed ones'", "", ""),
-    "variance ratio": ("standard deviation of a unit to the ends'", "variance_unrelated", "unrelated units, mixed"),
+    "deviation ratio": ("standard deviation of a unit to the ends'", "deviation_unrelated", "unrelated units, mixed"),
 }
 
 

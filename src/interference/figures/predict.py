@@ -46,7 +46,7 @@ def forest_figure(prediction: Prediction) -> go.Figure:
             )
         )  # fmt: skip
     figure.add_vline(0, line={"color": GREY, "width": 1})
-    figure.update_xaxes(range=[-1.02, 1.02], title=f"Spearman's correlation with the {damage}")
+    figure.update_xaxes(range=[-1.02, 1.02], title=f"Spearman's ρ with the {damage}")
     figure.update_yaxes(autorange="reversed", title="measure", automargin=True)
     figure.update_layout(
         height=150 + 27 * len(labels),

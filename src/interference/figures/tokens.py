@@ -36,6 +36,7 @@ border-radius:4px;background:#1b1f24;color:#fff;border:1px solid #8b949e;pointer
 .it-t:hover::after,.it-t:focus::after{position:fixed;position-anchor:--it-t;position-area:top span-right;
 left:auto;bottom:auto;margin-bottom:3px;position-try-fallbacks:flip-inline,flip-block}}
 .it-legend{display:flex;flex-wrap:wrap;align-items:center;gap:4px 6px;font-size:.8rem;margin-top:6px}
+.it-ends{display:inline-flex;align-items:center;gap:6px}
 .it-bar{display:inline-block;width:120px;height:12px;border-radius:2px}
 </style>"""
 
@@ -113,7 +114,8 @@ def _cell(text: str, color: str, tip: str, kind: str = "it-t") -> str:
 
 def _legend(scale: Sequence[str], low: str, high: str, what: str) -> str:
     bar = f"<span class='it-bar' style='background:linear-gradient(to right,{','.join(scale)})'></span>"
-    return f"<div class='it-legend'><span>{low}</span>{bar}<span>{high} &nbsp; {what}</span></div>"
+    ends = f"<span>{low}</span>{bar}<span>{high}</span>"  # on one line wherever the words are
+    return f"<div class='it-legend'><span class='it-ends'>{ends}</span><span>{what}</span></div>"
 
 
 def _color(scale: Sequence[str], share: float) -> str:

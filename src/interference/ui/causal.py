@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 _CELL, _STOPPED = "causal_cell", "causal_stopped"
 _READING = (
-    "Brown is damage: on the left what one component of the merge costs the intact parent, on the right what the merge "
-    "gains when it gets that component back. Purple is the opposite. In parentheses: the interval contains zero."
+    "Brown is damage: in the first map what one component of the merge costs the intact parent, in the second what the "
+    "merge gains when it gets the parent's back. Purple is the opposite. In parentheses: the interval contains zero."
 )
+_CONTROL = " The third map is the first with the untrained model's components: what losing each one costs."
 
 
 def choose_trial(bench: Bench) -> "Trial":
@@ -44,7 +45,7 @@ def choose_trial(bench: Bench) -> "Trial":
         )  # fmt: skip
         default = default_parent(recipe, bench.suite.reference(language))
         parent = st.selectbox(
-            "Parent", parents, format_func=lambda n: n or f"{default} (of the language)",
+            "Parent", parents, format_func=lambda n: n or "of the language",
             key="causal_parent", bind="query-params", width=260,
             help="The intact model that components of the merge are put into, and taken from.",
         )  # fmt: skip
@@ -114,6 +115,7 @@ def _figure(bench: Bench, table: "CausalTable") -> "go.Figure":
 
 def draw_causal(bench: Bench, table: "CausalTable") -> None:
     """What is seen in one sentence, the maps with their reading, the chosen cell, and what can be taken away."""
+    from interference.causal import UNTRAINED
     from interference.views import causal_sentence
 
     frame = table.units[bench.unit]
@@ -124,7 +126,8 @@ def draw_causal(bench: Bench, table: "CausalTable") -> None:
         on_click=partial(_choose_cell, list(dict.fromkeys(frame["map"]))),
         alt=f"Damage of every component of the merge on {table.trial.language}", filename="causal",
     )  # fmt: skip
-    st.caption(f"{_READING} {' '.join(table.notes)}")
+    control = _CONTROL if frame["map"].eq(UNTRAINED).any() else ""
+    st.caption(f"{_READING}{control} {' '.join(table.notes)}")
     if not _draw_cell(bench, table):
         st.caption("Click a cell to take it to the Merge page.")
     with st.expander("Table"):

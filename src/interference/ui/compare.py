@@ -34,7 +34,7 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
     parents, base = _defaults(bench)
     bases = (NO_BASE, *bench.suite.names, *BASES)
     keep_valid("compare", bench.suite.names)
-    keep_valid("compare_base", bases, codes=str)
+    keep_valid("compare_base", bases, codes=str, default=base)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
             "Parents", bench.suite.names, parents, key="compare", bind="query-params", width=420,
@@ -178,6 +178,7 @@ def draw_comparison(
     st.caption(
         "Lower is better. Open circles are defaults, filled ones the best settings; a merge right of the red line is "
         f"worse than counting tokens, right of the grey one worse than no training. {' '.join(table.notes)}"
+        f"{f' The table is in {bench.unit}.' if final else ''}"
     )
     if final:
         _draw_table(bench, table, frame)

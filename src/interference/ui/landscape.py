@@ -94,8 +94,8 @@ def _draw_plane(bench: Bench) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for number, label in enumerate(("First", "Second", "Third")):
             key = f"plane_{label.lower()}"
-            keep_valid(key, bench.suite.names)
             index = bench.suite.names.index(defaults[number]) if number < len(defaults) else 0
+            keep_valid(key, bench.suite.names, default=bench.suite.names[index])
             chosen.append(
                 st.selectbox(
                     label, bench.suite.names, index=index, key=key, bind="query-params", width=180,
@@ -138,7 +138,7 @@ def _draw_layers(bench: Bench) -> None:
     walk = choose_walk(bench)
     inner = [weight for weight in walk.weights if 0 < weight < 1]
     keep_valid("layers_language", bench.languages, codes=str)
-    keep_valid("layers_at", inner)
+    keep_valid("layers_at", inner, default=inner[len(inner) // 2])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         measure = st.segmented_control(
             "Measure", list(LINEARITY), default="cosine", required=True, key="layers_measure", bind="query-params",
@@ -160,8 +160,8 @@ def _draw_layers(bench: Bench) -> None:
         alt=f"{measure} over depth at {weight:g} of the path",
     )  # fmt: skip
     st.caption(
-        "The green line at 1 is a merge whose activations are the mixture of its ends'. Variance below it is collapse; "
-        f"grey lines are the other languages. {' '.join(table.notes)}"
+        "The green line at 1 is a merge whose activations are the mixture of its ends'. Units that vary "
+        f"less have collapsed; grey lines are the other languages. {' '.join(table.notes)}"
     )
     with st.expander("Table"):
         st.dataframe(table.frame, hide_index=True, placeholder="", key="layers_table")

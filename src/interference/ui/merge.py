@@ -83,7 +83,7 @@ def choose_setup(bench: Bench) -> Setup:
     from interference.views import BESIDE
 
     known = methods()
-    keep_valid("method", known, codes=str)
+    keep_valid("method", known, codes=str, default="linear")
     keep_valid("controls", BESIDE, codes=list)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
@@ -276,7 +276,8 @@ def _draw_presets(method: "Method", parents: tuple[str, ...], before: "Faders") 
     from interference.views import presets
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        keep_valid("one parent", parents)
+        if st.session_state.get("one parent", parents[0]) not in parents:
+            st.session_state["one parent"] = parents[0]
         one = st.selectbox(
             "One parent", parents, key="one parent", width=125, label_visibility="collapsed", persist_state="session",
             help="The parent that Only and Favour are about.",

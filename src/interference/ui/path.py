@@ -32,7 +32,7 @@ def choose_walk(bench: Bench) -> "Walk":
     with st.container(horizontal=True, vertical_alignment="bottom"):
         ends = []
         for label, key, default in (("From", "from", first), ("To", "to", second)):
-            keep_valid(key, bench.suite.names)
+            keep_valid(key, bench.suite.names, default=default)
             ends.append(
                 st.selectbox(
                     label,
@@ -95,7 +95,7 @@ def draw_path(bench: Bench, table: "PathTable") -> None:
         alt=f"{measure} of every language along the path from {table.walk.first} to {table.walk.second}",
     )
     where = f" The dotted red line is the merge of the Merge page, at {place:.2f}." if place is not None else ""
-    st.caption(f"{READINGS[measure]}{where} {' '.join(table.notes)}")
+    st.caption(f"{READINGS[measure]}{where} {' '.join(table.notes)} The table is in {bench.unit}.")
     summary = table.summary[bench.unit]
     st.dataframe(
         summary, hide_index=True, placeholder="", key="path_summary", height="content", column_order=ORDER,

@@ -40,7 +40,8 @@ COUNTERPARTS = {
 _GO, _OUTLOOK = "predict_go", "predict_outlook"
 _READING = (
     "A measure that predicts lies outside the grey ticks, with all of its interval on one side of zero. Orange is what "
-    "remains once every language has its own additive effect on both. Filled marks are beyond their chance level."
+    "remains once every language has its own additive effect on both. Filled marks are beyond their own "
+    "chance level; the ticks are the circles'."
 )
 
 
@@ -214,7 +215,7 @@ def _draw_pairs(found: "Prediction") -> None:
         row = tried.set_index("measure").loc[measure]
         marked = st.selectbox(
             "Marked language", markable,
-            format_func=lambda c: language_name(c) if c else f"{language_name(row['carried_by'])}, which carries it",
+            format_func=lambda c: language_name(c) if c else "the one that carries it",
             key="predict_marked", bind="query-params", width=260,
             help="Its pairs are drawn in orange. At first the language without which least of the relation is left.",
         )  # fmt: skip
@@ -257,7 +258,8 @@ def _draw_paper_beside(bench: Bench, found: "Prediction | None") -> None:
         forest_figure(paper), config=EXPORT, key="predict_paper",
         alt="Correlation of the paper's measures with the change of accuracy",
     )  # fmt: skip
-    st.caption(" ".join(paper.notes))
+    reading = (_READING,) if found is None else ()  # else it stands under the figure above
+    st.caption(" ".join((*reading, *paper.notes)))
     if found is not None and len(both := beside_paper(found, paper, COUNTERPARTS)):
         st.dataframe(
             both, hide_index=True, placeholder="", key="predict_both", height="content", column_config=decimals(both, 3)

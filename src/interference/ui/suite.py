@@ -15,7 +15,8 @@ READINGS = {
         "Zero is as good as the language's reference, positive is that many bits worse, sentence by sentence."
     ),
     "recovery": (
-        "1 is as good as the language's reference, 0 as bad as the untrained model, below 0 worse than untrained."
+        "1 is as good as the language's reference, 0 as bad as the untrained model, below 0 worse than untrained; what "
+        "is below −1 has the colour of −1."
     ),
 }
 

@@ -33,7 +33,7 @@ def choose_course(bench: Bench) -> "Course":
     chosen = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for label, key, name in (("Run", "run", default.first), ("Merged with", "other_run", default.second)):
-            keep_valid(key, names)
+            keep_valid(key, names, default=name)
             chosen.append(
                 st.selectbox(
                     label, names, index=names.index(name), key=key, bind="query-params", width=220,
@@ -65,7 +65,7 @@ def draw_trajectory(bench: Bench, table: "TrajectoryTable") -> None:
         "Measure", MEASURES, default=MEASURES[0], required=True, key="trajectory_measure", bind="query-params",
         label_visibility="collapsed", help="What the curves show.",
     )  # fmt: skip
-    keep_valid("trajectory_step", steps)
+    keep_valid("trajectory_step", steps, default=steps[-1])
     step = (
         st.select_slider(
             "Step", steps, steps[-1], format_func=lambda s: f"{s:,}", key="trajectory_step", bind="query-params",
@@ -79,7 +79,8 @@ def draw_trajectory(bench: Bench, table: "TrajectoryTable") -> None:
         trajectory_figure(points, summary, names, bench.unit, measure, step), config=EXPORT, key="trajectory_figure",
         alt=f"{measure} over the training of {table.course.first} and {table.course.second}, and of their merge",
     )  # fmt: skip
-    st.caption(f"{_READINGS[measure]} {' '.join(table.notes)}")
+    listed = " The dotted line is the step of the table" if len(steps) > 1 else " The table is of this step"
+    st.caption(f"{_READINGS[measure]} {' '.join(table.notes)}{listed}, in {bench.unit}.")
     st.dataframe(
         summary[summary["step"] == step], hide_index=True, placeholder="", key="trajectory_table", height="content",
         column_config=decimals(summary, 2),

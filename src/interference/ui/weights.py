@@ -26,6 +26,7 @@ GOOD = {
     "zero": "Zero is good for merging.",
     "neither": "Neither high nor low is good in itself.",
 }
+_CLOSED = "Diamonds are the value of independent Gaussian tensors with mean zero, which norm gains are not."
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def choose_survey(bench: Bench) -> Wanted:
     default = recipe.models if recipe and fits else default_models(bench.suite)
     bases = [NO_BASE, *(c.name for c in bench.suite.checkpoints), *BASES]
     keep_valid("weights_base", bases, codes=str)
-    keep_valid("conflict", known, codes=str)
+    keep_valid("conflict", known, codes=str, default="cosine")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         models = choose_checkpoints(
             bench.suite.names, default, "weights_models",
@@ -111,7 +112,10 @@ def draw_conflict(bench: Bench, wanted: Wanted, table: "ConflictTable") -> None:
             draw(table.by(level), measure.label), config=EXPORT, key="conflict_figure",
             alt=f"{measure.label} by {wanted.view.lower()}",
         )  # fmt: skip
-    st.caption(f"{measure.caption} {measure.reading.capitalize()}. {GOOD[measure.best]} {' '.join(table.notes)}")
+    shown = table.by(level)
+    closed = wanted.view == "Groups" and shown["closed_form"].notna().any()
+    form = f" {_CLOSED}" if closed else ""
+    st.caption(f"{measure.caption} {measure.reading.capitalize()}. {GOOD[measure.best]}{form} {' '.join(table.notes)}")
     with st.expander("Table"):
         st.dataframe(table.by(level), hide_index=True, placeholder="", key="conflict_table")
     st.download_button(

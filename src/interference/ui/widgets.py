@@ -146,8 +146,10 @@ def put(key: str, value: Any) -> None:
         st.session_state[key] = value
 
 
-def keep_valid(key: str, options: Collection[Any], codes: type | None = None) -> None:
+def keep_valid(key: str, options: Collection[Any], codes: type | None = None, default: Any = None) -> None:
     """Take out of a widget's state what is no option any more, and say so: a widget would stop the page on it.
+
+    A widget of one option is set to `default`, or the first: without a value the browser would show the old one.
 
     An address may name options that have labels by their codes too, `eng` for "English (eng)", which Streamlit does
     not: `codes` is `list` for a widget of several such options, `str` for one of one.
@@ -163,7 +165,7 @@ def keep_valid(key: str, options: Collection[Any], codes: type | None = None) ->
     if isinstance(value, list | tuple):
         st.session_state[key] = [v for v in value if v in options]
     else:
-        del st.session_state[key]
+        st.session_state[key] = default if default in options else next(iter(options), None)
     st.toast(f"Left out, for it is not to be had here: {_listed(unknown)}.", icon=":material/info:", duration="long")
 
 

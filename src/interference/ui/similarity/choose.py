@@ -161,7 +161,7 @@ def choose_condition(bench: Bench) -> "tuple[str, tuple[str, ...]]":
 
 def choose_language(bench: Bench, key: str, default: str) -> str:
     """The language that all models read."""
-    keep_valid(key, bench.languages, codes=str)
+    keep_valid(key, bench.languages, codes=str, default=default)
     return st.selectbox(
         "Language", bench.languages, bench.languages.index(default), format_func=language_name, key=key,
         bind="query-params", width=190, help="What all models read.",
@@ -184,7 +184,7 @@ def choose_layer(bench: Bench, name: str) -> int:
 
 def choose_model(bench: Bench, label: str, key: str, default: str) -> str:
     """One checkpoint of the suite."""
-    keep_valid(key, bench.suite.names)
+    keep_valid(key, bench.suite.names, default=default)
     return st.selectbox(
         label, bench.suite.names, bench.suite.names.index(default), key=key, bind="query-params", width=190,
         help="A checkpoint of the suite.",
