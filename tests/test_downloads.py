@@ -2,12 +2,13 @@
 
 import io
 import json
+import shutil
 
 import pandas as pd
 import pytest
 import streamlit as st
 from test_compare_page import few, start
-from test_pages import button, open_page, own_suite  # noqa: F401 - the tiny suite
+from test_pages import button, open_page
 from test_predict import five  # noqa: F401 - the suite of five languages
 from test_trajectory import stepped  # noqa: F401 - two runs of three steps
 
@@ -15,6 +16,12 @@ from interference.__main__ import main
 from interference.recipe import parse_recipe
 from interference.suite import open_suite
 from interference.tables import with_provenance
+
+
+@pytest.fixture
+def own_suite(suite_folder, tmp_path):
+    """The tiny suite in a folder of its own: what is known of it in this process is not other tests'."""
+    return shutil.copytree(suite_folder, tmp_path / "own")
 
 
 @pytest.fixture
@@ -75,7 +82,7 @@ def test_no_column_of_numbers_is_written_over():
         with_provenance(frame, {"pairs": "mono"})
 
 
-def test_a_causal_map(own_suite, given, printed, monkeypatch, tmp_path):  # noqa: F811
+def test_a_causal_map(own_suite, given, printed, monkeypatch, tmp_path):
     opened_on(own_suite, monkeypatch, "pages/causal.py", causal_language="deu", causal_control="true")
     found = given("Causal map, CSV")
     assert weights_named(found, own_suite) == {"init", "mono-eng", "mono-deu"}
@@ -85,7 +92,7 @@ def test_a_causal_map(own_suite, given, printed, monkeypatch, tmp_path):  # noqa
     assert set(own["unit"]) == {"bits per sentence"}
 
 
-def test_a_comparison(own_suite, given, printed, monkeypatch):  # noqa: F811
+def test_a_comparison(own_suite, given, printed, monkeypatch):
     """Every merge with its recipe, for the settings in a line name no models and round."""
     few(monkeypatch)
     app = opened_on(own_suite, monkeypatch, "pages/compare.py")
@@ -123,7 +130,7 @@ def test_a_trajectory(stepped, given, printed, monkeypatch):  # noqa: F811
     assert set(own["unit"]) == {"bits per byte"}
 
 
-def test_accuracies(own_suite, given, monkeypatch):  # noqa: F811
+def test_accuracies(own_suite, given, monkeypatch):
     opened_on(own_suite, monkeypatch, "pages/accuracy.py")
     found = given("Accuracy, CSV")
     assert found["pairs"].dtype == int
@@ -131,7 +138,7 @@ def test_accuracies(own_suite, given, monkeypatch):  # noqa: F811
 
 
 @pytest.mark.parametrize("view", ["All pairs", "The plane"])
-def test_paths(own_suite, given, printed, monkeypatch, view):  # noqa: F811
+def test_paths(own_suite, given, printed, monkeypatch, view):
     """Of many paths each row has the weights of its own ends, the references and the untrained model."""
     if view == "All pairs":
         opened_on(own_suite, monkeypatch, "pages/path.py", path_view=view)
@@ -143,7 +150,7 @@ def test_paths(own_suite, given, printed, monkeypatch, view):  # noqa: F811
         assert set(printed("plane", "mono-eng", "mono-deu", "mixed", *options)["unit"]) == {"bits per byte"}
 
 
-def test_a_merge_has_the_unit_that_is_drawn(own_suite, given, monkeypatch):  # noqa: F811
+def test_a_merge_has_the_unit_that_is_drawn(own_suite, given, monkeypatch):
     opened_on(own_suite, monkeypatch, "pages/merge.py", unit="bits per English byte")
     found = given("Table, CSV")
     assert set(found["unit"]) == {"bits per English byte"}

@@ -25,6 +25,7 @@ from interference.shown import show_all
 from interference.store import write_findings
 
 pytestmark = pytest.mark.browser
+SETTLED = 300  # ms until a page that shows a slide listens to keys; nobody presses the next one sooner
 HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\"> مرحبا بالعالم"
 TABLE = f"*Text.*\n\n| a | b |\n|---|---|\n| {'many words ' * 40} | 1 |\n"
 
@@ -77,6 +78,7 @@ def test_presentation(browser, findings, tmp_path):  # noqa: F811
             expect(page.get_by_text(f"{number} / 3 · Mine")).to_be_visible(timeout=WAIT)
             if number > 1:
                 expect(page).to_have_url(re.compile(rf"slide={number}"))
+            page.wait_for_timeout(SETTLED)
 
         at(1)
         wait_for_figure(page)

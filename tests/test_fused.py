@@ -53,8 +53,9 @@ def test_methods_that_go_in_pieces_are_traced_whole():
 
 MERGES = """
 import sys
+import warnings
 import torch
-from interference import adding, fused as fusing, merge as merging
+from interference import adding, fused as fusing, merge as merging, pieces
 from interference.chunks import settle
 from interference.checkpoint import build
 from interference.recipe import Recipe
@@ -86,14 +87,28 @@ for method, base in [(method, base) for method in bases for base in bases[method
         torch.testing.assert_close(buffer[name].detach(), tensor.float(), rtol=2**-7, atol=1e-7, msg=f"{method} {name}")
     assert all(torch.equal(tensor, tensor.bfloat16().float()) for tensor in buffer.values()), method
     print(method)
+
+fusing.BACKEND, merging.DEVICES, fusing.DEVICES, pieces.PIECE["cuda"] = "no such backend", ("cpu",), ("cpu",), 1024
+pieces.on_blocks.cache_clear()
+fusing.fused.cache_clear()
+recipe = Recipe("ties", names, (0.5, 0.3, 0.2), (("density", 0.4),), "@mean")
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    merging.merge_into(recipe, weights, buffer)
+assert any("ties is not compiled" in str(one.message) for one in said)
+merging.DEVICES = fusing.DEVICES = ()
+for name, tensor in merging.merge(recipe, weights).items():
+    assert torch.equal(buffer[name].detach(), tensor.float()), name
+print("in parts")
 """
 
 
 def test_a_merge_by_compiled_functions_is_the_merge():
-    """Of neighbours in chunks and of pieces, with every kind of base, rounded to the output's dtype."""
+    """Of neighbours in chunks and of pieces, with every kind of base, rounded to the dtype of the output, and by what
+    stands in where nothing can be compiled."""
     ran = subprocess.run([sys.executable, "-c", MERGES], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.split() == ["linear", "ties", "ties", "dare_ties", "ramplus_tl"]
+    assert ran.stdout.splitlines() == ["linear", "ties", "ties", "dare_ties", "ramplus_tl", "in parts"]
     assert "not compiled" not in ran.stderr
 
 

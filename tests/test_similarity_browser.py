@@ -53,6 +53,7 @@ def test_what_does_not_apply_is_greyed_out_with_the_reason(browser, tmp_path):  
         measure.focus()
         page.keyboard.press("ArrowDown")
         expect(page).not_to_have_url(re.compile("similarity=cka"), timeout=WAIT)
+        page.wait_for_timeout(500)  # as a hand that goes to the next list, which would close while the page is drawn
         page.get_by_role("combobox", name="Across").click()
         page.get_by_role("option", name="mono-eng", exact=True).click()
         expect(page.get_by_text("Greyed out")).to_be_hidden(timeout=WAIT)
@@ -123,6 +124,7 @@ def test_the_merge_follows_its_coefficients(browser, tmp_path):  # noqa: F811
         expect(slider(page, "mono-deu")).to_have_value(str(value), timeout=WAIT)
         wait_for_figure(page)
         drag(page, "mono-zho", 0.5)
+        page.wait_for_timeout(500)  # as a hand that goes to the link
         wait_for_figure(page)
         page.get_by_role("link", name="Similarity").click()
         page.get_by_text("Merge", exact=True).last.click()
