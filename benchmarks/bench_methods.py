@@ -17,6 +17,7 @@ from measuring import alternate, report
 from transformers import AutoTokenizer, LlamaConfig
 
 from interference.checkpoint import build
+from interference.chunks import chunks
 from interference.merge import merge_into
 from interference.recipe import Recipe
 from interference.registry import methods
@@ -66,7 +67,9 @@ class Here:
     def __init__(self, folder: Path):
         self.weights = Weights(open_suite(folder).checkpoints, CPU)
         self.weights.load(self.weights.names)
-        self.buffer = {name: torch.zeros(shape) for name, shape in self.weights.shapes.items()}
+        self.buffer: dict[str, torch.Tensor] = {}
+        for _, views in chunks(self.weights.shapes, 1, torch.float32, CPU):  # as networks are laid out
+            self.buffer |= {name: view[0].zero_() for name, view in views.items()}
         self.there: Sums | None = None
 
     def merge(self, asked: Recipe) -> None:

@@ -1,7 +1,7 @@
 """Sliders that differ within the model: recipes go onto them and come back as they were."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from interference.errors import UserError
@@ -108,7 +108,9 @@ def recipes(draw) -> Recipe:
 @settings(max_examples=60, deadline=None)
 @given(recipes())
 def test_recipe_to_sliders_and_back_is_the_recipe(recipe):
-    """And its YAML too: nothing is lost between the page's three ways to hold a recipe."""
+    """And its YAML too: nothing is lost between the page's three ways to hold a recipe, but that equal numbers of all
+    models are one number."""
+    assume(not any(isinstance(value, tuple) and len(set(value)) == 1 for _, value in recipe.knobs))
     assert with_sliders(recipe, sliders_of(recipe, LLAMA), LLAMA) == recipe
     assert what_no_slider_holds(recipe, LLAMA) is None
     assert parse_recipe(recipe.to_yaml()) == recipe
