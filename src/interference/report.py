@@ -205,9 +205,8 @@ def _interval(row: pd.Series, names: str) -> str:
 
 def _provenance(view: View, shown: "Shown") -> str:
     """Every file's digest, how it was scored, and the command that prints the same table."""
-    made_from = {
-        name: value for name, value in shown.table.provenance.items() if name != "weights_sha256"
-    }  # rows below
+    made_from = dict(shown.table.provenance)
+    made_from.pop("weights_sha256", None)  # the rows below have them one by one
     facts = [(name.replace("_", " "), value) for name, value in made_from.items()]
     facts += [("path of the suite", view.suite)] * bool(view.suite) + [("path of the corpus", view.corpus)] * bool(
         view.corpus
