@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from interference.memory import trim
+
 BLOCK = 128  # entries; each parameter starts at a multiple of it, which keeps reads on a GPU aligned
 _CHUNK = 1 << 26  # entries of a chunk, unless one parameter has more
 
@@ -53,3 +55,4 @@ def settle(network: nn.Module) -> None:
     for _, views in chunks({n: tuple(p.shape) for n, p in parameters.items()}, 1, first.dtype, first.device):
         for name, view in views.items():
             parameters[name].data = view[0].copy_(parameters[name])
+    trim()

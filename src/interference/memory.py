@@ -1,6 +1,8 @@
 """What is done where a device runs out of memory: everything is released first, and the message says what would fit."""
 
+import ctypes
 import re
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,6 +43,12 @@ def room(
         release()
         torch.cuda.empty_cache()
         raise UserError(f"{device} ran out of memory while {doing}. {instead}") from None
+
+
+def trim() -> None:
+    """Give the system back what was freed in the heap, which glibc keeps for tensors of up to 32 MiB each."""
+    if sys.platform == "linux" and (give_back := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        give_back(0)
 
 
 def _forget_frames(error: BaseException | None) -> None:
