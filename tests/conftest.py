@@ -23,7 +23,8 @@ from transformers import (
 )
 
 # Shapes and types are checked in every module but the grammar, which draws in tight loops, and recipes, which are
-# handed whatever stood in a file and answer themselves. A machine for the GPU tests alone may lack beartype.
+# handed whatever stood in a file and answer themselves. On a GPU nothing is checked: functions are compiled there, and
+# checks can't be; a machine for the GPU tests alone may lack beartype too.
 CHECKED = [
     f"interference.{module.stem}"
     for module in (Path(__file__).parents[1] / "src/interference").iterdir()
@@ -34,7 +35,7 @@ if importlib.util.find_spec("playwright"):
     from playwright.sync_api import expect
 
     expect.set_options(timeout=30_000)  # a busy machine is no failure
-if importlib.util.find_spec("beartype"):
+if importlib.util.find_spec("beartype") and not torch.cuda.is_available():
     jaxtyping.install_import_hook(CHECKED, "typechecker.check")
 
 ENGLISH = (

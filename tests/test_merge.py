@@ -349,7 +349,7 @@ def test_what_survives_a_coefficients_move_is_prepared_once(name, calls, reorder
 @pytest.mark.parametrize("base", ["init", "@mean", "@zero"])
 @pytest.mark.parametrize("density", [0.3, (0.2, 0.5, 1.0)])
 def test_what_is_prepared_by_parent_is_what_all_at_once_give(base, density, suite_folder, monkeypatch):
-    """The same numbers from one parent at a time, of which no more than one is ever in float32."""
+    """The same numbers from one parent at a time, of which not even one need be in float32."""
     weights = Weights(open_suite(suite_folder).checkpoints, CPU)
     recipe = dataclasses.replace(RECIPES["ties"], base=base, knobs=(("density", density),))
     prepare, seen = recipe.definition.prepare, list[int]()

@@ -9,11 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from interference import ranks
 from interference.methods import arcee_fusion, dare, della
 from interference.methods.nearswap import nearswap
 from interference.methods.ties import elect, largest
 from interference.methods.ties_paper import thresholds
-from interference.ranks import Cut, above, cut, ranked, smallest
+from interference.ranks import Cut, Difference, above, cut, ranked, smallest
 from interference.registry import Knob, Method, Part, Switch, merge_method, methods
 
 METHODS = sorted(methods())
@@ -686,12 +687,37 @@ def test_a_karcher_mean_without_tolerance_is_finite(pair):
     torch.testing.assert_close(apply(methods()["karcher"], tensors, tol=0.0), apply(methods()["karcher"], tensors))
 
 
+@pytest.mark.parametrize("kind", ["normal", "equal", "tiny", "broken"])
+@pytest.mark.parametrize("based", [False, True])
+def test_a_cut_is_the_same_where_a_gpu_selects_it(kind, based, monkeypatch):
+    """Bit for bit: of numbers among which many are equal, below the least normal one, zero, or none at all."""
+    generator = torch.Generator().manual_seed(0)
+    own = torch.randn(2000, generator=generator)
+    if kind == "equal":
+        own = (own * 2).round()
+    elif kind == "tiny":
+        own = own * torch.logspace(-44, 0, 2000)
+    elif kind == "broken":
+        own[::100], own[::77] = torch.inf, -torch.inf
+    entries = Difference(own.bfloat16(), torch.randn(2000, generator=generator) if based else None, torch.float16)
+    counts = (0, 1, 2, 500, 1234, 1999, 2000)
+    expected = [cut(entries, count) for count in counts]
+    monkeypatch.setattr(ranks, "DEVICES", ("cpu",))
+    monkeypatch.setattr(ranks, "_FEW", 10)
+    for piece in (300, 5000):
+        monkeypatch.setattr(ranks, "_PIECE", piece)
+        for one, other in zip(map(cut, [entries] * len(counts), counts), expected, strict=True):
+            assert torch.equal(one.limit, other.limit)
+            assert torch.equal(one.place, other.place)
+
+
 @pytest.mark.parametrize("size", [1, 3, 7, 40])
 def test_a_cut_is_the_same_in_pieces(size):
     """Among equal entries too, on both sides of the place where they part, and for all and none of the entries."""
     sizes = torch.randint(0, 4, (6, 40), generator=torch.Generator().manual_seed(0)).float()
     counts = (0, 3, 11, 20, 39, 40)
-    found = Cut(*map(torch.cat, zip(*(cut(row, count) for row, count in zip(sizes, counts, strict=True)), strict=True)))
+    own = [cut(Difference(row), count) for row, count in zip(sizes, counts, strict=True)]
+    found = Cut(*map(torch.cat, zip(*own, strict=True)))
     whole = above(sizes, found)
     assert whole.sum(dim=1).tolist() == [40 - count for count in counts]
     parts = [above(sizes[:, s : s + size], found.within(s, min(s + size, 40))) for s in range(0, 40, size)]

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interference.chunks import BLOCK
 from interference.fused import DEVICES, add_up, add_up_here, add_up_in_pieces, fused
 from interference.runs import runs
 from interference.sums import Step
@@ -55,6 +56,8 @@ def _add_up(
     if scale:
         rows, shares = [out, *rows], [scale, *shares]
     if out.device.type in DEVICES and all(row.device == out.device for row in rows):
+        if len(out) % BLOCK == 0:  # known to be whole blocks, they are read by wide loads
+            rows, out = [row.view(-1, BLOCK) for row in rows], out.view(-1, BLOCK)
         fused(add_up, add_up_here)(rows, there(shares), out, dtype)
     else:
         add_up_in_pieces(rows, shares, out, dtype)

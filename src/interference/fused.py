@@ -8,13 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from interference.chunks import BLOCK
+
 DEVICES = ("cuda",)  # where functions are compiled; on a CPU pieces that stay in its cache come near, without the wait
 BACKEND = "inductor"
 # Kinds of arguments that one function is compiled for: numbers of parents, dtypes, knobs at 0 or 1 each make one, and
 # beyond torch's own limit of 8 functions would run as they stand, slowly and without a word.
 _KINDS = 256
-# To a dtype and back is a rounding here, not a detour to be left out.
-_OPTIONS: dict[str, str | int | bool | Callable] = {"emulate_precision_casts": True}
+# To a dtype and back is a rounding here, not a detour to be left out; and what does begin where wide loads do may be
+# read by them: else a GPU reads entries of 16 bits one by one.
+_OPTIONS: dict[str, str | int | bool | Callable] = {"emulate_precision_casts": True, "assume_aligned_inputs": True}
 _CHUNK = 1 << 20  # entries of a weighted sum taken at a time on a CPU: few enough to stay in its cache
 
 
@@ -60,7 +63,8 @@ def _flat(values: tuple) -> list:
 
 
 def add_up(rows: list[Tensor], shares: Tensor, out: Tensor, dtype: torch.dtype) -> None:
-    """The weighted sum of flat rows in float32, rounded to `dtype`, into `out`."""
+    """The weighted sum of rows, flat or in blocks, in float32, rounded to `dtype`, into `out`."""
+    assert out.ndim == 1 or out.shape[1] == BLOCK  # compiled for it alone
     total = rows[0].float() * shares[0]
     for number, row in enumerate(rows[1:], start=1):
         total = total + row.float() * shares[number]

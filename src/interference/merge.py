@@ -15,7 +15,7 @@ from interference.chunks import BLOCK
 from interference.fused import DEVICES
 from interference.groups import depth_of, group_of, layer_of
 from interference.pieces import COMPILED, PIECE, by_parts, compiled, on_blocks, piece_of
-from interference.ranks import Cuts
+from interference.ranks import Cuts, Difference
 from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at, sites
 from interference.recipe.sites import source_layers
 from interference.registry import DATA, Part
@@ -61,7 +61,8 @@ def merge_into(
             return after
         after = Sums(sums)
     add_steps(weights, {name: Step(0.0, addends) for name, addends in sums.items()}, shares.there, buffer, dtype)
-    done = sums.keys() | _merge_runs(recipe, weights, at, rows, buffer, dtype)
+    left = {name: site for name, site in at.items() if name not in sums}
+    done = sums.keys() | _merge_runs(recipe, weights, left, rows, buffer, dtype)
     for name, out in buffer.items():
         row = rows[at[name].weights]
         if name in done:
@@ -310,7 +311,6 @@ def _given(
         "deltas": lambda: parents() if (own := base()) is None else parents() - own,
         "base": base,
         "uniforms": lambda: _uniforms(recipe.seed, site.models, site.name, parents()),
-        "prepared": lambda: _prepared(recipe, weights, site, given),
         "name": lambda: site.name,
         "group": lambda: group_of(site.name),
         "layer": lambda: layer_of(site.name),
@@ -319,7 +319,8 @@ def _given(
         "recipe": lambda: recipe,
         **{kind: partial(weights.measured, kind, site.models, site.sources) for kind in DATA},
     }
-    return given
+    # Beside and not in what it is made of: a circle would keep all parents in float32 until Python looks for circles.
+    return given | {"prepared": lambda: _prepared(recipe, weights, site, given)}
 
 
 def _call(part: Part, given: Mapping[str, Callable[[], Any]], settings: Mapping[str, Any]) -> Any:
@@ -356,34 +357,33 @@ def _prepared(recipe: Recipe, weights: Weights, site: Site, given: Mapping[str, 
 
 
 def _prepared_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> Any:
-    """What is prepared of every parent by itself, so that one of them at a time is in float32, with the base."""
+    """What is prepared of every parent by itself, without all of them, or even one, in float32."""
     fixed = (recipe.method, recipe.base, recipe.dtype, site.models if recipe.base == MEAN else (), site.name)
     base = cache(lambda: _base_alone(recipe, weights, site))
+    read = getattr(torch, recipe.dtype) if recipe.dtype else None
+
+    def make(model: str, source: str, settings: Mapping[str, Any]) -> Any:
+        own = [Difference(weights.read(source, [model])[0], base(), read)]
+        return _call(part, {recipe.definition.takes: lambda: own}, settings)
+
     found = []
     for number, (model, source) in enumerate(zip(site.models, site.sources, strict=True)):
         settings = {
             a.name: value[number] if a.per_model and isinstance(value := site.settings[a.name], tuple) else value
             for a in part.arguments
         }
-        own = {recipe.definition.takes: partial(_row, recipe, weights, model, source, base)}
         key = (*fixed, model, source, *settings.items())
-        found.append(weights.prepared(key, partial(_call, part, own, settings)))
+        found.append(weights.prepared(key, partial(make, model, source, settings)))
     return type(found[0])(*map(torch.cat, zip(*found, strict=True)))
 
 
-def _row(
-    recipe: Recipe, weights: Weights, model: str, source: str, base: Callable[[], Tensor | None]
-) -> Float[Tensor, "1 *shape"]:
-    """One parent's tensor, or its difference from the base."""
-    own = _as_float32(weights.read(source, [model]), recipe)
-    less = base() if recipe.definition.takes == "deltas" else None
-    return own if less is None else own - less
-
-
-def _base_alone(recipe: Recipe, weights: Weights, site: Site) -> Float[Tensor, "*shape"] | None:
+def _base_alone(recipe: Recipe, weights: Weights, site: Site) -> Tensor | None:
     """The base's tensor without all parents in float32 beside it, entry by entry as pieces of them give it."""
+    if recipe.base in (None, ZERO):
+        return None
     if recipe.base != MEAN:
-        return _base(recipe, weights, site, _as_float32(weights.read(site.sources[0], site.models[:1]), recipe))
+        own = weights.read(site.base_source, [recipe.base])[0]
+        return _as_float32(own, recipe) if recipe.dtype else own
     views = [weights.views(source, [model])[0] for source, model in zip(site.sources, site.models, strict=True)]
     mean = torch.empty(views[0].shape, device=weights.device)
     size = PIECE[weights.device.type]

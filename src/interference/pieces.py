@@ -62,6 +62,7 @@ def on_piece(
     def piece(
         rows: list[Tensor], own: Tensor | None, out: Tensor, given: Mapping[str, Any], settings: Mapping[str, Any]
     ) -> None:
+        assert out.ndim == 1 or out.shape[1] == BLOCK  # compiled for it alone, as `add_up`
         parents = gather([_widened(row, read) for row in rows])
         bases = {MEAN: lambda: parents.mean(dim=0), ZERO: lambda: torch.zeros_like(parents[0])}
         origin = bases[made]() if made else None if own is None else _widened(own, read)

@@ -156,7 +156,7 @@ def _coordinates(
     values, vectors = np.linalg.eigh(products)
     top = np.maximum(values[[-1, -2]], 0.0)
     points = vectors[:, [-1, -2]] * np.sqrt(top)
-    points *= np.where(points.sum(axis=0) == 0, 1, np.sign(points[np.abs(points).argmax(axis=0), [0, 1]]))
+    points *= np.where((points**3).sum(axis=0) < 0, -1, 1)  # the longer tail to the right, whatever rounding did
     total = max(float(np.maximum(values, 0).sum()), 1e-300)
     return points, (float(top[0] / total), float(top[1] / total))
 

@@ -1,14 +1,19 @@
 """Which entries of a tensor hold which ranks by size, found by selection where sorting would take ten times as long."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from interference.chunks import BLOCK
+from interference.fused import DEVICES, fused
 from interference.rows import each
+
+_FEW = 1 << 16  # entries that a GPU selects from at once; of more, one of its processors would do all the work
+_PIECE = 1 << 24  # entries looked at at a time where there are more
+_BITS = 3  # of a number settled by every look at all of them
 
 
 class Cut(NamedTuple):
@@ -47,11 +52,12 @@ class Cuts(NamedTuple):
         """The cuts of tensors of so many entries, multiples of BLOCK."""
         device, places = found[0].limit.device, [cut.place for cut in found if cut.place is not None]
         counts = torch.tensor(sizes)
+        short = torch.int32 if sum(sizes) < 1 << 31 else torch.int64  # of half the work on a GPU
         numbers = torch.arange(len(sizes), dtype=torch.int32)
         return cls(
             torch.stack([cut.limit for cut in found], dim=1),
-            torch.stack(places, dim=1),
-            (counts.cumsum(0) - counts).to(device),
+            torch.stack(places, dim=1).to(short),
+            (counts.cumsum(0) - counts).to(device, short),
             numbers.repeat_interleave(counts // BLOCK).to(device),
         )
 
@@ -62,19 +68,86 @@ class Cuts(NamedTuple):
     def here(self) -> Cut:
         """Each block's own, for rows seen as `[row, block, entry]`."""
         which = self.which.long()
-        begins = torch.arange(len(which), device=which.device) * BLOCK - self.starts[which]
+        begins = torch.arange(len(which), dtype=self.starts.dtype, device=which.device) * BLOCK - self.starts[which]
         return Cut(self.limits[:, which][..., None], (self.places[:, which] - begins)[..., None])
 
 
-def cut(sizes: Float[Tensor, " entry"], count: int) -> Cut:
-    """The one that has the `count` smallest entries below it, exactly that many: among equal ones the first."""
-    if count <= 0 or count >= len(sizes):
-        limit, place = sizes.new_tensor([torch.inf if count > 0 else -torch.inf]), -1
+class Difference(NamedTuple):
+    """A tensor, or what sets it off from a base, that nobody holds: made where it is looked at."""
+
+    own: Shaped[Tensor, "*shape"]
+    base: Shaped[Tensor, "*shape"] | None = None
+    read: torch.dtype | None = None  # what the tensor is rounded to first
+
+    def numel(self) -> int:
+        return self.own.numel()
+
+    def sizes(self, part: slice) -> Float[Tensor, " entry"]:
+        """Magnitudes of some of the entries, in their flat order."""
+        return _sizes(*self.within(part))
+
+    def within(self, part: slice) -> "Difference":
+        base = None if self.base is None else self.base.reshape(-1)[part]
+        return Difference(self.own.reshape(-1)[part], base, self.read)
+
+
+def cut(entries: Difference, count: int) -> Cut:
+    """The one that has the `count` smallest magnitudes below it, exactly that many: among equal ones the first."""
+    device, total = entries.own.device, entries.numel()
+    if count <= 0 or count >= total:
+        limit, place = torch.tensor([torch.inf if count > 0 else -torch.inf], device=device), -1
+    elif device.type in DEVICES and total > _FEW and entries.own.dtype != torch.float64:
+        limit, place = _selected(entries, count)
     else:
+        sizes = entries.sizes(slice(None))
         limit = sizes.kthvalue(count).values[None]
         left = count - int((sizes < limit).sum())
         place = int((sizes == limit).nonzero()[left - 1])
-    return Cut(limit, torch.tensor([place], device=sizes.device))
+    return Cut(limit, torch.tensor([place], device=device))
+
+
+def _selected(entries: Difference, count: int) -> tuple[Float[Tensor, " one"], int]:
+    """The `count`-th smallest magnitude, and the place of the entry that is counted last.
+
+    Magnitudes are ordered as their bits are, of which each look at all entries settles some, from the highest down.
+    """
+    pieces = [entries.within(slice(start, start + _PIECE)) for start in range(0, entries.numel(), _PIECE)]
+    found = torch.zeros(1, dtype=torch.int32, device=entries.own.device)
+    for first, after in _digits():
+        edges = found + (torch.arange(1, 1 << after - first, dtype=torch.int32, device=found.device) << first)
+        below = sum((fused(_below)(*piece, edges) for piece in pieces), start=torch.zeros_like(edges, dtype=torch.int64))
+        found = found + ((below < count).sum(dtype=torch.int32) << first)
+    limit = found.view(torch.float32)
+    left = count - int(sum(fused(_below)(*piece, found) for piece in pieces))
+    for number, piece in enumerate(pieces):
+        equal = (piece.sizes(slice(None)) == limit).nonzero()
+        if left <= len(equal):
+            return limit, number * _PIECE + int(equal[left - 1])
+        left -= len(equal)
+    raise AssertionError("no entry has the size that was selected")
+
+
+def _digits() -> Iterator[tuple[int, int]]:
+    """The bits of a magnitude in float32 from the highest down: each group's first and the one after its last."""
+    after = 31  # above it is the sign alone
+    while after:
+        first = max(after - _BITS, 0)
+        yield first, after
+        after = first
+
+
+def _sizes(own: Tensor, base: Tensor | None, read: torch.dtype | None) -> Float[Tensor, " entry"]:
+    own = own.to(read) if read else own
+    wide = torch.promote_types(own.dtype, torch.float32)
+    return own.to(wide).abs() if base is None else (own.to(wide) - base.to(wide)).abs()
+
+
+def _below(
+    own: Tensor, base: Tensor | None, read: torch.dtype | None, edges: Int[Tensor, " edge"]
+) -> Int[Tensor, " edge"]:
+    """How many magnitudes have bits below each edge."""
+    bits = _sizes(own, base, read).view(torch.int32)
+    return torch.stack([(bits < edges[number]).sum() for number in range(len(edges))])
 
 
 def above(sizes: Float[Tensor, "row *shape"], cut: Cut) -> Bool[Tensor, "row *shape"]:
@@ -88,13 +161,13 @@ def above(sizes: Float[Tensor, "row *shape"], cut: Cut) -> Bool[Tensor, "row *sh
     larger = sizes > each(limit, sizes)
     if place is None:
         return larger
-    places = torch.arange(shape.numel(), device=sizes.device).reshape(shape)
+    places = torch.arange(shape.numel(), dtype=place.dtype, device=sizes.device).reshape(shape)
     return larger | ((sizes == each(limit, sizes)) & each(places > place, sizes))
 
 
 def smallest(sizes: Float[Tensor, " entry"], count: int) -> Bool[Tensor, " entry"]:
     """Where the `count` smallest entries are, exactly that many: among equal ones the first."""
-    return ~above(sizes[None], cut(sizes, count))[0]
+    return ~above(sizes[None], cut(Difference(sizes), count))[0]
 
 
 def ranked(sizes: Float[Tensor, " entry"], start: int, end: int) -> Bool[Tensor, " entry"]:

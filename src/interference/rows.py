@@ -40,7 +40,7 @@ class Rows:
         return Rows([function(row, own) for row, own in zip(self.rows, other.rows, strict=True)])
 
     def __mul__(self, other: "Rows") -> "Rows":
-        return self._each(other, lambda row, own: row * own)
+        return self._each(other, lambda row, own: _factor(row) * _factor(own))
 
     def __truediv__(self, other: "Rows") -> "Rows":
         return self._each(other, lambda row, own: row / own)
@@ -75,6 +75,11 @@ class Rows:
 
     def mean(self, dim: int) -> Tensor:
         return self.sum(dim=dim) / len(self.rows)
+
+
+def _factor(row: Tensor) -> Tensor:
+    """Chosen where a GPU would convert, which takes it four times as long."""
+    return torch.where(row, 1.0, 0.0) if row.dtype == torch.bool else row
 
 
 def each(stack: Tensor, like: "Tensor | Rows") -> Any:

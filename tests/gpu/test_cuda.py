@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from interference import merge as merging
+from interference import precision
 from interference.evaluate import Evaluator
 from interference.losses import sentence_bits
 from interference.merge import merge
@@ -16,6 +17,7 @@ from interference.weights import PINNED, RESIDENT, STREAMED, Weights
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine"),
+    pytest.mark.filterwarnings("error:.* is not compiled"),
 ]
 
 MODELS = tuple(f"mono-{code}" for code in ("eng", "nld", "deu"))
@@ -56,25 +58,26 @@ def test_merges_do_not_depend_on_where_the_weights_are(name, residency):
     own = merge(recipe, Weights(checkpoints, device, residency=residency))
     for parameter, tensor in merge(recipe, Weights(checkpoints, device, residency=RESIDENT)).items():
         assert tensor.device.type == own[parameter].device.type == "cuda"
-        bound = 1e-6 + 2**-8 * (tensor.dtype == torch.bfloat16)  # the last place may be rounded either way
+        bound = 1e-6 + 2**-7 * (tensor.dtype == torch.bfloat16)  # the last place may be rounded either way
         assert torch.allclose(own[parameter].float(), tensor.float(), rtol=bound, atol=1e-6), parameter
 
 
 @pytest.mark.parametrize("tf32", [False, True])
 @pytest.mark.parametrize("name", ["mono-eng", "init", *RECIPES])
 def test_losses_equal(name, tf32, monkeypatch):
-    """In float32 bits of a sentence differ by less than 0.01, of a merge, whose last place may be rounded either way,
-    by 2 in 10,000, those of ten languages together by less than one in 10,000; in TF32 by 1 and 0.5 in 1,000."""
-    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", str(int(tf32)))
+    """In float32 bits of a sentence differ by less than 0.01, those of ten languages together by less than 1 in 10,000;
+    of a merge, whose last place may be rounded either way, and in TF32 by 1 and 0.5 in 1,000."""
+    monkeypatch.setattr(precision, "_takes_tf32", lambda device_type: tf32)  # NVIDIA's switch may be read just once
     suite, model = open_suite(), RECIPES.get(name, name)
     rows = suite.corpus.rows(20)
     bits = {}
     for device in ("cpu", "cuda"):
         evaluator = Evaluator(suite, Store(), torch.device(device))
         bits[device] = np.stack([evaluator.bits(model, language, rows) for language in suite.corpus.languages])
-    bound = 1.0 if name == "ties" else 0.01 + (1e-3 if tf32 else 2e-4) * bits["cpu"]
+    near = not tf32 and model not in RECIPES.values()
+    bound = 1.0 if name == "ties" else 0.01 + (0 if near else 1e-3) * bits["cpu"]
     assert (np.abs(bits["cpu"] - bits["cuda"]) < bound).all()
-    assert abs(bits["cpu"].sum() / bits["cuda"].sum() - 1) < (1e-3 if name == "ties" else 5e-4 if tf32 else 1e-4)
+    assert abs(bits["cpu"].sum() / bits["cuda"].sum() - 1) < (1e-3 if name == "ties" else 1e-4 if near else 5e-4)
 
 
 def test_networks_of_half_precision_multiply_in_tf32():

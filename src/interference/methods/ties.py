@@ -1,18 +1,19 @@
 """TIES: trim each task vector, elect a sign per weight, merge those that agree."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from interference.ranks import Cut, above, cut
+from interference.ranks import Cut, Difference, above, cut
 from interference.registry import Knob, Switch, merge_method
 from interference.rows import each, every
 
 
 def thresholds(
-    deltas: Float[Tensor, "model *shape"],
+    deltas: Float[Tensor, "model *shape"] | Sequence[Difference],
     density: Annotated[
         Tensor | float,
         Knob(0, 1, 0.01, "share of each task vector kept, largest first", per_model=True, strict=True),
@@ -22,7 +23,8 @@ def thresholds(
     found = []
     for delta, share in zip(deltas, per_model(density, deltas), strict=True):
         count = max(1, int(share * delta.numel())) if share > 0 else 0
-        found.append(cut(delta.abs().flatten(), delta.numel() - count))
+        entries = Difference(delta) if isinstance(delta, Tensor) else delta
+        found.append(cut(entries, entries.numel() - count))
     return Cut(*map(torch.cat, zip(*found, strict=True)))
 
 
@@ -61,7 +63,7 @@ def elect(deltas: Float[Tensor, "model *shape"], weights: Float[Tensor, " model"
     """Which weighted entries carry the sign of their sum over the models, zero sums counting as positive."""
     votes = deltas * as_column(weights, deltas)
     majority = torch.where(votes.sum(dim=0) >= 0, 1.0, -1.0)
-    return votes.sign() == every(majority, votes)
+    return votes * every(majority, votes) > every(0.0, votes)
 
 
 def combine(
@@ -81,7 +83,7 @@ def combine(
     return total / divisor if normalize else total
 
 
-def per_model(value: Tensor | float, deltas: Float[Tensor, "model *shape"]) -> list[float]:
+def per_model(value: Tensor | float, deltas: Any) -> list[float]:
     """One number for each model: the value's own, or the same for all."""
     return torch.as_tensor(value, dtype=torch.float64).expand(len(deltas)).tolist()
 
