@@ -7,6 +7,7 @@ from test_merge import MONOS, RECIPES, same
 
 from interference import adding
 from interference import chunks as chunking
+from interference import merge as merging
 from interference.chunks import BLOCK, Span, chunks, settle, spans
 from interference.merge import merge, merge_into
 from interference.recipe import Gradient, Recipe, Where
@@ -118,3 +119,31 @@ def test_neighbours_are_merged_at_once(weights, monkeypatch):
     merge_into(RECIPES["linear"], weights, buffer)
     assert sum(calls) == sum(tensor.numel() for tensor in buffer.values())
     assert len(calls) < len(buffer)
+
+
+def test_whole_blocks_are_given_to_compilers_as_blocks(weights, monkeypatch):
+    """Only so does a GPU read many entries at once; what is no whole number of blocks stays flat."""
+    shapes, buffer = [], settled(weights)
+
+    def watched(function, otherwise):
+        def call(rows, shares, out, dtype):
+            assert {row.shape for row in rows} == {out.shape}
+            shapes.append(tuple(out.shape))
+            otherwise([row.reshape(-1) for row in rows], shares, out.view(-1), dtype)
+
+        return call
+
+    monkeypatch.setattr(adding, "fused", watched)
+    monkeypatch.setattr(adding, "DEVICES", ("cpu",))
+    merge_into(RECIPES["linear"], weights, buffer)
+    assert same(buffer, {name: tensor.float() for name, tensor in merge(RECIPES["linear"], weights).items()})
+    assert {len(shape) for shape in shapes} == {1, 2}
+    assert all(shape[1] == BLOCK if len(shape) == 2 else shape[0] % BLOCK for shape in shapes)
+
+
+@pytest.mark.parametrize("name", ["linear", "task_arithmetic"])
+def test_what_is_a_sum_is_not_merged_again(name, weights, monkeypatch):
+    given = []
+    monkeypatch.setattr(merging, "_merge_runs", lambda recipe, weights, at, *others: given.append(at) or set())
+    merge_into(RECIPES[name], weights, settled(weights))
+    assert given == [{}]

@@ -1,6 +1,7 @@
 """The loop that merges: two paths to one number, dtypes, bases, post-steps, buffers."""
 
 import dataclasses
+import gc
 import weakref
 from pathlib import Path
 from typing import Annotated, Any
@@ -364,12 +365,59 @@ def test_what_is_prepared_by_parent_is_what_all_at_once_give(base, density, suit
     part = dataclasses.replace(prepare, function=watched)
     for name, stack in rows.items():
         site = site_at(recipe, name, 2)
-        found = merging._prepared_by_parent(recipe, weights, site, part)
+        found = merging._cut_by_parent(recipe, weights, site, part)
         zero = torch.zeros(stack.shape[1:])
         own = {"init": weights.read(name, ["init"])[0], "@mean": stack.mean(dim=0), "@zero": zero}[base]
         expected = plain(stack - own, torch.tensor(density) if isinstance(density, tuple) else density)
         assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True)), name
     assert set(seen) == {1}
+
+
+@pytest.mark.parametrize("name", [n for n, method in methods().items() if method.by_parent])
+@pytest.mark.parametrize("base", ["init", "@mean", "@zero"])
+def test_masks_are_made_of_one_parent_at_a_time(name, base, suite_folder):
+    """The same ones as of all at once, which ten large models would have no room for."""
+    weights = Weights(open_suite(suite_folder).checkpoints, CPU)
+    recipe = Recipe(name, MONOS, (0.5, 0.3, 0.2), (("density", (0.3, 0.6, 1.0)),), base)
+    prepare, seen = recipe.definition.prepare, set[int]()
+    assert prepare
+
+    def watched(deltas, *others, **settings):
+        seen.add(len(deltas))
+        return prepare.function(deltas, *others, **settings)
+
+    part = dataclasses.replace(prepare, function=watched)
+    for parameter in weights.shapes:
+        site = site_at(recipe, parameter, 2)
+        found = merging._prepared_by_parent(recipe, weights, site, part)
+        assert seen == {1}
+        settings = {a.name: site.settings[a.name] for a in prepare.arguments}
+        expected = merging._call(prepare, merging._given_whole(recipe, weights, site), settings)
+        for one, other in zip(found, expected, strict=True):
+            assert one.dtype == other.dtype
+            torch.testing.assert_close(one, other, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("name", ["ties", "dare_ties", "slerp"])
+def test_nothing_of_a_merge_is_left_when_it_is_done(name, suite_folder):
+    """Not even until Python looks for circles: that may be long, and on a GPU it is all parents in float32."""
+    weights, seen = Weights(open_suite(suite_folder).checkpoints, CPU), []
+    widened = merging._as_float32
+
+    def watched(parents, recipe):
+        found = widened(parents, recipe)
+        seen.append(weakref.ref(found))
+        return found
+
+    gc.disable()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(merging, "_as_float32", watched)
+            merge_tensor(dataclasses.replace(RECIPES[name], dtype="bfloat16"), weights, "model.embed_tokens.weight")
+        assert seen
+        assert not [one for one in seen if one() is not None]
+    finally:
+        gc.enable()
 
 
 def test_what_is_kept_stays_below_half_of_the_weights(suite_folder):

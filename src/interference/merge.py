@@ -236,7 +236,7 @@ def _merge_runs(
     Returns what is merged so: of resident weights, by methods that prepare nothing or cuts.
     """
     method = recipe.definition
-    fitting = method.elementwise and (method.by_parent or not method.prepare) and not _changes_tensors(recipe)
+    fitting = method.elementwise and (method.by_cuts or not method.prepare) and not _changes_tensors(recipe)
     if not fitting or weights.residency != RESIDENT or weights.device.type not in DEVICES:
         return set()
     checkpoint = recipe.base if recipe.base not in (MEAN, ZERO) else None
@@ -347,6 +347,8 @@ def _prepared(recipe: Recipe, weights: Weights, site: Site, given: Mapping[str, 
     fixed = (method.name, recipe.base, recipe.dtype, recipe.seed if "uniforms" in part.inputs else 0)
     if method.scope == "tensor":
         tensor = (*fixed, site.models, site.sources, site.name, *settings.items())
+        if method.by_cuts:
+            return weights.prepared(tensor, lambda: _cut_by_parent(recipe, weights, site, part))
         if method.by_parent:
             return weights.prepared(tensor, lambda: _prepared_by_parent(recipe, weights, site, part))
         return weights.prepared(tensor, lambda: _call(part, given, settings))
@@ -356,8 +358,8 @@ def _prepared(recipe: Recipe, weights: Weights, site: Site, given: Mapping[str, 
     return whole[site.name]
 
 
-def _prepared_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> Any:
-    """What is prepared of every parent by itself, without all of them, or even one, in float32."""
+def _cut_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> Any:
+    """The cut of every parent by itself, remembered by parent, without even one of them in float32."""
     fixed = (recipe.method, recipe.base, recipe.dtype, site.models if recipe.base == MEAN else (), site.name)
     base = cache(lambda: _base_alone(recipe, weights, site))
     read = getattr(torch, recipe.dtype) if recipe.dtype else None
@@ -366,15 +368,36 @@ def _prepared_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part
         own = [Difference(weights.read(source, [model])[0], base(), read)]
         return _call(part, {recipe.definition.takes: lambda: own}, settings)
 
-    found = []
-    for number, (model, source) in enumerate(zip(site.models, site.sources, strict=True)):
-        settings = {
-            a.name: value[number] if a.per_model and isinstance(value := site.settings[a.name], tuple) else value
-            for a in part.arguments
-        }
-        key = (*fixed, model, source, *settings.items())
-        found.append(weights.prepared(key, partial(make, model, source, settings)))
+    found = [
+        weights.prepared((*fixed, model, source, *settings.items()), partial(make, model, source, settings))
+        for model, source, settings in _settings_by_parent(site, part)
+    ]
     return type(found[0])(*map(torch.cat, zip(*found, strict=True)))
+
+
+def _prepared_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> tuple[Tensor, ...]:
+    """What is prepared of every parent by itself, so that one of them at a time is in float32, beside the base."""
+    base = _base_alone(recipe, weights, site)
+
+    def make(model: str, source: str, settings: Mapping[str, Any]) -> tuple[Tensor, ...]:
+        own = _as_float32(weights.read(source, [model]), recipe)
+        own = own if base is None or recipe.definition.takes != "deltas" else own - base
+        given = {
+            recipe.definition.takes: lambda: own,
+            "uniforms": lambda: _uniforms(recipe.seed, (model,), site.name, own),
+        }
+        return _call(part, given, settings)
+
+    found = [make(*parent) for parent in _settings_by_parent(site, part)]
+    return tuple(map(torch.cat, zip(*found, strict=True)))
+
+
+def _settings_by_parent(site: Site, part: Part) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each parent, the tensor of it that is read, and what the preparation's knobs are for it."""
+    split = {a.name for a in part.arguments if a.per_model and isinstance(site.settings[a.name], tuple)}
+    for number, (model, source) in enumerate(zip(site.models, site.sources, strict=True)):
+        given = {a.name: site.settings[a.name] for a in part.arguments}
+        yield model, source, given | {name: given[name][number] for name in split}
 
 
 def _base_alone(recipe: Recipe, weights: Weights, site: Site) -> Tensor | None:

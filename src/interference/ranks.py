@@ -115,7 +115,9 @@ def _selected(entries: Difference, count: int) -> tuple[Float[Tensor, " one"], i
     found = torch.zeros(1, dtype=torch.int32, device=entries.own.device)
     for first, after in _digits():
         edges = found + (torch.arange(1, 1 << after - first, dtype=torch.int32, device=found.device) << first)
-        below = sum((fused(_below)(*piece, edges) for piece in pieces), start=torch.zeros_like(edges, dtype=torch.int64))
+        below = sum(
+            (fused(_below)(*piece, edges) for piece in pieces), start=torch.zeros_like(edges, dtype=torch.int64)
+        )
         found = found + ((below < count).sum(dtype=torch.int32) << first)
     limit = found.view(torch.float32)
     left = count - int(sum(fused(_below)(*piece, found) for piece in pieces))

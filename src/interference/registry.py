@@ -112,7 +112,7 @@ class Method:
     `variant` says whose version it is, `mergekit` whether mergekit knows it by this name and `mergekit_float32` whether
     it takes float32 there whatever is stored. `lacks` names those of PROPERTIES that do not hold. `check` gets resolved
     settings and says what is wrong with them, or None. `positive` refuses weights below zero or all zero. For
-    `elementwise`, `combines` and `by_parent` see `merge_method`.
+    `elementwise`, `combines`, `by_parent` and `by_cuts` see `merge_method`.
     """
 
     name: str
@@ -134,6 +134,7 @@ class Method:
     combines: Part | None = None
     mergekit_float32: bool = False
     by_parent: bool = False
+    by_cuts: bool = False
 
     @property
     def function(self) -> Callable:
@@ -214,6 +215,7 @@ def merge_method(
     elementwise: bool = False,
     combines: Callable | None = None,
     by_parent: bool = False,
+    by_cuts: bool = False,
 ) -> Callable[[Callable], Callable]:
     """Register a pure function of one tensor of all parents as a merge method; the function is returned unchanged.
 
@@ -223,8 +225,9 @@ def merge_method(
     whose result is a weighted sum of what they are given: a function of the weights, or of what was prepared, and of
     the same knobs that returns these coefficients `[model]`, or None where the knobs make it no such sum; the loop then
     takes one pass over the parents. With `by_parent` the preparation looks at every parent by itself and returns a
-    tuple of tensors `[model, ...]`: the loop then hands it one parent at a time, as a `Difference` that is made where
-    it is looked at, and remembers what it found by parent.
+    tuple of tensors `[model, ...]`: the loop then hands it one parent at a time. With `by_cuts` it does so too and
+    returns a `Cut`; what it is handed is a `Difference`, made where it is looked at, and what it found is remembered by
+    parent.
     """
     if unknown := set(lacks) - PROPERTIES.keys():
         raise ValueError(f"{label}: no property is named {unknown}")
@@ -244,6 +247,7 @@ def merge_method(
             function.__name__, label, variant, family, _caption(function), source, body, first, scope, base or asked,
             parents, mergekit, frozenset(lacks), check, positive, elementwise, sums, mergekit_float32,
             by_parent,
+            by_cuts,
         )  # fmt: skip
         _add(_METHODS, method, "merge method")
         return function

@@ -9,6 +9,7 @@ from interference import precision
 from interference.evaluate import Evaluator
 from interference.losses import sentence_bits
 from interference.merge import merge
+from interference.ranks import Difference, cut
 from interference.recipe import Recipe
 from interference.store import Store
 from interference.suite import open_suite
@@ -60,6 +61,17 @@ def test_merges_do_not_depend_on_where_the_weights_are(name, residency):
         assert tensor.device.type == own[parameter].device.type == "cuda"
         bound = 1e-6 + 2**-7 * (tensor.dtype == torch.bfloat16)  # the last place may be rounded either way
         assert torch.allclose(own[parameter].float(), tensor.float(), rtol=bound, atol=1e-6), parameter
+
+
+@pytest.mark.parametrize("based", [False, True])
+def test_entries_are_selected_as_on_the_cpu(based):
+    """Bit for bit, among 300,000 entries of which many are equal."""
+    own = torch.randn(300_000, generator=torch.Generator().manual_seed(0)).bfloat16()
+    base = torch.randn(300_000, generator=torch.Generator().manual_seed(1)) if based else None
+    there = Difference(own.cuda(), None if base is None else base.cuda())
+    for count in (1, 77_777, 299_999):
+        for one, other in zip(cut(there, count), cut(Difference(own, base), count), strict=True):
+            assert torch.equal(one.cpu(), other)
 
 
 @pytest.mark.parametrize("tf32", [False, True])

@@ -43,6 +43,7 @@ def middle(
     source="arXiv:2312.06795",
     mergekit=True,
     prepare=middle,
+    by_parent=True,
     elementwise=True,
 )
 def breadcrumbs(
@@ -66,6 +67,7 @@ def breadcrumbs(
     source="arXiv:2312.06795",
     mergekit=True,
     prepare=middle,
+    by_parent=True,
     elementwise=True,
 )
 def breadcrumbs_ties(

@@ -47,6 +47,7 @@ def _densities(density: Tensor | float, deltas: Float[Tensor, "model *shape"]) -
     source="arXiv:2311.03099",
     mergekit=True,
     prepare=drop,
+    by_parent=True,
     elementwise=True,
 )
 def dare_linear(
@@ -70,6 +71,7 @@ def dare_linear(
     family="sparse task vectors",
     source="arXiv:2311.03099",
     prepare=drop_by_density,
+    by_parent=True,
     elementwise=True,
 )
 def dare_linear_paper(
@@ -93,6 +95,7 @@ def dare_linear_paper(
     source="arXiv:2311.03099",
     mergekit=True,
     prepare=drop,
+    by_parent=True,
     elementwise=True,
 )
 def dare_ties(

@@ -111,6 +111,7 @@ def kept_ranks(
     source="arXiv:2406.11617",
     mergekit=True,
     prepare=drop_by_rank,
+    by_parent=True,
     check=within_chances,
     elementwise=True,
 )
@@ -138,6 +139,7 @@ def della(
     source="arXiv:2406.11617",
     mergekit=True,
     prepare=drop_by_rank,
+    by_parent=True,
     check=within_chances,
     elementwise=True,
 )
@@ -161,6 +163,7 @@ def della_linear(
     family="sparse task vectors",
     source="arXiv:2406.11617",
     prepare=kept_ranks,
+    by_parent=True,
     check=within_chances,
 )
 def della_paper(

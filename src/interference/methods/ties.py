@@ -40,7 +40,7 @@ def largest(deltas: Float[Tensor, "model *shape"], density: float) -> Bool[Tenso
     source="arXiv:2306.01708",
     mergekit=True,
     prepare=thresholds,
-    by_parent=True,
+    by_cuts=True,
     elementwise=True,
 )
 def ties(
