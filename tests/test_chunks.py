@@ -144,6 +144,11 @@ def test_whole_blocks_are_given_to_compilers_as_blocks(weights, monkeypatch):
 @pytest.mark.parametrize("name", ["linear", "task_arithmetic"])
 def test_what_is_a_sum_is_not_merged_again(name, weights, monkeypatch):
     given = []
-    monkeypatch.setattr(merging, "_merge_runs", lambda recipe, weights, at, *others: given.append(at) or set())
+
+    def watched(recipe, weights, at, *others):
+        given.append(at)
+        return set()
+
+    monkeypatch.setattr(merging, "_merge_runs", watched)
     merge_into(RECIPES[name], weights, settled(weights))
     assert given == [{}]

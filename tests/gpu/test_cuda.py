@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from interference import merge as merging
-from interference import precision
+from interference import precision, ranks
 from interference.evaluate import Evaluator
+from interference.groups import depth_of
 from interference.losses import sentence_bits
 from interference.merge import merge
 from interference.ranks import Difference, cut
-from interference.recipe import Recipe
+from interference.recipe import Recipe, site_at
 from interference.store import Store
 from interference.suite import open_suite
 from interference.weights import PINNED, RESIDENT, STREAMED, Weights
@@ -70,8 +71,32 @@ def test_entries_are_selected_as_on_the_cpu(based):
     base = torch.randn(300_000, generator=torch.Generator().manual_seed(1)) if based else None
     there = Difference(own.cuda(), None if base is None else base.cuda())
     for count in (1, 77_777, 299_999):
-        for one, other in zip(cut(there, count), cut(Difference(own, base), count), strict=True):
-            assert torch.equal(one.cpu(), other)
+        found, expected = cut(there, count), cut(Difference(own, base), count)
+        assert found.place is not None
+        assert expected.place is not None
+        assert (found.limit.item(), found.place.item()) == (expected.limit.item(), expected.place.item())
+
+
+@pytest.mark.parametrize(("name", "most"), [("ties", 1.5), ("dare_ties", 15)])
+def test_preparing_a_merge_of_ten_takes_a_few_tensors(name, most, monkeypatch):
+    """In tensors of float32: beside the mean that is their base, pieces of TIES' differences; of DARE's one at a time,
+    and a byte for each entry of ten masks, twice where they are put together."""
+    monkeypatch.setattr(ranks, "_PIECE", 4096)
+    monkeypatch.setitem(merging.PIECE, "cuda", 1024)
+    suite, parameter = open_suite(), "model.embed_tokens.weight"
+    names = tuple(n for n in suite.names if n.startswith("mono-"))[:10]
+    recipe = Recipe(name, names, (1.0,) * 10, (("density", 0.4),), "@mean")
+    weights = Weights([suite[n] for n in names], torch.device("cuda"))
+    weights.load(names)
+    site = site_at(recipe, parameter, depth_of(weights.shapes))
+    given = merging._given_whole(recipe, weights, site)
+    merging._prepared(recipe, weights, site, given)  # compiled, and libraries with memory of their own are there
+    weights.forget()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.max_memory_allocated()
+    merging._prepared(recipe, weights, site, given)
+    one = 4 * torch.Size(weights.shapes[parameter]).numel()
+    assert torch.cuda.max_memory_allocated() - before < most * one
 
 
 @pytest.mark.parametrize("tf32", [False, True])
