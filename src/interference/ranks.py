@@ -141,7 +141,7 @@ def _digits() -> Iterator[tuple[int, int]]:
 def _sizes(own: Tensor, base: Tensor | None, read: torch.dtype | None) -> Float[Tensor, " entry"]:
     own = own.to(read) if read else own
     wide = torch.promote_types(own.dtype, torch.float32)
-    return own.to(wide).abs() if base is None else (own.to(wide) - base.to(wide)).abs()
+    return own.to(wide).abs() if base is None else (own.to(wide) - base).abs_()
 
 
 def _below(

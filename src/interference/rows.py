@@ -54,6 +54,9 @@ class Rows:
     def __gt__(self, other: "Rows") -> "Rows":
         return self._each(other, lambda row, own: row > own)
 
+    def __ne__(self, other: "Rows") -> "Rows":  # type: ignore[override]
+        return self._each(other, lambda row, own: row != own)
+
     def __ge__(self, other: "Rows") -> "Rows":
         return self._each(other, lambda row, own: row >= own)
 
@@ -65,9 +68,6 @@ class Rows:
 
     def abs(self) -> "Rows":
         return Rows([row.abs() for row in self.rows])
-
-    def sign(self) -> "Rows":
-        return Rows([row.sign() for row in self.rows])
 
     def sum(self, dim: int) -> Tensor:
         rows = [row.long() for row in self.rows] if self.dtype == torch.bool else self.rows

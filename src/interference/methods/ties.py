@@ -62,8 +62,8 @@ def ties(
 def elect(deltas: Float[Tensor, "model *shape"], weights: Float[Tensor, " model"]) -> Bool[Tensor, "model *shape"]:
     """Which weighted entries carry the sign of their sum over the models, zero sums counting as positive."""
     votes = deltas * as_column(weights, deltas)
-    majority = torch.where(votes.sum(dim=0) >= 0, 1.0, -1.0)
-    return votes * every(majority, votes) > every(0.0, votes)
+    none, positive = every(0.0, votes), every(votes.sum(dim=0) >= 0, votes)
+    return ((votes > none) == positive) & (votes != none)
 
 
 def combine(
