@@ -168,7 +168,7 @@ def above(sizes: Float[Tensor, "row *shape"], cut: Cut) -> Bool[Tensor, "row *sh
 
 
 def smallest(sizes: Float[Tensor, " entry"], count: int) -> Bool[Tensor, " entry"]:
-    """Where the `count` smallest entries are, exactly that many: among equal ones the first."""
+    """Where the `count` smallest of entries from zero on are, exactly that many: among equal ones the first."""
     return ~above(sizes[None], cut(Difference(sizes), count))[0]
 
 

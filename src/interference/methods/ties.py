@@ -1,7 +1,7 @@
 """TIES: trim each task vector, elect a sign per weight, merge those that agree."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence, Sized
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -83,7 +83,7 @@ def combine(
     return total / divisor if normalize else total
 
 
-def per_model(value: Tensor | float, deltas: Any) -> list[float]:
+def per_model(value: Tensor | float, deltas: Sized) -> list[float]:
     """One number for each model: the value's own, or the same for all."""
     return torch.as_tensor(value, dtype=torch.float64).expand(len(deltas)).tolist()
 
