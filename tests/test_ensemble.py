@@ -1,6 +1,7 @@
 """Reference points that need no merge: what parents say together, the best of them, and counted pairs of tokens."""
 
 import math
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from interference.sentences import sentence_steps
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
+from interference.weights import STREAMED, Weights
 
 CPU = torch.device("cpu")
 NAMES = ("mono-eng", "mono-deu", "mixed")
@@ -53,6 +55,26 @@ def test_the_mean_of_probabilities_costs_at_most_log2_n_per_token_above_the_best
     best = np.min([evaluator.bits(name, "deu", rows) for name in NAMES], axis=0)
     mean = evaluator.bits(Ensemble(NAMES, PROBABILITIES), "deu", rows)
     assert (mean <= best + tokens * math.log2(len(NAMES)) + 1e-3).all()
+
+
+def test_one_model_of_an_ensemble_is_held_at_a_time(evaluator, monkeypatch):
+    """Of weights in files the next one's are read when those before are gone: a device may have no room for ten."""
+    rows, read, seen = evaluator.corpus.rows(2), Weights.whole, list[tuple[str, weakref.ref]]()
+    expected = evaluator.bits(Ensemble(NAMES, LOGITS), "eng", rows)
+
+    def watched(self, name):
+        assert not [one for one, tensor in seen if one != name and tensor() is not None]
+        found = read(self, name)
+        seen.extend((name, weakref.ref(tensor)) for tensor in found.values())
+        return found
+
+    monkeypatch.setattr(Weights, "whole", watched)
+    group = evaluator.group(NAMES)
+    streamed = Weights([evaluator.suite[name] for name in group], CPU, residency=STREAMED)
+    evaluator._weights[group] = streamed
+    text = evaluator.text(evaluator.suite["mixed"], "eng", rows)
+    np.testing.assert_allclose(finish(evaluator.score_steps(Ensemble(NAMES, LOGITS), text)), expected, rtol=1e-6)
+    assert {name for name, _ in seen} == set(NAMES)
 
 
 @pytest.mark.parametrize("kind", KINDS.values())

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from interference import adding, pieces
+from interference import adding, bits, pieces
 from interference import fused as fusing
 from interference import merge as merging
 from interference.fused import add_up, add_up_here, add_up_in_pieces, fused
@@ -55,7 +55,7 @@ MERGES = """
 import sys
 import warnings
 import torch
-from interference import adding, fused as fusing, merge as merging, pieces
+from interference import adding, bits, fused as fusing, merge as merging, pieces
 from interference.chunks import settle
 from interference.checkpoint import build
 from interference.recipe import Recipe
@@ -74,12 +74,12 @@ for method, base in [(method, base) for method in bases for base in bases[method
     knobs = (("density", 0.4),) if "ties" in method else ()
     recipe = Recipe(method, names, () if method == "ramplus_tl" else (0.5, 0.3, 0.2), knobs, base)
     plainly = merging.merge(recipe, weights)
-    for module in (fusing, adding, merging):
+    for module in (fusing, adding, merging, bits):
         module.DEVICES = ("cpu",)
     merging.PIECE["cpu"] = 5000
     calls.clear()
     merging.merge_into(recipe, weights, buffer)
-    for module in (fusing, adding, merging):
+    for module in (fusing, adding, merging, bits):
         module.DEVICES = ()
     merging.PIECE["cpu"] = 1 << 16
     assert calls, method
@@ -230,10 +230,13 @@ def test_elsewhere_nothing_is_compiled(monkeypatch):
 
 
 if __name__ == "__main__":
+    bits.DEVICES = ("cpu",)
     for name in [name for name, method in methods().items() if method.elementwise]:
         method, known = methods()[name], given(name)
         settings = {a.parameter: known[a.parameter] for a in method.body.arguments}
         moving = {key: known[key] for key in ("weights", "prepared") if key in known}
+        if method.by_parent:
+            moving["prepared"] = bits.packed(moving["prepared"])
         rows, own = torch.rand(min(2, method.parents[1]), 60).bfloat16(), torch.rand(60).bfloat16()
         for base in (None, "@mean", "@zero") if method.takes == "deltas" else (None,):
             by_row, stacked = (

@@ -16,6 +16,7 @@ from interference import fused as fusing
 from interference import merge as merging
 from interference import registry
 from interference import weights as holding
+from interference.bits import Bits, unpacked
 from interference.checkpoint import build
 from interference.dev import DevHalf
 from interference.errors import UserError
@@ -389,8 +390,10 @@ def test_masks_are_made_of_one_parent_at_a_time(name, base, suite_folder):
     part = dataclasses.replace(prepare, function=watched)
     for parameter in weights.shapes:
         site = site_at(recipe, parameter, 2)
-        found = merging._prepared_by_parent(recipe, weights, site, part)
+        made = merging._prepared_by_parent(recipe, weights, site, part)
+        found = unpacked(made)
         assert seen == {1}
+        assert [type(one) for one in made] == [Bits if one.dtype == torch.bool else torch.Tensor for one in found]
         settings = {a.name: site.settings[a.name] for a in prepare.arguments}
         expected = merging._call(prepare, merging._given_whole(recipe, weights, site), settings)
         for one, other in zip(found, expected, strict=True):

@@ -721,7 +721,7 @@ def test_a_cut_is_the_same_in_pieces(size):
     found = Cut(*map(torch.cat, zip(*own, strict=True)))
     whole = above(sizes, found)
     assert whole.sum(dim=1).tolist() == [40 - count for count in counts]
-    parts = [above(sizes[:, s : s + size], found.within(s, min(s + size, 40))) for s in range(0, 40, size)]
+    parts = [above(sizes[:, s : s + size], found.within(slice(s, min(s + size, 40)))) for s in range(0, 40, size)]
     assert torch.equal(torch.cat(parts, dim=1), whole)
     assert found.place is not None
     on_a_gpu = [above(sizes[:, s : s + size], Cut(found.limit, found.place - s)) for s in range(0, 40, size)]

@@ -1,7 +1,7 @@
 """What models say together without being merged: the reference points that no merge of them may hide behind."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -30,12 +30,15 @@ class Ensemble:
 
 
 class Averaged(nn.Module):
-    """A network whose logits are those of an ensemble of networks like the one given, with other parameters."""
+    """A network whose logits are those of an ensemble of networks like the one given, with other parameters.
 
-    def __init__(self, network: nn.Module, parameters: Sequence[Mapping[str, Tensor]], kind: str):
+    Each model's are read when it has its turn, for on the device there may be no room for all.
+    """
+
+    def __init__(self, network: nn.Module, reads: Sequence[Callable[[], Mapping[str, Tensor]]], kind: str):
         super().__init__()
         self.network, self.config = network, network.config
-        self._parameters_of, self._kind = parameters, kind
+        self._reads, self._kind = reads, kind
 
     def get_output_embeddings(self) -> nn.Module:
         return self.network.get_output_embeddings()  # type: ignore[operator]
@@ -45,11 +48,10 @@ class Averaged(nn.Module):
         total: Float[Tensor, "row position token"] | None = None
         arguments = {"input_ids": input_ids, "use_cache": use_cache}
         add = torch.add if self._kind == LOGITS else torch.logaddexp
-        for parameters in self._parameters_of:
-            own_weights = {name: tensor.float() for name, tensor in parameters.items()}
-            logits = torch.func.functional_call(self.network, own_weights, (), arguments).logits
+        for read in self._reads:
+            logits = torch.func.functional_call(self.network, dict(read()), (), arguments).logits
             own = logits if self._kind == LOGITS else logits.log_softmax(dim=-1)
             total = own if total is None else add(total, own)
         assert total is not None  # an ensemble has a model
-        count = len(self._parameters_of)
+        count = len(self._reads)
         return SimpleNamespace(logits=total / count if self._kind == LOGITS else total - math.log(count))

@@ -4,6 +4,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from importlib.metadata import version
 from itertools import product
 from typing import Any
@@ -423,10 +424,10 @@ class Evaluator:
         return None
 
     def _averaged(self, model: Ensemble) -> Averaged:
-        """The resident weights of an ensemble's models, which share one network and leave what it holds."""
+        """The models of an ensemble, which share one network and leave what it holds."""
         weights = self.weights(self.group(model.models))
-        parameters = [{n: weights.read(n, [one])[0] for n in weights.shapes} for one in model.models]
-        return Averaged(self.network(model.models[0]), parameters, model.kind)
+        reads = [partial(weights.whole, name) for name in model.models]
+        return Averaged(self.network(model.models[0]), reads, model.kind)
 
     def group(self, names: Sequence[str]) -> tuple[str, ...]:
         """The merging group of checkpoints. Raises UserError if they can't be merged."""

@@ -1,6 +1,5 @@
 """The one loop that merges: a recipe and weights in, merged tensors in the output buffer."""
 
-import hashlib
 import inspect
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from functools import cache, partial
@@ -11,7 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interference.adding import add_steps
+from interference.bits import Bits, joined, packed, unpacked
 from interference.chunks import BLOCK
+from interference.draws import uniforms
 from interference.fused import DEVICES
 from interference.groups import depth_of, group_of, layer_of
 from interference.pieces import COMPILED, PIECE, by_parts, compiled, on_blocks, piece_of
@@ -320,7 +321,7 @@ def _given(
         **{kind: partial(weights.measured, kind, site.models, site.sources) for kind in DATA},
     }
     # Beside and not in what it is made of: a circle would keep all parents in float32 until Python looks for circles.
-    return given | {"prepared": lambda: _prepared(recipe, weights, site, given)}
+    return given | {"prepared": lambda: unpacked(_prepared(recipe, weights, site, given))}
 
 
 def _call(part: Part, given: Mapping[str, Callable[[], Any]], settings: Mapping[str, Any]) -> Any:
@@ -375,21 +376,21 @@ def _cut_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> 
     return type(found[0])(*map(torch.cat, zip(*found, strict=True)))
 
 
-def _prepared_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> tuple[Tensor, ...]:
+def _prepared_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> tuple[Tensor | Bits, ...]:
     """What is prepared of every parent by itself, so that one of them at a time is in float32, beside the base."""
     base = _base_alone(recipe, weights, site)
 
-    def make(model: str, source: str, settings: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    def make(model: str, source: str, settings: Mapping[str, Any]) -> tuple[Tensor | Bits, ...]:
         own = _as_float32(weights.read(source, [model]), recipe)
         own = own if base is None or recipe.definition.takes != "deltas" else own - base
         given = {
             recipe.definition.takes: lambda: own,
             "uniforms": lambda: _uniforms(recipe.seed, (model,), site.name, own),
         }
-        return _call(part, given, settings)
+        return packed(_call(part, given, settings))
 
     found = [make(*parent) for parent in _settings_by_parent(site, part)]
-    return tuple(map(torch.cat, zip(*found, strict=True)))
+    return tuple(map(joined, zip(*found, strict=True)))
 
 
 def _settings_by_parent(site: Site, part: Part) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -464,9 +465,5 @@ def _base(
 def _uniforms(
     seed: int, models: tuple[str, ...], name: str, parents: Float[Tensor, "model *shape"]
 ) -> Float[Tensor, "model *shape"]:
-    """Uniform numbers fixed by seed, parameter and parent, drawn on the CPU so that every device gets the same."""
-    rows = []
-    for model in models:
-        number = int.from_bytes(hashlib.sha256(f"{seed} {name} {model}".encode()).digest()[:7])
-        rows.append(torch.rand(parents.shape[1:], generator=torch.Generator().manual_seed(number)))
-    return torch.stack(rows).to(parents.device)
+    """Uniform numbers fixed by seed, parameter and parent."""
+    return torch.stack([uniforms(f"{seed} {name} {model}", parents.shape[1:], parents.device) for model in models])

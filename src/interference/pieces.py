@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from interference.bits import Bits, unpacked
 from interference.chunks import BLOCK
 from interference.fused import fused
 from interference.ranks import Cut, Cuts
@@ -68,8 +69,8 @@ def on_piece(
         origin = bases[made]() if made else None if own is None else _widened(own, read)
         deltas = parents if origin is None else parents - every(origin, parents)
         inputs = {"tensors": parents, "deltas": deltas, "base": origin, **given}
-        if isinstance(inputs.get("prepared"), Cuts):
-            inputs["prepared"] = inputs["prepared"].here()
+        if "prepared" in inputs:
+            inputs["prepared"] = unpacked(inputs["prepared"])
         merged = method.function(**{name: inputs[name] for name in method.body.inputs}, **settings)
         out.copy_((origin + merged if method.takes == "deltas" and origin is not None else merged).to(dtype))
 
@@ -84,8 +85,8 @@ def _widened(row: Tensor, read: str | None) -> Tensor:
 
 def piece_of(prepared: Any, shape: torch.Size, part: slice) -> Any:
     """The part of all that has an entry for each of the tensor's, whole what has not."""
-    if isinstance(prepared, Cut):
-        return prepared.within(part.start, min(part.stop, shape.numel()))
+    if isinstance(prepared, Cut | Bits):
+        return prepared.within(slice(part.start, min(part.stop, shape.numel())))
     if isinstance(prepared, tuple):
         return tuple(piece_of(one, shape, part) for one in prepared)
     if isinstance(prepared, Tensor) and prepared.shape[-len(shape) :] == shape:

@@ -26,17 +26,17 @@ class Cut(NamedTuple):
     limit: Float[Tensor, "row *block"]
     place: Int[Tensor, "row *block"] | None
 
-    def within(self, start: int, stop: int) -> "Cut":
-        """The same for the entries from `start` to `stop`, which are counted from there.
+    def within(self, part: slice) -> "Cut":
+        """The same for some of the entries, which are counted from the first of them.
 
         On a CPU without places where none of them lies inside: a comparison of numbers alone is twice as fast. A GPU
         would have to be waited for to know.
         """
         assert self.place is not None  # of the whole row
-        if self.limit.device.type == "cpu" and not ((self.place >= start) & (self.place < stop - 1)).any():
+        if self.limit.device.type == "cpu" and not ((self.place >= part.start) & (self.place < part.stop - 1)).any():
             below = torch.nextafter(self.limit, torch.full_like(self.limit, -torch.inf))
-            return Cut(torch.where(self.place < start, below, self.limit), None)
-        return Cut(self.limit, self.place - start)
+            return Cut(torch.where(self.place < part.start, below, self.limit), None)
+        return Cut(self.limit, self.place - part.start)
 
 
 class Cuts(NamedTuple):

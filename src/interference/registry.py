@@ -225,9 +225,9 @@ def merge_method(
     whose result is a weighted sum of what they are given: a function of the weights, or of what was prepared, and of
     the same knobs that returns these coefficients `[model]`, or None where the knobs make it no such sum; the loop then
     takes one pass over the parents. With `by_parent` the preparation looks at every parent by itself and returns a
-    tuple of tensors `[model, ...]`: the loop then hands it one parent at a time. With `by_cuts` it does so too and
-    returns a `Cut`; what it is handed is a `Difference`, made where it is looked at, and what it found is remembered by
-    parent.
+    tuple of tensors `[model, ...]`: the loop then hands it one parent at a time and keeps masks at a bit an entry. With
+    `by_cuts` it does so too and returns a `Cut`; what it is handed is a `Difference`, made where it is looked at, and
+    what it found is remembered by parent.
     """
     if unknown := set(lacks) - PROPERTIES.keys():
         raise ValueError(f"{label}: no property is named {unknown}")

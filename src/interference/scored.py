@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from interference.corpus import Corpus
+from interference.draws import GENERATOR
 from interference.ensemble import Ensemble
 from interference.hybrid import Hybrid
 from interference.losses import CONVENTION
@@ -50,7 +51,8 @@ def model_digest(suite: Suite, model: Scored, torch_version: str = torch.__versi
     measured: list[Any] = [[corpus.digest(language) for language in corpus.languages]] if corpus else []
     parents = [suite[name].digest for name in model.needed]
     measured += [suite[name].language for name in model.models] if corpus else []
-    return digest(model.digest(), parents, _MERGING, torch_version, *measured)
+    drawn = [GENERATOR] if model.definition.seeded else []
+    return digest(model.digest(), parents, _MERGING, torch_version, *measured, *drawn)
 
 
 def bits_key(model: str, corpus: Corpus, language: str, device_type: str) -> str:

@@ -172,6 +172,10 @@ class Weights:
             return stack[rows[0] : rows[0] + len(rows)]
         return stack[torch.tensor(rows, device=self.device)]
 
+    def whole(self, name: str) -> dict[str, Float[Tensor, "..."]]:
+        """All parameters of a checkpoint in float32 on the device."""
+        return {parameter: self.read(parameter, [name])[0].float() for parameter in self.shapes}
+
     def views(self, parameter: str, names: Sequence[str]) -> list[Float[Tensor, "*shape"]]:
         """One parameter of each of the named checkpoints where it is, uncopied; what follows it is read ahead."""
         self.load(names)

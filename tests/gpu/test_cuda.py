@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from interference import draws, precision, ranks
 from interference import merge as merging
-from interference import precision, ranks
+from interference.draws import uniforms
 from interference.evaluate import Evaluator
 from interference.groups import depth_of
 from interference.losses import sentence_bits
@@ -22,6 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("error:.* is not compiled"),
 ]
 
+CPU = torch.device("cpu")
 MODELS = tuple(f"mono-{code}" for code in ("eng", "nld", "deu"))
 RECIPES = {
     "linear": Recipe("linear", MODELS, (0.5, 0.3, 0.2)),
@@ -77,11 +79,17 @@ def test_entries_are_selected_as_on_the_cpu(based):
         assert (found.limit.item(), found.place.item()) == (expected.limit.item(), expected.place.item())
 
 
-@pytest.mark.parametrize(("name", "most"), [("ties", 1.5), ("dare_ties", 15)])
+@pytest.mark.parametrize("shape", [(33, 5), (3000, 700)])
+def test_random_numbers_are_those_of_the_cpu(shape):
+    assert torch.equal(uniforms("a key", shape, torch.device("cuda")).cpu(), uniforms("a key", shape, CPU))
+
+
+@pytest.mark.parametrize(("name", "most"), [("ties", 1.5), ("dare_ties", 6)])
 def test_preparing_a_merge_of_ten_takes_a_few_tensors(name, most, monkeypatch):
     """In tensors of float32: beside the mean that is their base, pieces of TIES' differences; of DARE's one at a time,
-    and a byte for each entry of ten masks, twice where they are put together."""
+    and a bit for each entry of ten masks, twice where they are put together."""
     monkeypatch.setattr(ranks, "_PIECE", 4096)
+    monkeypatch.setitem(draws._COUNTERS, "cuda", 256)
     monkeypatch.setitem(merging.PIECE, "cuda", 1024)
     suite, parameter = open_suite(), "model.embed_tokens.weight"
     names = tuple(n for n in suite.names if n.startswith("mono-"))[:10]
