@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from interference import fused as fusing
+from interference import inputs, registry
 from interference import merge as merging
-from interference import registry
 from interference import weights as holding
 from interference.bits import Bits, unpacked
 from interference.checkpoint import build
@@ -366,7 +366,7 @@ def test_what_is_prepared_by_parent_is_what_all_at_once_give(base, density, suit
     part = dataclasses.replace(prepare, function=watched)
     for name, stack in rows.items():
         site = site_at(recipe, name, 2)
-        found = merging._cut_by_parent(recipe, weights, site, part)
+        found = inputs._cut_by_parent(recipe, weights, site, part)
         zero = torch.zeros(stack.shape[1:])
         own = {"init": weights.read(name, ["init"])[0], "@mean": stack.mean(dim=0), "@zero": zero}[base]
         expected = plain(stack - own, torch.tensor(density) if isinstance(density, tuple) else density)
@@ -390,12 +390,12 @@ def test_masks_are_made_of_one_parent_at_a_time(name, base, suite_folder):
     part = dataclasses.replace(prepare, function=watched)
     for parameter in weights.shapes:
         site = site_at(recipe, parameter, 2)
-        made = merging._prepared_by_parent(recipe, weights, site, part)
+        made = inputs._prepared_by_parent(recipe, weights, site, part)
         found = unpacked(made)
         assert seen == {1}
         assert [type(one) for one in made] == [Bits if one.dtype == torch.bool else torch.Tensor for one in found]
         settings = {a.name: site.settings[a.name] for a in prepare.arguments}
-        expected = merging._call(prepare, merging._given_whole(recipe, weights, site), settings)
+        expected = inputs.call(prepare, inputs.given_whole(recipe, weights, site), settings)
         for one, other in zip(found, expected, strict=True):
             assert one.dtype == other.dtype
             torch.testing.assert_close(one, other, rtol=1e-6, atol=0)
@@ -405,7 +405,7 @@ def test_masks_are_made_of_one_parent_at_a_time(name, base, suite_folder):
 def test_nothing_of_a_merge_is_left_when_it_is_done(name, suite_folder):
     """Not even until Python looks for circles: that may be long, and on a GPU it is all parents in float32."""
     weights, seen = Weights(open_suite(suite_folder).checkpoints, CPU), []
-    widened = merging._as_float32
+    widened = inputs._as_float32
 
     def watched(parents, recipe):
         found = widened(parents, recipe)
@@ -415,7 +415,7 @@ def test_nothing_of_a_merge_is_left_when_it_is_done(name, suite_folder):
     gc.disable()
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(merging, "_as_float32", watched)
+            patch.setattr(inputs, "_as_float32", watched)
             merge_tensor(dataclasses.replace(RECIPES[name], dtype="bfloat16"), weights, "model.embed_tokens.weight")
         assert seen
         assert not [one for one in seen if one() is not None]
@@ -643,7 +643,7 @@ def test_random_masks_follow_the_seed_and_the_parent_alone(weights):
 
 def test_random_masks_differ_between_parents_and_parameters(weights):
     parents = torch.zeros(3, 32, 48)
-    one, other = (merging._uniforms(0, MONOS, name, parents) for name in ("one", "other"))
+    one, other = (inputs._uniforms(0, MONOS, name, parents) for name in ("one", "other"))
     assert not torch.equal(one[0], one[1])
     assert not torch.equal(one[0], other[0])
     assert bool(((one >= 0) & (one < 1)).all())
@@ -818,7 +818,7 @@ def test_running_out_of_memory_releases_everything_and_the_next_request_works(su
     assert held[0]() is None
     assert not weights._prepared
     monkeypatch.undo()
-    monkeypatch.setattr("interference.merge._call", fail)  # merging for a preview, and to write on
+    monkeypatch.setattr("interference.merge.call", fail)  # merging for a preview, and to write on
     moved = dataclasses.replace(recipe, weights=(0.1, 0.2, 0.3))
     request = Request((("merge", moved),), ("eng",), 2)
     question = Question((("merge", moved),), "a", Sampling(length=1))

@@ -17,7 +17,7 @@ import yaml
 from conftest import ENGLISH, GERMAN, gpt2, llama, write_checkpoint
 from safetensors.torch import load_file
 
-from interference import merge as merging
+from interference import inputs
 from interference.corpus import read_corpus
 from interference.evaluate import Evaluator
 from interference.losses import sentence_bits, tokenize
@@ -252,7 +252,7 @@ def test_bit_for_bit_given_the_same_random_numbers(weights, monkeypatch, method,
 
 
 def _uniforms(recipe: Recipe, weights: Weights, name: str) -> torch.Tensor:
-    return merging._uniforms(recipe.seed, recipe.models, name, weights.read(name, recipe.models))
+    return inputs._uniforms(recipe.seed, recipe.models, name, weights.read(name, recipe.models))
 
 
 @pytest.mark.parametrize("density", [0.2, 0.7])

@@ -1,8 +1,7 @@
 """The one loop that merges: a recipe and weights in, merged tensors in the output buffer."""
 
 import inspect
-from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Generator, Hashable, Mapping
 from typing import Any
 
 import torch
@@ -10,16 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interference.adding import add_steps
-from interference.bits import Bits, joined, packed, unpacked
 from interference.chunks import BLOCK
-from interference.draws import uniforms
 from interference.fused import DEVICES
-from interference.groups import depth_of, group_of, layer_of
+from interference.groups import depth_of
+from interference.inputs import arguments, call, cuts, given_whole, prepare
 from interference.pieces import COMPILED, PIECE, by_parts, compiled, on_blocks, piece_of
-from interference.ranks import Cuts, Difference
 from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at, sites
 from interference.recipe.sites import source_layers
-from interference.registry import DATA, Part
 from interference.runs import runs
 from interference.steps import finish
 from interference.sums import Addends, Step, Sums, steps_between
@@ -92,7 +88,7 @@ def merge_network_steps(recipe: Recipe, weights: Weights, network: torch.nn.Modu
         "dev": lambda: weights.dev,
     }
     for step in steps:
-        if inspect.isgenerator(running := _call(step.body, given, {})):
+        if inspect.isgenerator(running := call(step.body, given, {})):
             yield from running
     if steps:
         with torch.no_grad():
@@ -180,9 +176,9 @@ class _Shares:
             return None
         key = site.name if "prepared" in part.inputs else None, site.weights, *site.settings.values()
         if key not in self._known:
-            given = _given_whole(self._recipe, self._weights, site)
-            ready = {"weights": lambda: row, "prepared": lambda: _prepared(self._recipe, self._weights, site, given)}
-            found = _call(part, ready, site.settings)
+            given = given_whole(self._recipe, self._weights, site)
+            ready = {"weights": lambda: row, "prepared": lambda: prepare(self._recipe, self._weights, site, given)}
+            found = call(part, ready, site.settings)
             self._known[key] = None if found is None else found.tolist()
         return self._known[key]
 
@@ -211,11 +207,11 @@ def _merge_in_pieces(
     own = None
     if recipe.base and recipe.base not in (MEAN, ZERO):
         own = weights.views(site.base_source, [recipe.base])[0].reshape(-1)
-    prepared = _prepared(recipe, weights, site, _given_whole(recipe, weights, site)) if method.prepare else None
+    prepared = prepare(recipe, weights, site, given_whole(recipe, weights, site)) if method.prepare else None
     piece = compiled(method, _made(recipe), recipe.dtype, dtype)
     given = {"weights": coefficients} if method.weighted else {}
     flat, size = out.view(-1), PIECE[out.device.type]
-    settings = _arguments(method.body, site.settings)
+    settings = arguments(method.body, site.settings)
     for start in range(0, len(flat), size):
         part = slice(start, start + size)
         if method.prepare:
@@ -252,12 +248,12 @@ def _merge_runs(
         own = weights.entries(run.span, [checkpoint])[0].view(-1, BLOCK) if checkpoint else None
         given: dict[str, Any] = {"weights": rows[site.weights]} if method.weighted else {}
         if method.prepare:
-            given["prepared"] = _cuts(recipe, weights, [at[name] for name in run.names])
+            given["prepared"] = cuts(recipe, weights, [at[name] for name in run.names])
         by_parts(
             on_blocks(method, _made(recipe), recipe.dtype, dtype),
             COMPILED // BLOCK,
             [row.view(-1, BLOCK) for row in weights.entries(run.span, site.models)],
-            *(own, run.out.view(-1, BLOCK), given, _arguments(method.body, site.settings)),
+            *(own, run.out.view(-1, BLOCK), given, arguments(method.body, site.settings)),
         )
         done |= set(run.names)
     return done
@@ -268,202 +264,17 @@ def _made(recipe: Recipe) -> str | None:
     return recipe.base if recipe.base in (MEAN, ZERO) else None
 
 
-def _cuts(recipe: Recipe, weights: Weights, neighbours: Sequence[Site]) -> Cuts:
-    """The cuts of neighbours, looked up once for all of them."""
-    part = recipe.definition.prepare
-    settings = {a.name: neighbours[0].settings[a.name] for a in part.arguments} if part else {}
-    names = tuple(site.name for site in neighbours)
-    key = ("cuts", recipe.method, recipe.base, recipe.dtype, neighbours[0].models, names, *settings.items())
-
-    def make() -> Cuts:
-        found = [_prepared(recipe, weights, site, _given_whole(recipe, weights, site)) for site in neighbours]
-        return Cuts.of(found, [torch.Size(weights.shapes[site.sources[0]]).numel() for site in neighbours])
-
-    return weights.prepared(key, make)
-
-
 def _merged(
     recipe: Recipe, weights: Weights, site: Site, coefficients: Float[Tensor, " model"], knobs: Mapping[str, Tensor]
 ) -> Float[Tensor, "*shape"]:
     method = recipe.definition
     if method.prepare and knobs.keys() & {a.name for a in method.prepare.arguments}:
         raise ValueError(f"{method.name} prepares by {', '.join(knobs)}; no gradient reaches it")
-    given = _given_whole(recipe, weights, site) | {"weights": lambda: coefficients}
+    given = given_whole(recipe, weights, site) | {"weights": lambda: coefficients}
     base = given["base"]()
-    merged = _call(method.body, given, {**site.settings, **knobs})
+    merged = call(method.body, given, {**site.settings, **knobs})
     merged = base + merged if method.takes == "deltas" and base is not None else merged
     for step in recipe.steps:
         if step.scope == "tensor":
-            merged = _call(step.body, given | {"merged": lambda now=merged: now}, {})
+            merged = call(step.body, given | {"merged": lambda now=merged: now}, {})
     return merged
-
-
-def _given_whole(recipe: Recipe, weights: Weights, site: Site) -> dict[str, Callable[[], Any]]:
-    """What functions may ask for of a tensor, but for the coefficients; it is read when it is first asked for."""
-    parents = cache(lambda: _as_float32(_stack(weights, site), recipe))
-    return _given(recipe, weights, site, parents, cache(lambda: _base(recipe, weights, site, parents())))
-
-
-def _given(
-    recipe: Recipe, weights: Weights, site: Site, parents: Callable[[], Tensor], base: Callable[[], Tensor | None]
-) -> dict[str, Callable[[], Any]]:
-    given: dict[str, Callable[[], Any]] = {
-        "tensors": parents,
-        "deltas": lambda: parents() if (own := base()) is None else parents() - own,
-        "base": base,
-        "uniforms": lambda: _uniforms(recipe.seed, site.models, site.name, parents()),
-        "name": lambda: site.name,
-        "group": lambda: group_of(site.name),
-        "layer": lambda: layer_of(site.name),
-        "layers": lambda: site.layers,
-        "transposed": lambda: site.sources[0] in weights.transposed,
-        "recipe": lambda: recipe,
-        **{kind: partial(weights.measured, kind, site.models, site.sources) for kind in DATA},
-    }
-    # Beside and not in what it is made of: a circle would keep all parents in float32 until Python looks for circles.
-    return given | {"prepared": lambda: unpacked(_prepared(recipe, weights, site, given))}
-
-
-def _call(part: Part, given: Mapping[str, Callable[[], Any]], settings: Mapping[str, Any]) -> Any:
-    """A registered function with the inputs that it asks for and its own knobs."""
-    return part.function(**{name: given[name]() for name in part.inputs}, **_arguments(part, settings))
-
-
-def _arguments(part: Part, settings: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for argument in part.arguments:
-        value = settings[argument.name]
-        if argument.per_model and isinstance(value, tuple):
-            value = torch.tensor(value, dtype=torch.float64)
-        found[argument.parameter] = int(value) if argument.whole else value
-    return found
-
-
-def _prepared(recipe: Recipe, weights: Weights, site: Site, given: Mapping[str, Callable[[], Any]]) -> Any:
-    """What survives a coefficient's move: looked up by parents, base and the preparation's own knobs, else computed."""
-    method = recipe.definition
-    part = method.prepare
-    assert part is not None  # the registry gives `prepared` to no other method
-    settings = {a.name: site.settings[a.name] for a in part.arguments}
-    fixed = (method.name, recipe.base, recipe.dtype, recipe.seed if "uniforms" in part.inputs else 0)
-    if method.scope == "tensor":
-        tensor = (*fixed, site.models, site.sources, site.name, *settings.items())
-        if method.by_cuts:
-            return weights.prepared(tensor, lambda: _cut_by_parent(recipe, weights, site, part))
-        if method.by_parent:
-            return weights.prepared(tensor, lambda: _prepared_by_parent(recipe, weights, site, part))
-        return weights.prepared(tensor, lambda: _call(part, given, settings))
-    layers = tuple((slice_.models, slice_.ranges, slice_.base_range) for slice_ in recipe.parts)
-    key = (*fixed, layers, *settings.items())
-    whole = weights.prepared(key, lambda: _call(part, {method.takes: lambda: _Stacks(recipe, weights)}, settings))
-    return whole[site.name]
-
-
-def _cut_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> Any:
-    """The cut of every parent by itself, remembered by parent, without even one of them in float32."""
-    fixed = (recipe.method, recipe.base, recipe.dtype, site.models if recipe.base == MEAN else (), site.name)
-    base = cache(lambda: _base_alone(recipe, weights, site))
-    read = getattr(torch, recipe.dtype) if recipe.dtype else None
-
-    def make(model: str, source: str, settings: Mapping[str, Any]) -> Any:
-        own = [Difference(weights.read(source, [model])[0], base(), read)]
-        return _call(part, {recipe.definition.takes: lambda: own}, settings)
-
-    found = [
-        weights.prepared((*fixed, model, source, *settings.items()), partial(make, model, source, settings))
-        for model, source, settings in _settings_by_parent(site, part)
-    ]
-    return type(found[0])(*map(torch.cat, zip(*found, strict=True)))
-
-
-def _prepared_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> tuple[Tensor | Bits, ...]:
-    """What is prepared of every parent by itself, so that one of them at a time is in float32, beside the base."""
-    base = _base_alone(recipe, weights, site)
-
-    def make(model: str, source: str, settings: Mapping[str, Any]) -> tuple[Tensor | Bits, ...]:
-        own = _as_float32(weights.read(source, [model]), recipe)
-        own = own if base is None or recipe.definition.takes != "deltas" else own - base
-        given = {
-            recipe.definition.takes: lambda: own,
-            "uniforms": lambda: _uniforms(recipe.seed, (model,), site.name, own),
-        }
-        return packed(_call(part, given, settings))
-
-    found = [make(*parent) for parent in _settings_by_parent(site, part)]
-    return tuple(map(joined, zip(*found, strict=True)))
-
-
-def _settings_by_parent(site: Site, part: Part) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Each parent, the tensor of it that is read, and what the preparation's knobs are for it."""
-    split = {a.name for a in part.arguments if a.per_model and isinstance(site.settings[a.name], tuple)}
-    for number, (model, source) in enumerate(zip(site.models, site.sources, strict=True)):
-        given = {a.name: site.settings[a.name] for a in part.arguments}
-        yield model, source, given | {name: given[name][number] for name in split}
-
-
-def _base_alone(recipe: Recipe, weights: Weights, site: Site) -> Tensor | None:
-    """The base's tensor without all parents in float32 beside it, entry by entry as pieces of them give it."""
-    if recipe.base in (None, ZERO):
-        return None
-    if recipe.base != MEAN:
-        own = weights.read(site.base_source, [recipe.base])[0]
-        return _as_float32(own, recipe) if recipe.dtype else own
-    views = [weights.views(source, [model])[0] for source, model in zip(site.sources, site.models, strict=True)]
-    mean = torch.empty(views[0].shape, device=weights.device)
-    size = PIECE[weights.device.type]
-    for start in range(0, mean.numel(), size):
-        part = slice(start, start + size)
-        parents = _as_float32(torch.stack([weights.here(view.reshape(-1)[part]) for view in views]), recipe)
-        mean.view(-1)[part] = parents.mean(dim=0)
-    return mean
-
-
-class _Stacks(Mapping):
-    """All tensors of a merge as its method takes them, each made when asked for."""
-
-    def __init__(self, recipe: Recipe, weights: Weights):
-        self._recipe, self._weights = recipe, weights
-        self._sites = sites(recipe, weights.shapes, output_names(recipe, weights.shapes))
-
-    def __getitem__(self, name: str) -> Tensor:
-        parents = _as_float32(_stack(self._weights, self._sites[name]), self._recipe)
-        base = _base(self._recipe, self._weights, self._sites[name], parents)
-        return parents - base if self._recipe.definition.takes == "deltas" and base is not None else parents
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._sites)
-
-    def __len__(self) -> int:
-        return len(self._sites)
-
-
-def _stack(weights: Weights, site: Site) -> Float[Tensor, "model *shape"]:
-    """The parents' tensors in their stored dtype; a view where they lie beside each other."""
-    if len(set(site.sources)) == 1:
-        return weights.read(site.sources[0], site.models)
-    return torch.cat([weights.read(source, [model]) for source, model in zip(site.sources, site.models, strict=True)])
-
-
-def _as_float32(parents: Tensor, recipe: Recipe) -> Float[Tensor, "model *shape"]:
-    """Parents as mergekit reads them: cast to `dtype` first if the recipe names one, then to float32."""
-    return parents.to(getattr(torch, recipe.dtype)).float() if recipe.dtype else parents.float()
-
-
-def _base(
-    recipe: Recipe, weights: Weights, site: Site, parents: Float[Tensor, "model *shape"], own: Tensor | None = None
-) -> Float[Tensor, "*shape"] | None:
-    """The base's tensor; `own` is what it has where the parents' entries are, if that is read already."""
-    if recipe.base is None:
-        return None
-    if recipe.base == MEAN:
-        return parents.mean(dim=0)
-    if recipe.base == ZERO:
-        return torch.zeros_like(parents[0])
-    return _as_float32(weights.read(site.base_source, [recipe.base])[0] if own is None else own, recipe)
-
-
-def _uniforms(
-    seed: int, models: tuple[str, ...], name: str, parents: Float[Tensor, "model *shape"]
-) -> Float[Tensor, "model *shape"]:
-    """Uniform numbers fixed by seed, parameter and parent."""
-    return torch.stack([uniforms(f"{seed} {name} {model}", parents.shape[1:], parents.device) for model in models])

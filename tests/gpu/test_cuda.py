@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from interference import draws, precision, ranks
+from interference import draws, inputs, precision, ranks
 from interference import merge as merging
 from interference.draws import uniforms
 from interference.evaluate import Evaluator
@@ -97,12 +97,12 @@ def test_preparing_a_merge_of_ten_takes_a_few_tensors(name, most, monkeypatch):
     weights = Weights([suite[n] for n in names], torch.device("cuda"))
     weights.load(names)
     site = site_at(recipe, parameter, depth_of(weights.shapes))
-    given = merging._given_whole(recipe, weights, site)
-    merging._prepared(recipe, weights, site, given)  # compiled, and libraries with memory of their own are there
+    given = inputs.given_whole(recipe, weights, site)
+    inputs.prepare(recipe, weights, site, given)  # compiled, and libraries with memory of their own are there
     weights.forget()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.max_memory_allocated()
-    merging._prepared(recipe, weights, site, given)
+    inputs.prepare(recipe, weights, site, given)
     one = 4 * torch.Size(weights.shapes[parameter]).numel()
     assert torch.cuda.max_memory_allocated() - before < most * one
 

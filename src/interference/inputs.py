@@ -1,0 +1,195 @@
+"""What a recipe's functions are given of one tensor, and what was prepared of it before."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interference.bits import Bits, joined, packed, unpacked
+from interference.draws import uniforms
+from interference.groups import group_of, layer_of
+from interference.pieces import PIECE
+from interference.ranks import Cuts, Difference
+from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, sites
+from interference.registry import DATA, Part
+from interference.weights import Weights
+
+
+def given_whole(recipe: Recipe, weights: Weights, site: Site) -> dict[str, Callable[[], Any]]:
+    """What functions may ask for of a tensor, but for the coefficients; it is read when it is first asked for."""
+    parents = cache(lambda: _as_float32(_stack(weights, site), recipe))
+    base = cache(lambda: _base(recipe, weights, site, parents()))
+    given: dict[str, Callable[[], Any]] = {
+        "tensors": parents,
+        "deltas": lambda: parents() if (own := base()) is None else parents() - own,
+        "base": base,
+        "uniforms": lambda: _uniforms(recipe.seed, site.models, site.name, parents()),
+        "name": lambda: site.name,
+        "group": lambda: group_of(site.name),
+        "layer": lambda: layer_of(site.name),
+        "layers": lambda: site.layers,
+        "transposed": lambda: site.sources[0] in weights.transposed,
+        "recipe": lambda: recipe,
+        **{kind: partial(weights.measured, kind, site.models, site.sources) for kind in DATA},
+    }
+    # Beside and not in what it is made of: a circle would keep all parents in float32 until Python looks for circles.
+    return given | {"prepared": lambda: unpacked(prepare(recipe, weights, site, given))}
+
+
+def call(part: Part, given: Mapping[str, Callable[[], Any]], settings: Mapping[str, Any]) -> Any:
+    """A registered function with the inputs that it asks for and its own knobs."""
+    return part.function(**{name: given[name]() for name in part.inputs}, **arguments(part, settings))
+
+
+def arguments(part: Part, settings: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for argument in part.arguments:
+        value = settings[argument.name]
+        if argument.per_model and isinstance(value, tuple):
+            value = torch.tensor(value, dtype=torch.float64)
+        found[argument.parameter] = int(value) if argument.whole else value
+    return found
+
+
+def prepare(recipe: Recipe, weights: Weights, site: Site, given: Mapping[str, Callable[[], Any]]) -> Any:
+    """What survives a coefficient's move: looked up by parents, base and the preparation's own knobs, else computed."""
+    method = recipe.definition
+    part = method.prepare
+    assert part is not None  # the registry gives `prepared` to no other method
+    settings = {a.name: site.settings[a.name] for a in part.arguments}
+    fixed = (method.name, recipe.base, recipe.dtype, recipe.seed if "uniforms" in part.inputs else 0)
+    if method.scope == "tensor":
+        tensor = (*fixed, site.models, site.sources, site.name, *settings.items())
+        if method.by_cuts:
+            return weights.prepared(tensor, lambda: _cut_by_parent(recipe, weights, site, part))
+        if method.by_parent:
+            return weights.prepared(tensor, lambda: _prepared_by_parent(recipe, weights, site, part))
+        return weights.prepared(tensor, lambda: call(part, given, settings))
+    layers = tuple((slice_.models, slice_.ranges, slice_.base_range) for slice_ in recipe.parts)
+    key = (*fixed, layers, *settings.items())
+    whole = weights.prepared(key, lambda: call(part, {method.takes: lambda: _Stacks(recipe, weights)}, settings))
+    return whole[site.name]
+
+
+def cuts(recipe: Recipe, weights: Weights, neighbours: Sequence[Site]) -> Cuts:
+    """The cuts of neighbours, looked up once for all of them."""
+    part = recipe.definition.prepare
+    settings = {a.name: neighbours[0].settings[a.name] for a in part.arguments} if part else {}
+    names = tuple(site.name for site in neighbours)
+    key = ("cuts", recipe.method, recipe.base, recipe.dtype, neighbours[0].models, names, *settings.items())
+
+    def make() -> Cuts:
+        found = [prepare(recipe, weights, site, given_whole(recipe, weights, site)) for site in neighbours]
+        return Cuts.of(found, [torch.Size(weights.shapes[site.sources[0]]).numel() for site in neighbours])
+
+    return weights.prepared(key, make)
+
+
+def _cut_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> Any:
+    """The cut of every parent by itself, remembered by parent, without even one of them in float32."""
+    fixed = (recipe.method, recipe.base, recipe.dtype, site.models if recipe.base == MEAN else (), site.name)
+    base = cache(lambda: _base_alone(recipe, weights, site))
+    read = getattr(torch, recipe.dtype) if recipe.dtype else None
+
+    def make(model: str, source: str, settings: Mapping[str, Any]) -> Any:
+        own = [Difference(weights.read(source, [model])[0], base(), read)]
+        return call(part, {recipe.definition.takes: lambda: own}, settings)
+
+    found = [
+        weights.prepared((*fixed, model, source, *settings.items()), partial(make, model, source, settings))
+        for model, source, settings in _settings_by_parent(site, part)
+    ]
+    return type(found[0])(*map(torch.cat, zip(*found, strict=True)))
+
+
+def _prepared_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> tuple[Tensor | Bits, ...]:
+    """What is prepared of every parent by itself, so that one of them at a time is in float32, beside the base."""
+    base = _base_alone(recipe, weights, site)
+
+    def make(model: str, source: str, settings: Mapping[str, Any]) -> tuple[Tensor | Bits, ...]:
+        own = _as_float32(weights.read(source, [model]), recipe)
+        own = own if base is None or recipe.definition.takes != "deltas" else own - base
+        given = {
+            recipe.definition.takes: lambda: own,
+            "uniforms": lambda: _uniforms(recipe.seed, (model,), site.name, own),
+        }
+        return packed(call(part, given, settings))
+
+    found = [make(*parent) for parent in _settings_by_parent(site, part)]
+    return tuple(map(joined, zip(*found, strict=True)))
+
+
+def _settings_by_parent(site: Site, part: Part) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each parent, the tensor of it that is read, and what the preparation's knobs are for it."""
+    split = {a.name for a in part.arguments if a.per_model and isinstance(site.settings[a.name], tuple)}
+    for number, (model, source) in enumerate(zip(site.models, site.sources, strict=True)):
+        given = {a.name: site.settings[a.name] for a in part.arguments}
+        yield model, source, given | {name: given[name][number] for name in split}
+
+
+def _base_alone(recipe: Recipe, weights: Weights, site: Site) -> Tensor | None:
+    """The base's tensor without all parents in float32 beside it, entry by entry as pieces of them give it."""
+    if recipe.base in (None, ZERO):
+        return None
+    if recipe.base != MEAN:
+        own = weights.read(site.base_source, [recipe.base])[0]
+        return _as_float32(own, recipe) if recipe.dtype else own
+    views = [weights.views(source, [model])[0] for source, model in zip(site.sources, site.models, strict=True)]
+    mean = torch.empty(views[0].shape, device=weights.device)
+    size = PIECE[weights.device.type]
+    for start in range(0, mean.numel(), size):
+        part = slice(start, start + size)
+        parents = _as_float32(torch.stack([weights.here(view.reshape(-1)[part]) for view in views]), recipe)
+        mean.view(-1)[part] = parents.mean(dim=0)
+    return mean
+
+
+class _Stacks(Mapping):
+    """All tensors of a merge as its method takes them, each made when asked for."""
+
+    def __init__(self, recipe: Recipe, weights: Weights):
+        self._recipe, self._weights = recipe, weights
+        self._sites = sites(recipe, weights.shapes, output_names(recipe, weights.shapes))
+
+    def __getitem__(self, name: str) -> Tensor:
+        return given_whole(self._recipe, self._weights, self._sites[name])[self._recipe.definition.takes]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sites)
+
+    def __len__(self) -> int:
+        return len(self._sites)
+
+
+def _stack(weights: Weights, site: Site) -> Float[Tensor, "model *shape"]:
+    """The parents' tensors in their stored dtype; a view where they lie beside each other."""
+    if len(set(site.sources)) == 1:
+        return weights.read(site.sources[0], site.models)
+    return torch.cat([weights.read(source, [model]) for source, model in zip(site.sources, site.models, strict=True)])
+
+
+def _as_float32(parents: Tensor, recipe: Recipe) -> Float[Tensor, "model *shape"]:
+    """Parents as mergekit reads them: cast to `dtype` first if the recipe names one, then to float32."""
+    return parents.to(getattr(torch, recipe.dtype)).float() if recipe.dtype else parents.float()
+
+
+def _base(
+    recipe: Recipe, weights: Weights, site: Site, parents: Float[Tensor, "model *shape"]
+) -> Float[Tensor, "*shape"] | None:
+    if recipe.base is None:
+        return None
+    if recipe.base == MEAN:
+        return parents.mean(dim=0)
+    if recipe.base == ZERO:
+        return torch.zeros_like(parents[0])
+    return _as_float32(weights.read(site.base_source, [recipe.base])[0], recipe)
+
+
+def _uniforms(
+    seed: int, models: tuple[str, ...], name: str, parents: Float[Tensor, "model *shape"]
+) -> Float[Tensor, "model *shape"]:
+    """Uniform numbers fixed by seed, parameter and parent."""
+    return torch.stack([uniforms(f"{seed} {name} {model}", parents.shape[1:], parents.device) for model in models])
