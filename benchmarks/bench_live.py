@@ -176,7 +176,7 @@ def serve(log: Path, arguments: list[str]) -> None:
     share_cores()  # before torch is imported
     from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 
-    from interference import evaluate
+    from interference import evaluate, networks
 
     log.with_name("pid").write_text(str(os.getpid()))
 
@@ -184,7 +184,7 @@ def serve(log: Path, arguments: list[str]) -> None:
         with log.open("a") as handle:
             handle.write(f"{kind} {time.perf_counter() - start}\n")
 
-    merge_into, score, run = evaluate.merge_into, evaluate.Evaluator.score_steps, ScriptRunner._run_script
+    merge_into, score, run = networks.merge_into, evaluate.Evaluator.score_steps, ScriptRunner._run_script
 
     def merging(*rest):  # type: ignore[no-untyped-def]
         start = time.perf_counter()
@@ -211,7 +211,7 @@ def serve(log: Path, arguments: list[str]) -> None:
         finally:
             note("script", start)
 
-    evaluate.merge_into = merging
+    networks.merge_into = merging
     evaluate.Evaluator.score_steps = scoring  # type: ignore[method-assign]
     ScriptRunner._run_script = running  # type: ignore[method-assign]
     main(arguments)

@@ -74,7 +74,7 @@ def measure(folder: Path) -> None:
     parents = tuple(c.name for c in suite.with_role("mono"))
     evaluator, theirs = Evaluator(suite, Store(folder / "store"), CPU), MergekitFlow(suite, folder)
     merging: list[float] = []
-    evaluator.put = stopwatch(evaluator.put, merging)  # type: ignore[method-assign]
+    evaluator.networks.put = stopwatch(evaluator.networks.put, merging)  # type: ignore[method-assign]
     seconds: dict[str, list[float]] = {key: [] for key in ("merge", "all", "command", "process", "score")}
     difference = 0.0
     for number in range(ROUNDS + 1):  # every round with another coefficient; the first is not counted

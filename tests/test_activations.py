@@ -114,7 +114,7 @@ def test_a_merge_has_the_states_of_its_weights(tiny):
         found.append((yield from steps).values)
 
     for _ in interrupted():
-        tiny.put("mono-deu")
+        tiny.networks.put("mono-deu")
     np.testing.assert_allclose(found[0], finish(states_steps(tiny, "mono-eng", text)).values, atol=1e-5)
     half = finish(states_steps(tiny, Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5)), text)).values
     assert np.abs(half - found[0]).max() > 0.01

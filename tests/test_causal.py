@@ -96,7 +96,7 @@ def test_a_cell_is_the_model_it_says(evaluator, suite):
     recipe = Recipe("linear", ("mono-eng", "mono-deu"), (0.25, 0.75))
     whole, other = ({n: t.float() for n, t in suite[one].tensors()} for one in ("mono-eng", "mono-deu"))
     for restored in (False, True):
-        network = evaluator.put(Hybrid(recipe, "mono-eng", BROKEN, restored))
+        network = evaluator.networks.put(Hybrid(recipe, "mono-eng", BROKEN, restored))
         for name, parameter in network.named_parameters():
             merge = (".layers.1.mlp." in name) != restored
             mixed = (0.25 * whole[name] + 0.75 * other[name]).bfloat16().float()  # the suite is stored in bfloat16

@@ -104,7 +104,7 @@ def test_a_gram_reproduces_a_layers_own_outputs_where_matrices_are_stored_transp
     assert gram("a", "transformer.h.0.mlp.c_proj.weight").shape == (128, 128)
     assert transposed(suite["a"].meta) == set(linear_layers(suite["a"].meta))
     assert token_rows(suite["a"].meta) == ("transformer.wte.weight",)
-    network = evaluator.put(Recipe("regmean", ("a", "b"), (1.0, 0.0)))
+    network = evaluator.networks.put(Recipe("regmean", ("a", "b"), (1.0, 0.0)))
     for name, tensor in suite["a"].tensors():
         torch.testing.assert_close(network.get_parameter(name).detach(), tensor, rtol=1e-4, atol=1e-5)
 
@@ -177,7 +177,7 @@ DRIVEN = {
 
 
 def merged(suite: Suite, recipe: Recipe, folder) -> dict[str, torch.Tensor]:
-    network = Evaluator(suite, Store(folder), CPU).put(recipe)
+    network = Evaluator(suite, Store(folder), CPU).networks.put(recipe)
     return {name: p.detach().clone() for name, p in network.named_parameters()}
 
 

@@ -69,9 +69,8 @@ def test_one_model_of_an_ensemble_is_held_at_a_time(evaluator, monkeypatch):
         return found
 
     monkeypatch.setattr(Weights, "whole", watched)
-    group = evaluator.group(NAMES)
-    streamed = Weights([evaluator.suite[name] for name in group], CPU, residency=STREAMED)
-    evaluator._weights[group] = streamed
+    streamed = Weights([evaluator.suite[name] for name in NAMES], CPU, residency=STREAMED)
+    monkeypatch.setattr(evaluator.networks, "weights", lambda names: streamed)
     text = evaluator.text(evaluator.suite["mixed"], "eng", rows)
     np.testing.assert_allclose(finish(evaluator.score_steps(Ensemble(NAMES, LOGITS), text)), expected, rtol=1e-6)
     assert {name for name, _ in seen} == set(NAMES)
@@ -94,7 +93,7 @@ def test_the_best_parent_is_chosen_on_the_dev_half(evaluator):
 
 
 def test_an_ensemble_leaves_the_merge_that_is_put_alone(evaluator):
-    network = evaluator.put("mono-eng")
+    network = evaluator.networks.put("mono-eng")
     before = [p.clone() for p in network.parameters()]
     evaluator.bits(Ensemble(NAMES, LOGITS), "eng", evaluator.corpus.rows(2))
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))

@@ -157,7 +157,7 @@ def test_others_between_two_tokens_change_nothing(evaluator, temperature):
             disturbed = end.value
             break
         yields += 1
-        evaluator.put(("mixed", "init")[yields % 2])
+        evaluator.networks.put(("mixed", "init")[yields % 2])
     assert yields == sum(len(c.tokens) for c in alone.continuations) > 12
     assert disturbed == alone
 
@@ -165,11 +165,11 @@ def test_others_between_two_tokens_change_nothing(evaluator, temperature):
 def test_without_putting_the_weights_back_the_text_is_another(evaluator):
     """The control of the test above: what is kept of earlier tokens does not save a text."""
     tokenizer = evaluator.suite["mono-eng"].tokenizer
-    steps = continuation_steps(evaluator.put("mono-eng"), tokenizer, PROMPT, length=12, **GREEDY)
+    steps = continuation_steps(evaluator.networks.put("mono-eng"), tokenizer, PROMPT, length=12, **GREEDY)
     alone = [token.id for token in finish_list(steps)]
-    steps = continuation_steps(evaluator.put("mono-eng"), tokenizer, PROMPT, length=12, **GREEDY)
+    steps = continuation_steps(evaluator.networks.put("mono-eng"), tokenizer, PROMPT, length=12, **GREEDY)
     first = next(steps)
-    evaluator.put("mixed")
+    evaluator.networks.put("mixed")
     assert [first.id, *(token.id for token in finish_list(steps))] != alone
 
 

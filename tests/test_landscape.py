@@ -101,7 +101,7 @@ def test_identical_ends_stay_linear_and_keep_their_variance(tiny):
 
 def test_activations_are_transformers_own(tiny):
     """The residual stream is what output_hidden_states says; the MLP's write is the difference that it makes."""
-    network = tiny.put("mixed")
+    network = tiny.networks.put("mixed")
     line = torch.tensor([[0, 70, 71, 72, 73]])
     with torch.no_grad(), activations(network) as seen:
         found = network(input_ids=line, output_hidden_states=True).hidden_states

@@ -92,7 +92,7 @@ def test_one_language_draws_the_coefficients_to_its_own_parent(evaluator):
 
 def test_scopes_share_what_they_say(evaluator):
     """Every parameter of a unit has one coefficient, and different units have different ones."""
-    weights = evaluator.weights(evaluator.group(PAIR))
+    weights = evaluator.networks.weights(PAIR)
     units = {"model": lambda n: 0, "group": group_of, "layer": lambda n: n if layer_of(n) is None else layer_of(n)}
     for scope, unit in units.items():
         found, _ = learned(evaluator, AVERAGE, scope, steps=2)
@@ -111,7 +111,7 @@ def test_scopes_share_what_they_say(evaluator):
 def test_weights_of_averages_by_information_stay_above_zero(evaluator):
     found, _ = learned(evaluator, Recipe("fisher", PAIR, (0.02, 0.98)), steps=6, rate=0.1)
     assert min(found.weights) >= 0
-    merge(found, evaluator.weights(evaluator.group(PAIR)))
+    merge(found, evaluator.networks.weights(PAIR))
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_everything_is_released_and_the_next_request_works(name, evaluator, monk
     """What failed is gone while its message is still kept, and so is what methods had prepared."""
     ask, place, doing = CASES[name]
     evaluator.bits(TIES, "eng", evaluator.corpus.rows(2))
-    weights = evaluator.weights(evaluator.group(TIES.needed))
+    weights = evaluator.networks.weights(TIES.needed)
     evaluator.dev._kept["kind"] = {"parameter": torch.zeros(1)}
     assert weights._prepared
     held = []
@@ -145,7 +145,7 @@ def test_an_export_is_stopped_alike(evaluator, tmp_path, monkeypatch):
         held.append(weakref.ref(tensor))
         raise torch.OutOfMemoryError("no room")
 
-    weights = evaluator.weights(evaluator.group(TIES.needed))
+    weights = evaluator.networks.weights(TIES.needed)
     asked = (TIES, evaluator.suite, Target(tmp_path / "out"), CPU, weights)
     with monkeypatch.context() as planted:
         planted.setattr("interference.export.merge_into", fail)

@@ -802,7 +802,7 @@ def test_running_out_of_memory_releases_everything_and_the_next_request_works(su
     evaluator = Evaluator(open_suite(suite_folder), Store(tmp_path), CPU)
     recipe, rows = RECIPES["ties"], evaluator.corpus.rows(2)
     expected = evaluator.bits(recipe, "eng", rows)
-    weights = evaluator.weights(evaluator.group(recipe.needed))
+    weights = evaluator.networks.weights(recipe.needed)
     assert weights._prepared
     held = []
 

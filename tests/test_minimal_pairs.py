@@ -197,7 +197,7 @@ def test_bits_are_those_of_the_sentences(tiny, monkeypatch):
         rows = table.examples[(table.examples["model"] == name) & (table.examples["language"] == "eng")]
         for side in ("good", "bad"):
             text = tokenize(tiny.suite["mono-eng"].tokenizer, rows[side].tolist())
-            np.testing.assert_allclose(rows[f"{side}_bits"], sentence_bits(tiny.put(model), text), rtol=1e-6)
+            np.testing.assert_allclose(rows[f"{side}_bits"], sentence_bits(tiny.networks.put(model), text), rtol=1e-6)
     monkeypatch.setattr(tiny, "score_steps", lambda *rest: pytest.fail("scored again"))
     again = finish(accuracy_steps(tiny, models, PAIRS, PAIRS.languages))
     pd.testing.assert_frame_equal(again.frame, table.frame)
@@ -213,7 +213,7 @@ def test_what_is_kept_is_of_these_sentences_and_this_model(tiny):
         )
         np.testing.assert_allclose(there, back[:, ::-1], rtol=1e-6)
         text = tokenize(tiny.suite[name].tokenizer, [PAIRS.of("eng")[0].good])
-        np.testing.assert_allclose(there[0, 0], sentence_bits(tiny.put(name), text)[0], rtol=1e-6)
+        np.testing.assert_allclose(there[0, 0], sentence_bits(tiny.networks.put(name), text)[0], rtol=1e-6)
 
 
 def test_the_unigram_control_is_blind_to_order(tiny):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from interference import evaluate
+from interference import networks
 from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.evaluate import Evaluator
@@ -143,13 +143,13 @@ def test_a_path_says_what_its_tokenizers_lose(tiny, monkeypatch):
 
 def test_every_merge_is_made_once(tiny, monkeypatch):
     made: list[Recipe] = []
-    real = evaluate.merge_into
+    real = networks.merge_into
 
     def counted(recipe, *rest):
         made.append(recipe)
         return real(recipe, *rest)
 
-    monkeypatch.setattr(evaluate, "merge_into", counted)
+    monkeypatch.setattr(networks, "merge_into", counted)
     walk(tiny, "mono-eng", "mono-deu", 5)
     assert len(made) == len(set(made)) == 3
 

@@ -177,10 +177,10 @@ def test_what_is_scored_is_what_is_written(post, suite, tmp_path):
     evaluator = Evaluator(suite, Store(tmp_path / "store"), CPU)
     rows = evaluator.corpus.rows(4)
     bits = evaluator.bits(recipe, "eng", rows)
-    kept = evaluator._finished[recipe]
-    evaluator.put("init")
-    network = evaluator.put(recipe)
-    assert evaluator._finished[recipe] is kept
+    kept = evaluator.networks._finished[recipe]
+    evaluator.networks.put("init")
+    network = evaluator.networks.put(recipe)
+    assert evaluator.networks._finished[recipe] is kept
     again = Evaluator(suite, Store(tmp_path / "other"), CPU)
     assert (again.bits(recipe, "eng", rows) == bits).all()
     written = write_merge(recipe, suite, tmp_path / "written", CPU)
@@ -195,7 +195,7 @@ def test_the_evaluator_yields_while_it_makes_a_merge(suite, tmp_path):
     rows, yields = alone.corpus.rows(4), []
 
     def interrupt(_) -> None:
-        yields.append(shared.put("init"))
+        yields.append(shared.networks.put("init"))
 
     assert (finish(shared.bits_steps(recipe, "eng", rows), interrupt) == alone.bits(recipe, "eng", rows)).all()
     assert len(yields) >= training.STEPS
@@ -204,7 +204,7 @@ def test_the_evaluator_yields_while_it_makes_a_merge(suite, tmp_path):
 def test_half_precision_merges_are_finished_in_float32_and_rounded_once(suite, tmp_path):
     recipe = dataclasses.replace(after(AVERAGE, "repair"), out_dtype="bfloat16")
     written = write_merge(recipe, suite, tmp_path / "written", CPU)
-    network = Evaluator(suite, Store(tmp_path / "store"), CPU).put(recipe)
+    network = Evaluator(suite, Store(tmp_path / "store"), CPU).networks.put(recipe)
     for name, tensor in open_suite(written).checkpoints[0].tensors():
         assert tensor.dtype == torch.bfloat16
         assert torch.equal(tensor.float(), network.get_parameter(name))

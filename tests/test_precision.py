@@ -179,7 +179,7 @@ def test_activations_in_tf32_move_bits_by_less_than_is_said(model):
     """Of every sentence by 1 in 1000, of a language by 0.5: cut off as GPUs do it, which is worse than rounded."""
     suite = open_suite()
     evaluator, rows = Evaluator(suite, Store(), CPU), suite.corpus.rows(20)
-    network = evaluator.put(model)
+    network = evaluator.networks.put(model)
     for language in ("eng", "zho"):
         text = evaluator.text(suite["mono-eng"], language, rows)
         bits, hooks = sentence_bits(network, text), []

@@ -309,7 +309,7 @@ def test_a_merge_of_another_depth_is_scored(suite_folder):
     model, same, longer = (evaluator.bits(m, "eng", rows) for m in ("mixed", once, twice))
     assert (same == model).all()
     assert (longer != model).any()
-    assert depth_of(name for name, _ in evaluator.put(twice).named_parameters()) == 3
+    assert depth_of(name for name, _ in evaluator.networks.put(twice).named_parameters()) == 3
     assert (evaluator.bits("mono-eng", "eng", rows) != longer).any()
 
 

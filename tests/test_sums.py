@@ -148,10 +148,10 @@ def test_results_do_not_depend_on_where_a_slider_came_from(suite_folder, tmp_pat
     for value in (0.5, 0.6, 0.7):
         for _ in dragged.glimpse_steps(request(value)):
             pass
-    (network,) = dragged._held
-    held, sums = dragged._held[network]
+    (network,) = dragged.networks._held
+    held, sums = dragged.networks._held[network]
     assert held == request(0.7).models[0][1]
     assert sums.error > 0
     first, second = (one.table(request(0.7)).frame["bits"].to_numpy() for one in (dragged, fresh))
     assert np.array_equal(first, second)
-    assert dragged._held[network][1].error == 0
+    assert dragged.networks._held[network][1].error == 0

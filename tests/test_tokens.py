@@ -170,7 +170,7 @@ def test_token_line_is_the_sentence_of_the_table(evaluator):
 def test_other_weights_between_the_two_change_nothing(evaluator):
     alone = finish(token_line_steps(evaluator, MERGE, "merge", "mono-deu", "deu", 0)).frame
     disturbed = finish(
-        token_line_steps(evaluator, MERGE, "merge", "mono-deu", "deu", 0), lambda share: evaluator.put("init")
+        token_line_steps(evaluator, MERGE, "merge", "mono-deu", "deu", 0), lambda share: evaluator.networks.put("init")
     ).frame
     pd.testing.assert_frame_equal(alone, disturbed)
 

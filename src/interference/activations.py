@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from interference.corpus import Corpus
 from interference.errors import UserError, nearest
-from interference.evaluate import Evaluator, check_ids, scoring
+from interference.evaluate import Evaluator, check_ids
 from interference.generate import scored_by
 from interference.losses import TokenizedText, tokenize
 from interference.recipe import Recipe
-from interference.scored import Model, model_digest
+from interference.scored import Model, model_digest, scoring
 from interference.store import digest
 
 POOLINGS = {
@@ -118,12 +118,12 @@ def _key(evaluator: Evaluator, kind: str, model: Model, text: Text, pooling: str
 def _capture(
     evaluator: Evaluator, model: Model, texts: Sequence[Text], pooling: str
 ) -> Generator[None, None, list[dict[str, np.ndarray]]]:
-    yield from evaluator.ready_steps(model)
+    yield from evaluator.networks.ready_steps(model)
     read = [_sequences(evaluator, model, text) for text in texts]
     every = [sequence for sequences, _ in read for sequence in sequences]
     values = None
     for batch in _batches(every, _BATCH_TOKENS[evaluator.device.type]):
-        pooled = _pooled(evaluator.put(model), [every[place] for place in batch], pooling, evaluator.device)
+        pooled = _pooled(evaluator.networks.put(model), [every[place] for place in batch], pooling, evaluator.device)
         values = np.empty((len(pooled), len(every), pooled.shape[2]), np.float32) if values is None else values
         values[:, batch] = pooled
         yield
@@ -219,8 +219,8 @@ def readings_steps(
 def _readings(
     evaluator: Evaluator, model: Model, states: States, tokens: int
 ) -> Generator[None, None, dict[str, np.ndarray]]:
-    yield from evaluator.ready_steps(model)
-    network = evaluator.put(model)
+    yield from evaluator.networks.ready_steps(model)
+    network = evaluator.networks.put(model)
     found = [_read(network, layer, tokens, last=False) for layer in states.values[:-1]]
     return {"tokens": np.stack([*found, _read(network, states.values[-1], tokens, last=True)])}
 

@@ -4,23 +4,19 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from functools import partial
 from importlib.metadata import version
 from itertools import product
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
 
 from interference.arrays import Arrays
-from interference.checkpoint import Checkpoint, build
-from interference.chunks import settle
+from interference.checkpoint import Checkpoint
 from interference.dev import DevHalf
-from interference.ensemble import BEST, Averaged, Ensemble
+from interference.ensemble import BEST, Ensemble
 from interference.errors import UserError, nearest
 from interference.glimpses import Glimpses
-from interference.hybrid import Hybrid
 from interference.losses import (
     CONVENTION,
     PREFIXES,
@@ -32,27 +28,37 @@ from interference.losses import (
     unigram_bits,
 )
 from interference.memory import room
-from interference.merge import merge_into, merge_network_steps, output_config
+from interference.networks import Networks
 from interference.precision import arithmetic, in_tf32, precision_notes
 from interference.recipe import Recipe
-from interference.scored import BIGRAM, SHIPPED, UNIGRAM, Model, Request, Scored, bits_key, model_digest, tokens_key
+from interference.scored import (
+    BIGRAM,
+    SHIPPED,
+    UNIGRAM,
+    Request,
+    Scored,
+    bits_key,
+    model_digest,
+    name_of,
+    needed,
+    parents,
+    scoring,
+    tokens_key,
+)
 from interference.steps import Steps, finish, telling
 from interference.store import Store, digest
 from interference.suite import Suite
-from interference.sums import Sums
 from interference.tables import Glimpse, LossTable, Subject, known_units, loss_table
-from interference.weights import Weights
 
 _COUNTED = {UNIGRAM: unigram_bits, BIGRAM: bigram_bits}  # models that count tokens of the dev half
 _MADE_BY = f"interference {version('interference')}"
 _TABLES = 256  # loss tables kept in memory
 _TEXTS = 512  # tokenised languages kept in memory
-_FINISHED = 4  # merges kept whole whose post-steps take long
 Progress = Callable[[float], None]
 
 
 class Evaluator:
-    """Owns the weights and one model per merging group; not thread-safe, so only the engine's worker calls it."""
+    """Scores what is put into its networks; not thread-safe, so only the engine's worker calls it."""
 
     def __init__(self, suite: Suite, store: Store, device: torch.device):
         if suite.corpus is None:
@@ -61,12 +67,8 @@ class Evaluator:
             )
         self.suite, self.corpus, self.device = suite, suite.corpus, device
         self._store = store
-        self._weights: dict[tuple[str, ...], Weights] = {}
-        self._models: dict[str, torch.nn.Module] = {}  # by configuration
-        self._held: dict[torch.nn.Module, tuple[Model | Hybrid, Sums | None]] = {}
         self.dev = DevHalf(suite, device)
-        self._finished: OrderedDict[Recipe, dict[str, torch.Tensor]] = OrderedDict()
-        self._sliced = ""  # the key of the network of another depth
+        self.networks = Networks(suite, device, self.dev)
         self._tables: OrderedDict[Request, LossTable] = OrderedDict()
         self._texts: OrderedDict[tuple[str, str, bytes], TokenizedText] = OrderedDict()
         self._best_of: dict[tuple[tuple[str, ...], str, int | None], str] = {}
@@ -124,7 +126,7 @@ class Evaluator:
                 *notes,
                 *by_best,
                 *self._precision(request),
-                *(held.said for held in self._weights.values() if held.said),
+                *self.networks.said,
             ),
             provenance=self.provenance(wanted.values()),
         )
@@ -137,7 +139,7 @@ class Evaluator:
         """What the rows are about, and every model to score for them by name."""
         open_for = self._without_reference(request)
         chosen = [
-            {c: best for c in open_for if (best := self._best_of.get((_parents(model), c, request.sentences)))}
+            {c: best for c in open_for if (best := self._best_of.get((parents(model), c, request.sentences)))}
             for _, model in request.models
         ]
         subjects = [
@@ -152,7 +154,7 @@ class Evaluator:
 
     def _choose_parents(self, request: Request) -> Generator[None, None, tuple[str, ...]]:
         """Settle the best parents that costs are counted from where the suite names no reference; what to say of it."""
-        merges = dict.fromkeys(_parents(model) for _, model in request.models if not isinstance(model, str))
+        merges = dict.fromkeys(parents(model) for _, model in request.models if not isinstance(model, str))
         languages = self._without_reference(request)
         for names, language in product(merges, languages):
             yield from self.best_steps(names, language, request.sentences)
@@ -173,7 +175,7 @@ class Evaluator:
 
     def scored_by(self, model: Scored) -> Checkpoint:
         """The checkpoint whose tokenizer and context a model is scored with."""
-        return self.suite.checkpoints[0] if model in _COUNTED else self.suite[_parents(model)[0]]
+        return self.suite.checkpoints[0] if model in _COUNTED else self.suite[parents(model)[0]]
 
     def tokenization(
         self, scored: Mapping[str, Checkpoint], languages: Sequence[str], rows: np.ndarray
@@ -215,13 +217,13 @@ class Evaluator:
         """
         models = tuple(models)
         tokenizers = {self.scored_by(model).digest_of_tokenizer for model in models}
-        needed = dict.fromkeys(name for model in models for name in _needed(model))
+        names = dict.fromkeys(name for model in models for name in needed(model))
         shipped = self._store.shipped(SHIPPED)
         came = "" if shipped is None else f"; what came with the suite: {shipped}"
         return {
             "suite": self.suite.name,
             "corpus_sha256": digest([self.corpus.digest(language) for language in self.corpus.languages]),
-            "weights_sha256": " ".join(f"{name}:{self.suite[name].digest}" for name in needed),
+            "weights_sha256": " ".join(f"{name}:{self.suite[name].digest}" for name in names),
             "tokenizer_sha256": "+".join(sorted(tokenizers)),
             "scoring": f"{CONVENTION}; {arithmetic(self.device)}; {_MADE_BY}; torch {torch.__version__}{came}",
         }
@@ -253,7 +255,7 @@ class Evaluator:
         if self.suite.init:
             names.append(self.suite.init.name)
         if None in references:
-            names += [parent for _, model in request.models for parent in _parents(model)]
+            names += [parent for _, model in request.models for parent in parents(model)]
         return [(name, name) for name in dict.fromkeys(names)]
 
     def bits(self, model: Scored, language: str, rows: np.ndarray) -> np.ndarray:
@@ -316,30 +318,23 @@ class Evaluator:
     def score_steps(self, model: Scored, text: TokenizedText, exact: bool = True) -> Generator[None, None, np.ndarray]:
         """Bits of a text under a checkpoint or a merge, which is put again where another was put between batches."""
         with self.room(scoring(model)):
-            yield from self.ready_steps(model)
-            steps = sentence_bits_steps(self.put(model, exact), text, limit=self.scored_by(model).positions)
+            yield from self.networks.ready_steps(model)
+            steps = sentence_bits_steps(self.networks.put(model, exact), text, limit=self.scored_by(model).positions)
             while True:
-                self.put(model, exact)
+                self.networks.put(model, exact)
                 try:
                     next(steps)
                 except StopIteration as end:
                     if not np.isfinite(end.value).all():
                         raise UserError(
-                            f"{_name(model)} gives losses that are not finite; its weights overflow."
+                            f"{name_of(model)} gives losses that are not finite; its weights overflow."
                         ) from None
                     return end.value
                 yield
 
     def room(self, doing: str) -> AbstractContextManager[None]:
         """Raise UserError where the device runs out of memory inside, everything released first; see `memory.room`."""
-        return room(self.device, doing, self.release)
-
-    def release(self) -> None:
-        """Free all that can be made again; the networks stay, for others may be in the middle of them."""
-        self._finished.clear()
-        self.dev.forget()
-        for weights in self._weights.values():
-            weights.forget()
+        return room(self.device, doing, self.networks.release)
 
     def _counted(self, model: str, language: str, rows: np.ndarray) -> np.ndarray:
         """A model of token counts, fitted on the language's dev half."""
@@ -367,100 +362,6 @@ class Evaluator:
             self._best_of[key] = min(found, key=lambda name: found[name])
         return self._best_of[key]
 
-    def ready_steps(self, model: Scored) -> Generator[None, None, None]:
-        """What takes long before a merge can be put: measuring its parents, and what is done to the whole network."""
-        model = model.recipe if isinstance(model, Hybrid) else model
-        if not isinstance(model, Recipe) or model in self._finished:
-            return
-        yield from self.dev.steps(model)
-        if model.finished:
-            network = build(self._config(model), self.device)
-            yield from merge_network_steps(model, self.weights(self.group(model.needed)), network)
-            self._finished[model] = {name: p.detach() for name, p in network.named_parameters()}
-            if len(self._finished) > _FINISHED:
-                self._finished.popitem(last=False)
-
-    def put(self, model: Scored, exact: bool = True) -> torch.nn.Module:
-        """The network holding a checkpoint's or a merge's weights; they stay until another model is put.
-
-        What is not to be exact may be made of the merge that is there, and so differ by where a slider came from.
-        """
-        network = self._averaged(model) if isinstance(model, Ensemble) else self._put(model, exact)
-        network.tf32 = in_tf32(model, self.suite, self.device.type)  # type: ignore[assignment]
-        return network
-
-    def _put(self, model: Model | Hybrid, exact: bool) -> torch.nn.Module:
-        names = _parents(model) if isinstance(model, str) else model.needed
-        for network, (held, sums) in self._held.items():
-            if held == model and not (exact and sums and sums.error):
-                return network
-        weights = self.weights(self.group(names))  # first, for it asks whether there is room
-        finish(self.ready_steps(model))
-        network = self.network(model)
-        _, sums = self._held.pop(network, (None, None))  # what a failing merge leaves behind is nobody's
-        parameters = dict(network.named_parameters())
-        if isinstance(model, Recipe):
-            sums = self._merge(model, weights, parameters, None if exact else sums)
-        else:
-            sums = None
-            parent, merged = (model, []) if isinstance(model, str) else (model.parent, model.merged(parameters))
-            with torch.no_grad():
-                for name in parameters.keys() - set(merged):
-                    parameters[name].copy_(weights.read(name, [parent])[0])
-            if isinstance(model, Hybrid):
-                self._merge(model.recipe, weights, {name: parameters[name] for name in merged})
-        self._held[network] = model, sums
-        return network
-
-    def _merge(
-        self, recipe: Recipe, weights: Weights, parameters: Mapping[str, torch.Tensor], before: Sums | None = None
-    ) -> Sums | None:
-        """The merge's tensors into some or all of a network's parameters, see `merge_into`."""
-        if not recipe.finished:
-            return merge_into(recipe, weights, parameters, before)
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(self._finished[recipe][name])
-        return None
-
-    def _averaged(self, model: Ensemble) -> Averaged:
-        """The models of an ensemble, which share one network and leave what it holds."""
-        weights = self.weights(self.group(model.models))
-        reads = [partial(weights.whole, name) for name in model.models]
-        return Averaged(self.network(model.models[0]), reads, model.kind)
-
-    def group(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The merging group of checkpoints. Raises UserError if they can't be merged."""
-        self.suite.mergeable(names)
-        return next(group for group in self.suite.groups if names[0] in group)
-
-    def weights(self, group: tuple[str, ...]) -> Weights:
-        """The resident weights of one merging group."""
-        if group not in self._weights:
-            checkpoints = [self.suite[name] for name in group]
-            self._weights[group] = Weights(checkpoints, self.device, self.dev.sources, self.dev)
-        return self._weights[group]
-
-    def _config(self, model: Scored) -> Any:
-        own = self.suite[_parents(model)[0]].config
-        return output_config(model, own) if isinstance(model, Recipe) else own
-
-    def network(self, model: Scored) -> torch.nn.Module:
-        """One network for each configuration: equal shapes may still go with other frequencies or another epsilon.
-
-        Of the networks of another depth, which merges of slices need, the last one alone is kept.
-        """
-        own, config = self.suite[_parents(model)[0]].config, self._config(model)
-        key = config.to_json_string()
-        if key not in self._models:
-            if config is not own:
-                if self._sliced in self._models:
-                    self._held.pop(self._models.pop(self._sliced), None)
-                self._sliced = key
-            self._models[key] = build(config, self.device)
-            settle(self._models[key])
-        return self._models[key]
-
     def text(self, checkpoint: Checkpoint, language: str, rows: np.ndarray) -> TokenizedText:
         """The given rows of one language in a checkpoint's tokens."""
         place = (checkpoint.digest_of_tokenizer, language, rows.tobytes())
@@ -487,30 +388,6 @@ def check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:
             f"{checkpoint.name}: the tokenizer in {checkpoint.path} gives token {highest}, its config.json has a "
             f"vocab_size of {size}: the two are not of one model. Copy the tokenizer that belongs to these weights."
         )
-
-
-def _parents(model: Scored) -> tuple[str, ...]:
-    return (model,) if isinstance(model, str) else model.models
-
-
-def _needed(model: Scored) -> tuple[str, ...]:
-    """Every checkpoint whose weights are in a model."""
-    if isinstance(model, str):
-        return () if model in _COUNTED else (model,)
-    return model.models if isinstance(model, Ensemble) else model.needed
-
-
-def scoring(model: Scored) -> str:
-    """What is being done while a model reads text, for messages."""
-    return f"scoring {_name(model)}"
-
-
-def _name(model: Scored) -> str:
-    if isinstance(model, Ensemble):
-        return f"the {model.kind}"
-    if isinstance(model, Hybrid):
-        return f"{model.parent} with {model.component.label} exchanged with the {model.recipe.method} merge"
-    return model if isinstance(model, str) else f"the {model.method} merge"
 
 
 def _stamps(suite: Suite) -> dict[str, tuple[int, int]]:

@@ -67,7 +67,7 @@ def export_steps(evaluator: Evaluator, recipe: Recipe, target: Target, sentences
     check_target(recipe, evaluator.suite, target)
     try:
         measured = yield from _halved(_measure(evaluator, recipe, sentences), 0.0)
-        weights = evaluator.weights(evaluator.group(recipe.needed))
+        weights = evaluator.networks.weights(recipe.needed)
     except UserError as error:  # a suite too large for the memory, for example: the merge itself may still be made
         measured, weights = Measured(None, (str(error),)), None
     steps = write_steps(recipe, evaluator.suite, target, evaluator.device, weights, measured)

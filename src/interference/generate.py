@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from interference.corpus import Corpus
 from interference.errors import UserError
-from interference.evaluate import Evaluator, scoring
+from interference.evaluate import Evaluator
 from interference.losses import prefix_token
 from interference.recipe import Recipe
-from interference.scored import Model
+from interference.scored import Model, scoring
 from interference.steps import Steps
 from interference.suite import Suite
 from interference.tokens import added, decoded
@@ -238,14 +238,14 @@ def answer_steps(
         with evaluator.room(scoring(model)):
             checkpoint = scored_by(evaluator.suite, model)
             steps = continuation_steps(
-                evaluator.put(model),
+                evaluator.networks.put(model),
                 checkpoint.tokenizer,
                 question.prompt,
                 **asdict(question.sampling),
                 limit=checkpoint.positions,
             )
             for place in range(question.sampling.length + 1):
-                evaluator.put(model)  # another's weights may be there since the last token
+                evaluator.networks.put(model)  # another's weights may be there since the last token
                 try:
                     told(number, next(steps))
                 except StopIteration as end:

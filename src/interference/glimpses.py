@@ -91,7 +91,8 @@ class Glimpses:
 
     def _affordable(self, checkpoint: Checkpoint, languages: Sequence[str], rows: np.ndarray) -> int:
         """How many sentences of each language can be scored at slider speed here, by a trial."""
-        text, network = self._texts_of(checkpoint, languages, rows[: _FEW[0]]), self._evaluator.put(checkpoint.name)
+        text = self._texts_of(checkpoint, languages, rows[: _FEW[0]])
+        network = self._evaluator.networks.put(checkpoint.name)
         seconds = []
         for _ in range(3):  # the first pass sets up kernels
             started = time.perf_counter()

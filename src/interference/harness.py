@@ -96,7 +96,7 @@ def _run(evaluator: Evaluator, model: Model, task: str, limit: int | None, shots
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
-    network = evaluator.put(model)
+    network = evaluator.networks.put(model)
     first = evaluator.suite[model if isinstance(model, str) else model.models[0]]
     language_model = HFLM(
         pretrained=network,  # type: ignore[arg-type]

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from interference.dev import Batch
 from interference.errors import UserError, nearest
-from interference.evaluate import Evaluator, scoring
+from interference.evaluate import Evaluator
 from interference.groups import depth_of, group_of, layer_of
 from interference.merge import merge_with
 from interference.recipe import Gradient, Recipe, Where, site_at
 from interference.registry import methods
+from interference.scored import scoring
 
 SCOPES = {
     "model": "one coefficient for each model",
@@ -52,7 +53,7 @@ def _learn(
 ) -> Generator[Learned, None, Recipe]:
     for _ in evaluator.dev.steps(recipe):
         yield Learned(0.0, 0.0, 0.0, 0.0)
-    weights = evaluator.weights(evaluator.group(recipe.needed))
+    weights = evaluator.networks.weights(recipe.needed)
     depth = depth_of(weights.shapes)
     unit = {name: _unit(name, scope) for name in weights.shapes}
     names = {u: name for name, u in reversed(unit.items())}
@@ -109,9 +110,9 @@ def _descend(
     evaluator: Evaluator, recipe: Recipe, coefficients: Callable[[str], Tensor], batches: Sequence[Batch]
 ) -> Generator[float, None, None]:
     """Bits of one batch after another; at the end the coefficients have the gradient of their sum."""
-    network = evaluator.network(recipe)
+    network = evaluator.networks.network(recipe)
     with torch.enable_grad():
-        merged = merge_with(recipe, evaluator.weights(evaluator.group(recipe.needed)), coefficients)
+        merged = merge_with(recipe, evaluator.networks.weights(recipe.needed), coefficients)
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in merged.items()}
     for batch in batches:
         arguments = {"input_ids": batch.inputs, "use_cache": False}

@@ -141,7 +141,7 @@ def _states(
     evaluator: Evaluator, model: Model, text: TokenizedText
 ) -> dict[tuple[int, str], Float[Tensor, "token unit"]]:
     """The activations of all tokens of a text, the prefix left out, on the CPU."""
-    network = evaluator.put(model)
+    network = evaluator.networks.put(model)
     limit = evaluator.suite[model if isinstance(model, str) else model.models[0]].positions
     found: dict[tuple[int, str], list[Tensor]] = {}
     with activations(network) as seen:

@@ -340,9 +340,9 @@ def _split(found: dict[str, list[float]]) -> Columns:
 def _survey(task: _Task, models: tuple[str, ...], some: Sequence[Measure], store: Store) -> Steps[pd.DataFrame]:
     """The rows of measures for the part of the model that is looked at."""
     evaluator = task.evaluator
-    weights = evaluator.weights(evaluator.group(models))
+    weights = evaluator.networks.weights(models)
     survey = Survey(equal_average(models), None, tuple(m.name for m in some), chance=False)
-    steps = survey_steps(evaluator.suite, weights, evaluator.dev, store, survey, evaluator.release)
+    steps = survey_steps(evaluator.suite, weights, evaluator.dev, store, survey, evaluator.networks.release)
     frame = (yield from steps).by("whole")
     return frame[frame["group"] == task.pairing.part]
 
@@ -387,10 +387,10 @@ def _seconds_of_a_loss(task: _Task, pair: tuple[str, str]) -> float:
     evaluator, rows = task.evaluator, task.rows[:_FEW]
     checkpoint = evaluator.suite[task.models[pair[0]]]
     text = evaluator.text(checkpoint, pair[0], rows)
-    evaluator.put(checkpoint.name)  # what is loaded once is not to be counted
-    sentence_bits(evaluator.put(checkpoint.name), text, limit=checkpoint.positions)
+    evaluator.networks.put(checkpoint.name)  # what is loaded once is not to be counted
+    sentence_bits(evaluator.networks.put(checkpoint.name), text, limit=checkpoint.positions)
     started = time.perf_counter()
-    network = evaluator.put(task.merge(pair))
+    network = evaluator.networks.put(task.merge(pair))
     merged = time.perf_counter() - started
     sentence_bits(network, text, limit=checkpoint.positions)
     return merged + (time.perf_counter() - started - merged) * len(task.rows) / len(rows)

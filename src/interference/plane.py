@@ -71,7 +71,7 @@ def plane_steps(evaluator: Evaluator, plane: Plane, sentences: int | None) -> St
     """Score every point of a plane on its language, one batch at a time; points are kept in the store."""
     suite, language = evaluator.suite, plane.language
     evaluator.check_languages([language])
-    weights = evaluator.weights(evaluator.group(plane.models))
+    weights = evaluator.networks.weights(plane.models)
     yield 0.0
     with evaluator.room("measuring distances of three models"):
         gram = _gram(weights, plane.models)

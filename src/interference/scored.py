@@ -38,6 +38,31 @@ class Request:
         return {language: self.against or suite.reference(language) for language in self.languages}
 
 
+def parents(model: Scored) -> tuple[str, ...]:
+    """The checkpoints that a model is made of, a checkpoint itself."""
+    return (model,) if isinstance(model, str) else model.models
+
+
+def needed(model: Scored) -> tuple[str, ...]:
+    """Every checkpoint whose weights are in a model."""
+    if isinstance(model, str):
+        return () if model in (UNIGRAM, BIGRAM) else (model,)
+    return model.models if isinstance(model, Ensemble) else model.needed
+
+
+def scoring(model: Scored) -> str:
+    """What is being done while a model reads text, for messages."""
+    return f"scoring {name_of(model)}"
+
+
+def name_of(model: Scored) -> str:
+    if isinstance(model, Ensemble):
+        return f"the {model.kind}"
+    if isinstance(model, Hybrid):
+        return f"{model.parent} with {model.component.label} exchanged with the {model.recipe.method} merge"
+    return model if isinstance(model, str) else f"the {model.method} merge"
+
+
 def model_digest(suite: Suite, model: Scored, torch_version: str = torch.__version__) -> str:
     """What a model's losses depend on: the contents of its files, and of a recipe its parents' and its own."""
     if isinstance(model, str):

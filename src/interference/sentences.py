@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from interference.errors import UserError
-from interference.evaluate import Evaluator, scoring
+from interference.evaluate import Evaluator
 from interference.generate import scored_by
 from interference.losses import token_bits, tokenize
 from interference.recipe import Recipe
-from interference.scored import Model
+from interference.scored import Model, scoring
 from interference.steps import Steps, telling
 from interference.tokens import pieces
 
@@ -159,7 +159,7 @@ def token_line_steps(
     text, bits = tokenize(own.tokenizer, evaluator.corpus.text(language, [row])), []
     for one, called, checkpoint in ((model, name, own), (reference, reference, other)):
         with evaluator.room(scoring(one)):
-            bits.append(token_bits(evaluator.put(one), text, limit=checkpoint.positions)[0])
+            bits.append(token_bits(evaluator.networks.put(one), text, limit=checkpoint.positions)[0])
         if not np.isfinite(bits[-1]).all():
             raise UserError(f"{called} gives losses that are not finite; its weights overflow.")
         yield len(bits) / 2

@@ -24,7 +24,7 @@ from interference.compare import (
 from interference.ensemble import BEST as ALONE
 from interference.ensemble import LOGITS, PROBABILITIES, Ensemble
 from interference.errors import UserError
-from interference.evaluate import Evaluator, scoring
+from interference.evaluate import Evaluator
 from interference.losses import sentence_bits
 from interference.merge import merge, merge_network_steps
 from interference.minimal_pairs import AccuracyTable, PairSet, accuracy_table
@@ -32,7 +32,7 @@ from interference.path import PathTable, Walk, path_table
 from interference.precision import mergekit_dtype
 from interference.recipe import Recipe
 from interference.registry import methods
-from interference.scored import BIGRAM, UNIGRAM, Request, Scored, model_digest
+from interference.scored import BIGRAM, UNIGRAM, Request, Scored, model_digest, scoring
 from interference.search import EACH, search_steps
 from interference.steps import Steps, telling, within
 from interference.store import digest
@@ -189,7 +189,7 @@ def _seconds(evaluator: Evaluator, recipe: Recipe) -> Generator[None, None, floa
 
 def _timed(evaluator: Evaluator, recipe: Recipe) -> Generator[None, None, float]:
     yield from evaluator.dev.steps(recipe)
-    weights = evaluator.weights(evaluator.group(recipe.needed))
+    weights = evaluator.networks.weights(recipe.needed)
     weights.load(recipe.needed)
     if recipe.finished:
         network = evaluator.dev.network(recipe.models[0])
@@ -252,7 +252,7 @@ def estimate_seconds(evaluator: Evaluator, asked: Comparison) -> float:
     for _ in range(3):  # the first pass sets up kernels
         started = time.perf_counter()
         with evaluator.room(scoring(first.name)):
-            sentence_bits(evaluator.put(first.name), text, limit=first.positions)
+            sentence_bits(evaluator.networks.put(first.name), text, limit=first.positions)
         times.append(time.perf_counter() - started)
     each = len(evaluator.corpus.rows(asked.sentences)) * len(asked.languages)
     searched = TRIES * EACH * (len({evaluator.suite[m].language for m in asked.models})) if asked.search else 0

@@ -129,7 +129,7 @@ def test_networks_of_half_precision_multiply_in_tf32():
     """Their numbers are others than float32's, and torch's own setting is what it was."""
     suite, rows = open_suite(), open_suite().corpus.rows(20)
     evaluator = Evaluator(suite, Store(), torch.device("cuda"))
-    network, text = evaluator.put("mono-eng"), evaluator.text(suite["mono-eng"], "zho", rows)
+    network, text = evaluator.networks.put("mono-eng"), evaluator.text(suite["mono-eng"], "zho", rows)
     assert network.tf32
     bits = sentence_bits(network, text)
     assert not torch.backends.cuda.matmul.allow_tf32

@@ -396,8 +396,9 @@ def _note_of_decomposed(weights: Weights, survey: Survey) -> list[str]:
 
 def resident_steps(evaluator: "Evaluator", survey: Survey) -> Steps[ConflictTable]:
     """The table of a survey from the weights that an evaluator holds anyway."""
-    weights = evaluator.weights(evaluator.group(survey.needed))
-    table = yield from survey_steps(evaluator.suite, weights, evaluator.dev, evaluator.store, survey, evaluator.release)
+    weights = evaluator.networks.weights(survey.needed)
+    release = evaluator.networks.release
+    table = yield from survey_steps(evaluator.suite, weights, evaluator.dev, evaluator.store, survey, release)
     return replace(table, provenance=_provenance(evaluator.suite, survey))
 
 
