@@ -11,8 +11,9 @@ from conftest import llama, write_checkpoint
 
 from interference.__main__ import main
 from interference.conflict import survey as surveys
+from interference.conflict.given import Given
 from interference.conflict.registry import CHANGES, At, Measure, conflict_measure, measures
-from interference.conflict.survey import Given, Survey, equal_average, resident_steps, survey_steps
+from interference.conflict.survey import Survey, equal_average, resident_steps, survey_steps
 from interference.conflict.table import ALL, COLUMNS, ConflictTable
 from interference.dev import DevHalf
 from interference.errors import UserError

@@ -97,7 +97,7 @@ def lens(evaluator: Evaluator) -> object:
 
 # What is asked for, the function in which memory runs out, and what the message says was being done.
 CASES: dict[str, tuple[Callable[[Evaluator], object], str, str]] = {
-    "conflict": (conflict, "interference.conflict.survey._given", "measuring conflicts of 2 models"),
+    "conflict": (conflict, "interference.conflict.survey.given_of", "measuring conflicts of 2 models"),
     "linearity": (layers, "interference.linearity._states", "comparing layers of mono-eng and mono-deu"),
     "tasks": (tasks, "lm_eval.simple_evaluate", "running the task own"),
     "timed merge": (timed, "interference.sweep.merge", "timing the linear merge"),
