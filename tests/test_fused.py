@@ -1,5 +1,6 @@
 """Compiled functions: traced here whole, without a compiler's own part, which the GPU tests run."""
 
+import inspect
 import subprocess
 import sys
 
@@ -11,8 +12,11 @@ from interference import adding, bits, pieces
 from interference import fused as fusing
 from interference import merge as merging
 from interference.fused import add_up, add_up_here, add_up_in_pieces, fused
+from interference.memory import ran_out
 from interference.registry import methods
 from interference.rows import Rows
+
+PLAIN = inspect.unwrap(add_up)  # without shape checks, which can't be traced
 
 
 @pytest.fixture
@@ -112,10 +116,78 @@ def test_a_merge_by_compiled_functions_is_the_merge():
     assert "not compiled" not in ran.stderr
 
 
+MOVED = """
+import torch
+from interference import adding, bits, fused as fusing, merge as merging
+from interference.recipe import Recipe
+from interference.recipe.recipe import Slice
+from interference.suite import open_suite
+from interference.weights import Weights
+
+suite, fusing.BACKEND = open_suite(), "eager"
+names, knobs = ("mono-eng", "mono-nld", "mono-deu"), (("density", 0.3),)
+checkpoints = [suite[name] for name in (*names, "init")]
+modules = fusing, adding, merging, bits
+
+
+def ties(base, *ranges, of=None):
+    return Recipe("ties", knobs=knobs, base=base, slices=(Slice(names, ranges, (0.5, 0.3, 0.2), base_range=of),))
+
+
+low, high = (0, 2), (1, 3)
+moves = {
+    "layers": (Recipe("ties", names, (0.5, 0.3, 0.2), knobs, "@zero"), ties("@zero", high, high, high)),
+    "layers of a mean": (ties("@mean", low, low, low), ties("@mean", high, high, high)),
+    "a base's layers": (ties("init", low, low, low, of=low), ties("init", low, low, low, of=high)),
+    "a parent's layers": (ties("@mean", low, low, low), ties("@mean", low, low, high)),
+}
+for what, (first, second) in moves.items():
+    expected = merging.merge(second, Weights(checkpoints, torch.device("cpu")))
+    for device in ("cpu", "none"):
+        weights = Weights(checkpoints, torch.device("cpu"))
+        for module in modules:
+            module.DEVICES = (device,)
+        merging.merge(first, weights)
+        found = merging.merge(second, weights)
+        for module in modules:
+            module.DEVICES = ()
+        wrong = [name for name, tensor in expected.items() if not torch.equal(found[name], tensor)]
+        assert not wrong, (what, device, wrong)
+    print(what)
+"""
+
+
+def test_merges_after_others_are_what_they_are_alone():
+    """Other layers of the parents or of the base are prepared anew."""
+    ran = subprocess.run([sys.executable, "-c", MOVED], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == ["layers", "layers of a mean", "a base's layers", "a parent's layers"]
+
+
+@pytest.mark.filterwarnings("error:.* is not compiled")
+@pytest.mark.parametrize("first", [8192, 2048])
+def test_steps_are_written_where_they_belong(first, tracing, monkeypatch):
+    """In every place of one chunk of memory, of which the first parameter of a run may be a part alone."""
+    monkeypatch.setattr(adding, "DEVICES", ("cpu",))
+    monkeypatch.setattr(adding, "add_up", PLAIN)
+    generator = torch.Generator().manual_seed(0)
+    rows = [torch.randn(1 << 15, generator=generator).bfloat16() for _ in range(2)]
+    for start in (0, 8192, 16384):
+        chunk = torch.randn(1, 1 << 15, generator=generator)
+        part, expected = slice(start, start + 8192), chunk.clone()
+        expected[0, part] = 0.7 * chunk[0, part] + 0.1 * rows[0][part].float() + 0.3 * rows[1][part].float()
+        parameter = torch.nn.Parameter(torch.empty(first // 64, 64))
+        parameter.data = chunk[:, start : start + first].view(1, first // 64, 64)[0]
+        out = parameter.detach().as_strided((8192,), (1,))
+        adding._add_up([row[part] for row in rows], [0.1, 0.3], torch.tensor, out, torch.float32, 0.7)
+        torch.testing.assert_close(chunk, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("error:.* is not compiled")
 def test_a_weighted_sum_is_rounded_once(tracing):
     rows, out = [torch.rand(50).bfloat16() for _ in range(3)], torch.zeros(50)
     shares = torch.tensor([0.2, 0.5, -0.4])
-    fused(add_up)(rows, shares, out, torch.bfloat16)
+    fused(PLAIN)(rows, shares, out, torch.bfloat16)
     exact = sum(row.double() * share for row, share in zip(rows, shares.double(), strict=True))
     torch.testing.assert_close(out.double(), exact, rtol=2**-8, atol=1e-7)
     assert torch.equal(out, out.bfloat16().float())
@@ -129,12 +201,54 @@ def test_what_cannot_be_compiled_runs_as_it_stands(tracing, monkeypatch):
     assert twice(torch.tensor(4.0)) == 8
 
 
-def test_running_out_of_memory_is_not_taken_for_that(tracing):
-    def greedy(x):
-        raise torch.OutOfMemoryError("no room")
+@pytest.mark.parametrize("where", ["compiling", "loading"])
+def test_running_out_of_memory_is_not_taken_for_that(where, tracing, monkeypatch):
+    """Nor tried again with more: a compiler wraps what it runs out of, and a kernel's loader has an error of its own."""
 
-    with pytest.raises(torch.OutOfMemoryError):
-        fused(torch.compiler.disable(greedy))(torch.tensor(1.0))
+    def loading(*inputs):
+        raise RuntimeError("Triton Error [CUDA]: out of memory")
+
+    def compiling(graph, inputs):
+        if where == "loading":
+            return loading
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(fusing, "BACKEND", compiling)
+    twice = fused(lambda x: 2 * x)
+    for _ in range(2):
+        with pytest.raises(RuntimeError) as error:
+            twice(torch.tensor([1.0, 2.0]))
+        assert ran_out(error.value)
+
+
+THREADS = """
+import threading
+import torch
+from interference import fused as fusing
+graphs = []
+fusing.DEVICES, fusing.BACKEND = ("cpu",), lambda graph, inputs: graphs.append(graph) or graph.forward
+function = fusing.fused(fusing.add_up)
+
+
+def add(counts):
+    for count in counts:
+        function([torch.rand(256) for _ in range(count)], torch.ones(count), torch.zeros(256), torch.float32)
+
+
+for counts in (range(1, 4), range(4, 21)):
+    thread = threading.Thread(target=add, args=(counts,))
+    thread.start()
+    thread.join()
+print(len(graphs))
+"""
+
+
+def test_every_thread_compiles_every_kind():
+    """Each has settings of its own: beyond eight kinds a second thread would run them as they stand."""
+    ran = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) == 20
+    assert "not compiled" not in ran.stderr
 
 
 KINDS = """

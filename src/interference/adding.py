@@ -53,11 +53,12 @@ def _add_up(
     scale: float,
 ) -> None:
     """The sum of rows, and of `scale` times what is there, in one pass over them, uncopied wherever they are."""
-    if scale:
+    here = out.device.type in DEVICES and all(row.device == out.device for row in rows)
+    if here and len(out) % BLOCK == 0:  # known to be whole blocks, they are read by wide loads
+        rows, out = [row.view(-1, BLOCK) for row in rows], out.view(-1, BLOCK)
+    if scale:  # the very tensor: of two views of one memory a compiler takes the place in it for fixed
         rows, shares = [out, *rows], [scale, *shares]
-    if out.device.type in DEVICES and all(row.device == out.device for row in rows):
-        if len(out) % BLOCK == 0:  # known to be whole blocks, they are read by wide loads
-            rows, out = [row.view(-1, BLOCK) for row in rows], out.view(-1, BLOCK)
+    if here:
         fused(add_up, add_up_here)(rows, there(shares), out, dtype)
     else:
         add_up_in_pieces(rows, shares, out, dtype)

@@ -61,6 +61,6 @@ def joined(parts: Sequence[Any]) -> Any:
 
 def unpacked(made: Any) -> Any:
     """What was prepared as its method takes it."""
-    if isinstance(made, Bits | Cuts):
+    if isinstance(made, (Bits, Cuts)):
         return made.here()
     return tuple(map(unpacked, made)) if type(made) is tuple else made

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from interference.chunks import BLOCK
+from interference.memory import ran_out
 
 DEVICES = ("cuda",)  # where functions are compiled; on a CPU pieces that stay in its cache come near, without the wait
 BACKEND = "inductor"
@@ -39,23 +40,32 @@ def fused(function: Callable, otherwise: Callable | None = None) -> Callable:
             return plain(*arguments, **named)
         try:
             compiled = compiled or _compiled(function)
+            _allow_kinds()
             return compiled(*arguments, **named)
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:  # no compiler on this machine, or a device that it does not know
+            if ran_out(error):
+                raise
             usable = False
             warnings.warn(f"{function.__name__} is not compiled: {type(error).__name__}: {error}", stacklevel=2)
-            return plain(*arguments, **named)
+        return plain(*arguments, **named)
 
     return call
 
 
 def _compiled(function: Callable) -> Callable:
+    """Whole or not at all: in parts, what lies between them would be written to memory."""
+    options = _OPTIONS if BACKEND == "inductor" else None
+    return torch.compile(function, backend=BACKEND, dynamic=True, fullgraph=True, options=options)
+
+
+def _allow_kinds() -> None:
+    """In this thread, for each has settings of its own."""
     import torch._dynamo.config as limits
 
-    limits.recompile_limit = max(limits.recompile_limit, _KINDS)
-    limits.accumulated_recompile_limit = max(limits.accumulated_recompile_limit, 8 * _KINDS)
-    return torch.compile(function, backend=BACKEND, dynamic=True, options=_OPTIONS if BACKEND == "inductor" else None)
+    if limits.recompile_limit < _KINDS:
+        limits.recompile_limit = _KINDS
+    if limits.accumulated_recompile_limit < 8 * _KINDS:
+        limits.accumulated_recompile_limit = 8 * _KINDS
 
 
 def _flat(values: tuple) -> list:

@@ -62,7 +62,7 @@ def prepare(recipe: Recipe, weights: Weights, site: Site, given: Mapping[str, Ca
     settings = {a.name: site.settings[a.name] for a in part.arguments}
     fixed = (method.name, recipe.base, recipe.dtype, recipe.seed if "uniforms" in part.inputs else 0)
     if method.scope == "tensor":
-        tensor = (*fixed, site.models, site.sources, site.name, *settings.items())
+        tensor = (*fixed, site.models, *_read(site), *settings.items())
         if method.by_cuts:
             return weights.prepared(tensor, lambda: _cut_by_parent(recipe, weights, site, part))
         if method.by_parent:
@@ -78,8 +78,8 @@ def cuts(recipe: Recipe, weights: Weights, neighbours: Sequence[Site]) -> Cuts:
     """The cuts of neighbours, looked up once for all of them."""
     part = recipe.definition.prepare
     settings = {a.name: neighbours[0].settings[a.name] for a in part.arguments} if part else {}
-    names = tuple(site.name for site in neighbours)
-    key = ("cuts", recipe.method, recipe.base, recipe.dtype, neighbours[0].models, names, *settings.items())
+    read = tuple(map(_read, neighbours))
+    key = ("cuts", recipe.method, recipe.base, recipe.dtype, neighbours[0].models, read, *settings.items())
 
     def make() -> Cuts:
         found = [prepare(recipe, weights, site, given_whole(recipe, weights, site)) for site in neighbours]
@@ -88,9 +88,15 @@ def cuts(recipe: Recipe, weights: Weights, neighbours: Sequence[Site]) -> Cuts:
     return weights.prepared(key, make)
 
 
+def _read(site: Site) -> tuple:
+    """What a tensor of the merge is made of: its own name, and where it lies in the parents and in the base."""
+    return site.name, site.sources, site.base_source
+
+
 def _cut_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> Any:
     """The cut of every parent by itself, remembered by parent, without even one of them in float32."""
-    fixed = (recipe.method, recipe.base, recipe.dtype, site.models if recipe.base == MEAN else (), site.name)
+    others = (site.models, site.sources) if recipe.base == MEAN else ()
+    fixed = (recipe.method, recipe.base, recipe.dtype, others, site.base_source, site.name)
     base = cache(lambda: _base_alone(recipe, weights, site))
     read = getattr(torch, recipe.dtype) if recipe.dtype else None
 

@@ -163,7 +163,8 @@ def above(sizes: Float[Tensor, "row *shape"], cut: Cut) -> Bool[Tensor, "row *sh
     larger = sizes > each(limit, sizes)
     if place is None:
         return larger
-    places = torch.arange(shape.numel(), dtype=place.dtype, device=sizes.device).reshape(shape)
+    short = torch.int32 if shape.numel() < 1 << 31 else torch.int64  # of half the work, and of the memory
+    places = torch.arange(shape.numel(), dtype=short, device=sizes.device).reshape(shape)
     return larger | ((sizes == each(limit, sizes)) & each(places > place, sizes))
 
 
