@@ -33,6 +33,7 @@ from interference.conflict.survey import Survey, decomposed_matrices
 from interference.layout import linear_layers, token_rows
 from interference.losses import TokenizedText, products, sentence_bits
 from interference.merge import merge_into
+from interference.precision import takes_tf32
 from interference.recipe import MEAN, Recipe
 from interference.weights import RESIDENCIES, STREAMED, Weights, pick_device
 
@@ -126,9 +127,9 @@ def waited(function: Callable[[], object], device: torch.device) -> Callable[[],
 def ceilings(device: torch.device) -> dict[str, float]:
     """Bytes a second that a copy reads and writes, and operations a second of a product of matrices as in scoring."""
     cuda = device.type == "cuda"
-    source = torch.ones((1 << 31 if cuda else 1 << 28) // 4, device=device)
+    source = torch.randn((1 << 31 if cuda else 1 << 28) // 4, device=device)  # of ones alone a GPU clocks higher
     target, size = torch.empty_like(source), 8192 if cuda else 2048
-    one = torch.ones((size, size), device=device)
+    one = torch.randn((size, size), device=device)
     jobs = {"copy": lambda: target.copy_(source), "product": lambda: one @ one}
     with products(tf32=True) if cuda else nullcontext():
         seconds = alternate({name: waited(job, device) for name, job in jobs.items()}, 5)
@@ -149,9 +150,10 @@ def others_do(
                 logits = network(input_ids=row).logits[0, :-1].float()
                 logits.log_softmax(dim=-1).gather(1, row[0, 1:, None]).sum().item()
 
-    waited(plainly, device)()
-    start = time.perf_counter()
-    waited(plainly, device)()
+    with products(bool(network.tf32)) if device.type == "cuda" else nullcontext():  # as ours
+        waited(plainly, device)()
+        start = time.perf_counter()
+        waited(plainly, device)()
     found: dict[str, float | None] = {"transformers": (time.perf_counter() - start) * len(text.ids) / len(few)}
     found["mergekit"] = None
     if importlib.util.find_spec("mergekit") and weights.residency != STREAMED:
@@ -215,7 +217,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     weights = Weights(made, device, residency=options.residency)
     network = build(config, device)
     settle(network)
-    network.tf32 = device.type == "cuda"  # type: ignore[assignment]
+    network.tf32 = takes_tf32(device.type)  # type: ignore[assignment]
     weights.load(weights.names)  # in this order, as the dashboard does: a network takes more while it is being made
     parameters = dict(network.named_parameters())
     one = sum(p.nbytes for p in parameters.values())
@@ -234,8 +236,8 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     peers = others_do(weights, network, text, device)
     parents = 0 if weights.residency == STREAMED else weights.nbytes
     on_device = parents if weights.residency == "resident" or device.type == "cpu" else 0
-    matrices = sum(parameters[name].numel() for name in linear_layers(network))
-    matrices += parameters[token_rows(network)[-1]].numel()  # the head; attention's own products are left out
+    multiplied = {*linear_layers(network), token_rows(network)[-1]}  # attention's own products are left out
+    matrices = sum(parameters[name].numel() for name in multiplied)
     rates = {
         "bandwidth": (weights.nbytes + one) / seconds["merge"],
         "flops": 2 * matrices * sum(map(len, text.ids)) / seconds["scoring"],

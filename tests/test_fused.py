@@ -203,7 +203,7 @@ def test_what_cannot_be_compiled_runs_as_it_stands(tracing, monkeypatch):
 
 @pytest.mark.parametrize("where", ["compiling", "loading"])
 def test_running_out_of_memory_is_not_taken_for_that(where, tracing, monkeypatch):
-    """Nor tried again with more: a compiler wraps what it runs out of, and a kernel's loader has an error of its own."""
+    """Nor tried again with more: a compiler wraps what it runs out of, and a kernel's loader has its own error."""
 
     def loading(*inputs):
         raise RuntimeError("Triton Error [CUDA]: out of memory")

@@ -14,7 +14,7 @@ from interference.methods import arcee_fusion, dare, della
 from interference.methods.nearswap import nearswap
 from interference.methods.ties import elect, largest
 from interference.methods.ties_paper import thresholds
-from interference.ranks import Cut, Difference, above, cut, ranked, smallest
+from interference.ranks import Cut, Difference, above, cut, ranked, smallest, smallest_of_all
 from interference.registry import Knob, Method, Part, Switch, merge_method, methods
 
 METHODS = sorted(methods())
@@ -859,3 +859,14 @@ def test_tsv_m_of_orthogonal_parents_is_the_sum_of_their_strongest_parts():
     mixed = apply(methods()["tsv_m"], parents(methods()["tsv_m"], (6, 6), 2))
     kept = torch.linalg.svdvals(parents(methods()["tsv_m"], (6, 6), 2))[:, :3].flatten().sort(descending=True).values
     torch.testing.assert_close(torch.linalg.svdvals(mixed), kept)
+
+
+@pytest.mark.parametrize("count", [1, 2, 400, 999, 1000])
+def test_selection_over_parts_is_that_of_the_whole(count):
+    """Of rows that lie in three parts, with many equal numbers and zeros among them."""
+    sizes = torch.randn(3, 1000, generator=torch.Generator().manual_seed(0)).abs().bfloat16().float()
+    sizes[:, ::7] = 0
+    counts = torch.tensor([count, 1001 - count, 500])
+    found = smallest_of_all(lambda: sizes.split(400, dim=1), counts)
+    expected = [row.kthvalue(int(each)).values for row, each in zip(sizes, counts, strict=True)]
+    assert torch.equal(found, torch.stack(expected))

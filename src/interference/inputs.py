@@ -10,11 +10,13 @@ from torch import Tensor
 
 from interference.bits import Bits, joined, packed, unpacked
 from interference.draws import uniforms
+from interference.fused import DEVICES
 from interference.groups import group_of, layer_of
 from interference.pieces import PIECE
 from interference.ranks import Cuts, Difference
 from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, sites
 from interference.registry import DATA, Part
+from interference.rows import Rows
 from interference.weights import Weights
 
 
@@ -145,10 +147,10 @@ def _base_alone(recipe: Recipe, weights: Weights, site: Site) -> Tensor | None:
         return _as_float32(own, recipe) if recipe.dtype else own
     views = [weights.views(source, [model])[0] for source, model in zip(site.sources, site.models, strict=True)]
     mean = torch.empty(views[0].shape, device=weights.device)
-    size = PIECE[weights.device.type]
+    size, gather = PIECE[weights.device.type], Rows if weights.device.type in DEVICES else torch.stack
     for start in range(0, mean.numel(), size):
         part = slice(start, start + size)
-        parents = _as_float32(torch.stack([weights.here(view.reshape(-1)[part]) for view in views]), recipe)
+        parents = gather([_as_float32(weights.here(view.reshape(-1)[part]), recipe) for view in views])
         mean.view(-1)[part] = parents.mean(dim=0)
     return mean
 

@@ -231,7 +231,7 @@ def _batch_bits(
     position = torch.arange(1, width)
     scored = (position >= torch.tensor(starts)[:, None]) & (position < lengths[:, None])
     with products(getattr(model, "tf32", False)) if device.type == "cuda" else nullcontext():
-        nats = _token_nats(model, ids.to(device), scored.to(device))
+        nats = _token_nats(model, ids.to(device), scored.to(device)).double().cpu()
     if unknown is not None:
         vocabulary = model.get_output_embeddings().weight.shape[0]  # type: ignore[operator]
         nats = torch.where(ids[:, 1:][scored] == unknown, math.log(vocabulary), nats)
@@ -241,7 +241,7 @@ def _batch_bits(
 
 
 def _token_nats(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tensor) -> Float[Tensor, " token"]:
-    """-ln p of the scored tokens in row order, float64 on the CPU; never more than a bounded number of logits."""
+    """-ln p of the scored tokens in row order; never more than a bounded number of logits."""
     # Composite configurations keep the size of the vocabulary one level down.
     vocabulary: int = getattr(model.config, "vocab_size", None) or model.get_output_embeddings().weight.shape[0]  # type: ignore
     most = _LOGIT_ELEMENTS * (32 if ids.is_cuda else 1)
@@ -267,7 +267,7 @@ _PLAIN = ("LlamaForCausalLM", "GPT2LMHeadModel", "GPTNeoXForCausalLM", "MistralF
 def _nats(logits: Float[Tensor, "token entry"], picked: Int[Tensor, " token"]) -> Float[Tensor, " token"]:
     """-ln p of the picked entries, of a softmax in float32."""
     logits = logits.float()
-    return (logits.logsumexp(dim=-1) - logits.gather(1, picked[:, None])[:, 0]).double().cpu()
+    return logits.logsumexp(dim=-1) - logits.gather(1, picked[:, None])[:, 0]
 
 
 def unigram_bits(fit: Sequence[Sequence[int]], text: TokenizedText, vocabulary: int) -> np.ndarray:

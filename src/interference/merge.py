@@ -64,10 +64,14 @@ def merge_into(
         row = rows[at[name].weights]
         if name in done:
             continue
-        if _goes_in_pieces(recipe, out):
-            _merge_in_pieces(recipe, weights, at[name], row, out, dtype)
-        else:
+        if not _goes_in_pieces(recipe, out):
             out.copy_(_merged(recipe, weights, at[name], row, {}).to(dtype))
+        elif _changes_tensors(recipe):
+            merged = torch.empty_like(out, dtype=torch.float32)
+            _merge_in_pieces(recipe, weights, at[name], row, merged, torch.float32)
+            out.copy_(_stepped(recipe, merged, _given_with(recipe, weights, at[name], row)).to(dtype))
+        else:
+            _merge_in_pieces(recipe, weights, at[name], row, out, dtype)
     return after
 
 
@@ -195,7 +199,9 @@ def _changes_tensors(recipe: Recipe) -> bool:
 
 
 def _goes_in_pieces(recipe: Recipe, out: Tensor) -> bool:
-    return recipe.definition.elementwise and not _changes_tensors(recipe) and out.numel() > PIECE[out.device.type]
+    """Where functions are compiled, or where what lies between would be large."""
+    large = out.device.type in DEVICES or out.numel() > PIECE[out.device.type]
+    return recipe.definition.elementwise and large
 
 
 def _merge_in_pieces(
@@ -270,10 +276,22 @@ def _merged(
     method = recipe.definition
     if method.prepare and knobs.keys() & {a.name for a in method.prepare.arguments}:
         raise ValueError(f"{method.name} prepares by {', '.join(knobs)}; no gradient reaches it")
-    given = given_whole(recipe, weights, site) | {"weights": lambda: coefficients}
+    given = _given_with(recipe, weights, site, coefficients)
     base = given["base"]()
     merged = call(method.body, given, {**site.settings, **knobs})
-    merged = base + merged if method.takes == "deltas" and base is not None else merged
+    return _stepped(recipe, base + merged if method.takes == "deltas" and base is not None else merged, given)
+
+
+def _given_with(
+    recipe: Recipe, weights: Weights, site: Site, coefficients: Float[Tensor, " model"]
+) -> dict[str, Callable[[], Any]]:
+    return given_whole(recipe, weights, site) | {"weights": lambda: coefficients}
+
+
+def _stepped(
+    recipe: Recipe, merged: Float[Tensor, "*shape"], given: dict[str, Callable[[], Any]]
+) -> Float[Tensor, "*shape"]:
+    """A merged tensor after the post-steps that change tensors."""
     for step in recipe.steps:
         if step.scope == "tensor":
             merged = call(step.body, given | {"merged": lambda now=merged: now}, {})

@@ -56,7 +56,8 @@ class Networks:
         if model.finished:
             network = build(self._config(model), self.device)
             yield from merge_network_steps(model, self.weights(model.needed), network)
-            self._finished[model] = {name: p.detach() for name, p in network.named_parameters()}
+            # In the host's memory: on a GPU they would be in the way of the weights.
+            self._finished[model] = {name: p.detach().cpu() for name, p in network.named_parameters()}
             if len(self._finished) > _FINISHED:
                 self._finished.popitem(last=False)
 

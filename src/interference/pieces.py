@@ -18,7 +18,7 @@ from interference.rows import Rows, every
 
 # Entries of each parent merged at a time: on a CPU few enough for its cache, on a GPU so that little lies between, or,
 # where functions are compiled and nothing lies between, so that there are few calls.
-PIECE = {"cpu": 1 << 16, "cuda": 1 << 22}
+PIECE = {"cpu": 1 << 16, "cuda": 1 << 24}
 COMPILED = 1 << 26
 
 

@@ -31,7 +31,7 @@ def mergekit_dtype(recipe: Recipe, suite: "Suite") -> str:
 
 def arithmetic(device: "torch.device") -> str:
     """What models are scored in on a device."""
-    products = ", products with 16-bit weights in TF32" if _takes_tf32(device.type) else ""
+    products = ", products with 16-bit weights in TF32" if takes_tf32(device.type) else ""
     return f"float32{products} on {device}"
 
 
@@ -41,7 +41,7 @@ def in_tf32(model: "Scored", suite: "Suite", device_type: str) -> bool:
     TF32 has all of these, so that activations alone are rounded, to 11 binary digits where bfloat16 would leave 8. In
     full float32 a GPU takes several times as long.
     """
-    if not _takes_tf32(device_type):
+    if not takes_tf32(device_type):
         return False
     if isinstance(model, str):
         return model in suite.names and suite[model].dtype in _HALVES
@@ -51,7 +51,7 @@ def in_tf32(model: "Scored", suite: "Suite", device_type: str) -> bool:
     return all(in_tf32(part, suite, device_type) for part in parts)
 
 
-def _takes_tf32(device_type: str) -> bool:
+def takes_tf32(device_type: str) -> bool:
     """On a GPU, unless NVIDIA's own switch for all its libraries forbids it."""
     return device_type == "cuda" and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
 

@@ -1,6 +1,6 @@
 """Which entries of a tensor hold which ranks by size, found by selection where sorting would take ten times as long."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -104,6 +104,25 @@ def cut(entries: Difference, count: int) -> Cut:
         left = count - int((sizes < limit).sum())
         place = int((sizes == limit).nonzero()[left - 1])
     return Cut(limit, torch.tensor([place], device=device))
+
+
+def smallest_of_all(
+    sizes: Callable[[], Iterable[Float[Tensor, "row entry"]]], counts: Int[Tensor, " row"]
+) -> Float[Tensor, " row"]:
+    """The `counts`-th smallest number from zero on of each row, of rows in parts that are made anew for every look.
+
+    Numbers are ordered as their bits are, of which each look at all entries settles some, from the highest down.
+    """
+    found = torch.zeros_like(counts, dtype=torch.int32)
+    for first, after in _digits():
+        steps = torch.arange(1, 1 << after - first, dtype=torch.int32, device=found.device) << first
+        edges = found[:, None] + steps
+        below = torch.zeros_like(edges, dtype=torch.int64)
+        for part in sizes():
+            bits = part.view(torch.int32)
+            below += torch.stack([(bits < edge[:, None]).sum(dim=1) for edge in edges.unbind(dim=1)], dim=1)
+        found = found + ((below < counts[:, None]).sum(dim=1, dtype=torch.int32) << first)
+    return found.view(torch.float32)
 
 
 def _selected(entries: Difference, count: int) -> tuple[Float[Tensor, " one"], int]:

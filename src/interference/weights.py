@@ -42,6 +42,7 @@ Source = Callable[[str, str], Tensor | None]
 
 RESIDENT, PINNED, STREAMED = "resident", "pinned", "streamed"
 RESIDENCIES = (RESIDENT, PINNED, STREAMED)
+_BETWEEN, _LEAST = 6, 3  # float32 tensors of the largest size that lie between in a merge: of masks, of sums
 
 
 class Weights:
@@ -105,11 +106,11 @@ class Weights:
     def _choose(self) -> str:
         """Where the weights can be. Raises UserError where not even one model fits."""
         free = free_bytes(self.device)
-        few = 3 * 4 * max(torch.Size(shape).numel() for shape in self.shapes.values())  # what lies between
+        tensor = 4 * max(torch.Size(shape).numel() for shape in self.shapes.values())
         cuda = self.device.type == "cuda"  # what does not fit there is refused, where a CPU has the system make room
-        if free is None or self.nbytes + self._network + few * cuda <= free:
+        if free is None or self.nbytes + self._network + _BETWEEN * tensor * cuda <= free:
             return RESIDENT
-        if self._network + few > free:
+        if self._network + _LEAST * tensor > free:
             raise self._no_room(f"which has {free / 2**30:.1f} GiB free")
         host = free_bytes(torch.device("cpu"))
         return PINNED if cuda and host and self._pinned_bytes < host * 0.8 else STREAMED
