@@ -25,7 +25,7 @@ from interference.statistics import (
 from interference.steps import Steps
 from interference.store import Store, digest
 
-_VERSION = 1  # raised when the same pairs give other numbers than before
+_VERSION = 2  # raised when the same pairs give other numbers than before
 FEWEST = 5  # languages: with four, four effects of languages leave two of six pairs' worth of freedom
 ALPHA = 0.05
 HEADS = ("first", "second", "damage", "damage_low", "damage_high")
@@ -155,12 +155,19 @@ def relation(x: Float[np.ndarray, "language language"], y: Float[np.ndarray, "la
     left_y, damage_by_languages = additive_effects(y)
     partial, partial_chance, partial_p = np.nan, np.nan, np.nan
     if max(by_languages, damage_by_languages) < 1 - 1e-9:
+        left_x, left_y = _evened(left_x), _evened(left_y)
         partial = spearman(left_x, left_y)
         partial_chance, partial_p = _against_chance(left_x, left_y)
     return Relation(
         own, low, high, chance, p, float(np.nanmin(without)), float(np.nanmax(without)), float(np.nanargmin(moved)),
         by_languages, partial, partial_chance, partial_p,
     )  # fmt: skip
+
+
+def _evened(left: np.ndarray) -> np.ndarray:
+    """Values to a billionth of their range: those that only rounding parts are to share a rank."""
+    step = 1e-9 * float(np.ptp(left))
+    return np.round(left / step) * step
 
 
 def _against_chance(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
