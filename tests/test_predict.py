@@ -356,6 +356,8 @@ def test_measures_are_those_of_the_pair(evaluator, pairs):
     }
     expected = foreign["deu", "ita"] - foreign["ita", "ita"] + foreign["ita", "deu"] - foreign["deu", "deu"]
     assert row["foreign_loss"] == pytest.approx(expected / 2)
+    assert pairs_figure(pairs, "foreign_loss").layout.xaxis.title.text.endswith("language, bits per sentence")
+    assert pairs_figure(pairs, "cosine").layout.xaxis.title.text == "Cosine"
     assert 0 < row["token_overlap"] < 1
 
 

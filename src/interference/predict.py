@@ -46,7 +46,7 @@ COLUMNS = (
 @dataclass(frozen=True)
 class Predictor:
     """Something known of a pair of models before they are merged. `best` says which values ought to be good for
-    merging: high, low, zero or neither."""
+    merging: high, low, zero or neither; `unit` is empty for what has none."""
 
     name: str
     label: str
@@ -54,6 +54,7 @@ class Predictor:
     best: str
     caption: str
     source: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def pairs_figure(table: PairTable, measure: str, marked: str = "", beyond: pd.Da
 
     With `beyond` (see `beyond_languages`) both axes show what additive effects of languages leave.
     """
-    label = next(p.label for p in table.predictors if p.name == measure)
+    label = next(", ".join(filter(None, (p.label, p.unit))) for p in table.predictors if p.name == measure)
     frame = table.frame.assign(x=table.frame[measure], y=table.frame["damage"])
     if beyond is not None:
         frame = frame.assign(x=beyond["x"], y=beyond["y"])
