@@ -40,6 +40,15 @@ def test_nothing_is_computed_until_the_button_is_pressed(opened):
     assert any("over what languages leave" in caption.value for caption in app.caption)
 
 
+def test_one_measure_is_spoken_of_as_one(opened):
+    app = open_page()
+    app.multiselect(key="predict_measures").set_value(["foreign_loss"]).run()
+    assert "1 measure of 10 pairs" in app.info[0].value
+    button(app, "Merge and measure").click().run()
+    assert "The one measure tried" in app.markdown[1].value
+    assert any("; 1 measure tried." in caption.value for caption in app.caption)
+
+
 def test_the_papers_pairs_need_no_computing_and_follow_the_languages(opened, suite_folder, monkeypatch):
     app = open_page(predict_data="The paper")
     assert not app.exception
@@ -48,7 +57,7 @@ def test_the_papers_pairs_need_no_computing_and_follow_the_languages(opened, sui
     monkeypatch.setenv("INTERFERENCE_SUITE", str(suite_folder))
     few = open_page()
     assert not few.exception
-    assert "2 languages (eng, deu) make 1 pairs, too few" in few.error[0].value
+    assert "2 languages (eng, deu) make 1 pair, too few" in few.error[0].value
     few.get_by_key("predict_data").set_value("The paper").run()
     assert not few.error
     assert len(few.get("plotly_chart")) == 2

@@ -112,9 +112,10 @@ class PairTable:
 def check_languages(languages: Sequence[str]) -> None:
     """Raise UserError for too few languages to say anything."""
     if len(languages) < FEWEST:
+        one, pairs = len(languages) == 1, comb(len(languages), 2)
         raise UserError(
-            f"{len(languages)} languages ({', '.join(languages) or 'none'}) make {comb(len(languages), 2)} pairs, too "
-            f"few to tell a relation from chance; give {FEWEST} languages or more."
+            f"{len(languages)} language{'' if one else 's'} ({', '.join(languages) or 'none'}) make{'s' * one} {pairs} "
+            f"pair{'' if pairs == 1 else 's'}, too few to tell a relation from chance; give {FEWEST} languages or more."
         )
 
 
@@ -289,7 +290,7 @@ def beyond_languages(table: PairTable, measure: str) -> pd.DataFrame:
 def _notes(table: PairTable, found: Mapping[Predictor, Relation | str]) -> Sequence[str]:
     tried, count = sum(isinstance(one, Relation) for one in found.values()), len(table.languages)
     return (
-        f"{len(table.frame)} pairs of {count} languages; {tried} measures tried.",
+        f"{len(table.frame)} pairs of {count} languages; {tried} measure{'' if tried == 1 else 's'} tried.",
         "Each language sits in many pairs, so languages are relabelled and resampled, never pairs.",
         f"With {count} languages a relation that is not shown is not shown to be absent.",
     )

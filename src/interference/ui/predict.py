@@ -141,7 +141,7 @@ def _what_it_takes(outlook: "Outlook") -> str:
     if outlook.losses:
         parts.append(f"{outlook.losses} losses of {outlook.pairs} merges")
     if outlook.measures:
-        parts.append(f"{outlook.measures} measures of {outlook.pairs} pairs")
+        parts.append(f"{outlook.measures} measure{'' if outlook.measures == 1 else 's'} of {outlook.pairs} pairs")
     return f"Not computed yet: {' and '.join(parts)}. {_duration(outlook.seconds)}; what is done is kept."
 
 
