@@ -40,6 +40,14 @@ def test_nothing_is_computed_until_the_button_is_pressed(opened):
     assert any("over what languages leave" in caption.value for caption in app.caption)
 
 
+def test_only_parts_that_the_models_have_are_offered(opened):
+    app = open_page(predict_part="head")  # their embeddings are tied
+    assert not app.exception
+    assert not app.error
+    assert app.get_by_key("predict_part").options == ["all", "embeddings", "attention", "mlp", "norms"]
+    assert app.get_by_key("predict_part").value == "all"
+
+
 def test_one_measure_is_spoken_of_as_one(opened):
     app = open_page()
     app.multiselect(key="predict_measures").set_value(["foreign_loss"]).run()

@@ -47,7 +47,7 @@ _READING = (
 
 def choose_prediction(bench: Bench) -> "Pairing | None":
     """The pairs and the measures; None for the paper's pairs, which are what they are."""
-    from interference.groups import GROUPS
+    from interference.groups import GROUPS, group_of
     from interference.pairs import ROLES, Pairing, predictors
 
     keep_valid("predict_measures", [p.name for p in predictors()], codes=list)
@@ -62,7 +62,8 @@ def choose_prediction(bench: Bench) -> "Pairing | None":
             "Models", ROLES, default=ROLES[0], required=True, key="predict_role", bind="query-params",
             help="Monolingual models, or branches of one parent: the control, whose merges work.",
         )  # fmt: skip
-        parts = ["all", *GROUPS]
+        known_parts = {group_of(name) for c in bench.suite.with_role(role) for name in c.shapes}
+        parts = ["all", *(part for part in GROUPS if part in known_parts or not known_parts)]
         keep_valid("predict_part", parts)
         part = st.selectbox(
             "Weights of", parts, key="predict_part", bind="query-params", width=170,
