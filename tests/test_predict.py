@@ -274,6 +274,7 @@ def test_figures_hold_the_numbers(paper):
     figure = pairs_figure(paper.table, "cos", "rus")
     assert sum(len(trace.x) for trace in figure.data) == 45
     assert len(figure.data[1].x) == 9
+    assert {trace.textposition for trace in figure.data} == {"middle right"}, "names beside the intervals, not on them"
     left = beyond_languages(paper.table, "cos")
     assert set(pairs_figure(paper.table, "cos", "", left).data[0].y) == set(left["y"])
 
