@@ -254,6 +254,8 @@ def test_files_in_multiblimps_columns(ending, tmp_path):
     write(frame[["sen", "wrong_sen"]])
     assert [(p.phenomenon, p.language) for p in read_pairs(file).pairs] == [("pairs", "eng")] * 2
     assert read_pairs(file, "nld").languages == ("nld",)
+    with pytest.raises(UserError, match="is a folder"):
+        read_pairs(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,17 @@ def test_additive_effects_take_all_of_what_is_additive_and_nothing_else():
     np.testing.assert_allclose(noise.sum(axis=0), 0, atol=1e-12)
 
 
+def test_pairs_that_only_rounding_parts_share_a_rank():
+    """Differences of two languages' numbers leave pairs that are equal, in whatever order the languages stand."""
+    rng = np.random.default_rng(4)
+    own, y = rng.normal(size=7), symmetric(rng, 7)
+    x = np.abs(own[:, None] - own[None])
+    orders = [np.arange(7), *(rng.permutation(7) for _ in range(5))]
+    rows = [relation(*(one[np.ix_(order, order)] for one in (x, y))) for order in orders]
+    assert [row.partial for row in rows] == pytest.approx([rows[0].partial] * 6, abs=1e-12)
+    assert {row.partial_p for row in rows} == {rows[0].partial_p}
+
+
 def test_holm_by_hand():
     found = holm(np.array([0.01, np.nan, 0.04, 0.03, 0.6]))
     np.testing.assert_allclose(found, [0.04, np.nan, 0.09, 0.09, 0.6])
@@ -263,6 +274,7 @@ def test_figures_hold_the_numbers(paper):
     figure = pairs_figure(paper.table, "cos", "rus")
     assert sum(len(trace.x) for trace in figure.data) == 45
     assert len(figure.data[1].x) == 9
+    assert {trace.textposition for trace in figure.data} == {"middle right"}, "names beside the intervals, not on them"
     left = beyond_languages(paper.table, "cos")
     assert set(pairs_figure(paper.table, "cos", "", left).data[0].y) == set(left["y"])
 
@@ -345,6 +357,8 @@ def test_measures_are_those_of_the_pair(evaluator, pairs):
     }
     expected = foreign["deu", "ita"] - foreign["ita", "ita"] + foreign["ita", "deu"] - foreign["deu", "deu"]
     assert row["foreign_loss"] == pytest.approx(expected / 2)
+    assert pairs_figure(pairs, "foreign_loss").layout.xaxis.title.text.endswith("language, bits per sentence")
+    assert pairs_figure(pairs, "cosine").layout.xaxis.title.text == "Cosine"
     assert 0 < row["token_overlap"] < 1
 
 

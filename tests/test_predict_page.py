@@ -40,6 +40,23 @@ def test_nothing_is_computed_until_the_button_is_pressed(opened):
     assert any("over what languages leave" in caption.value for caption in app.caption)
 
 
+def test_only_parts_that_the_models_have_are_offered(opened):
+    app = open_page(predict_part="head")  # their embeddings are tied
+    assert not app.exception
+    assert not app.error
+    assert app.get_by_key("predict_part").options == ["all", "embeddings", "attention", "mlp", "norms"]
+    assert app.get_by_key("predict_part").value == "all"
+
+
+def test_one_measure_is_spoken_of_as_one(opened):
+    app = open_page()
+    app.multiselect(key="predict_measures").set_value(["foreign_loss"]).run()
+    assert "1 measure of 10 pairs" in app.info[0].value
+    button(app, "Merge and measure").click().run()
+    assert "The one measure tried" in app.markdown[1].value
+    assert any("; 1 measure tried." in caption.value for caption in app.caption)
+
+
 def test_the_papers_pairs_need_no_computing_and_follow_the_languages(opened, suite_folder, monkeypatch):
     app = open_page(predict_data="The paper")
     assert not app.exception
@@ -48,7 +65,7 @@ def test_the_papers_pairs_need_no_computing_and_follow_the_languages(opened, sui
     monkeypatch.setenv("INTERFERENCE_SUITE", str(suite_folder))
     few = open_page()
     assert not few.exception
-    assert "2 languages (eng, deu) make 1 pairs, too few" in few.error[0].value
+    assert "2 languages (eng, deu) make 1 pair, too few" in few.error[0].value
     few.get_by_key("predict_data").set_value("The paper").run()
     assert not few.error
     assert len(few.get("plotly_chart")) == 2

@@ -310,6 +310,12 @@ def test_maps_hold_every_pair_twice_and_put_alike_models_together(tiny):
     assert "mixed × branch" in said
     assert "chance 0.00" in said
     assert "from" in similarity_sentence(kinds.assign(kind=range(10)), measures()["debiased_cka"], "kind")
+    for count, unclear in (
+        (1, "1 of 1 is not above chance with all of its"),
+        (2, "2 of 2 are not above chance with all"),
+    ):
+        low = kinds.head(count).assign(low=-1.0, chance=0.0)
+        assert unclear in similarity_sentence(low, measures()["debiased_cka"], "kind")
 
 
 def test_layers_of_one_model_with_themselves_make_a_whole_map(tiny):

@@ -5,6 +5,7 @@ import io
 import json
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -18,6 +19,7 @@ from interference.generate import default_prompt, equal_merge
 from interference.losses import tokenize
 from interference.recipe import Recipe
 from interference.scored import Request
+from interference.sentences import SentenceTable
 from interference.store import Store
 from interference.suite import open_suite
 
@@ -196,6 +198,23 @@ def test_filters_and_choice_of_a_sentence(own_suite):  # noqa: F811
     app.text_input(key="costs_search").set_value("no such text").run()
     assert not app.exception
     assert "No sentence fits" in app.info[0].value
+
+
+@pytest.mark.parametrize(
+    ("costs", "said"),
+    [
+        ([4.0], "The one sentence costs +4.0 bits against the reference."),
+        ([3.0, 1.0], "2 of 2 sentences cost more bits than under the reference: +2.0 bits on average, +3.0 at worst."),
+        ([6.0, 2.0, *[-0.5] * 8], "+0.4 bits on average, +6.0 at worst, 75 % of all extra bits in the worst tenth."),
+        ([1.0, *[-1.0] * 9], "1 of 10 sentences costs more bits than under the reference: −0.8 bits on average"),
+        (
+            [-1.0] * 10,
+            "0 of 10 sentences cost more bits than under the reference: −1.0 bits on average, −1.0 at worst.",
+        ),
+    ],
+)
+def test_the_worst_tenth_is_a_share_of_what_is_extra(costs, said):
+    assert said in SentenceTable(pd.DataFrame({"cost": costs}), "", {}).sentence()
 
 
 def test_costs_of_the_page_are_those_of_the_library(own_suite, tmp_path):  # noqa: F811

@@ -73,7 +73,8 @@ def read_pairs(path: Path, language: str | None = None) -> PairSet:
     after. Raises UserError that lists every bad row.
     """
     if not path.is_file():
-        raise UserError(f"The file of pairs {path} does not exist. Give a table: .tsv, .jsonl or .parquet.")
+        why = "is a folder" if path.is_dir() else "does not exist"
+        raise UserError(f"The file of pairs {path} {why}. Give a table: .tsv, .jsonl or .parquet.")
     table = read_table(path)
     if lacking := [name for name in ("sen", "wrong_sen") if name not in table]:
         raise UserError(

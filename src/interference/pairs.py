@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 from typing import Any
 
@@ -186,7 +186,9 @@ def pair_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[PairTable]:
     found, left_out = yield from within(0.4, 1.0, _columns(task))
     frame = pd.DataFrame(task.pairs, columns=list(HEADS[:2]))
     frame = frame.assign(**dict(zip(HEADS[2:], damage, strict=True)), **found)
-    chosen = tuple(p for p in pairing.chosen if p.name in found)
+    chosen = tuple(
+        replace(p, unit=pairing.unit) if p.kind == "losses" else p for p in pairing.chosen if p.name in found
+    )
     half = "test half" if len(evaluator.corpus.halves["dev"]) else "corpus"
     part = "the whole model" if pairing.part == ALL else pairing.part
     own = (

@@ -25,7 +25,7 @@ from interference.statistics import (
 from interference.steps import Steps
 from interference.store import Store, digest
 
-_VERSION = 1  # raised when the same pairs give other numbers than before
+_VERSION = 2  # raised when the same pairs give other numbers than before
 FEWEST = 5  # languages: with four, four effects of languages leave two of six pairs' worth of freedom
 ALPHA = 0.05
 HEADS = ("first", "second", "damage", "damage_low", "damage_high")
@@ -46,7 +46,7 @@ COLUMNS = (
 @dataclass(frozen=True)
 class Predictor:
     """Something known of a pair of models before they are merged. `best` says which values ought to be good for
-    merging: high, low, zero or neither."""
+    merging: high, low, zero or neither; `unit` is empty for what has none."""
 
     name: str
     label: str
@@ -54,6 +54,7 @@ class Predictor:
     best: str
     caption: str
     source: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,10 @@ class PairTable:
 def check_languages(languages: Sequence[str]) -> None:
     """Raise UserError for too few languages to say anything."""
     if len(languages) < FEWEST:
+        one, pairs = len(languages) == 1, comb(len(languages), 2)
         raise UserError(
-            f"{len(languages)} languages ({', '.join(languages) or 'none'}) make {comb(len(languages), 2)} pairs, too "
-            f"few to tell a relation from chance; give {FEWEST} languages or more."
+            f"{len(languages)} language{'' if one else 's'} ({', '.join(languages) or 'none'}) make{'s' * one} {pairs} "
+            f"pair{'' if pairs == 1 else 's'}, too few to tell a relation from chance; give {FEWEST} languages or more."
         )
 
 
@@ -155,12 +157,19 @@ def relation(x: Float[np.ndarray, "language language"], y: Float[np.ndarray, "la
     left_y, damage_by_languages = additive_effects(y)
     partial, partial_chance, partial_p = np.nan, np.nan, np.nan
     if max(by_languages, damage_by_languages) < 1 - 1e-9:
+        left_x, left_y = _evened(left_x), _evened(left_y)
         partial = spearman(left_x, left_y)
         partial_chance, partial_p = _against_chance(left_x, left_y)
     return Relation(
         own, low, high, chance, p, float(np.nanmin(without)), float(np.nanmax(without)), float(np.nanargmin(moved)),
         by_languages, partial, partial_chance, partial_p,
     )  # fmt: skip
+
+
+def _evened(left: np.ndarray) -> np.ndarray:
+    """Values to a billionth of their range: those that only rounding parts are to share a rank."""
+    step = 1e-9 * float(np.ptp(left))
+    return np.round(left / step) * step
 
 
 def _against_chance(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
@@ -281,7 +290,7 @@ def beyond_languages(table: PairTable, measure: str) -> pd.DataFrame:
 def _notes(table: PairTable, found: Mapping[Predictor, Relation | str]) -> Sequence[str]:
     tried, count = sum(isinstance(one, Relation) for one in found.values()), len(table.languages)
     return (
-        f"{len(table.frame)} pairs of {count} languages; {tried} measures tried.",
+        f"{len(table.frame)} pairs of {count} languages; {tried} measure{'' if tried == 1 else 's'} tried.",
         "Each language sits in many pairs, so languages are relabelled and resampled, never pairs.",
         f"With {count} languages a relation that is not shown is not shown to be absent.",
     )

@@ -12,6 +12,7 @@ from interference.generate import scored_by
 from interference.losses import token_bits, tokenize
 from interference.recipe import Recipe
 from interference.scored import Model, scoring
+from interference.signs import signed
 from interference.steps import Steps, telling
 from interference.tokens import pieces
 
@@ -33,12 +34,16 @@ class SentenceTable:
     def sentence(self) -> str:
         """What is to be seen, in one sentence."""
         cost = self.frame["cost"]
-        tenth = max(1, len(cost) // 10)
-        total = cost.sum()
-        share = f", {100 * cost.iloc[:tenth].sum() / total:.0f} % of all of it in the worst tenth" if total > 0 else ""
+        if len(cost) == 1:
+            return f"The one sentence costs {signed(cost.iloc[0], 1)} bits against the reference."
+        extra, more = cost.clip(lower=0), int((cost > 0).sum())
+        tenth = len(cost) // 10
+        share = ""
+        if tenth and more:
+            share = f", {100 * extra.iloc[:tenth].sum() / extra.sum():.0f} % of all extra bits in the worst tenth"
         return (
-            f"{(cost > 0).sum()} of {len(cost)} sentences cost more bits than under the reference: {cost.mean():+.1f} "
-            f"bits on average, {cost.max():+.1f} at worst{share}."
+            f"{more} of {len(cost)} sentences cost{'s' * (more == 1)} more bits than under the reference: "
+            f"{signed(cost.mean(), 1)} bits on average, {signed(cost.max(), 1)} at worst{share}."
         )
 
 

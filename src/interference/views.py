@@ -287,11 +287,15 @@ def prediction_sentence(found: Prediction) -> str:
     beyond = "" if pd.isna(best["partial"]) else (
         f", {signed(best['partial'], 2)} beyond what languages explain (Holm p {best['partial_p_holm']:.2g})"
     )  # fmt: skip
+    one = len(tried) == 1
     if whole.empty:
+        none = "The one measure tried fails a test" if one else f"No measure of {len(tried)} tried passes every test"
         return (
-            f"**No measure of {len(tried)} tried passes every test.** {best['label']} passes {best['passed']} of "
-            f"{len(TESTS)}, no other more: {said}{beyond}. {languages}"
+            f"**{none}.** {best['label']} passes {best['passed']} of {len(TESTS)}{'' if one else ', no other more'}: "
+            f"{said}{beyond}. {languages}"
         )
+    if one:
+        return f"**The one measure tried passes every test.** {best['label']}: {said}{beyond}. {languages}"
     counted = f"{len(whole)} of {len(tried)} measures tried pass{'es' if len(whole) == 1 else ''} every test"
     return f"**{counted}.** First comes {best['label']}: {said}{beyond}. {languages}"
 

@@ -121,7 +121,8 @@ def similarity_sentence(frame: pd.DataFrame, measure: Measure, by: str) -> str:
     unclear = int((clear["low"] <= clear["chance"]).sum()) if measure.best == "high" else 0
     sentence = f"**{measure.label}**: {'; '.join(parts)}; chance {spanned(found['chance'])}."
     if unclear:
-        sentence += f" {unclear} of {len(clear)} are not above chance with all of their interval."
+        are, their = ("is", "its") if unclear == 1 else ("are", "their")
+        sentence += f" {unclear} of {len(clear)} {are} not above chance with all of {their} interval."
     return sentence
 
 

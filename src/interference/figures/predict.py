@@ -61,7 +61,7 @@ def pairs_figure(table: PairTable, measure: str, marked: str = "", beyond: pd.Da
 
     With `beyond` (see `beyond_languages`) both axes show what additive effects of languages leave.
     """
-    label = next(p.label for p in table.predictors if p.name == measure)
+    label = next(", ".join(filter(None, (p.label, p.unit))) for p in table.predictors if p.name == measure)
     frame = table.frame.assign(x=table.frame[measure], y=table.frame["damage"])
     if beyond is not None:
         frame = frame.assign(x=beyond["x"], y=beyond["y"])
@@ -81,7 +81,7 @@ def pairs_figure(table: PairTable, measure: str, marked: str = "", beyond: pd.Da
         figure.add_trace(
             go.Scatter(
                 x=part["x"], y=part["y"], mode="markers+text" if len(frame) <= LABELLED else "markers", name=name,
-                text=names, textposition="top center", textfont={"size": 9}, error_y=error,
+                text=names, textposition="middle right", textfont={"size": 9}, error_y=error,
                 marker={"color": color, "symbol": symbol, "size": 8}, cliponaxis=False,
                 hovertemplate="%{text}<br>%{x:.4g}<br>%{y:.4g}<extra></extra>",
             )

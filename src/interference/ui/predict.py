@@ -47,7 +47,7 @@ _READING = (
 
 def choose_prediction(bench: Bench) -> "Pairing | None":
     """The pairs and the measures; None for the paper's pairs, which are what they are."""
-    from interference.groups import GROUPS
+    from interference.groups import GROUPS, group_of
     from interference.pairs import ROLES, Pairing, predictors
 
     keep_valid("predict_measures", [p.name for p in predictors()], codes=list)
@@ -62,7 +62,8 @@ def choose_prediction(bench: Bench) -> "Pairing | None":
             "Models", ROLES, default=ROLES[0], required=True, key="predict_role", bind="query-params",
             help="Monolingual models, or branches of one parent: the control, whose merges work.",
         )  # fmt: skip
-        parts = ["all", *GROUPS]
+        known_parts = {group_of(name) for c in bench.suite.with_role(role) for name in c.shapes}
+        parts = ["all", *(part for part in GROUPS if part in known_parts or not known_parts)]
         keep_valid("predict_part", parts)
         part = st.selectbox(
             "Weights of", parts, key="predict_part", bind="query-params", width=170,
@@ -141,7 +142,7 @@ def _what_it_takes(outlook: "Outlook") -> str:
     if outlook.losses:
         parts.append(f"{outlook.losses} losses of {outlook.pairs} merges")
     if outlook.measures:
-        parts.append(f"{outlook.measures} measures of {outlook.pairs} pairs")
+        parts.append(f"{outlook.measures} measure{'' if outlook.measures == 1 else 's'} of {outlook.pairs} pairs")
     return f"Not computed yet: {' and '.join(parts)}. {_duration(outlook.seconds)}; what is done is kept."
 
 
