@@ -346,3 +346,21 @@ def test_a_table_is_all_rows_of_every_language_once(tiny):
     table: AccuracyTable = finish(accuracy_steps(tiny, {"init": "init"}, PAIRS, PAIRS.languages))
     assert (table.frame["phenomenon"] == ALL).sum() == 2
     assert not table.frame.duplicated(["model", "language", "phenomenon"]).any()
+
+
+def test_pairs_that_were_written_out_are_read_as_they_were(tmp_path):
+    """Their documents too: without them intervals of 150 pairs from 50 documents would be too narrow."""
+    own = own_pairs(["deu"]).pairs[:150]
+    pairs = tuple(replace(pair, cluster=f"{number // 3}") for number, pair in enumerate(own))
+    rows = [(pair.good, pair.bad, pair.phenomenon, "deu", pair.cluster) for pair in pairs]
+    frame = pd.DataFrame(rows, columns=["sen", "wrong_sen", "phenomenon", "language", "document"])
+    frame.to_csv(tmp_path / "pairs.tsv", sep="\t", index=False)
+    frame.to_json(tmp_path / "pairs.jsonl", orient="records", lines=True)
+    for name in ("pairs.tsv", "pairs.jsonl"):
+        assert read_pairs(tmp_path / name).pairs == pairs
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("merge_method: linear")
+    with pytest.raises(UserError, match=r"recipe\.yaml is no table .* expected \.tsv, \.jsonl or \.parquet"):
+        read_pairs(tmp_path / "recipe.yaml")

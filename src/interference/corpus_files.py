@@ -171,6 +171,8 @@ def read_table(file: Path) -> dict[str, Sequence[Any]]:
         raise UserError(f"Corpus {file} does not exist. Give a file or folder of parallel text.")
     if file.suffix == ".parquet":
         return _parquet(file)
+    if file.suffix not in (".tsv", ".jsonl", ".json"):
+        raise UserError(f"{file} is no table that can be read here; expected .tsv, .jsonl or .parquet.")
     rows = list(_json_rows(file) if file.suffix != ".tsv" else _tab_rows(file))
     names = list(rows[0]) if rows else []
     for number, row in enumerate(rows, start=1):

@@ -17,7 +17,7 @@ TIE = 1e-6  # bits: sums of the same tokens in another order differ by rounding 
 BY = ("language", "phenomenon")
 ALL = "all"  # in the column `phenomenon`: every pair of the language
 COLUMNS = ("model", "language", "phenomenon", "pairs", "accuracy", "low", "high", "ties", "margin", "chance")
-EXAMPLES = ("model", "language", "phenomenon", "good", "bad", "good_bits", "bad_bits", "right")
+EXAMPLES = ("model", "language", "phenomenon", "document", "good", "bad", "good_bits", "bad_bits", "right")
 _SHOWN = 5  # faults that a message lists
 
 
@@ -69,8 +69,9 @@ class PairSet:
 def read_pairs(path: Path, language: str | None = None) -> PairSet:
     """Pairs in MultiBLiMP's columns: sen, wrong_sen, and optionally phenomenon and language (arXiv:2504.02768).
 
-    A file (.tsv, .jsonl, .parquet) without a column `language` is of the language given, else of the one it is named
-    after. Raises UserError that lists every bad row.
+    Pairs with the same entry in a further column, document, are not independent of each other. A file (.tsv, .jsonl,
+    .parquet) without a column `language` is of the language given, else of the one it is named after. Raises UserError
+    that lists every bad row.
     """
     if not path.is_file():
         why = "is a folder" if path.is_dir() else "does not exist"
@@ -84,9 +85,10 @@ def read_pairs(path: Path, language: str | None = None) -> PairSet:
     rows = len(table["sen"])
     languages = table.get("language", [language or path.stem] * rows)
     columns = (table["sen"], table["wrong_sen"], table.get("phenomenon", ["pairs"] * rows), languages)
+    documents = ["" if cell is None else str(cell) for cell in table.get("document", [""] * rows)]
     wrong, pairs = [] if rows else ["it has no rows"], []
-    for number, cells in enumerate(zip(*columns, strict=True), start=1):
-        if not all(isinstance(cell, str) and cell.strip() for cell in cells):
+    for number, cells in enumerate(zip(*columns, documents, strict=True), start=1):
+        if not all(isinstance(cell, str) and cell.strip() for cell in cells[:-1]):
             wrong.append(f"row {number} has an empty cell, or one that is no text")
         elif cells[0] == cells[1]:
             wrong.append(f"row {number} has the same sentence twice")
@@ -149,7 +151,7 @@ def accuracy_table(
                 (model, language, phenomenon, len(chosen), *interval, ties, float(margin[chosen].mean()), CHANCE)
             )
         examples += [
-            (model, language, pair.phenomenon, pair.good, pair.bad, *both, right)
+            (model, language, pair.phenomenon, pair.cluster, pair.good, pair.bad, *both, right)
             for pair, both, right in zip(own, zip(good, bad, strict=True), score, strict=True)
         ]
     clustered = any(pair.cluster for pair in pairs.pairs)
