@@ -11,9 +11,10 @@ from measuring import alternate, report
 
 from interference.activations import states_steps, text_of
 from interference.evaluate import Evaluator
-from interference.similarities import SimilarityRequest, everything_steps
+from interference.similarities import everything_steps
 from interference.similarity import measures
 from interference.similarity.table import Preparation, Side, prepared
+from interference.similarity_request import SimilarityRequest
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite

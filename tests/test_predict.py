@@ -27,7 +27,8 @@ from interference.predict import (
     relation,
 )
 from interference.recipe import Recipe
-from interference.similarities import SimilarityRequest, similarity_steps
+from interference.similarities import similarity_steps
+from interference.similarity_request import SimilarityRequest
 from interference.statistics import (
     additive_effects,
     holm,

@@ -13,7 +13,7 @@ from interference.comparable import basis_problem
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.recipe import Recipe
-from interference.similarities import CONDITIONS, SimilarityRequest, everything_steps, similarity_steps
+from interference.similarities import everything_steps, similarity_steps
 from interference.similarity import INVARIANCES, Measure, measure, measures
 from interference.similarity.kernels import u_centred
 from interference.similarity.procrustes import rotation
@@ -32,6 +32,7 @@ from interference.similarity.table import (
     measured,
     prepared,
 )
+from interference.similarity_request import CONDITIONS, SimilarityRequest
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite

@@ -10,7 +10,8 @@ from test_browser import WAIT, box_of, browser, drag, opened, quiet, served, sho
 from interference.evaluate import Evaluator
 from interference.recipe import Recipe
 from interference.scored import Model
-from interference.similarities import SimilarityRequest, similarity_steps
+from interference.similarities import similarity_steps
+from interference.similarity_request import SimilarityRequest
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite

@@ -20,14 +20,10 @@ from interference.figures.similarity import depth_figure, map_figure, projection
 from interference.projection import Spot, neighbour_steps, principal, projection_steps, scaled
 from interference.recipe import Recipe
 from interference.recipe.values import Where
-from interference.similarities import (
-    SimilarityRequest,
-    _uncertainty,
-    default_models,
-    similarity_steps,
-)
+from interference.similarities import _uncertainty, similarity_steps
 from interference.similarity import measures
 from interference.similarity.table import Preparation
+from interference.similarity_request import SimilarityRequest, default_models
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite

@@ -94,8 +94,9 @@ def similarity(
     from interference.errors import UserError
     from interference.progress import progress_bar
     from interference.scored import Model
-    from interference.similarities import SimilarityRequest, similarity_steps
+    from interference.similarities import similarity_steps
     from interference.similarity import DEFAULT
+    from interference.similarity_request import SimilarityRequest
     from interference.steps import finish
 
     preparation = _preparation(raw, uncentred, without_length, without_massive)

@@ -20,7 +20,8 @@ from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
 from interference.losses import sentence_bits
 from interference.predict import HEADS, PairTable, Prediction, Predictor, check_languages, predict_steps
-from interference.similarities import CONDITIONS, SimilarityRequest, similarity_steps
+from interference.similarities import similarity_steps
+from interference.similarity_request import CONDITIONS, SimilarityRequest
 from interference.statistics import clustered_means
 from interference.steps import Steps, telling, within
 from interference.store import Store, digest

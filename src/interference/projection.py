@@ -12,9 +12,9 @@ from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
 from interference.groups import depth_of
 from interference.scored import Model
-from interference.similarities import multilingual
 from interference.similarity.kernels import cosines, double_centred, gram
 from interference.similarity.table import Preparation, Side, prepared
+from interference.similarity_request import multilingual
 from interference.steps import Steps, telling
 
 PLANES = {

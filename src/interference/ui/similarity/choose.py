@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
     from interference.comparable import Named
-    from interference.similarities import SimilarityRequest
     from interference.similarity import Measure
     from interference.similarity.table import Preparation
+    from interference.similarity_request import SimilarityRequest
 
 VIEWS = {
     "Models": "every model with every other at one layer",
@@ -60,9 +60,9 @@ def choose_similarity(bench: Bench) -> States:
 
 def _choose_states(bench: Bench, view: str, place: "DeltaGenerator") -> States:
     from interference.activations import POOLINGS
-    from interference.similarities import SENTENCES
     from interference.similarity import FEWEST
     from interference.similarity.table import Preparation
+    from interference.similarity_request import SENTENCES
 
     limit = len(bench.corpus.rows(None))
     keep_within("similarity_sentences", FEWEST, limit)
@@ -124,7 +124,7 @@ def choose_measure(
 
 def request_of(models: "tuple[Named, ...]", measure: "Measure", states: States, **more: Any) -> "SimilarityRequest":
     """The request for one measure of these models, on states prepared as chosen."""
-    from interference.similarities import SimilarityRequest
+    from interference.similarity_request import SimilarityRequest
 
     return SimilarityRequest(
         models, (measure.name,), sentences=states.sentences, pooling=states.pooling, preparation=states.preparation,
@@ -134,7 +134,7 @@ def request_of(models: "tuple[Named, ...]", measure: "Measure", states: States, 
 
 def choose_models(bench: Bench) -> "tuple[Named, ...]":
     """The models of which every two are compared."""
-    from interference.similarities import default_models
+    from interference.similarity_request import default_models
 
     chosen = choose_checkpoints(
         bench.suite.names, default_models(bench.suite), "similarity_models",
@@ -145,7 +145,7 @@ def choose_models(bench: Bench) -> "tuple[Named, ...]":
 
 def choose_condition(bench: Bench) -> "tuple[str, tuple[str, ...]]":
     """The condition, and the language that all read in `pivot`."""
-    from interference.similarities import CONDITIONS, pivot_of
+    from interference.similarity_request import CONDITIONS, pivot_of
 
     options = ["own", "pivot", "numerals"]
     labels = {"own": "own languages", "pivot": "one language", "numerals": "numerals"}

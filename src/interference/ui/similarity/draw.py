@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
     from interference.evaluate import Evaluator
-    from interference.similarities import SimilarityRequest
     from interference.similarity import Measure
     from interference.similarity.table import SimilarityTable
+    from interference.similarity_request import SimilarityRequest
     from interference.steps import Steps
 
 _READINGS = {
@@ -50,8 +50,9 @@ def headline_place(long: bool = False) -> "DeltaGenerator":
 
 def draw_headline(bench: Bench, place: "DeltaGenerator", kinds: Kinds, *asked: "SimilarityRequest") -> None:
     """Which kinds of pairs are alike up to a rotation and not aligned: computed after all else is drawn."""
-    from interference.similarities import gaps_of, tables_steps
+    from interference.similarities import tables_steps
     from interference.similarity.table import joined
+    from interference.similarity_request import gaps_of
     from interference.views_similarity import gap_sentence
 
     def steps(evaluator: "Evaluator") -> "Steps[tuple[SimilarityTable, ...]]":

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from interference.bench import View
     from interference.evaluate import Evaluator
     from interference.recipe import Recipe
-    from interference.similarities import SimilarityRequest
     from interference.similarity import Measure
     from interference.similarity.table import SimilarityTable
+    from interference.similarity_request import SimilarityRequest
     from interference.steps import Steps
 
 _FEW = 16  # sentences of a preview: as many as follow a slider
@@ -137,7 +137,8 @@ def _request(bench: Bench, states: States, measure: "Measure", merge: "Recipe") 
 
 def _watch(bench: Bench, asked: "SimilarityRequest", moving: bool) -> "Watched[Tables, Tables]":
     """The measure and the rotation gaps; while a coefficient moves the measure alone, of few sentences."""
-    from interference.similarities import gaps_of, kept_tables, similarity_steps, tables_steps
+    from interference.similarities import kept_tables, similarity_steps, tables_steps
+    from interference.similarity_request import gaps_of
 
     both = asked, gaps_of(asked)
     few = replace(asked, sentences=min(_FEW, asked.sentences or _FEW), intervals=False)

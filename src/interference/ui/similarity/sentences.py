@@ -20,7 +20,7 @@ def draw_sentences(bench: Bench, states: States) -> None:
     """Sentences in a plane, a line through the translations of each."""
     from interference.figures.similarity import projection_figure
     from interference.projection import PLANES, Spot, projection_steps
-    from interference.similarities import multilingual
+    from interference.similarity_request import multilingual
 
     limit = min(100, states.sentences)
     keep_within("plane_sentences", 3, limit)

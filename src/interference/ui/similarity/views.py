@@ -63,8 +63,8 @@ def draw_models(bench: Bench, states: States) -> None:
 def draw_conditions(bench: Bench, states: States) -> None:
     """Models × models on their own languages, on one, and on numerals."""
     from interference.figures.similarity import map_figure
-    from interference.similarities import conditions_of, pivot_of
     from interference.similarity.table import joined
+    from interference.similarity_request import conditions_of, pivot_of
     from interference.views_similarity import similarity_sentence, square
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -120,7 +120,7 @@ def draw_depth(bench: Bench, states: States) -> None:
 def draw_layers(bench: Bench, states: States) -> None:
     """Every layer of one model with every layer of another."""
     from interference.figures.similarity import map_figure
-    from interference.similarities import default_models
+    from interference.similarity_request import default_models
     from interference.views_similarity import layers_map, similarity_sentence, with_sameness
 
     known = [*default_models(bench.suite), *bench.suite.names]
@@ -148,7 +148,7 @@ def draw_layers(bench: Bench, states: States) -> None:
 def draw_languages(bench: Bench, states: States) -> None:
     """Languages × languages inside one checkpoint."""
     from interference.figures.similarity import map_figure
-    from interference.similarities import multilingual
+    from interference.similarity_request import multilingual
     from interference.views_similarity import similarity_sentence, square
 
     def kinds(frame: "pd.DataFrame") -> "pd.DataFrame":
