@@ -346,6 +346,10 @@ def test_a_gated_repository_says_how_to_get_in_and_opens_to_a_token(client, hub)
     at_other_host = [seen for seen in hub.seen if "/cdn/" in seen.path]
     assert at_other_host
     assert all(seen.authorization is None for seen in at_other_host), "a token is not given to another host"
+        (
+            Fault("/cdn/", times=9, status=429, headers={"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}),
+            "Try again after Wed, 21 Oct 2026 07:28:00 GMT; logging in",
+        ),
 
 
 def test_a_login_that_was_not_let_in_is_told_so(client, hub):

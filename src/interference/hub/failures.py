@@ -65,8 +65,8 @@ def _answer(which: HubId | str, error: Exception) -> UserError:
     if isinstance(error, errors.EntryNotFoundError) or status == 404:
         return UserError(f"{which}: the Hub lacks a file that it listed (answer 404). Plan and fetch it again.")
     if status == 429:
-        wait = error.response.headers.get("Retry-After")  # type: ignore[attr-defined]
-        when = f"in {wait} seconds" if wait else "in some minutes"
+        wait = error.response.headers.get("Retry-After", "")  # type: ignore[attr-defined]
+        when = f"in {wait} seconds" if wait.isdigit() else f"after {wait}" if wait else "in some minutes"
         return UserError(
             f"{which}: the Hub answers 429, too many requests from here. Try again {when}; logging in with "
             "`hf auth login` raises the limit. What was downloaded stays and is gone on from."
