@@ -438,6 +438,8 @@ def test_a_composed_suite_opens_once_it_is_fetched(client, hub, models, tmp_path
     ]  # fmt: skip
 
 
+    table = client.works("plan", "org/eng", "org/adapter")
+    assert f" {rows['org/eng']['weights']} " in table, "bytes are whole numbers, one lacking or not"
 def test_an_id_that_was_fetched_is_a_checkpoint_by_its_name(client, hub):
     client.works("fetch", "org/eng@checkpoint_0001000")
     arguments = ["losses", "--checkpoint", "org/eng@checkpoint_0001000", "--language", "eng", "--sentences", "2"]
