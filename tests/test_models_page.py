@@ -5,6 +5,11 @@ from streamlit.testing.v1 import AppTest
 from test_pages import open_page, own_suite  # noqa: F401 - a fixture
 
 from interference.catalogue import FAMILIES
+from interference.errors import UserError
+from interference.hub import hub_id
+from interference.hub.background import Background, Download
+from interference.hub.ids import DONE
+from interference.ui import models
 
 
 @pytest.fixture
@@ -41,3 +46,39 @@ def test_an_id_that_is_none_is_named(page):
     page.text_area(key="typed_ids").set_value("org/name@v1").run()
     assert not page.error
     assert "0 of 1 are on this machine" in page.main.caption[-1].value
+
+
+@pytest.fixture
+def background(monkeypatch) -> Background:
+    """Downloads of a process of their own."""
+    found = Background()
+    monkeypatch.setattr(models, "_background", lambda: found)
+    return found
+
+
+def fetch_nothing(repo: str) -> None:
+    """A folder that counts as fetched."""
+    which, commit = hub_id(repo), "0" * 40
+    (which.root / commit).mkdir(parents=True)
+    (which.root / commit / DONE).write_text("{}")
+    (which.root / "revisions.json").write_text(f'{{"main": "{commit}"}}')
+
+
+def test_ids_that_the_hubs_library_refuses_are_named(page):
+    page.text_area(key="typed_ids").set_value("org/na--me").run()
+    assert not page.exception
+    assert "'org/na--me' is no id of the Hub" in page.error[0].value
+
+
+def test_a_revision_that_can_be_none_is_named(page):
+    page.text_input(key="revision").set_value("../x")
+    page.get_by_key("ticked hplt-v2").set_value(["eng"]).run()
+    assert "'../x' can be no revision of HPLT/hplt2c_eng_checkpoints" in page.error[0].value
+
+
+def test_a_damaged_record_is_a_message(page):
+    fetch_nothing("org/damaged")
+    (hub_id("org/damaged").root / "revisions.json").write_text("{x")
+    page.text_area(key="typed_ids").set_value("org/damaged").run()
+    assert not page.exception
+    assert "Delete it and fetch org/damaged again" in page.error[0].value

@@ -143,7 +143,8 @@ def _draw_needs(made: "Plan") -> None:
 def draw_download(wanted: Wanted) -> None:
     """Download, stop and open: the download runs on whatever page is shown, or none."""
     background = _background()
-    here = [which for which in wanted.ids if fetched(which)]
+    with user_errors():
+        here = [which for which in wanted.ids if fetched(which)]
     running = background.state.running
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(
