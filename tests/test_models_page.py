@@ -1,6 +1,9 @@
 """The Models page where the Hub is out of reach: it says so, says what to do, and stays alive."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 from streamlit.testing.v1 import AppTest
 from test_pages import open_page, own_suite  # noqa: F401 - a fixture
 
@@ -82,3 +85,13 @@ def test_a_damaged_record_is_a_message(page):
     page.text_area(key="typed_ids").set_value("org/damaged").run()
     assert not page.exception
     assert "Delete it and fetch org/damaged again" in page.error[0].value
+
+
+def test_text_is_looked_for_where_the_app_was_started(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("INTERFERENCE_FOLDER", str(tmp_path))
+    fetch_nothing("org/measured")
+    page.text_area(key="typed_ids").set_value("org/measured")
+    page.text_input(key="models_corpus").set_value("text.tsv").run()
+    page.button(key="open_models").click().run()
+    written = yaml.safe_load(Path(page.session_state["suite"]).read_text())
+    assert written["corpus"] == str(tmp_path / "text.tsv")

@@ -1,7 +1,6 @@
 """Widgets of the Models page."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -10,7 +9,7 @@ from interference.catalogue import FAMILIES, Family, compose, members, role_of, 
 from interference.errors import UserError
 from interference.hub import HubId, fetched, hub_id
 from interference.languages import language_name
-from interference.ui.shell import user_errors
+from interference.ui.shell import read_path, user_errors
 from interference.ui.widgets import keep_valid
 
 if TYPE_CHECKING:
@@ -205,7 +204,8 @@ def _open_suite(wanted: Wanted) -> None:
 
     file = default_folder() / "suites" / wanted.name / "suite.yaml"
     try:
-        corpus = str(Path(wanted.corpus).expanduser().resolve()) if wanted.corpus else None
+        text = read_path(wanted.corpus)
+        corpus = str(text.resolve()) if text else None
         write_suite(suite_document(wanted.name, wanted.models, corpus), file, replace=True)
     except (UserError, OSError, RuntimeError) as error:
         st.toast(str(error), icon=":material/error:", duration="long")
