@@ -87,6 +87,26 @@ def test_a_damaged_record_is_a_message(page):
     assert "Delete it and fetch org/damaged again" in page.error[0].value
 
 
+def test_a_second_download_is_refused_where_it_was_asked_for(page, background, monkeypatch):
+    """By a session that had not seen the first begin."""
+
+    def busy(ids) -> None:
+        raise UserError("Another download is running. Wait for it, or stop it first.")
+
+    monkeypatch.setattr(background, "start", busy)
+    page.text_area(key="typed_ids").set_value("org/name").run()
+    page.button(key="download_models").click().run()
+    assert page.error[0].value.startswith("Another download is running")
+
+
+def test_what_is_here_can_be_checked_and_fetched_anew(page):
+    fetch_nothing("org/here")
+    page.text_area(key="typed_ids").set_value("org/here").run()
+    assert "1 of 1 are on this machine" in page.main.caption[-1].value
+    assert not page.button(key="open_models").disabled
+    assert not page.button(key="download_models").disabled
+
+
 def test_text_is_looked_for_where_the_app_was_started(page, tmp_path, monkeypatch):
     monkeypatch.setenv("INTERFERENCE_FOLDER", str(tmp_path))
     fetch_nothing("org/measured")

@@ -149,12 +149,13 @@ def draw_download(wanted: Wanted) -> None:
         if st.button(
             "Download", icon=":material/download:", key="download_models",
             type="primary" if len(here) < len(wanted.ids) else "secondary",
-            disabled=running or len(here) == len(wanted.ids),
-            help="Download the chosen models, going on from where an earlier download was stopped.",
+            disabled=running,
+            help="Download the chosen models, going on from where an earlier download was stopped. What is here is "
+            "checked, and fetched anew where it was damaged or changed since.",
         ):  # fmt: skip
             with user_errors(stop=False):
                 background.start(wanted.ids)
-            st.rerun()
+                st.rerun()
         st.button(
             "Open this suite", icon=":material/folder_open:", key="open_models", on_click=_open_suite, args=(wanted,),
             type="primary" if len(here) == len(wanted.ids) else "secondary", disabled=len(here) < len(wanted.ids),
