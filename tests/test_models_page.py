@@ -1,5 +1,7 @@
 """The Models page where the Hub is out of reach: it says so, says what to do, and stays alive."""
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,16 @@ def test_a_damaged_record_is_a_message(page):
     assert "Delete it and fetch org/damaged again" in page.error[0].value
 
 
+def test_a_download_is_seen_by_whoever_comes_back(page, background):
+    background._state = Download((hub_id("org/name"),), share=0.25, running=True)
+    page.run()
+    assert "Choose languages or models" in page.info[0].value
+    assert page.get("progress")[0].proto.text == "Downloading: org/name, 25%"
+    page.button(key="stop_download").click().run()
+    assert page.get("progress")[0].proto.text == "Stopping once the Hub has answered: org/name, 25%"
+    assert page.button(key="stop_download").disabled
+
+
 def test_a_second_download_is_refused_where_it_was_asked_for(page, background, monkeypatch):
     """By a session that had not seen the first begin."""
 
@@ -115,3 +127,26 @@ def test_text_is_looked_for_where_the_app_was_started(page, tmp_path, monkeypatc
     page.button(key="open_models").click().run()
     written = yaml.safe_load(Path(page.session_state["suite"]).read_text())
     assert written["corpus"] == str(tmp_path / "text.tsv")
+
+
+def test_a_download_stops_between_two_answers(monkeypatch):
+    """Of many models on a slow Hub not all have to be asked for first."""
+    asked, answers = [], threading.Event()
+
+    def listing(which):
+        asked.append(which)
+        answers.wait(20)
+        return which
+
+    monkeypatch.setattr("interference.hub.listing.listing", listing)
+    background = Background()
+    background.start([hub_id("org/one"), hub_id("org/two")])
+    background.stop()
+    assert background.stopping
+    answers.set()
+    deadline = time.monotonic() + 20
+    while background.state.running and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert background.state.stopped
+    assert not background.stopping
+    assert asked == [hub_id("org/one")]

@@ -162,12 +162,13 @@ def draw_download(wanted: Wanted) -> None:
             help="Make it the dashboard's suite, as if its path had been typed in the sidebar.",
         )  # fmt: skip
         st.caption(f"{len(here)} of {len(wanted.ids)} are on this machine.")
-    _draw_progress(running)
+    draw_progress()
 
 
-def _draw_progress(running: bool) -> None:
+def draw_progress() -> None:
     """How the last download stands; asked again every half second while it runs."""
     background = _background()
+    running = background.state.running
 
     @st.fragment(run_every=0.5 if running else None)
     def progress() -> None:
@@ -176,9 +177,11 @@ def _draw_progress(running: bool) -> None:
             st.rerun()
         names = ", ".join(map(str, state.ids[:3])) + (f" and {len(state.ids) - 3} more" if len(state.ids) > 3 else "")
         if state.running:
-            st.progress(state.share, text=f"Downloading {names}: {state.share:.0%}")
+            stopping = background.stopping
+            doing = "Stopping once the Hub has answered" if stopping else "Downloading"
+            st.progress(state.share, text=f"{doing}: {names}, {state.share:.0%}")
             st.button(
-                "Stop", icon=":material/stop:", key="stop_download", on_click=background.stop,
+                "Stop", icon=":material/stop:", key="stop_download", on_click=background.stop, disabled=stopping,
                 help="What has been fetched is kept.",
             )  # fmt: skip
         elif state.error:
