@@ -129,6 +129,17 @@ def test_text_is_looked_for_where_the_app_was_started(page, tmp_path, monkeypatc
     assert written["corpus"] == str(tmp_path / "text.tsv")
 
 
+def test_why_a_model_cant_be_loaded_stands_below_the_table(page, monkeypatch):
+    """Whose last column is out of sight on a phone."""
+    import interference.hub.plan as plan
+
+    refused = plan.Planned(hub_id("org/code"), None, None, "org/code: its model is code in the folder.")
+    monkeypatch.setattr(plan, "plan", lambda ids: plan.Plan((refused,)))
+    page.text_area(key="typed_ids").set_value("org/code").run()
+    page.button(key="plan_models").click().run()
+    assert [warning.value for warning in page.warning] == [refused.refused]
+
+
 def test_a_download_stops_between_two_answers(monkeypatch):
     """Of many models on a slow Hub not all have to be asked for first."""
     asked, answers = [], threading.Event()

@@ -135,6 +135,9 @@ def _draw_needs(made: "Plan") -> None:
     )  # fmt: skip
     st.caption(" ".join([*made.notes(), room()]))
     reasons = [reason for model in made.usable if (reason := made.why_not(model))]
+    for model in made.models:
+        if model.refused:
+            st.warning(model.refused, icon=":material/block:")
     if reasons:
         st.warning("Not all of these can be merged with each other. " + reasons[0], icon=":material/call_split:")
 
