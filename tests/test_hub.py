@@ -408,6 +408,14 @@ def test_a_repository_without_weights_says_what_it_has(client, hub):
     assert "gguf" in message
 
 
+def test_a_folder_that_takes_nothing_is_named(client, hub, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("INTERFERENCE_CACHE", str(tmp_path / "file"))
+    message = client.refusal("fetch", "org/eng")
+    assert f"org/eng can't be kept in {tmp_path / 'file'}: " in message
+    assert "INTERFERENCE_CACHE to a folder on another disk; what was downloaded stays" in message
+
+
 def test_a_disk_that_is_too_small_is_said_before_anything_is_downloaded(client, hub, models):
     hub.sizes["model.safetensors"] = 10**16
     message = client.refusal("fetch", "org/eng")

@@ -271,7 +271,7 @@ def _record(folder: Path) -> dict[str, Any] | None:
     """What was written of a folder when it was complete; None where it was not, or where that can't be read."""
     try:
         record = json.loads((folder / DONE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) else None
 
