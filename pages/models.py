@@ -15,6 +15,7 @@ st.markdown(
 wanted = ui.choose_models()
 if not wanted.ids:
     st.info("Choose languages or models above, or type ids of the Hugging Face Hub.", icon=":material/info:")
+    ui.draw_progress()
     st.stop()
 with ui.user_errors(stop=False):
     ui.draw_plan(wanted)

@@ -38,6 +38,14 @@ def stop_after(text: str, share: float) -> dict:
     return {"code": 0, "out": str(done), "err": ""}
 
 
+def shares_of(text: str) -> dict:
+    """Fetch a model; every share that was said to be done."""
+    from interference.hub import fetch, hub_id
+    from interference.hub.listing import listing
+
+    return {"code": 0, "out": list(fetch.fetch_steps([listing(hub_id(text))])), "err": ""}
+
+
 def page(languages: list[str], revision: str, corpus: str) -> dict:
     """Compose a suite on the Models page, plan, download and open it; what it said."""
     from streamlit.testing.v1 import AppTest
@@ -76,6 +84,8 @@ if __name__ == "__main__":
             answer = run(request["arguments"])
         elif "page" in request:
             answer = page(**request["page"])
+        elif "shares" in request:
+            answer = shares_of(request["shares"])
         else:
             answer = stop_after(request["stop"], request["share"])
         print(json.dumps(answer), file=answers, flush=True)

@@ -407,6 +407,16 @@ def test_own_suite(browser, tmp_path, suite_folder):
         wait_for_figure(page)
 
 
+def test_a_suite_in_the_address_is_kept_on_the_way_to_another_page(browser, tmp_path, suite_folder):
+    with served(tmp_path) as address, opened(browser, f"{address}/suite?suite={suite_folder}") as page:
+        field = page.get_by_label("Suite", exact=True)
+        wait_for_figure(page)
+        expect(field).to_have_value(str(suite_folder))
+        page.get_by_role("link", name="Models").click()
+        expect(page.get_by_text("Choose languages or models above")).to_be_visible(timeout=WAIT)
+        expect(field).to_have_value(str(suite_folder))
+
+
 def test_curves_of_a_path_are_inside_their_panels(browser, tmp_path):
     """All panels share one range, which holds every value; a figure drawn by the page alone would not show it."""
     with served(tmp_path / "app") as address, opened(browser, f"{address}/path?points=3") as page:

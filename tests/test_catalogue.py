@@ -12,17 +12,33 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def test_ids_are_read_and_written_alike():
-    for text in ("org/name", "org/name@step1000", f"org/name.v2@{COMMIT}", "org/name@refs/pr/1"):
+    revisions = ("org/name@step1000", f"org/name.v2@{COMMIT}", "org/name@refs/pr/1", "o/n@a--b")
+    for text in ("org/name", *revisions, f"o/{'a' * 96}"):
         assert str(hub_id(text)) == text
     assert hub_id("org/name", "v1") == hub_id("org/name@v1") == HubId("org/name", "v1")
 
 
 @pytest.mark.parametrize(
-    "text", ["", "name", "a/b/c", "../b", "org/..", "org/name@", "org name/x", "org/na me", "/a/b"]
+    "text",
+    [
+        *("", "name", "a/b/c", "../b", "org/..", "org/name@", "org name/x", "org/na me", "/a/b"),
+        *("org/na--me", "org/na..me", "org/name.git", "org/name.", "org/name-@v1", "org./name", f"org/{'a' * 97}"),
+    ],
 )
 def test_what_is_no_id_is_named(text):
+    """What the Hub's own library would refuse too, which asks for it only later."""
     with pytest.raises(UserError, match="is no id of the Hub"):
         hub_id(text)
+
+
+@pytest.mark.parametrize("revision", ["../x", "a b", "/a", "v1@v2", "a\0"])
+def test_what_is_no_revision_is_named(revision):
+    for asked in (
+        lambda: hub_id("org/name", revision),
+        lambda: compose(FAMILIES["hplt-v2"], ["eng"], FAMILIES["hplt-v2"].known, revision),
+    ):
+        with pytest.raises(UserError, match=r"can be no revision of .*expected a branch, a tag or a commit"):
+            asked()
 
 
 def test_two_revisions_are_refused():
@@ -35,6 +51,7 @@ def test_a_folder_comes_before_an_id_and_a_slip_is_no_id(tmp_path, monkeypatch):
     (tmp_path / "org" / "name").mkdir(parents=True)
     assert local_folder("org/name") == (tmp_path / "org/name").resolve()
     assert local_folder("org/nane") is None
+    assert local_folder("other/na--me") is None
     with pytest.raises(UserError, match="`interference hub fetch other/name@v1` gets it"):
         local_folder("other/name@v1")
 

@@ -274,6 +274,41 @@ def test_a_stopped_download_is_gone_on_from(client, hub, models, tmp_path):
     assert (folder / "model.safetensors").read_bytes() == models["eng"]["model.safetensors"]
 
 
+def test_shares_are_of_the_whole_whatever_was_here(client, hub, models, tmp_path):
+    """Gone on from where it stopped; never below nothing, where what was here turns out to be something else."""
+    stopped = float(client.ask(stop="org/eng", share=0.5)["out"])
+    size = len(models["eng"]["model.safetensors"])
+    part = next((tmp_path / "store").rglob("model.safetensors.part"))
+    assert 0.5 < stopped <= float(client.ask(stop="org/eng", share=-9)["out"])
+    part.write_bytes(bytes(size - 9))
+    shares = client.ask(shares="org/eng")["out"]
+    assert min(shares) >= 0
+    assert max(shares) == shares[-1] == 1
+    assert shares[0] > 0.9
+    assert next((tmp_path / "store").rglob("model.safetensors")).read_bytes() == models["eng"]["model.safetensors"]
+
+
+@pytest.mark.parametrize("contents", ["", "[]"])
+def test_a_damaged_record_is_written_anew(contents, client, hub):
+    """Cut off where the power went: the files that are whole are not downloaded again."""
+    folder = folder_of(client, "org/eng")
+    record = (folder / "fetched.json").read_text()
+    (folder / "fetched.json").write_text(contents)
+    assert json.loads(client.works("plan", "org/eng", "--format", "json"))[0]["here"] is False
+    hub.seen.clear()
+    assert folder_of(client, "org/eng") == folder
+    assert hub.downloads() == []
+    assert (folder / "fetched.json").read_text() == record
+
+
+@pytest.mark.parametrize("index", ["[]", '{"weight_map": []}', "{}", "{"])
+def test_an_index_that_is_none_is_of_the_repository(index, client, hub, models):
+    hub.add("org/index", models["shards"] | {"pytorch_model.bin.index.json": index.encode()})
+    message = client.refusal("fetch", "org/index")
+    assert "pytorch_model.bin.index.json" in message
+    assert "does not answer as a Hub does" not in message
+
+
 def test_a_connection_that_breaks_off_is_made_again(client, hub, models):
     hub.faults.append(Fault("/cdn/.*safetensors", times=2, after=10_000))
     folder = folder_of(client, "org/eng")
@@ -311,6 +346,10 @@ def test_a_file_that_is_longer_than_listed_is_refused(client, hub, models):
     [
         (Fault("/api/", times=9, status=429, headers={"Retry-After": "120"}), "429, too many requests from here"),
         (Fault("/cdn/", times=9, status=429, headers={"Retry-After": "999"}), "Try again in 999 seconds"),
+        (
+            Fault("/cdn/", times=9, status=429, headers={"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}),
+            "Try again after Wed, 21 Oct 2026 07:28:00 GMT; logging in",
+        ),
         (Fault("/api/", times=9, status=503), "answers 503"),
         (Fault("/cdn/", times=9, status=404), "lacks a file that it listed (answer 404)"),
         (Fault("/cdn/", times=9, status=401), "shows no such repository to this login (answer 401)"),
@@ -369,6 +408,14 @@ def test_a_repository_without_weights_says_what_it_has(client, hub):
     assert "gguf" in message
 
 
+def test_a_folder_that_takes_nothing_is_named(client, hub, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("INTERFERENCE_CACHE", str(tmp_path / "file"))
+    message = client.refusal("fetch", "org/eng")
+    assert f"org/eng can't be kept in {tmp_path / 'file'}: " in message
+    assert "INTERFERENCE_CACHE to a folder on another disk; what was downloaded stays" in message
+
+
 def test_a_disk_that_is_too_small_is_said_before_anything_is_downloaded(client, hub, models):
     hub.sizes["model.safetensors"] = 10**16
     message = client.refusal("fetch", "org/eng")
@@ -399,6 +446,8 @@ def test_a_plan_says_what_fits_and_downloads_no_weights(client, hub, models):
     out = client.works("plan", "org/eng", "org/bin", "org/deep", "org/adapter", "--format", "json")
     rows = {row["id"]: row for row in json.loads(out)}
     assert rows["org/eng"]["weights"] == len(models["eng"]["model.safetensors"])
+    table = client.works("plan", "org/eng", "org/adapter")
+    assert f" {rows['org/eng']['weights']} " in table, "bytes are whole numbers, one lacking or not"
     assert rows["org/eng"]["parameters"] == sum(p.numel() for p in llama(1).parameters())
     assert rows["org/bin"]["format"] == "pickle, converted"
     assert rows["org/eng"]["why not with the first"] == rows["org/bin"]["why not with the first"] == ""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from interference.errors import UserError, nearest
-from interference.hub.ids import HubId
+from interference.hub.ids import HubId, hub_id
 
 _NAMES = {"zhos": "zho", "zhot": "zho"}  # ids that name a script with the language
 
@@ -184,7 +184,7 @@ def compose(
     found: Family, languages: Sequence[str], repos: Sequence[str], revision: str
 ) -> tuple[tuple[HubId, str], ...]:
     """(id, language) of a family's models in the given languages, at one revision."""
-    return tuple((HubId(found.of_language(code, repos), revision), code) for code in dict.fromkeys(languages))
+    return tuple((hub_id(found.of_language(code, repos), revision), code) for code in dict.fromkeys(languages))
 
 
 def suite_document(name: str, models: Sequence[tuple[HubId, str | None, str]], corpus: str | None = None) -> dict:

@@ -1,7 +1,7 @@
 """A download that goes on while its asker does other things."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 from interference.errors import UserError
@@ -35,6 +35,11 @@ class Background:
     def state(self) -> Download:
         return self._state
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop and still waits for a chunk or an answer."""
+        return self._state.running and self._stop.is_set()
+
     def start(self, ids: Sequence[HubId]) -> None:
         """Begin. Raises UserError while another download runs."""
         with self._lock:
@@ -45,16 +50,13 @@ class Background:
         threading.Thread(target=self._work, args=(tuple(ids),), name="download", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop at the next chunk; what is there stays and is gone on from."""
+        """Stop at the next answer or chunk; what is there stays and is gone on from."""
         self._stop.set()
 
     def _work(self, ids: tuple[HubId, ...]) -> None:
         state = Download(ids)
         try:
-            from interference.hub.fetch import fetch_steps
-            from interference.hub.listing import listing
-
-            steps = fetch_steps([listing(which) for which in ids])
+            steps = _steps(ids)
             for share in steps:
                 self._state = replace(state, share=share, running=True)
                 if self._stop.is_set():
@@ -70,3 +72,15 @@ class Background:
             state = replace(state, share=self._state.share, error=f"The download ended with {why}. Try again.")
         finally:
             self._state = state
+
+
+def _steps(ids: Sequence[HubId]) -> Generator[float]:
+    """The share that is here, after the listing of every model and after every chunk."""
+    from interference.hub.fetch import fetch_steps
+    from interference.hub.listing import listing
+
+    found = []
+    for which in ids:
+        found.append(listing(which))
+        yield 0.0
+    yield from fetch_steps(found)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from interference.errors import UserError, nearest
 from interference.hub.ids import HubId
+from interference.store import default_folder
 
 
 @contextmanager
@@ -24,7 +25,10 @@ def hub_failures(which: HubId | str) -> Iterator[None]:
     except HTTPError as error:
         raise _answer(which, error) from None
     except OSError as error:  # a disk that is full, a folder that can't be written to
-        raise UserError(f"{which} can't be kept here: {error}. Free some space, or set INTERFERENCE_CACHE.") from None
+        raise UserError(
+            f"{which} can't be kept in {default_folder()}: {error}. Free some space, or set INTERFERENCE_CACHE to a "
+            "folder on another disk; what was downloaded stays and is gone on from."
+        ) from None
     except (ValueError, KeyError, TypeError) as error:  # what is no answer of a Hub
         raise UserError(
             f"{which}: {endpoint()} does not answer as a Hub does ({' '.join(str(error).split())[:200]}). Check "
@@ -65,8 +69,8 @@ def _answer(which: HubId | str, error: Exception) -> UserError:
     if isinstance(error, errors.EntryNotFoundError) or status == 404:
         return UserError(f"{which}: the Hub lacks a file that it listed (answer 404). Plan and fetch it again.")
     if status == 429:
-        wait = error.response.headers.get("Retry-After")  # type: ignore[attr-defined]
-        when = f"in {wait} seconds" if wait else "in some minutes"
+        wait = error.response.headers.get("Retry-After", "")  # type: ignore[attr-defined]
+        when = f"in {wait} seconds" if wait.isdigit() else f"after {wait}" if wait else "in some minutes"
         return UserError(
             f"{which}: the Hub answers 429, too many requests from here. Try again {when}; logging in with "
             "`hf auth login` raises the limit. What was downloaded stays and is gone on from."

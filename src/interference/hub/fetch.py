@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from interference.checkpoint import Checkpoint
-from interference.checkpoint.reading import file_digest, origin
+from interference.checkpoint.reading import file_digest, json_mapping, origin
 from interference.errors import UserError
 from interference.hub.convert import convert_steps, converted_name
 from interference.hub.failures import hub_failures
@@ -44,7 +44,7 @@ def disk_need(found: Listing) -> int:
 def fetched_at(found: Listing) -> Path | None:
     """The folder where this very commit is complete, every file as long as it was when it was checked."""
     folder = _folder(found)
-    there = (folder / DONE).is_file() and not _damaged(folder)
+    there = _record(folder) is not None and not _damaged(folder)
     if found.which.kind == "dataset":  # of which other files may have been fetched
         there = there and all((folder / file.name).is_file() for file in found.needed)
     return folder if there else None
@@ -52,7 +52,8 @@ def fetched_at(found: Listing) -> Path | None:
 
 def changed(found: Listing) -> tuple[Path, ...]:
     """Weights that are here and are no longer what was fetched or converted, by their checksums."""
-    known, folder = origin(_folder(found)), _folder(found)
+    folder = _folder(found)
+    known = origin(folder) if _record(folder) is not None else None
     files = {folder / name: checksum for name, checksum in known.sums.items()} if known else {}
     return tuple(file for file, checksum in files.items() if file.is_file() and file_digest(file) != checksum)
 
@@ -71,13 +72,13 @@ def check_disk(listings: Sequence[Listing]) -> None:
 
 
 def fetch_steps(listings: Sequence[Listing]) -> Steps[tuple[Path, ...]]:
-    """Download what is missing, yielding the share that is done after every chunk; the folders in the same order.
+    """Download what is missing, yielding the share that is here after every chunk; the folders in the same order.
 
     Closing the generator stops; what is there stays and is gone on from. Raises UserError.
     """
     check_disk(listings)
-    total = max(sum(to_fetch(each) for each in listings), 1)
-    done, folders = 0, []
+    total = max(sum(file.size for each in listings for file in each.needed), 1)
+    done, folders = total - sum(to_fetch(each) for each in listings), []
     for each in listings:
         steps = _fetch(each)
         while True:
@@ -86,7 +87,7 @@ def fetch_steps(listings: Sequence[Listing]) -> Steps[tuple[Path, ...]]:
             except StopIteration as end:
                 folders.append(end.value)
                 break
-            yield min(done / total, 1.0)
+            yield min(max(done / total, 0.0), 1.0)  # of damaged files more or less is counted than comes
     return tuple(folders)
 
 
@@ -229,7 +230,13 @@ def _check_index(found: Listing, folder: Path) -> None:
     """Raise UserError where an index names shards that the repository lacks."""
     for file in found.weights:
         if file.name.endswith(".index.json") and (folder / file.name).is_file():
-            named = set(json.loads((folder / file.name).read_text(encoding="utf-8"))["weight_map"].values())
+            index = json_mapping(str(found.which), folder / file.name)
+            if not isinstance(places := index.get("weight_map"), dict):
+                raise UserError(
+                    f"{found.which}: {file.name} does not say which weights are in which file: it has no mapping "
+                    f"'weight_map' at {found.commit[:12]}. Take another revision."
+                )
+            named = set(places.values())
             if lacking := sorted(named - {f.name for f in found.weights}):
                 raise UserError(
                     f"{found.which}: {file.name} names {lacking[0]}, and the repository lacks it at {found.commit[:12]}"
@@ -256,10 +263,17 @@ def _have(folder: Path, file: HubFile) -> int:
 
 def _damaged(folder: Path) -> list[Path]:
     """Files that are gone or have another length since they were fetched."""
-    done = folder / DONE
-    lengths = json.loads(done.read_text(encoding="utf-8")).get("lengths", {}) if done.is_file() else {}
-    files = {folder / name: length for name, length in lengths.items()}
+    files = {folder / name: length for name, length in (_record(folder) or {}).get("lengths", {}).items()}
     return [file for file, length in files.items() if not file.is_file() or file.stat().st_size != length]
+
+
+def _record(folder: Path) -> dict[str, Any] | None:
+    """What was written of a folder when it was complete; None where it was not, or where that can't be read."""
+    try:
+        record = json.loads((folder / DONE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def _folder(found: Listing) -> Path:

@@ -11,7 +11,10 @@ from interference.store import default_folder
 
 MAIN = "main"
 DONE = "fetched.json"  # written into a folder when all of it is there and checked
-_ID = re.compile(r"(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(@(?P<revision>[\w][\w./-]*))?")
+_REVISION = r"\w[\w./-]*"
+_ID = re.compile(  # as the Hub has them: no `--` or `..`, and names that neither end with `.git` nor with `.` or `-`
+    rf"(?P<repo>(?![^@]*(--|\.\.|\.git(@|$)))\w([\w.-]*\w)?/\w([\w.-]{{,94}}\w)?)(@(?P<revision>{_REVISION}))?"
+)
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -39,6 +42,11 @@ class HubId:
 
 def hub_id(text: str, revision: str | None = None, kind: Literal["model", "dataset"] = "model") -> HubId:
     """`org/name` or `org/name@revision`. Raises UserError for what can be none, or has two revisions."""
+    if revision and (not re.fullmatch(_REVISION, revision) or ".." in revision):
+        raise UserError(
+            f"'{revision[:200]}' can be no revision of {text}; expected a branch, a tag or a commit, for example "
+            f"{MAIN} or checkpoint_0010000."
+        )
     found = _ID.fullmatch(text.strip())
     if not found or ".." in text:
         raise UserError(

@@ -92,7 +92,8 @@ class Plan:
 
     def frame(self) -> pd.DataFrame:
         """One row per model: sizes in bytes, what is here already, and what parts it from the first."""
-        return pd.DataFrame([self._row(model) for model in self.models]).astype({"parameters": "Int64"})
+        counts = dict.fromkeys(("parameters", "weights", "to download"), "Int64")
+        return pd.DataFrame([self._row(model) for model in self.models]).astype(counts)
 
     def _row(self, model: Planned) -> dict:
         found, checkpoint = model.listing, model.checkpoint

@@ -25,7 +25,7 @@ from interference.ui.merge import (
     present_view,
     watch_merge,
 )
-from interference.ui.models import choose_models, draw_download, draw_plan
+from interference.ui.models import choose_models, draw_download, draw_plan, draw_progress
 from interference.ui.path import choose_walk, compute_path, draw_path
 from interference.ui.pins import draw_pins, draw_toolbar, rerun_if_asked
 from interference.ui.predict import choose_prediction, compute_prediction, draw_prediction
@@ -84,6 +84,7 @@ __all__ = [
     "draw_plan",
     "draw_prediction",
     "draw_presentation",
+    "draw_progress",
     "draw_report",
     "draw_said",
     "draw_sentences",

@@ -1,7 +1,6 @@
 """Widgets of the Models page."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -10,7 +9,7 @@ from interference.catalogue import FAMILIES, Family, compose, members, role_of, 
 from interference.errors import UserError
 from interference.hub import HubId, fetched, hub_id
 from interference.languages import language_name
-from interference.ui.shell import user_errors
+from interference.ui.shell import read_path, user_errors
 from interference.ui.widgets import keep_valid
 
 if TYPE_CHECKING:
@@ -136,6 +135,9 @@ def _draw_needs(made: "Plan") -> None:
     )  # fmt: skip
     st.caption(" ".join([*made.notes(), room()]))
     reasons = [reason for model in made.usable if (reason := made.why_not(model))]
+    for model in made.models:
+        if model.refused:
+            st.warning(model.refused, icon=":material/block:")
     if reasons:
         st.warning("Not all of these can be merged with each other. " + reasons[0], icon=":material/call_split:")
 
@@ -143,30 +145,33 @@ def _draw_needs(made: "Plan") -> None:
 def draw_download(wanted: Wanted) -> None:
     """Download, stop and open: the download runs on whatever page is shown, or none."""
     background = _background()
-    here = [which for which in wanted.ids if fetched(which)]
+    with user_errors():
+        here = [which for which in wanted.ids if fetched(which)]
     running = background.state.running
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(
             "Download", icon=":material/download:", key="download_models",
             type="primary" if len(here) < len(wanted.ids) else "secondary",
-            disabled=running or len(here) == len(wanted.ids),
-            help="Download the chosen models, going on from where an earlier download was stopped.",
+            disabled=running,
+            help="Download the chosen models, going on from where an earlier download was stopped. What is here is "
+            "checked, and fetched anew where it was damaged or changed since.",
         ):  # fmt: skip
             with user_errors(stop=False):
                 background.start(wanted.ids)
-            st.rerun()
+                st.rerun()
         st.button(
             "Open this suite", icon=":material/folder_open:", key="open_models", on_click=_open_suite, args=(wanted,),
             type="primary" if len(here) == len(wanted.ids) else "secondary", disabled=len(here) < len(wanted.ids),
             help="Make it the dashboard's suite, as if its path had been typed in the sidebar.",
         )  # fmt: skip
         st.caption(f"{len(here)} of {len(wanted.ids)} are on this machine.")
-    _draw_progress(running)
+    draw_progress()
 
 
-def _draw_progress(running: bool) -> None:
+def draw_progress() -> None:
     """How the last download stands; asked again every half second while it runs."""
     background = _background()
+    running = background.state.running
 
     @st.fragment(run_every=0.5 if running else None)
     def progress() -> None:
@@ -175,9 +180,11 @@ def _draw_progress(running: bool) -> None:
             st.rerun()
         names = ", ".join(map(str, state.ids[:3])) + (f" and {len(state.ids) - 3} more" if len(state.ids) > 3 else "")
         if state.running:
-            st.progress(state.share, text=f"Downloading {names}: {state.share:.0%}")
+            stopping = background.stopping
+            doing = "Stopping once the Hub has answered" if stopping else "Downloading"
+            st.progress(state.share, text=f"{doing}: {names}, {state.share:.0%}")
             st.button(
-                "Stop", icon=":material/stop:", key="stop_download", on_click=background.stop,
+                "Stop", icon=":material/stop:", key="stop_download", on_click=background.stop, disabled=stopping,
                 help="What has been fetched is kept.",
             )  # fmt: skip
         elif state.error:
@@ -204,7 +211,8 @@ def _open_suite(wanted: Wanted) -> None:
 
     file = default_folder() / "suites" / wanted.name / "suite.yaml"
     try:
-        corpus = str(Path(wanted.corpus).expanduser().resolve()) if wanted.corpus else None
+        text = read_path(wanted.corpus)
+        corpus = str(text.resolve()) if text else None
         write_suite(suite_document(wanted.name, wanted.models, corpus), file, replace=True)
     except (UserError, OSError, RuntimeError) as error:
         st.toast(str(error), icon=":material/error:", duration="long")

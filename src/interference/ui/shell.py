@@ -276,6 +276,9 @@ def open_bench() -> Bench:
 def _open_bench() -> Bench:
     from interference.ui.export import draw_exporting
 
+    for name in ("suite", "corpus"):
+        if name in st.session_state:  # set anew, or what came with an address would be lost on the way to another page
+            st.session_state[name] = st.session_state[name]
     with st.sidebar:
         draw_exporting()
         suite = st.text_input(

@@ -78,11 +78,11 @@ def follow(bench: Bench, asked: "Asked[Full, Quick]", moving: bool) -> "Watched[
         pass
     except CancelledError:
         st.stop()
-    if not job.future.done():
-        found = _glimpse(evaluator, engine, asked)
-        if not job.future.done():
-            return Watched(found, True, _tick_ms(job, time.monotonic() - started))
     try:
+        if not job.future.done():
+            found = _glimpse(evaluator, engine, asked)
+            if not job.future.done():
+                return Watched(found, True, _tick_ms(job, time.monotonic() - started))
         return Watched(job.future.result(), False)
     except UserError:
         del st.session_state[_FULL]  # so that the next move tries again

@@ -1,0 +1,58 @@
+"""What a figure says of a request while its result is on its way, and once what was wrong is put right."""
+
+import time
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+
+from interference.engine import Engine
+from interference.errors import UserError
+from interference.suite import open_suite
+from interference.ui import watch
+from interference.ui.shell import Bench
+from interference.ui.watch import Asked, follow
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """An engine behind the page of one session."""
+    found = Engine()
+    monkeypatch.setattr(watch, "device", lambda bench: (object(), found))
+    monkeypatch.setattr(watch, "session", lambda: "session")
+    monkeypatch.setattr(watch, "loading", nullcontext)
+    monkeypatch.setattr(watch, "st", SimpleNamespace(session_state={}))
+    yield found
+    found.close()
+
+
+def test_a_mistake_put_right_is_not_said_again(engine, suite_folder):
+    """By a full result that failed after its estimate had, as for a file that was fetched anew meanwhile."""
+    wrong, slow = [True], [True]
+
+    def glimpse(evaluator):
+        yield 0.5
+        if wrong[0]:
+            raise UserError("damaged")
+        return "estimate"
+
+    def full(evaluator):
+        while slow[0]:
+            yield 0.5
+            time.sleep(0.01)
+        if wrong[0]:
+            raise UserError("damaged")
+        return "table"
+
+    asked = Asked("request", lambda evaluator: None, full, glimpse)
+    bench = Bench(open_suite(suite_folder), ("", "", ""), ("eng",), "bits per sentence")
+    with pytest.raises(UserError, match="damaged"):
+        follow(bench, asked, moving=False)
+    slow[0] = False
+    engine.run("session", "after", lambda job: None)  # when the full result has failed too
+    time.sleep(0.2)
+    wrong[0] = False
+    deadline = time.monotonic() + 20
+    while (found := follow(bench, asked, moving=False)).pending and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert found.found == "table"
