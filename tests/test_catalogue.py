@@ -3,7 +3,7 @@
 import pytest
 from conftest import llama, write_checkpoint
 
-from interference.catalogue import FAMILIES, compose, family, role_of, step_of, suite_document
+from interference.catalogue import FAMILIES, compose, family, known_of, step_of, suite_document
 from interference.errors import UserError
 from interference.hub import HubId, fetched, hub_id, local_folder
 from interference.suite import open_suite, write_suite
@@ -80,7 +80,7 @@ def test_a_damaged_record_of_revisions_says_what_to_do(tmp_path):
 @pytest.mark.parametrize("key", FAMILIES)
 def test_every_known_id_is_of_its_family_and_in_one_language(key):
     found = family(key)
-    assert all(found.holds(repo) and role_of(repo) == found.role for repo in found.known)
+    assert all(found.holds(repo) and known_of(repo)[1] == found.role for repo in found.known)
     spoken = [found.language(repo) for repo in found.known]
     assert len(set(spoken) - {None}) == len([code for code in spoken if code])
     assert all(len(code) == 3 for code in spoken if code)
@@ -111,3 +111,12 @@ def test_a_suite_of_two_revisions_of_one_model_has_two_names(tmp_path):
         write_suite(document, tmp_path / "suite.yaml")
     with pytest.raises(UserError, match="checkpoint_0001000` gets it"):
         open_suite(tmp_path / "suite.yaml")
+
+
+def test_every_model_of_a_suite_has_a_name_of_its_own_and_a_role_that_opens(tmp_path):
+    """Three repositories of one name, and one that the catalogue takes for a language's and that names none."""
+    ids = ["one/same", "two/same", "three/same", "HPLT/hplt2c_deu_checkpoints"]
+    models = [(which := hub_id(text), *known_of(which.repo)) for text in ids]
+    entries = suite_document("own", [*models, (hub_id("four/nameless"), None, "mono")])["checkpoints"]
+    assert [entry["name"] for entry in entries] == ["same", "same-main", "same-main-2", "mono-deu", "nameless"]
+    assert [(entry["role"], entry.get("language")) for entry in entries[3:]] == [("mono", "deu"), ("other", None)]

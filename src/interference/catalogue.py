@@ -3,9 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 
 from interference.errors import UserError, nearest
 from interference.hub.ids import HubId, hub_id
+from interference.roles import OF_A_LANGUAGE
 
 _NAMES = {"zhos": "zho", "zhot": "zho"}  # ids that name a script with the language
 
@@ -169,9 +171,10 @@ def members(found: Family, listed: bool = False) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*found.known, *filter(found.holds, search(found.author, found.words))]))
 
 
-def role_of(repo: str) -> str:
-    """The role the catalogue gives an id, `other` where it does not know it."""
-    return next((found.role for found in FAMILIES.values() if found.holds(repo)), "other")
+def known_of(repo: str) -> tuple[str | None, str]:
+    """The language and the role that the catalogue gives an id; None and `other` where it does not know it."""
+    found = next((found for found in FAMILIES.values() if found.holds(repo)), None)
+    return (found.language(repo), found.role) if found else (None, "other")
 
 
 def step_of(revision: str) -> int | None:
@@ -188,13 +191,14 @@ def compose(
 
 
 def suite_document(name: str, models: Sequence[tuple[HubId, str | None, str]], corpus: str | None = None) -> dict:
-    """A suite.yaml of models (id, language, role), each named by its role and language or by its repository."""
+    """A suite.yaml of models (id, language, role), each with a name of its own."""
     entries: list[dict] = []
     for which, language, role in models:
-        own = f"{role}-{language}" if language else which.repo.split("/")[1]
-        taken = {entry["name"] for entry in entries}
-        if own in taken:
-            own = f"{which.repo.split('/')[1]}-{which.revision}"
+        role = role if language or role not in OF_A_LANGUAGE else "other"
+        repo, taken = which.repo.split("/")[1], {entry["name"] for entry in entries}
+        named = (f"{role}-{language}" if language else repo, f"{repo}-{which.revision}")
+        numbered = (f"{named[1]}-{number}" for number in count(2))
+        own = next(name for name in chain(named, numbered) if name not in taken)
         entry: dict = {"name": own, "role": role, "path": which.repo, "revision": which.revision}
         known = {"language": language, "step": step_of(which.revision)}
         entries.append(entry | {key: value for key, value in known.items() if value is not None})

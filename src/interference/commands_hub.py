@@ -95,7 +95,7 @@ def compose(
     listed: Annotated[bool, typer.Option("--listed", help="Ask the Hub for the ids there are now.")] = False,
 ) -> None:
     """Write a suite.yaml of a catalogued suite's models in some languages; nothing is downloaded."""
-    from interference.catalogue import compose, family, members, role_of, suite_document
+    from interference.catalogue import compose, family, known_of, members, suite_document
     from interference.hub import HubId, fetched, hub_id
     from interference.suite import write_suite
 
@@ -104,7 +104,7 @@ def compose(
         (which, code, found.role) for which, code in compose(found, language, members(found, listed), revision)
     ]
     others = [hub_id(text) for text in also or []]
-    models += [(which, None, role_of(which.repo)) for which in others]
+    models += [(which, *known_of(which.repo)) for which in others]
     write_suite(suite_document(name, models, corpus), user_path(out))
     missing = [str(which) for which, *_ in models if fetched(which) is None]
     note(f"wrote {out}", *([f"still to be fetched: interference hub fetch {' '.join(missing)}"] if missing else []))

@@ -15,9 +15,9 @@ from interference.corpus import Corpus, read_corpus
 from interference.errors import UserError, nearest, user_path
 from interference.facts import FILE, with_facts
 from interference.hub import local_folder
+from interference.roles import OF_A_LANGUAGE, ROLES
 from interference.whole import write_whole
 
-ROLES = ("mono", "mixed", "branch", "init", "other")
 _SUITE_KEYS = ("name", "corpus", "entropy", "reference", "checkpoints")
 RESERVED = (  # rows of tables that are no checkpoints
     "merge", "merge, before its post-steps", "merge, rescaled", "unigram", "bigram", "perfect model",
@@ -305,7 +305,7 @@ def _entry_problems(entry: Any, folder: Path) -> list[str]:
         wrong.append(f"{name}: 'step' is {entry['step']!r}; expected a whole number")
     if entry.get("role", "other") not in ROLES:
         wrong.append(f"{name}: unknown role '{entry['role']}': {nearest(str(entry['role']), ROLES)}")
-    if entry.get("role") in ("mono", "branch") and not entry.get("language"):
+    if entry.get("role") in OF_A_LANGUAGE and not entry.get("language"):
         wrong.append(f"{name}: a {entry['role']} needs its 'language'")
     try:
         if isinstance(entry.get("revision"), str | None) and _place(entry, folder) is None:

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from interference.catalogue import FAMILIES, Family, compose, members, role_of, suite_document
+from interference.catalogue import FAMILIES, Family, compose, known_of, members, suite_document
 from interference.errors import UserError
 from interference.hub import HubId, fetched, hub_id
 from interference.languages import language_name
+from interference.store import digest
 from interference.ui.shell import read_path, user_errors
 from interference.ui.widgets import keep_valid
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from interference.hub.plan import Plan
 
 _LISTED, _PLAN = "models listed", "models plan"
+_LONGEST = 100  # of a suite's name, which is its folder's
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,15 @@ def _typed_ids() -> tuple[tuple[HubId, str | None, str], ...]:
         "Further ids, one a line", "", key="typed_ids", height=80, placeholder="org/name@revision",
         help="Any causal language model of the Hub that transformers loads without code of its own.",
     )  # fmt: skip
-    return tuple((which := hub_id(line), None, role_of(which.repo)) for line in typed.split() if line)
+    return tuple((which := hub_id(line), *known_of(which.repo)) for line in typed.split() if line)
 
 
 def _suite_name(family: Family, chosen: tuple, typed: tuple) -> str:
     parts = [family.key] if chosen else []
     parts += [code or which.repo.split("/")[1] for which, code, _ in (*chosen, *typed)]
     revisions = dict.fromkeys(which.revision for which, *_ in (*chosen, *typed))
-    return "-".join([*parts[:12], *(r.replace("/", "-") for r in revisions if r != "main")])[:120]
+    name = "-".join([*parts, *(r.replace("/", "-") for r in revisions if r != "main")])
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}-{digest(name)[:8]}"
 
 
 def draw_plan(wanted: Wanted) -> None:
