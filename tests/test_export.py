@@ -272,7 +272,7 @@ def test_card_says_what_mergekit_cannot_express_and_why_there_are_no_losses(suit
     def fail(*arguments):
         raise UserError("There is no room.")
 
-    monkeypatch.setattr(evaluator, "weights", fail)
+    monkeypatch.setattr(evaluator.networks, "weights", fail)
     recipe = Recipe("linear", EQUAL.models, (0.4, 0.6), post=("rescale",))
     card = (finish(export_steps(evaluator, recipe, Target(tmp_path / "out"), 6)) / "README.md").read_text()
     assert "mergekit can't express the post-step rescale" in card

@@ -5,7 +5,19 @@ import re
 import pytest
 import torch
 from playwright.sync_api import Page, expect
-from test_browser import WAIT, box_of, browser, drag, opened, quiet, served, shoot, slider, wait_for_figure  # noqa: F401
+from test_browser import (  # noqa: F401
+    WAIT,
+    box_of,
+    browser,
+    drag,
+    merge_sentence,
+    opened,
+    quiet,
+    served,
+    shoot,
+    slider,
+    wait_for_figure,
+)
 
 from interference.evaluate import Evaluator
 from interference.recipe import Recipe
@@ -123,10 +135,11 @@ def test_the_merge_follows_its_coefficients(browser, tmp_path):  # noqa: F811
         assert page.evaluate("document.querySelector('.live-plot').mark") == "the same node", "drawn anew"
         page.get_by_role("link", name="Merge", exact=True).click()
         expect(slider(page, "mono-deu")).to_have_value(str(value), timeout=WAIT)
+        before = merge_sentence(page).inner_text(timeout=WAIT)  # of this page alone: the other has a figure as well
+        expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=WAIT)
         wait_for_figure(page)
         drag(page, "mono-zho", 0.5)
-        page.wait_for_timeout(500)  # as a hand that goes to the link
-        wait_for_figure(page)
+        expect(merge_sentence(page)).not_to_have_text(before, timeout=WAIT)  # it has arrived, however slow the machine
         page.get_by_role("link", name="Similarity").click()
         page.get_by_text("Merge", exact=True).last.click()
         expect(slider(page, "mono-zho")).to_have_value(re.compile("^0.[45]"), timeout=WAIT)

@@ -17,6 +17,7 @@ from interference.losses import TokenizedText, sentence_bits, token_bits, tokeni
 from interference.recipe import Recipe
 from interference.scored import Request
 from interference.sentences import COLUMNS, TOKEN_COLUMNS, choose, sentence_steps, token_line_steps
+from interference.signs import signed
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite, suite_of_paths, with_paths
@@ -125,7 +126,7 @@ def test_reading_of_the_sentences(evaluator):
     found = finish(sentence_steps(evaluator, MERGE, ["eng"], 5))
     cost = found.frame["cost"]
     assert found.sentence().startswith(f"{(cost > 0).sum()} of 5 sentences")
-    assert f"{cost.mean():+.1f} bits on average, {cost.max():+.1f} at worst" in found.sentence()
+    assert f"{signed(cost.mean(), 1)} bits on average, {signed(cost.max(), 1)} at worst" in found.sentence()
     assert found.note == "5 of 12 sentences of the test half in each language."
 
 
