@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import llama, write_checkpoint
 
+from interference import scored
 from interference.__main__ import main
 from interference.conflict import survey as surveys
 from interference.conflict.given import Given
@@ -409,3 +410,15 @@ def run(arguments: list[str]) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     return 0
+
+
+def test_stored_measures_of_a_merge_are_those_of_its_masks(suite_folder, monkeypatch):
+    """Masks drawn otherwise make another merge of the same recipe; what needs no merge stays as it is."""
+    suite = open_suite(suite_folder)
+    weights = Weights(suite.checkpoints, torch.device("cpu"))
+    survey = Survey(Recipe("dare_ties", ("mono-eng", "mono-deu"), (0.5, 0.3), base="init"), base="init")
+    needing, plain = (next(m for m in measures().values() if bool(m.needs) == asked) for asked in (True, False))
+    before = [surveys._key(suite, weights, survey, measure) for measure in (needing, plain)]
+    monkeypatch.setattr(scored, "GENERATOR", "another")
+    assert surveys._key(suite, weights, survey, needing) != before[0]
+    assert surveys._key(suite, weights, survey, plain) == before[1]

@@ -109,37 +109,41 @@ def cut(entries: Difference, count: int) -> Cut:
 def smallest_of_all(
     sizes: Callable[[], Iterable[Float[Tensor, "row entry"]]], counts: Int[Tensor, " row"]
 ) -> Float[Tensor, " row"]:
-    """The `counts`-th smallest number from zero on of each row, of rows in parts that are made anew for every look.
+    """The `counts`-th smallest number from zero on of each row, of rows in parts that are made anew for every look."""
 
-    Numbers are ordered as their bits are, of which each look at all entries settles some, from the highest down.
+    def below(edges: Int[Tensor, "row edge"]) -> Int[Tensor, "row edge"]:
+        found = torch.zeros_like(edges, dtype=torch.int64)
+        for part in sizes():
+            bits = part.view(torch.int32)
+            found += torch.stack([(bits < edge[:, None]).sum(dim=1) for edge in edges.unbind(dim=1)], dim=1)
+        return found
+
+    return _by_bits(counts, below)
+
+
+def _by_bits(
+    counts: Int[Tensor, " row"], below: Callable[[Int[Tensor, "row edge"]], Int[Tensor, "row edge"]]
+) -> Float[Tensor, " row"]:
+    """The `counts`-th smallest number of each row, given how many have bits below each edge.
+
+    Numbers from zero on are ordered as their bits are, of which each look at all settles some, from the highest down.
     """
     found = torch.zeros_like(counts, dtype=torch.int32)
     for first, after in _digits():
-        steps = torch.arange(1, 1 << after - first, dtype=torch.int32, device=found.device) << first
-        edges = found[:, None] + steps
-        below = torch.zeros_like(edges, dtype=torch.int64)
-        for part in sizes():
-            bits = part.view(torch.int32)
-            below += torch.stack([(bits < edge[:, None]).sum(dim=1) for edge in edges.unbind(dim=1)], dim=1)
-        found = found + ((below < counts[:, None]).sum(dim=1, dtype=torch.int32) << first)
+        edges = found[:, None] + (torch.arange(1, 1 << after - first, dtype=torch.int32, device=found.device) << first)
+        found = found + ((below(edges) < counts[:, None]).sum(dim=1, dtype=torch.int32) << first)
     return found.view(torch.float32)
 
 
 def _selected(entries: Difference, count: int) -> tuple[Float[Tensor, " one"], int]:
-    """The `count`-th smallest magnitude, and the place of the entry that is counted last.
-
-    Magnitudes are ordered as their bits are, of which each look at all entries settles some, from the highest down.
-    """
+    """The `count`-th smallest magnitude, and the place of the entry that is counted last."""
     pieces = [entries.within(slice(start, start + _PIECE)) for start in range(0, entries.numel(), _PIECE)]
-    found = torch.zeros(1, dtype=torch.int32, device=entries.own.device)
-    for first, after in _digits():
-        edges = found + (torch.arange(1, 1 << after - first, dtype=torch.int32, device=found.device) << first)
-        below = sum(
-            (fused(_below)(*piece, edges) for piece in pieces), start=torch.zeros_like(edges, dtype=torch.int64)
-        )
-        found = found + ((below < count).sum(dtype=torch.int32) << first)
-    limit = found.view(torch.float32)
-    left = count - int(sum(fused(_below)(*piece, found) for piece in pieces))
+
+    def below(edges: Int[Tensor, "one edge"]) -> Int[Tensor, "one edge"]:
+        return torch.stack([fused(_below)(*piece, edges[0]) for piece in pieces]).sum(dim=0, keepdim=True)
+
+    limit = _by_bits(torch.tensor([count], device=entries.own.device), below)
+    left = count - int(below(limit.view(torch.int32)[None]))
     for number, piece in enumerate(pieces):
         equal = (piece.sizes(slice(None)) == limit).nonzero()
         if left <= len(equal):

@@ -15,6 +15,7 @@ from interference.errors import UserError, nearest
 from interference.groups import depth_of, group_of, layer_of
 from interference.memory import room
 from interference.recipe import MEAN, ZERO, Recipe
+from interference.scored import model_digest
 from interference.steps import Steps
 from interference.store import Store, digest
 from interference.weights import Weights
@@ -212,7 +213,7 @@ def _key(suite: "Suite", weights: Weights, survey: Survey, measure: Measure) -> 
     parts: list[Any] = [[suite[name].digest for name in survey.recipe.models], base, survey.settings(measure)]
     if measure.needs:
         recipe = survey.recipe
-        parts += [recipe.digest(), [suite[name].digest for name in recipe.needed]]
+        parts += [model_digest(suite, recipe)]
         if suite.corpus and ("fisher" in measure.inputs or recipe.data):
             corpus, languages = suite.corpus, [suite[name].language for name in recipe.models]
             parts += [corpus.digest_of_documents, [corpus.digest(code) for code in corpus.languages], languages]
