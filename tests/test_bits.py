@@ -39,8 +39,8 @@ def test_a_part_is_that_part_of_all(start, length):
 
 def test_masks_alone_are_packed_and_rows_go_below_each_other(way):
     masks = torch.rand((4, 5, 5), generator=torch.Generator().manual_seed(0)) < 0.5
-    made = [packed((masks[row : row + 1], torch.tensor([float(row)]))) for row in range(4)]
-    whole = tuple(map(joined, zip(*made, strict=True)))
+    made = [packed((masks[row : row + 1], torch.tensor([float(row)])), 2) for row in range(4)]
+    whole = joined(made, 4)
     assert isinstance(whole[0], Bits)
     assert whole[1].dtype == torch.float32
     mask, factors = unpacked(whole)

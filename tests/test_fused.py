@@ -349,8 +349,8 @@ if __name__ == "__main__":
         method, known = methods()[name], given(name)
         settings = {a.parameter: known[a.parameter] for a in method.body.arguments}
         moving = {key: known[key] for key in ("weights", "prepared") if key in known}
-        if method.by_parent:
-            moving["prepared"] = bits.packed(moving["prepared"])
+        if "prepared" in moving:
+            moving["prepared"] = bits.packed(moving["prepared"], 1)
         rows, own = torch.rand(min(2, method.parents[1]), 60).bfloat16(), torch.rand(60).bfloat16()
         for base in (None, "@mean", "@zero") if method.takes == "deltas" else (None,):
             by_row, stacked = (

@@ -27,6 +27,7 @@ from interference.merge import merge, merge_into, merge_network, merge_tensor, m
 from interference.recipe import Gradient, Recipe, Where, parse_recipe, site_at
 from interference.registry import Knob, merge_method, methods, post_step, post_steps
 from interference.scored import Request
+from interference.stacks import Stack
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite, suite_of_paths
@@ -121,12 +122,12 @@ def agree(
 
 # --- two paths --------------------------------------------------------------------------------------------------
 
-IN_PIECES = [name for name, recipe in RECIPES.items() if recipe.definition.elementwise]
+IN_PIECES = [name for name, recipe in RECIPES.items() if recipe.definition.elementwise or recipe.definition.rowwise]
 
 
 @pytest.mark.parametrize("name", IN_PIECES)
 def test_pieces_give_the_reference_paths_bits(name, weights, monkeypatch):
-    """Pieces that end within rows, the last one shorter; parents that lie beside each other and parents that don't."""
+    """Pieces that end within rows, or whole rows, the last one shorter; parents beside each other and apart."""
     monkeypatch.setitem(merging.PIECE, "cpu", 800)
     monkeypatch.setattr(merging._Shares, "addends", lambda *_: None)
     recipe = RECIPES[name]
@@ -143,15 +144,15 @@ def test_pieces_are_taken_from_made_up_bases_too(base, weights, monkeypatch):
 
 
 def test_every_method_that_goes_in_pieces_is_among_them():
-    known = {name for name, method in methods().items() if method.elementwise}
+    known = {name for name, method in methods().items() if method.elementwise or method.rowwise}
     assert {RECIPES[name].method for name in IN_PIECES} == known
 
 
 def test_a_method_that_wrongly_says_so_is_found(weights, monkeypatch):
     """One that measures whole tensors gives other numbers in pieces."""
     monkeypatch.setitem(merging.PIECE, "cpu", 800)
-    monkeypatch.setattr(merging, "_goes_in_pieces", lambda recipe, out: True)
-    assert not same(merge(RECIPES["multislerp"], weights), reference(RECIPES["multislerp"], weights))
+    monkeypatch.setitem(registry._METHODS, "iso_c", dataclasses.replace(methods()["iso_c"], rowwise=True))
+    assert not same(merge(RECIPES["iso_c"], weights), reference(RECIPES["iso_c"], weights))
 
 
 @pytest.mark.parametrize("dtypes", [(None, "bfloat16"), ("bfloat16", None)])
@@ -186,7 +187,7 @@ def test_weighted_sums_agree_with_the_reference_path_without_calling_it(name, we
     slow = [reference(one, weights) for one in asked]
     monkeypatch.setattr(fusing, "_CHUNK", 1000)
     monkeypatch.setattr(merging, "_merged", None)
-    monkeypatch.setattr(merging, "_merge_in_pieces", None)
+    monkeypatch.setattr(merging, "_merge_one", None)
     for one, expected in zip(asked, slow, strict=True):
         assert agree(merge(one, weights), expected, weights, 3)
 
@@ -405,17 +406,20 @@ def test_masks_are_made_of_one_parent_at_a_time(name, base, suite_folder):
 def test_nothing_of_a_merge_is_left_when_it_is_done(name, suite_folder):
     """Not even until Python looks for circles: that may be long, and on a GPU it is all parents in float32."""
     weights, seen = Weights(open_suite(suite_folder).checkpoints, CPU), []
-    widened = inputs._as_float32
 
-    def watched(parents, recipe):
-        found = widened(parents, recipe)
-        seen.append(weakref.ref(found))
-        return found
+    def watched(function):
+        def watching(*arguments):
+            found = function(*arguments)
+            seen.append(weakref.ref(found))
+            return found
+
+        return watching
 
     gc.disable()
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(inputs, "_as_float32", watched)
+            patch.setattr(inputs, "_as_float32", watched(inputs._as_float32))
+            patch.setattr(Stack, "_made", watched(Stack._made))
             merge_tensor(dataclasses.replace(RECIPES[name], dtype="bfloat16"), weights, "model.embed_tokens.weight")
         assert seen
         assert not [one for one in seen if one() is not None]
@@ -642,8 +646,7 @@ def test_random_masks_follow_the_seed_and_the_parent_alone(weights):
 
 
 def test_random_masks_differ_between_parents_and_parameters(weights):
-    parents = torch.zeros(3, 32, 48)
-    one, other = (inputs._uniforms(0, MONOS, name, parents) for name in ("one", "other"))
+    one, other = (inputs._uniforms(0, MONOS, name, torch.Size((32, 48)), CPU) for name in ("one", "other"))
     assert not torch.equal(one[0], one[1])
     assert not torch.equal(one[0], other[0])
     assert bool(((one >= 0) & (one < 1)).all())

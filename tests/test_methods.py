@@ -689,8 +689,9 @@ def test_a_karcher_mean_without_tolerance_is_finite(pair):
 
 @pytest.mark.parametrize("kind", ["normal", "equal", "tiny", "broken"])
 @pytest.mark.parametrize("based", [False, True])
-def test_a_cut_is_the_same_where_a_gpu_selects_it(kind, based, monkeypatch):
-    """Bit for bit: of numbers among which many are equal, below the least normal one, zero, or none at all."""
+def test_a_cut_is_the_same_where_there_is_more_to_select_from(kind, based, monkeypatch):
+    """Bit for bit, counting as on a CPU and comparing as on a GPU: among many equal ones, below the least normal one,
+    zero, or of none at all."""
     generator = torch.Generator().manual_seed(0)
     own = torch.randn(2000, generator=generator)
     if kind == "equal":
@@ -702,10 +703,10 @@ def test_a_cut_is_the_same_where_a_gpu_selects_it(kind, based, monkeypatch):
     entries = Difference(own.bfloat16(), torch.randn(2000, generator=generator) if based else None, torch.float16)
     counts = (0, 1, 2, 500, 1234, 1999, 2000)
     expected = [cut(entries, count) for count in counts]
-    monkeypatch.setattr(ranks, "DEVICES", ("cpu",))
     monkeypatch.setattr(ranks, "_FEW", 10)
-    for piece in (300, 5000):
-        monkeypatch.setattr(ranks, "_PIECE", piece)
+    for piece, compared in itertools.product((300, 5000), ((), ("cpu",))):
+        monkeypatch.setitem(ranks.PIECE, "cpu", piece)
+        monkeypatch.setattr(ranks, "DEVICES", compared)
         for one, other in zip(map(cut, [entries] * len(counts), counts), expected, strict=True):
             assert one.place is not None
             assert other.place is not None

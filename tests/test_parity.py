@@ -252,7 +252,7 @@ def test_bit_for_bit_given_the_same_random_numbers(weights, monkeypatch, method,
 
 
 def _uniforms(recipe: Recipe, weights: Weights, name: str) -> torch.Tensor:
-    return inputs._uniforms(recipe.seed, recipe.models, name, weights.read(name, recipe.models))
+    return inputs._uniforms(recipe.seed, recipe.models, name, torch.Size(weights.shapes[name]), CPU)
 
 
 @pytest.mark.parametrize("density", [0.2, 0.7])

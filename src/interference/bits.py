@@ -1,7 +1,7 @@
 """Masks at one bit an entry, for ten large models have no room for a byte."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,8 @@ class Bits(NamedTuple):
         flat = mask.reshape(len(mask), math.prod(shape))
         if mask.device.type not in DEVICES:
             return cls(torch.from_numpy(np.packbits(flat.numpy(), axis=1, bitorder="little")), shape)
-        whole = torch.nn.functional.pad(flat, (0, -flat.shape[1] % 8)).view(len(flat), -1, 8)
+        lacking = -flat.shape[1] % 8
+        whole = (torch.nn.functional.pad(flat, (0, lacking)) if lacking else flat).view(len(flat), -1, 8)
         packed = whole[..., 0].to(torch.uint8)
         for place in range(1, 8):
             packed |= whole[..., place].to(torch.uint8) << place
@@ -47,16 +48,28 @@ class Bits(NamedTuple):
         return each[:, :size].view(-1, *self.shape)
 
 
-def packed(made: Sequence[Tensor]) -> tuple[Tensor | Bits, ...]:
-    """Tensors, the masks among them at a bit an entry."""
-    return tuple(Bits.of(one) if one.dtype == torch.bool else one for one in made)
+def packed(made: Any, ndim: int) -> Any:
+    """What was prepared of tensors of so many dimensions, its masks `[row, *shape]` at a bit an entry."""
+    if isinstance(made, Tensor) and made.dtype == torch.bool and made.ndim == ndim + 1:
+        return Bits.of(made)
+    return tuple(packed(one, ndim) for one in made) if type(made) is tuple else made
 
 
-def joined(parts: Sequence[Any]) -> Any:
-    """Rows of masks or of tensors below each other."""
-    if isinstance(parts[0], Bits):
-        return Bits(torch.cat([part.packed for part in parts]), parts[0].shape)
-    return torch.cat(list(parts))
+def joined(parts: Iterable[tuple[Any, ...]], count: int) -> tuple[Any, ...]:
+    """Masks and tensors of `count` parts below each other, one part at a time beside them."""
+    found: tuple[Any, ...] = ()
+    for number, part in enumerate(parts):
+        found = found or tuple(_room(one, count) for one in part)
+        for room, one in zip(found, part, strict=True):
+            rows, own = (room.packed, one.packed) if isinstance(one, Bits) else (room, one)
+            rows[number : number + 1] = own
+    return found
+
+
+def _room(one: Any, count: int) -> Any:
+    if isinstance(one, Bits):
+        return Bits(one.packed.new_empty(count, *one.packed.shape[1:]), one.shape)
+    return one.new_empty(count, *one.shape[1:])
 
 
 def unpacked(made: Any) -> Any:

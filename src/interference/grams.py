@@ -4,22 +4,33 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interference.stacks import Stacked, blocks, pieces
+
 _CHUNK = 1 << 20  # entries of each parent converted to float64 at a time
 
 
-def grams(tensors: Float[Tensor, "model *shape"]) -> Float[Tensor, "model model"]:
+def grams(tensors: Stacked) -> Float[Tensor, "model model"]:
     """Inner products of flattened tensors in float64, on the CPU."""
-    flat = tensors.flatten(1)
-    total = tensors.new_zeros(len(flat), len(flat), dtype=torch.float64)
-    for start in range(0, flat.shape[1], _CHUNK):
-        piece = flat[:, start : start + _CHUNK].double()
-        total = total + piece @ piece.T
+    total = torch.zeros(len(tensors), len(tensors), dtype=torch.float64, device=tensors.device)
+    for piece in pieces(tensors, _CHUNK):
+        wide = piece.double()
+        total = total + wide @ wide.T
     return total.cpu()
 
 
-def cosines(products: Float[Tensor, "model model"], least: float = 0.0) -> Float[Tensor, "model model"]:
+def column_grams(tensors: Stacked) -> Float[Tensor, "model model *rest"]:
+    """Inner products in float64 of what the tensors have in each place over their rows: of a matrix, its columns."""
+    total = torch.zeros(
+        len(tensors), *tensors.shape[:1], *tensors.shape[2:], dtype=torch.float64, device=tensors.device
+    )
+    for _, block in blocks(tensors, _CHUNK):
+        total = total + torch.einsum("i r ..., j r ... -> i j ...", block.double(), block.double())
+    return total
+
+
+def cosines(products: Float[Tensor, "model model *rest"], least: float = 0.0) -> Float[Tensor, "model model *rest"]:
     """Cosines between vectors with these inner products; products of lengths count as at least `least`."""
-    lengths = root(products.diagonal())
+    lengths = root(torch.einsum("i i ... -> i ...", products))
     return (products / (lengths[:, None] * lengths).clamp(min=least)).clamp(-1, 1)
 
 

@@ -1,6 +1,7 @@
 """What a recipe's functions are given of one tensor, and what was prepared of it before."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -17,18 +18,19 @@ from interference.ranks import Cuts, Difference
 from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, sites
 from interference.registry import DATA, Part
 from interference.rows import Rows
+from interference.stacks import Stack
 from interference.weights import Weights
 
 
 def given_whole(recipe: Recipe, weights: Weights, site: Site) -> dict[str, Callable[[], Any]]:
     """What functions may ask for of a tensor, but for the coefficients; it is read when it is first asked for."""
-    parents = cache(lambda: _as_float32(_stack(weights, site), recipe))
-    base = cache(lambda: _base(recipe, weights, site, parents()))
+    base = cache(lambda: _base(recipe, weights, site))
+    shape = torch.Size(weights.shapes[site.sources[0]])
     given: dict[str, Callable[[], Any]] = {
-        "tensors": parents,
-        "deltas": lambda: parents() if (own := base()) is None else parents() - own,
-        "base": base,
-        "uniforms": lambda: _uniforms(recipe.seed, site.models, site.name, parents()),
+        "tensors": lambda: _stack(recipe, weights, site),
+        "deltas": lambda: _stack(recipe, weights, site, base()),
+        "base": lambda: torch.zeros(shape, device=weights.device) if recipe.base == ZERO else base(),
+        "uniforms": lambda: _uniforms(recipe.seed, site.models, site.name, shape, weights.device),
         "name": lambda: site.name,
         "group": lambda: group_of(site.name),
         "layer": lambda: layer_of(site.name),
@@ -43,7 +45,9 @@ def given_whole(recipe: Recipe, weights: Weights, site: Site) -> dict[str, Calla
 
 def call(part: Part, given: Mapping[str, Callable[[], Any]], settings: Mapping[str, Any]) -> Any:
     """A registered function with the inputs that it asks for and its own knobs."""
-    return part.function(**{name: given[name]() for name in part.inputs}, **arguments(part, settings))
+    found = {name: given[name]() for name in part.inputs}
+    whole = {n: one.whole() if isinstance(one, Stack) and n not in part.parted else one for n, one in found.items()}
+    return part.function(**whole, **arguments(part, settings))
 
 
 def arguments(part: Part, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +73,9 @@ def prepare(recipe: Recipe, weights: Weights, site: Site, given: Mapping[str, Ca
             return weights.prepared(tensor, lambda: _cut_by_parent(recipe, weights, site, part))
         if method.by_parent:
             return weights.prepared(tensor, lambda: _prepared_by_parent(recipe, weights, site, part))
-        return weights.prepared(tensor, lambda: call(part, given, settings))
+        return weights.prepared(
+            tensor, lambda: packed(call(part, given, settings), len(weights.shapes[site.sources[0]]))
+        )
     layers = tuple((slice_.models, slice_.ranges, slice_.base_range) for slice_ in recipe.parts)
     key = (*fixed, layers, *settings.items())
     whole = weights.prepared(key, lambda: call(part, {method.takes: lambda: _Stacks(recipe, weights)}, settings))
@@ -99,7 +105,7 @@ def _cut_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> 
     """The cut of every parent by itself, remembered by parent, without even one of them in float32."""
     others = (site.models, site.sources) if recipe.base == MEAN else ()
     fixed = (recipe.method, recipe.base, recipe.dtype, others, site.base_source, site.name)
-    base = cache(lambda: _base_alone(recipe, weights, site))
+    base = cache(lambda: _base(recipe, weights, site))
     read = getattr(torch, recipe.dtype) if recipe.dtype else None
 
     def make(model: str, source: str, settings: Mapping[str, Any]) -> Any:
@@ -115,19 +121,17 @@ def _cut_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> 
 
 def _prepared_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> tuple[Tensor | Bits, ...]:
     """What is prepared of every parent by itself, so that one of them at a time is in float32, beside the base."""
-    base = _base_alone(recipe, weights, site)
+    base = _base(recipe, weights, site) if recipe.definition.takes == "deltas" else None
 
     def make(model: str, source: str, settings: Mapping[str, Any]) -> tuple[Tensor | Bits, ...]:
-        own = _as_float32(weights.read(source, [model]), recipe)
-        own = own if base is None or recipe.definition.takes != "deltas" else own - base
+        own = _stack(recipe, weights, replace(site, models=(model,), sources=(source,)), base).whole()
         given = {
             recipe.definition.takes: lambda: own,
-            "uniforms": lambda: _uniforms(recipe.seed, (model,), site.name, own),
+            "uniforms": lambda: _uniforms(recipe.seed, (model,), site.name, own.shape[1:], own.device),
         }
-        return packed(call(part, given, settings))
+        return packed(call(part, given, settings), own.ndim - 1)
 
-    found = [make(*parent) for parent in _settings_by_parent(site, part)]
-    return tuple(map(joined, zip(*found, strict=True)))
+    return joined((make(*parent) for parent in _settings_by_parent(site, part)), len(site.models))
 
 
 def _settings_by_parent(site: Site, part: Part) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -138,13 +142,12 @@ def _settings_by_parent(site: Site, part: Part) -> Iterator[tuple[str, str, dict
         yield model, source, given | {name: given[name][number] for name in split}
 
 
-def _base_alone(recipe: Recipe, weights: Weights, site: Site) -> Tensor | None:
-    """The base's tensor without all parents in float32 beside it, entry by entry as pieces of them give it."""
+def _base(recipe: Recipe, weights: Weights, site: Site) -> Tensor | None:
+    """The base's tensor, unless it is zero, entry by entry as pieces of the parents give it."""
     if recipe.base in (None, ZERO):
         return None
     if recipe.base != MEAN:
-        own = weights.read(site.base_source, [recipe.base])[0]
-        return _as_float32(own, recipe) if recipe.dtype else own
+        return _as_float32(weights.read(site.base_source, [recipe.base])[0], recipe)
     views = [weights.views(source, [model])[0] for source, model in zip(site.sources, site.models, strict=True)]
     mean = torch.empty(views[0].shape, device=weights.device)
     size, gather = PIECE[weights.device.type], Rows if weights.device.type in DEVICES else torch.stack
@@ -162,7 +165,7 @@ class _Stacks(Mapping):
         self._recipe, self._weights = recipe, weights
         self._sites = sites(recipe, weights.shapes, output_names(recipe, weights.shapes))
 
-    def __getitem__(self, name: str) -> Tensor:
+    def __getitem__(self, name: str) -> Stack:
         return given_whole(self._recipe, self._weights, self._sites[name])[self._recipe.definition.takes]()
 
     def __iter__(self) -> Iterator[str]:
@@ -172,11 +175,18 @@ class _Stacks(Mapping):
         return len(self._sites)
 
 
-def _stack(weights: Weights, site: Site) -> Float[Tensor, "model *shape"]:
-    """The parents' tensors in their stored dtype; a view where they lie beside each other."""
-    if len(set(site.sources)) == 1:
-        return weights.read(site.sources[0], site.models)
-    return torch.cat([weights.read(source, [model]) for source, model in zip(site.sources, site.models, strict=True)])
+def _stack(recipe: Recipe, weights: Weights, site: Site, base: Tensor | None = None) -> Stack:
+    """The parents' tensors, or what sets them off from a base."""
+    places = list(zip(site.sources, site.models, strict=True))
+
+    def together() -> Tensor:
+        """A view where they lie beside each other."""
+        if len(set(site.sources)) == 1:
+            return weights.read(site.sources[0], site.models)
+        return torch.cat([weights.read(source, [model]) for source, model in places])
+
+    views = [weights.views(source, [model])[0] for source, model in places]
+    return Stack(views, base, weights.here, getattr(torch, recipe.dtype) if recipe.dtype else None, together)
 
 
 def _as_float32(parents: Tensor, recipe: Recipe) -> Float[Tensor, "model *shape"]:
@@ -184,20 +194,9 @@ def _as_float32(parents: Tensor, recipe: Recipe) -> Float[Tensor, "model *shape"
     return parents.to(getattr(torch, recipe.dtype)).float() if recipe.dtype else parents.float()
 
 
-def _base(
-    recipe: Recipe, weights: Weights, site: Site, parents: Float[Tensor, "model *shape"]
-) -> Float[Tensor, "*shape"] | None:
-    if recipe.base is None:
-        return None
-    if recipe.base == MEAN:
-        return parents.mean(dim=0)
-    if recipe.base == ZERO:
-        return torch.zeros_like(parents[0])
-    return _as_float32(weights.read(site.base_source, [recipe.base])[0], recipe)
-
-
 def _uniforms(
-    seed: int, models: tuple[str, ...], name: str, parents: Float[Tensor, "model *shape"]
+    seed: int, models: tuple[str, ...], name: str, shape: torch.Size, device: torch.device
 ) -> Float[Tensor, "model *shape"]:
     """Uniform numbers fixed by seed, parameter and parent."""
-    return torch.stack([uniforms(f"{seed} {name} {model}", parents.shape[1:], parents.device) for model in models])
+    first, *others = (uniforms(f"{seed} {name} {model}", shape, device) for model in models)
+    return torch.stack([first, *others]) if others else first[None]

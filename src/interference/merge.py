@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Generator, Hashable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from interference.pieces import COMPILED, PIECE, by_parts, compiled, on_blocks, 
 from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at, sites
 from interference.recipe.sites import source_layers
 from interference.runs import runs
+from interference.stacks import row_parts, rows_of
 from interference.steps import finish
 from interference.sums import Addends, Step, Sums, steps_between
 from interference.weights import RESIDENT, Weights
@@ -61,17 +63,15 @@ def merge_into(
     left = {name: site for name, site in at.items() if name not in sums}
     done = sums.keys() | _merge_runs(recipe, weights, left, rows, buffer, dtype)
     for name, out in buffer.items():
-        row = rows[at[name].weights]
         if name in done:
             continue
-        if not _goes_in_pieces(recipe, out):
-            out.copy_(_merged(recipe, weights, at[name], row, {}).to(dtype))
-        elif _changes_tensors(recipe):
+        site, row = at[name], rows[at[name].weights]
+        if _changes_tensors(recipe):
             merged = torch.empty_like(out, dtype=torch.float32)
-            _merge_in_pieces(recipe, weights, at[name], row, merged, torch.float32)
-            out.copy_(_stepped(recipe, merged, _given_with(recipe, weights, at[name], row)).to(dtype))
+            _merge_one(recipe, weights, site, row, merged, torch.float32)
+            out.copy_(_stepped(recipe, merged, _given_with(recipe, weights, site, row)).to(dtype))
         else:
-            _merge_in_pieces(recipe, weights, at[name], row, out, dtype)
+            _merge_one(recipe, weights, site, row, out, dtype)
     return after
 
 
@@ -114,7 +114,8 @@ def merge_tensor(
     site = site_at(recipe, name, depth_of(weights.shapes))
     if coefficients is None:
         coefficients = torch.tensor(site.weights, dtype=torch.float32, device=weights.device)
-    return _merged(recipe, weights, site, coefficients, knobs or {})
+    merged = _merged(recipe, weights, site, coefficients, knobs or {})
+    return _stepped(recipe, merged, _given_with(recipe, weights, site, coefficients))
 
 
 def merge_with(
@@ -198,10 +199,30 @@ def _changes_tensors(recipe: Recipe) -> bool:
     return any(step.scope == "tensor" for step in recipe.steps)
 
 
-def _goes_in_pieces(recipe: Recipe, out: Tensor) -> bool:
-    """Where functions are compiled, or where what lies between would be large."""
-    large = out.device.type in DEVICES or out.numel() > PIECE[out.device.type]
-    return recipe.definition.elementwise and large
+def _merge_one(
+    recipe: Recipe, weights: Weights, site: Site, coefficients: Float[Tensor, " model"], out: Tensor, dtype: torch.dtype
+) -> None:
+    """One tensor before post-steps: in parts where functions are compiled, or what lies between would be large."""
+    method, large = recipe.definition, out.numel() > PIECE[out.device.type]
+    if method.elementwise and (large or out.device.type in DEVICES):
+        _merge_in_pieces(recipe, weights, site, coefficients, out, dtype)
+    elif method.rowwise and large and out.ndim > 1:
+        _merge_by_rows(recipe, weights, site, coefficients, out, dtype)
+    else:
+        out.copy_(_merged(recipe, weights, site, coefficients, {}).to(dtype))
+
+
+def _merge_by_rows(
+    recipe: Recipe, weights: Weights, site: Site, coefficients: Float[Tensor, " model"], out: Tensor, dtype: torch.dtype
+) -> None:
+    """The reference path on some rows of a matrix after others."""
+    method = recipe.definition
+    given = _given_with(recipe, weights, site, coefficients)
+    inputs = {name: given[name]() for name in {*method.body.inputs, "base"}}
+    for part in row_parts(out.shape, PIECE[out.device.type]):
+        here = {name: partial(rows_of, value, out.shape, part) for name, value in inputs.items()}
+        merged, base = call(method.body, here, site.settings), here["base"]()
+        out[part] = (base + merged if method.takes == "deltas" and base is not None else merged).to(dtype)
 
 
 def _merge_in_pieces(
@@ -277,9 +298,9 @@ def _merged(
     if method.prepare and knobs.keys() & {a.name for a in method.prepare.arguments}:
         raise ValueError(f"{method.name} prepares by {', '.join(knobs)}; no gradient reaches it")
     given = _given_with(recipe, weights, site, coefficients)
-    base = given["base"]()
     merged = call(method.body, given, {**site.settings, **knobs})
-    return _stepped(recipe, base + merged if method.takes == "deltas" and base is not None else merged, given)
+    base = given["base"]() if method.takes == "deltas" else None
+    return merged if base is None else base + merged
 
 
 def _given_with(

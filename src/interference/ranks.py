@@ -1,6 +1,6 @@
 """Which entries of a tensor hold which ranks by size, found by selection where sorting would take ten times as long."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,9 +11,11 @@ from interference.chunks import BLOCK
 from interference.fused import DEVICES, fused
 from interference.rows import each
 
-_FEW = 1 << 16  # entries that a GPU selects from at once; of more, one of its processors would do all the work
-_PIECE = 1 << 24  # entries looked at at a time where there are more
-_BITS = 3  # of a number settled by every look at all of them
+_FEW = 1 << 16  # entries that are selected from at once; of more, one of a GPU's processors would do all the work
+# Entries looked at at a time where there are more: on a CPU what stays in its cache.
+PIECE = {"cpu": 1 << 18, "cuda": 1 << 24}
+# Of a number, settled by every look at all of them: a CPU counts how often each number occurs, a GPU compares.
+_BITS = {"cpu": 16, "cuda": 3}
 
 
 class Cut(NamedTuple):
@@ -96,7 +98,7 @@ def cut(entries: Difference, count: int) -> Cut:
     device, total = entries.own.device, entries.numel()
     if count <= 0 or count >= total:
         limit, place = torch.tensor([torch.inf if count > 0 else -torch.inf], device=device), -1
-    elif device.type in DEVICES and total > _FEW and entries.own.dtype != torch.float64:
+    elif total > _FEW:
         limit, place = _selected(entries, count)
     else:
         sizes = entries.sizes(slice(None))
@@ -110,69 +112,74 @@ def smallest_of_all(
     sizes: Callable[[], Iterable[Float[Tensor, "row entry"]]], counts: Int[Tensor, " row"]
 ) -> Float[Tensor, " row"]:
     """The `counts`-th smallest number from zero on of each row, of rows in parts that are made anew for every look."""
-
-    def below(edges: Int[Tensor, "row edge"]) -> Int[Tensor, "row edge"]:
-        found = torch.zeros_like(edges, dtype=torch.int64)
-        for part in sizes():
-            bits = part.view(torch.int32)
-            found += torch.stack([(bits < edge[:, None]).sum(dim=1) for edge in edges.unbind(dim=1)], dim=1)
-        return found
-
-    return _by_bits(counts, below)
-
-
-def _by_bits(
-    counts: Int[Tensor, " row"], below: Callable[[Int[Tensor, "row edge"]], Int[Tensor, "row edge"]]
-) -> Float[Tensor, " row"]:
-    """The `counts`-th smallest number of each row, given how many have bits below each edge.
-
-    Numbers from zero on are ordered as their bits are, of which each look at all settles some, from the highest down.
-    """
-    found = torch.zeros_like(counts, dtype=torch.int32)
-    for first, after in _digits():
-        edges = found[:, None] + (torch.arange(1, 1 << after - first, dtype=torch.int32, device=found.device) << first)
-        found = found + ((below(edges) < counts[:, None]).sum(dim=1, dtype=torch.int32) << first)
-    return found.view(torch.float32)
+    parts = lambda: ([(row, None, None) for row in part] for part in sizes())  # noqa: E731
+    return _by_bits(parts, counts)[0]
 
 
 def _selected(entries: Difference, count: int) -> tuple[Float[Tensor, " one"], int]:
     """The `count`-th smallest magnitude, and the place of the entry that is counted last."""
-    pieces = [entries.within(slice(start, start + _PIECE)) for start in range(0, entries.numel(), _PIECE)]
-
-    def below(edges: Int[Tensor, "one edge"]) -> Int[Tensor, "one edge"]:
-        return torch.stack([fused(_below)(*piece, edges[0]) for piece in pieces]).sum(dim=0, keepdim=True)
-
-    limit = _by_bits(torch.tensor([count], device=entries.own.device), below)
-    left = count - int(below(limit.view(torch.int32)[None]))
+    size = PIECE[entries.own.device.type]
+    pieces = [entries.within(slice(start, start + size)) for start in range(0, entries.numel(), size)]
+    limit, less = _by_bits(lambda: ([piece] for piece in pieces), torch.tensor([count], device=entries.own.device))
+    left = count - int(less)
     for number, piece in enumerate(pieces):
         equal = (piece.sizes(slice(None)) == limit).nonzero()
         if left <= len(equal):
-            return limit, number * _PIECE + int(equal[left - 1])
+            return limit, number * size + int(equal[left - 1])
         left -= len(equal)
     raise AssertionError("no entry has the size that was selected")
 
 
-def _digits() -> Iterator[tuple[int, int]]:
-    """The bits of a magnitude in float32 from the highest down: each group's first and the one after its last."""
-    after = 31  # above it is the sign alone
+Looked = tuple[Tensor, Tensor | None, torch.dtype | None]  # as a Difference
+
+
+def _by_bits(
+    parts: Callable[[], Iterable[Sequence[Looked]]], counts: Int[Tensor, " row"]
+) -> tuple[Float[Tensor, " row"], Int[Tensor, " row"]]:
+    """The `counts`-th smallest magnitude of each row, and how many are smaller.
+
+    Magnitudes are ordered as their bits are, of which each look at all settles some, from the highest down.
+    """
+    dtype = _wide(next(iter(parts()))[0][0])
+    whole, after = (torch.int32, 31) if dtype == torch.float32 else (torch.int64, 63)
+    found, less = torch.zeros_like(counts, dtype=whole), torch.zeros_like(counts)
     while after:
-        first = max(after - _BITS, 0)
-        yield first, after
+        first = max(0, after - _BITS["cuda" if counts.device.type in DEVICES else "cpu"])
+        edges = found[:, None] + (torch.arange(1 << after - first, dtype=whole, device=found.device) << first)
+        below = torch.zeros_like(edges, dtype=torch.int64)
+        for part in parts():
+            below += torch.stack([_below(row, own) for row, own in zip(part, edges, strict=True)])
+        place = (below[:, 1:] < counts[:, None]).sum(dim=1, keepdim=True)
+        found, less = edges.gather(1, place)[:, 0], below.gather(1, place)[:, 0]
         after = first
+    return found.view(dtype), less
+
+
+def _below(entries: Looked, edges: Int[Tensor, " edge"]) -> Int[Tensor, " edge"]:
+    """How many magnitudes have bits below each of equally spaced edges."""
+    if edges.device.type in DEVICES:
+        return fused(_compared)(*entries, edges)
+    low, shift = edges[0], int(edges[1] - edges[0]).bit_length() - 1
+    bits = _sizes(*entries).view(edges.dtype)
+    places = ((bits - low) >> shift).clamp_(-1, len(edges)).add_(1)
+    return torch.bincount(places, minlength=len(edges) + 2).cumsum(0)[:-2]
+
+
+def _compared(
+    own: Tensor, base: Tensor | None, read: torch.dtype | None, edges: Int[Tensor, " edge"]
+) -> Int[Tensor, " edge"]:
+    bits = _sizes(own, base, read).view(edges.dtype)
+    return torch.stack([(bits < edges[number]).sum() for number in range(len(edges))])
+
+
+def _wide(own: Tensor) -> torch.dtype:
+    return torch.promote_types(own.dtype, torch.float32)
 
 
 def _sizes(own: Tensor, base: Tensor | None, read: torch.dtype | None) -> Float[Tensor, " entry"]:
     own = own.to(read) if read else own
-    wide = torch.promote_types(own.dtype, torch.float32)
+    wide = _wide(own)
     return own.to(wide).abs() if base is None else (own.to(wide) - base).abs_()
-
-
-def _below(
-    own: Tensor, base: Tensor | None, read: torch.dtype | None, edges: Int[Tensor, " edge"]
-) -> Int[Tensor, " edge"]:
-    """How many magnitudes have bits below each edge."""
-    bits = _sizes(own, base, read).view(torch.int32)
-    return torch.stack([(bits < edges[number]).sum() for number in range(len(edges))])
 
 
 def above(sizes: Float[Tensor, "row *shape"], cut: Cut) -> Bool[Tensor, "row *shape"]:

@@ -10,6 +10,8 @@ The first argument is `tensors` (the parents' weights) or `deltas` (their differ
 `[model, *shape]`; the result is a new tensor, the merged weights or the merged delta that the loop adds to the base.
 Other arguments get what INPUTS and DATA say of their names; the rest are annotated with a Knob or a Switch and have
 defaults. The function is called tensor by tensor, in float32, and stays differentiable in `weights` and scalar knobs.
+An argument annotated as `Stacked` is given as a Stack, see interference.stacks, so that not all parents need lie in
+memory at once.
 
 What a moving coefficient leaves unchanged (thresholds, masks, ranks) goes into a second pure function, given as
 `prepare=`. It has the same first argument, may ask for the same inputs except `weights`, and for knobs, which are then
@@ -29,6 +31,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from interference.stacks import Stack
 
 INPUTS = {
     "weights": "the coefficients [model]",
@@ -97,11 +101,12 @@ class Argument:
 
 @dataclass(frozen=True)
 class Part:
-    """A function with what it asks for: `inputs` by name, and knobs and switches."""
+    """A function with what it asks for: `inputs` by name, those of them that it takes as a Stack, and knobs."""
 
     function: Callable
     inputs: tuple[str, ...]
     arguments: tuple[Argument, ...]
+    parted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ class Method:
     `variant` says whose version it is, `mergekit` whether mergekit knows it by this name and `mergekit_float32` whether
     it takes float32 there whatever is stored. `lacks` names those of PROPERTIES that do not hold. `check` gets resolved
     settings and says what is wrong with them, or None. `positive` refuses weights below zero or all zero. For
-    `elementwise`, `combines`, `by_parent` and `by_cuts` see `merge_method`.
+    `elementwise`, `rowwise`, `combines`, `by_parent` and `by_cuts` see `merge_method`.
     """
 
     name: str
@@ -131,6 +136,7 @@ class Method:
     check: Callable[[Mapping[str, Any]], str | None]
     positive: bool = False
     elementwise: bool = False
+    rowwise: bool = False
     combines: Part | None = None
     mergekit_float32: bool = False
     by_parent: bool = False
@@ -213,6 +219,7 @@ def merge_method(
     check: Callable[[Mapping[str, Any]], str | None] = lambda settings: None,
     positive: bool = False,
     elementwise: bool = False,
+    rowwise: bool = False,
     combines: Callable | None = None,
     by_parent: bool = False,
     by_cuts: bool = False,
@@ -221,7 +228,8 @@ def merge_method(
 
     What it is given is said above; `base` is by default required by methods that ask for deltas or the base. An
     `elementwise` function makes each entry of its result from the same entry of what it is given and of what was
-    prepared, so that the loop may hand it a large tensor piece by piece, each of them flat. `combines` is for methods
+    prepared, so that the loop may hand it a large tensor piece by piece, each of them flat; a `rowwise` one makes each
+    row of a matrix from the same row, and may be handed some rows at a time. `combines` is for methods
     whose result is a weighted sum of what they are given: a function of the weights, or of what was prepared, and of
     the same knobs that returns these coefficients `[model]`, or None where the knobs make it no such sum; the loop then
     takes one pass over the parents. With `by_parent` the preparation looks at every parent by itself and returns a
@@ -239,13 +247,15 @@ def merge_method(
         first = _part(prepare, body.inputs[:1]) if prepare else None
         if first and (taken := {"weights", "prepared"} & set(first.inputs)):
             raise ValueError(f"{function.__name__}: its preparation asks for {taken}, which move with coefficients")
-        if elementwise and (more := set(body.inputs) - {"tensors", "deltas", "base", "weights", "prepared"}):
+        allowed = {"tensors", "deltas", "base", "weights", "prepared", *(["fisher"] if rowwise else [])}
+        if (elementwise or rowwise) and (more := set(body.inputs) - allowed):
             raise ValueError(f"{function.__name__}: pieces of a tensor come without {more}")
         sums = _part(combines) if combines else None
         asked = "required" if {"deltas", "base"} & set(body.inputs) else "none"
         method = Method(
             function.__name__, label, variant, family, _caption(function), source, body, first, scope, base or asked,
-            parents, mergekit, frozenset(lacks), check, positive, elementwise, sums, mergekit_float32,
+            parents, mergekit, frozenset(lacks), check, positive, elementwise, rowwise, sums,
+            mergekit_float32,
             by_parent,
             by_cuts,
         )  # fmt: skip
@@ -299,7 +309,8 @@ def _part(function: Callable, first: tuple[str, ...] = (), more: tuple[str, ...]
     arguments = tuple(
         Argument(p.name.rstrip("_"), p.name, _control(hints[p.name], p.name), p.default) for p in controls
     )
-    return Part(function, inputs, arguments)
+    parted = frozenset(n for n in inputs if Stack in typing.get_args(hints.get(n)))
+    return Part(function, inputs, arguments, parted)
 
 
 def _control(hint: object, name: str) -> Knob | Switch:

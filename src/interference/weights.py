@@ -17,6 +17,7 @@ from interference.errors import UserError
 from interference.layout import transposed
 from interference.memory import ran_out
 from interference.registry import DATA
+from interference.stacks import Stack
 
 if TYPE_CHECKING:
     from interference.dev import DevHalf
@@ -200,15 +201,15 @@ class Weights:
         """A part of a view on the device, in the stack's dtype; over the bus it goes as it is stored."""
         return part.to(self.device, non_blocking=True).to(self.dtype)
 
-    def measured(self, kind: str, names: Sequence[str], parameters: Sequence[str]) -> Tensor | None:
-        """One kind of data of each named checkpoint's parameter, stacked in float32; None where one has none."""
+    def measured(self, kind: str, names: Sequence[str], parameters: Sequence[str]) -> Stack | None:
+        """One kind of data of each named checkpoint's parameter, in float32; None where one has none."""
         if kind not in self._data:
             raise UserError(
                 f"This merge needs {DATA[kind]}, and nothing of the kind was measured. Give a suite with a corpus."
             )
         rows = [self._data[kind](name, parameter) for name, parameter in zip(names, parameters, strict=True)]
         found = [row for row in rows if row is not None]
-        return torch.stack(found).to(self.device, torch.float32) if len(found) == len(rows) else None
+        return Stack(found, here=lambda part: part.to(self.device)) if len(found) == len(rows) else None
 
     @property
     def dev(self) -> "DevHalf":

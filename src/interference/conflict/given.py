@@ -16,6 +16,7 @@ from interference.conflict.sums import Frames, frames_of, gram_of
 from interference.groups import depth_of, group_of
 from interference.merge import merge_tensor
 from interference.recipe import MEAN, ZERO, site_at
+from interference.stacks import Stack
 from interference.weights import Weights
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def given_of(weights: Weights, survey: "Survey", name: str) -> Given:
     def measured() -> Tensor:
         found = weights.measured("fisher", models, [name] * len(models))
         assert found is not None  # every parameter has a gradient
-        return found
+        return found.whole()
 
     def weigh() -> Tensor:
         row = site_at(recipe, name, depth_of(weights.shapes)).weights or (1.0,) * len(models)
@@ -123,12 +124,18 @@ class Shuffled(Weights):
             rows.append(offset + self._shuffle(own - offset, parameter, name) if shuffled else own)
         return torch.stack(rows)
 
-    def measured(self, kind: str, names: Sequence[str], parameters: Sequence[str]) -> Tensor | None:
+    def views(self, parameter: str, names: Sequence[str]) -> list[Float[Tensor, "*shape"]]:
+        return list(self.read(parameter, names))
+
+    def here(self, part: Tensor) -> Tensor:
+        return part
+
+    def measured(self, kind: str, names: Sequence[str], parameters: Sequence[str]) -> Stack | None:
         found = self._plain.measured(kind, names, parameters)
         if found is None or kind == "counts":
             return found
         axes = (1, 1) if kind == "grams" else None
-        return torch.stack([self._shuffle(one, parameters[0], n, axes) for one, n in zip(found, names, strict=True)])
+        return Stack([self._shuffle(one, parameters[0], n, axes) for one, n in zip(found, names, strict=True)])
 
     def prepared(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What a method prepares of one tensor is of no use to the next; of a whole model it is kept."""

@@ -1,14 +1,20 @@
 """Arcee fusion: take over the differences that stand out by size and by what they do to their row."""
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interference.registry import merge_method
+from interference.stacks import Stacked, blocks
+
+_PIECE = 1 << 22  # entries of whole rows that are weighed at a time
 
 
-def important(tensors: Float[Tensor, "model *shape"], base: Float[Tensor, "*shape"]) -> Bool[Tensor, "model *shape"]:
+def important(tensors: Stacked, base: Float[Tensor, "*shape"]) -> Bool[Tensor, "model *shape"]:
     """Where importance is at least its median plus 1.5 interquartile ranges; quantiles are the lower neighbours."""
-    scores = importance(tensors[0], base)
+    scores = torch.empty_like(base)
+    for part, (tensor,) in blocks(tensors, _PIECE):
+        scores[part] = importance(tensor, base[part])
     last = scores.numel() - 1
     low, median, high = (scores.flatten().kthvalue(int(q * last) + 1).values for q in (0.25, 0.5, 0.75))
     return (scores >= median + 1.5 * (high - low))[None]

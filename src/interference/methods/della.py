@@ -19,7 +19,9 @@ from interference.methods.sparse import (
 )  # fmt: skip
 from interference.methods.ties import as_column, combine, elect, per_model
 from interference.registry import Knob, merge_method
+from interference.stacks import blocks
 
+_PIECE = 1 << 24  # entries of whole rows that are ranked at a time
 Epsilon = Annotated[
     Tensor | float,
     Knob(
@@ -47,9 +49,9 @@ def within_chances(settings: Mapping[str, Any]) -> str | None:
 def heights(deltas: Float[Tensor, "model *shape"]) -> Int[Tensor, "model *shape"]:
     """The rank of each entry's magnitude in its row (of a vector: in all of it), from 0 for the smallest."""
     across = min(2, deltas.ndim - 1)
-    order = deltas.abs().argsort(dim=across)
     places = torch.arange(deltas.shape[across], device=deltas.device)
     places = places.reshape([-1 if i == across else 1 for i in range(deltas.ndim)])
+    order = deltas.abs().argsort(dim=across)
     return torch.empty_like(order).scatter_(across, order, places.expand_as(order))
 
 
@@ -85,8 +87,10 @@ def drop_by_rank(
     rescale: Rescale = True,
 ) -> Kept:
     """Where uniform numbers are below the chances, and the factor that restores each delta's L1 norm if asked."""
-    likely = chances(heights(deltas), _lines(deltas, density, epsilon), _steps(deltas))
-    return with_l1_factors(deltas, uniforms < likely, rescale)
+    mask, lines = torch.empty(deltas.shape, dtype=torch.bool, device=deltas.device), _lines(deltas, density, epsilon)
+    for part, block in blocks(deltas, _PIECE):
+        mask[:, part] = uniforms[:, part] < chances(heights(block), lines, _steps(deltas))
+    return with_l1_factors(deltas, mask, rescale)
 
 
 Ranked = tuple[Int[Tensor, "model *shape"], Float[Tensor, "model 2"]]
@@ -99,9 +103,12 @@ def kept_ranks(
     epsilon: Epsilon = 0.15,
 ) -> Ranked:
     """The rank of each entry that is kept, -1 elsewhere, in as few bytes as do, and the line of its chances."""
-    ranks, lines, steps = heights(deltas), _lines(deltas, density, epsilon), _steps(deltas)
-    small = torch.int16 if steps < 1 << 15 else torch.int32
-    return torch.where(uniforms < chances(ranks, lines, steps), ranks, -1).to(small), lines
+    lines, steps = _lines(deltas, density, epsilon), _steps(deltas)
+    found = torch.empty(deltas.shape, dtype=torch.int16 if steps < 1 << 15 else torch.int32, device=deltas.device)
+    for part, block in blocks(deltas, _PIECE):
+        ranks = heights(block)
+        found[:, part] = torch.where(uniforms[:, part] < chances(ranks, lines, steps), ranks, -1)
+    return found, lines
 
 
 @merge_method(
@@ -164,6 +171,7 @@ def della_linear(
     source="arXiv:2406.11617",
     prepare=kept_ranks,
     by_parent=True,
+    rowwise=True,
     check=within_chances,
 )
 def della_paper(

@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.methods.ties import combine
 from interference.registry import Knob, merge_method
+from interference.stacks import Stacked
 
 
 @merge_method(label="Iso-C", family="spectral", source="arXiv:2502.04959", lacks=("identity", "smooth"))
 def iso_c(
-    deltas: Float[Tensor, "model *shape"],
+    deltas: Stacked,
     weights: Float[Tensor, " model"],
     lambda_: Annotated[float | Tensor, Knob(0, 2, 0.01, "scale of the merged difference from the base")] = 1.0,
 ) -> Float[Tensor, "*shape"]:
@@ -21,7 +21,9 @@ def iso_c(
     Weights of 1 are the paper's; what is no matrix is averaged. Embeddings and head count as matrices, as in the
     authors' code.
     """
+    total = sum(weight * delta for weight, delta in zip(weights, deltas, strict=True))
     if deltas.ndim != 3:
-        return combine(deltas, weights, None, normalize=True) * lambda_
-    left, spectrum, right = torch.linalg.svd(combine(deltas, weights, None, normalize=False), full_matrices=False)
-    return left @ right * spectrum.mean() * lambda_
+        divisor = weights.sum()
+        return total / torch.where(divisor.abs() < 1e-8, 1, divisor) * lambda_
+    left, spectrum, right = torch.linalg.svd(total, full_matrices=False)
+    return left @ right * (spectrum.mean() * lambda_)

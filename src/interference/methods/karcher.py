@@ -40,6 +40,7 @@ def coefficients(
     prepare=grams,
     combines=coefficients,
     check=not_below_zero,
+    rowwise=True,
 )
 def karcher(
     tensors: Float[Tensor, "model *shape"],

@@ -2,10 +2,12 @@
 
 from typing import Annotated
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from interference.registry import Switch, merge_method
+from interference.stacks import Stacked
 
 Normalize = Annotated[bool, Switch("divide by the sum of the weights")]
 
@@ -24,7 +26,7 @@ def coefficients(weights: Float[Tensor, " model"], normalize: Normalize = True) 
     combines=coefficients,
 )
 def linear(
-    tensors: Float[Tensor, "model *shape"],
+    tensors: Stacked,
     weights: Float[Tensor, " model"],
     normalize: Normalize = True,
 ) -> Float[Tensor, "*shape"]:
@@ -32,7 +34,7 @@ def linear(
 
     Sums in the order of the parents, one fused multiply-add each, as mergekit 0.1.5 does: equal bit for bit.
     """
-    total = tensors[0].new_zeros(tensors.shape[1:])
+    total = torch.zeros(tensors.shape[1:], dtype=tensors.dtype, device=tensors.device)
     for tensor, weight in zip(tensors, weights, strict=True):
         total = total.addcmul(tensor, weight)
     return total / weights.sum() if normalize else total

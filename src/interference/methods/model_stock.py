@@ -8,14 +8,13 @@ from torch import Tensor
 
 from interference.grams import cosines, grams
 from interference.registry import Switch, merge_method
+from interference.stacks import Stacked
 
 _SHORTEST = 1e-6  # products of two lengths count as at least this much
 FilterWise = Annotated[bool, Switch("one angle for each row of a matrix, else one for the whole tensor")]
 
 
-def inner_products(
-    deltas: Float[Tensor, "model *shape"], filter_wise: FilterWise = False
-) -> Float[Tensor, "model model"] | None:
+def inner_products(deltas: Stacked, filter_wise: FilterWise = False) -> Float[Tensor, "model model"] | None:
     """Those of whole tensors; None where each row has an angle of its own."""
     return None if filter_wise and deltas.ndim > 2 else grams(deltas)
 
@@ -41,6 +40,7 @@ def clamped(prepared: Float[Tensor, "model model"] | None) -> Float[Tensor, " mo
     parents=(2, 100),
     mergekit=True,
     prepare=inner_products,
+    rowwise=True,
     combines=coefficients,
 )
 def model_stock(
@@ -61,6 +61,7 @@ def model_stock(
     source="arXiv:2403.19522",
     parents=(2, 100),
     prepare=inner_products,
+    rowwise=True,
     combines=clamped,
 )
 def model_stock_clamped(

@@ -6,8 +6,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interference.grams import grams, root
 from interference.methods.ties import as_column
 from interference.registry import Knob, Switch, merge_method
+from interference.stacks import Stacked
+
+_ROUNDING = 1e-7  # directions that cancel leave so much in float32
+
+
+def inner_products(deltas: Stacked) -> Float[Tensor, "model model"]:
+    """Those of whole tensors."""
+    return grams(deltas)
 
 
 @merge_method(
@@ -17,10 +26,13 @@ from interference.registry import Knob, Switch, merge_method
     source="https://goddard.blog/posts/multislerp-wow-what-a-cool-idea",
     base="optional",
     mergekit=True,
+    prepare=inner_products,
+    rowwise=True,
 )
 def multislerp(
     deltas: Float[Tensor, "model *shape"],
     weights: Float[Tensor, " model"],
+    prepared: Float[Tensor, "model model"],
     normalize_weights: Annotated[bool, Switch("divide the weights by their sum")] = True,
     eps: Annotated[float, Knob(0, 1e-3, 1e-9, "added to lengths before dividing by them")] = 1e-8,
 ) -> Float[Tensor, "*shape"]:
@@ -32,9 +44,11 @@ def multislerp(
     """
     if len(deltas) == 1:
         return deltas[0].clone()
+    weights = weights.to(prepared)
     shares = weights / weights.sum() if normalize_weights else weights
-    lengths = deltas.flatten(1).norm(dim=1)
-    mean = (deltas * as_column(shares / (lengths + eps), deltas)).sum(dim=0)
-    cancelled = mean.norm() < eps
-    factor = (lengths * shares).sum() / torch.where(cancelled, 1, mean.norm())
-    return torch.where(cancelled, (deltas * as_column(shares, deltas)).sum(dim=0), mean * factor)
+    lengths = root(prepared.diagonal())
+    mean = shares / (lengths + eps)
+    length = root(mean @ prepared @ mean)
+    cancelled = length < max(eps, _ROUNDING)
+    found = torch.where(cancelled, shares, mean * (lengths * shares).sum() / torch.where(cancelled, 1, length))
+    return (deltas * as_column(found.to(deltas), deltas)).sum(dim=0)

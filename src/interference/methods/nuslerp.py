@@ -6,28 +6,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.grams import cosines, grams
-from interference.methods.ties import as_column
+from interference.grams import column_grams, cosines, grams
 from interference.registry import Switch, merge_method
+from interference.stacks import Stacked
 
 _SHORTEST = 1e-7  # lengths count as at least this much
 
 
 def inner_products(
-    deltas: Float[Tensor, "model *shape"],
+    deltas: Stacked,
     nuslerp_flatten: Annotated[bool, Switch("one angle for the whole tensor")] = True,
-) -> Float[Tensor, "model model"] | None:
-    """Those of whole tensors; None where each row or column has an angle of its own."""
-    return grams(deltas) if nuslerp_flatten else None
+    nuslerp_row_wise: Annotated[bool, Switch("without flatten: one angle per column, else per row")] = False,
+) -> Float[Tensor, "model model *rest"] | None:
+    """Those of whole tensors, or of their columns; None where each row has an angle of its own."""
+    if nuslerp_flatten or (nuslerp_row_wise and deltas.ndim == 2):
+        return grams(deltas)
+    return column_grams(deltas) if nuslerp_row_wise else None
 
 
 def coefficients(
-    prepared: Float[Tensor, "model model"] | None, weights: Float[Tensor, " model"]
+    prepared: Float[Tensor, "model model *rest"] | None, weights: Float[Tensor, " model"]
 ) -> Float[Tensor, " model"] | None:
-    """What both parents count with, from their inner products."""
-    if prepared is None:
-        return None
-    return torch.stack(_arc(cosines(prepared, _SHORTEST**2)[0, 1], _place(weights.to(prepared))))
+    """What both parents count with, from their inner products; None where that is not one number for each."""
+    return None if prepared is None or prepared.ndim > 2 else _both(prepared, weights)
 
 
 @merge_method(
@@ -40,25 +41,33 @@ def coefficients(
     mergekit=True,
     prepare=inner_products,
     combines=coefficients,
+    rowwise=True,
 )
 def nuslerp(
     deltas: Float[Tensor, "model *shape"],
     weights: Float[Tensor, " model"],
-    prepared: Float[Tensor, "model model"] | None,
-    nuslerp_row_wise: Annotated[bool, Switch("without flatten: one angle per column, else per row")] = False,
+    prepared: Float[Tensor, "model model *rest"] | None,
 ) -> Float[Tensor, "*shape"]:
     """Walk the great circle between two parents, or between their differences from a base, by the weights' ratio.
 
     Only exactly parallel tensors take the straight line. Weights that sum to zero meet halfway. What mergekit calls
     row-wise has one angle for each column of an [out, in] matrix; without it each row has its own.
     """
-    if (found := coefficients(prepared, weights)) is not None:
-        return (deltas * as_column(found.to(deltas), deltas)).sum(dim=0)
     first, second = deltas
-    across = 0 if nuslerp_row_wise else -1
-    units = [v / v.norm(dim=across, keepdim=True).clamp(min=_SHORTEST) for v in (first, second)]
-    left, right = _arc((units[0] * units[1]).sum(dim=across, keepdim=True).clamp(-1, 1), _place(weights))
+    if prepared is not None:
+        left, right = _both(prepared, weights).to(deltas)
+    else:
+        units = [v / v.norm(dim=-1, keepdim=True).clamp(min=_SHORTEST) for v in (first, second)]
+        left, right = _arc((units[0] * units[1]).sum(dim=-1, keepdim=True).clamp(-1, 1), _place(weights))
     return left * first + right * second
+
+
+def _both(
+    prepared: Float[Tensor, "model model *rest"], weights: Float[Tensor, " model"]
+) -> Float[Tensor, "model *rest"]:
+    """What both count with, of the whole or of each column."""
+    place = _place(weights.to(prepared))
+    return torch.stack([part.expand(prepared.shape[2:]) for part in _arc(cosines(prepared, _SHORTEST**2)[0, 1], place)])
 
 
 def _place(weights: Float[Tensor, " model"]) -> Float[Tensor, ""]:

@@ -2,13 +2,16 @@
 
 from typing import Annotated
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interference.methods.ties import as_column
 from interference.registry import Knob, merge_method
 from interference.rows import each, every, where
+from interference.stacks import Stacked
 
+_CHUNK = 1 << 20  # entries of each parent counted at a time
 Threshold = Annotated[float, Knob(0, 0.01, 1e-5, "differences up to this size count as none")]
 
 
@@ -26,13 +29,16 @@ def ram(deltas: Float[Tensor, "model *shape"], epsilon: Threshold = 1e-5) -> Flo
     return (deltas * active / every(active.sum(dim=0).clamp(min=1), deltas)).sum(dim=0)
 
 
-def changed(
-    deltas: Float[Tensor, "model *shape"], epsilon: Threshold = 1e-5
-) -> tuple[Bool[Tensor, "model *shape"], Float[Tensor, " model"]]:
+def changed(deltas: Stacked, epsilon: Threshold = 1e-5) -> tuple[Bool[Tensor, "model *shape"], Float[Tensor, " model"]]:
     """Where each parent changed the tensor, and its count of entries that others changed too over that of its own."""
-    active = deltas.abs() > epsilon
-    own = (active & (active.sum(dim=0) == 1)).flatten(1).sum(dim=1)
-    return active, (active.flatten(1).sum(dim=1) - own) / own.clamp(min=1e-5)  # 0 shared of 0 own is 0
+    active = torch.empty(deltas.shape, dtype=torch.bool, device=deltas.device)
+    for row, delta in zip(active, deltas, strict=True):
+        torch.gt(delta.abs(), epsilon, out=row)
+    own, total = torch.zeros(2, len(active), dtype=torch.int64, device=active.device)
+    for piece in active.flatten(1).split(_CHUNK, dim=1):
+        own = own + (piece & (piece.sum(dim=0) == 1)).sum(dim=1)
+        total = total + piece.sum(dim=1)
+    return active, (total - own) / own.clamp(min=1e-5)  # 0 shared of 0 own is 0
 
 
 @merge_method(

@@ -7,15 +7,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interference.registry import Knob, merge_method
+from interference.stacks import Stack, Stacked, pieces
 
 _RIDGE = 1e-9  # of the Grams' mean diagonal: where no parent has any input, the average
+
+_CHUNK = 1 << 20  # entries of each parent averaged in float64 at a time
 
 
 @merge_method(label="RegMean", family="measured", source="arXiv:2212.09849", positive=True)
 def regmean(
-    tensors: Float[Tensor, "model *shape"],
+    tensors: Stacked,
     weights: Float[Tensor, " model"],
-    grams: Float[Tensor, "model in in"] | None,
+    grams: Float[Tensor, "model in in"] | Stack | None,
     transposed: bool,
     alpha: Annotated[float | Tensor, Knob(0, 1, 0.01, "factor of the Grams' entries off the diagonal")] = 0.9,
 ) -> Float[Tensor, "*shape"]:
@@ -24,16 +27,23 @@ def regmean(
     Embeddings, norms, biases and a head that is tied to the embedding are averaged. Grams are means over tokens, so
     coefficients alone weigh the parents; solved in float64.
     """
-    share = weights.double() / weights.double().sum()
-    parents = tensors.double()
-    mean = torch.tensordot(share, parents, dims=1)
+    shares = weights.double() / weights.double().sum()
+    parts = [torch.tensordot(shares, piece.double(), dims=1) for piece in pieces(tensors, _CHUNK)]
+    mean = torch.cat(parts or [shares[:0]]).reshape(tensors.shape[1:])
     if grams is None:
         return mean.to(tensors.dtype)
-    diagonal = torch.diag_embed(grams.double().diagonal(dim1=1, dim2=2))
-    scaled = (alpha * grams.double() + (1 - alpha) * diagonal) * share[:, None, None]
-    ridge = _RIDGE * scaled.diagonal(dim1=1, dim2=2).sum() / scaled.shape[1] + torch.finfo(torch.float64).tiny
-    columns, average = (parents, mean) if transposed else (parents.mT, mean.mT)
-    total = scaled.sum(dim=0) + ridge * torch.eye(scaled.shape[1], dtype=scaled.dtype, device=scaled.device)
-    # Solved for what the average lacks, so that equal parents stay exact however ill-conditioned the Grams are.
-    solved = average + torch.linalg.solve(total, (scaled @ (columns - average)).sum(dim=0))
+    average = mean if transposed else mean.mT
+    total = lacking = torch.zeros((), dtype=mean.dtype, device=mean.device)
+    for share, own, gram in zip(shares, tensors, grams, strict=True):
+        scaled = _shrunk(gram.double(), alpha) * share
+        total = total + scaled
+        # Solved for what the average lacks, so that equal parents stay exact however ill-conditioned the Grams are.
+        lacking = lacking + scaled @ ((own if transposed else own.mT).double() - average)
+    ridge = _RIDGE * total.diagonal().mean() + torch.finfo(torch.float64).tiny
+    solved = average + torch.linalg.solve(total + ridge * torch.eye(len(total)).to(total), lacking)
     return (solved if transposed else solved.mT).to(tensors.dtype).contiguous()
+
+
+def _shrunk(gram: Float[Tensor, "in in"], alpha: float | Tensor) -> Float[Tensor, "in in"]:
+    """A Gram matrix whose entries off the diagonal are multiplied by a factor."""
+    return alpha * gram + (1 - alpha) * torch.diag(gram.diagonal())

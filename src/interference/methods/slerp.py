@@ -38,6 +38,7 @@ def coefficients(prepared: Float[Tensor, "model model"], t: Place = 0.5) -> Floa
     prepare=grams,
     combines=coefficients,
     lacks=("order",),
+    rowwise=True,
 )
 def slerp(
     tensors: Float[Tensor, "model *shape"],

@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.fused import DEVICES
 from interference.methods.ties import as_column, combine, elect, per_model
-from interference.ranks import smallest_of_all
+from interference.ranks import PIECE, smallest_of_all
 from interference.registry import Knob, merge_method
+from interference.stacks import Stacked, pieces
 
 
 def thresholds(
-    deltas: Mapping[str, Float[Tensor, "model *shape"]],
+    deltas: Mapping[str, Stacked],
     density: Annotated[
         Tensor | float,
         Knob(0, 1, 0.01, "share of each whole task vector kept, largest first", per_model=True, strict=True),
@@ -25,14 +25,12 @@ def thresholds(
     Everything is kept at density 1 and nothing at 0; equal magnitudes at the threshold all stay.
     """
     first = next(iter(deltas.values()))
-    total, shares = sum(stack[0].numel() for stack in deltas.values()), per_model(density, first)
+    total, shares = sum(stack.shape[1:].numel() for stack in deltas.values()), per_model(density, first)
     counts = [total - max(1, int(share * total)) + 1 for share in shares]
-    if first.device.type in DEVICES:  # one of its processors would select from all of a model
-        parts = lambda: (stack.abs().flatten(1) for stack in deltas.values())  # noqa: E731
-        found = smallest_of_all(parts, torch.tensor(counts, device=first.device))
-    else:
-        rows = (torch.cat([stack[row].abs().flatten() for stack in deltas.values()]) for row in range(len(first)))
-        found = torch.stack([sizes.kthvalue(count).values for sizes, count in zip(rows, counts, strict=True)])
+    found = smallest_of_all(
+        lambda: (piece.abs() for stack in deltas.values() for piece in pieces(stack, PIECE[stack.device.type])),
+        torch.tensor(counts, device=first.device),
+    )
     limits = [
         limit if 0 < share < 1 else limit.new_tensor(0 if share else torch.inf)
         for limit, share in zip(found, shares, strict=True)

@@ -7,21 +7,28 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interference.registry import Knob, merge_method
+from interference.stacks import Stacked
 
 
-def compressed(deltas: Float[Tensor, "model *shape"]) -> Float[Tensor, "*shape"]:
+def compressed(deltas: Stacked) -> Float[Tensor, "*shape"]:
     """The merged difference: the top 1/T of each matrix's singular triplets, their vectors whitened jointly.
 
     Whitening takes the orthonormal matrix next to the vectors of all parents side by side. What is no matrix is
     averaged.
     """
     if deltas.ndim != 3:
-        return deltas.mean(dim=0)
-    left, spectrum, right = torch.linalg.svd(deltas, full_matrices=False)
-    rank = max(1, spectrum.shape[1] // len(deltas))
-    lefts = torch.cat(list(left[:, :, :rank]), dim=1)
-    rights = torch.cat(list(right[:, :rank]), dim=0)
-    return _orthonormal(lefts) * spectrum[:, :rank].flatten() @ _orthonormal(rights)
+        return sum(deltas, torch.zeros((), dtype=deltas.dtype, device=deltas.device)) / len(deltas)
+    rank = max(1, min(deltas.shape[1:]) // len(deltas))
+    lefts, spectra, rights = zip(*(_strongest(delta, rank) for delta in deltas), strict=True)
+    return _orthonormal(torch.cat(lefts, dim=1)) * torch.cat(spectra) @ _orthonormal(torch.cat(rights))
+
+
+def _strongest(
+    delta: Float[Tensor, "rows columns"], rank: int
+) -> tuple[Float[Tensor, "rows rank"], Float[Tensor, " rank"], Float[Tensor, "rank columns"]]:
+    """Its strongest singular triplets, copied so that the others take no memory."""
+    left, spectrum, right = torch.linalg.svd(delta, full_matrices=False)
+    return left[:, :rank].clone(), spectrum[:rank], right[:rank].clone()
 
 
 def _orthonormal(vectors: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
@@ -37,7 +44,7 @@ def _orthonormal(vectors: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows 
     lacks=("identity", "smooth"),
 )
 def tsv_m(
-    deltas: Float[Tensor, "model *shape"],
+    deltas: Stacked,
     prepared: Float[Tensor, "*shape"],
     lambda_: Annotated[float | Tensor, Knob(0, 2, 0.01, "scale of the merged difference from the base")] = 1.0,
 ) -> Float[Tensor, "*shape"]:

@@ -5,11 +5,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interference.registry import post_step
+from interference.stacks import Stacked
 
 
 @post_step(label="token rows averaged by use in each parent's language")
 def vocabulary_rows(
-    merged: Float[Tensor, "*shape"], tensors: Float[Tensor, "model *shape"], counts: Float[Tensor, "model token"] | None
+    merged: Float[Tensor, "*shape"], tensors: Stacked, counts: Float[Tensor, "model token"] | None
 ) -> Float[Tensor, "*shape"]:
     """Average each row of embedding and head in proportion to how often each parent's language uses that token.
 
@@ -20,5 +21,5 @@ def vocabulary_rows(
     shares = counts / counts.sum(dim=1, keepdim=True).clamp_min(1)
     used = shares.sum(dim=0)
     shares = (shares / torch.where(used > 0, used, 1)).reshape(*counts.shape, *[1] * (merged.ndim - 1))
-    rows = (tensors * shares).sum(dim=0)
+    rows = sum(own * share for own, share in zip(tensors, shares, strict=True))
     return torch.where((used > 0).reshape(-1, *[1] * (merged.ndim - 1)), rows, merged)
