@@ -364,9 +364,23 @@ def test_answers_of_the_hub_are_messages(fault, expected, client, hub):
     assert expected in message
 
 
-def test_too_many_requests_for_a_moment_are_waited_for(client, hub):
-    hub.faults.append(Fault("/cdn/", status=429, headers={"Retry-After": "0"}))
-    assert folder_of(client, "org/eng").is_dir()
+def test_too_many_requests_for_a_moment_are_waited_for_and_that_is_said(client, hub):
+    hub.faults.append(Fault("/cdn/", status=429, headers={"Retry-After": "1"}))
+    answer = client("fetch", "org/eng")
+    assert Path(answer["out"].strip()).is_dir()
+    assert "org/eng: the Hub asks to wait (429); model.safetensors is gone on with in 1 s." in answer["err"]
+
+
+def test_weights_that_are_broken_on_the_hub_are_of_the_repository(client, hub, models):
+    """With the right checksum: no safetensors, another model's, a pickle cut short. The next fetch says so again."""
+    hub.add("org/garbage", models["eng"] | {"model.safetensors": bytes(5000)})
+    hub.add("org/other", models["eng"] | {"model.safetensors": models["deep"]["model.safetensors"]})
+    hub.add("org/cut", models["bin"] | {"pytorch_model.bin": models["bin"]["pytorch_model.bin"][:-3000]})
+    for name, why in (("garbage", "can't be read (5,000 bytes"), ("other", "is no parameter of"), ("cut", "truncated")):
+        for _ in range(2):
+            message = client.refusal("fetch", f"org/{name}")
+            assert why in message
+            assert "ake another revision" in message
 
 
 def test_unknown_repositories_and_revisions_are_named(client, hub):
@@ -457,6 +471,19 @@ def test_a_plan_says_what_fits_and_downloads_no_weights(client, hub, models):
     assert {Path(seen.path).name for seen in hub.downloads()} == {"config.json"}
 
 
+def test_a_plan_of_what_can_not_be_had_ends_as_a_refusal(client, hub):
+    """After its table: where no model can be loaded, and where the disk is too small."""
+    answer = client("plan", "org/adapter", "org/code")
+    assert answer["code"] == 2
+    assert "org/adapter" in answer["out"]
+    assert "None of these can be loaded" in answer["err"]
+    hub.sizes["model.safetensors"] = 10**16
+    answer = client("plan", "org/eng")
+    assert answer["code"] == 2
+    assert "org/eng" in answer["out"]
+    assert "GiB of disk and 1 to spare" in answer["err"]
+
+
 def test_a_plan_counts_what_is_here(client, hub):
     client.works("fetch", "org/eng")
     row = json.loads(client.works("plan", "org/eng", "--format", "json"))[0]
@@ -528,6 +555,9 @@ def test_a_data_set_becomes_a_corpus_of_the_languages_asked_for(client, hub, tmp
     corpus = read_corpus(tmp_path / "c.yaml")
     assert corpus.sentences == {"eng": ("a", "b", "c", "d"), "deu": ("e", "f", "g", "h")}
     assert corpus.documents == ("u0", "u0", "u1", "u1")
+    known = len(hub.seen)
+    assert "c.yaml exists already" in client.refusal(*asked, token=hub.token)
+    assert len(hub.seen) == known, "it is refused before anything is asked or downloaded"
     more = [word.replace("deu", "fra").replace("c.yaml", "more.yaml") for word in asked]
     client.works(*more, token=hub.token)
     assert read_corpus(tmp_path / "more.yaml").sentences["fra"] == ("i", "j", "k", "l")

@@ -396,3 +396,20 @@ def test_products_are_in_tf32_inside_and_as_before_outside():
         assert flags.allow_tf32
     assert not flags.allow_tf32
     assert torch.get_float32_matmul_precision() == "highest"  # neither of torch's two ways of asking fails
+
+
+def test_bits_in_place_are_torchs_own_and_a_head_writes_where_it_wrote():
+    """Bit for bit, infinite logits too; a head with a bias is called as it is."""
+    logits = torch.randn(9, 4001, generator=torch.Generator().manual_seed(0)) * 5
+    logits[0, 3], logits[1, :2] = -torch.inf, torch.inf
+    picked = torch.arange(9)
+    expected = logits.logsumexp(dim=-1) - logits.gather(1, picked[:, None])[:, 0]
+    torch.testing.assert_close(losses._nats(logits.clone(), picked), expected, rtol=0, atol=0, equal_nan=True)
+    hidden = torch.randn(5, 8)
+    plain, biased = torch.nn.Linear(8, 11, bias=False), torch.nn.Linear(8, 11)
+    logits_of = losses._writing(plain, hidden, 2)
+    with torch.inference_mode():
+        first = logits_of(hidden[:2])
+        torch.testing.assert_close(first, plain(hidden[:2]), rtol=0, atol=0)
+        assert logits_of(hidden[4:]).data_ptr() == first.data_ptr()
+    assert losses._writing(biased, hidden, 2) is biased

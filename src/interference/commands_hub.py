@@ -53,6 +53,7 @@ def revisions(repository: Annotated[str, typer.Argument(help="org/name")]) -> No
 def plan_models(ids: Ids, form: Format = "table") -> None:
     """Say what models need of disk and memory, whether they share a tokenizer, and why some can't be merged."""
     from interference.hub import hub_id
+    from interference.hub.fetch import check_disk
     from interference.hub.plan import plan, room
     from interference.progress import spinner
 
@@ -60,6 +61,9 @@ def plan_models(ids: Ids, form: Format = "table") -> None:
         made = plan([hub_id(text) for text in ids])
     print_table(made.frame(), form)
     note(*made.notes(), room())
+    if not made.usable:
+        raise UserError("None of these can be loaded; the last column of the table says why.")
+    check_disk(made.listings)
 
 
 @hub.command()
@@ -78,7 +82,11 @@ def fetch(ids: Ids) -> None:
         again = "fetched and converted" if found.converts else "fetched"
         note(*(f"{file} was damaged or changed since; it is {again} anew." for file in changed(found)))
     with progress_bar("fetching") as bar:
-        print(*finish(fetch_steps(made.listings), bar), sep="\n")
+        print(*finish(fetch_steps(made.listings, _said), bar), sep="\n")
+
+
+def _said(text: str) -> None:
+    note(*([text] if text else []))
 
 
 @hub.command()
@@ -127,13 +135,14 @@ def corpus(
     from interference.hub.listing import listing
     from interference.progress import progress_bar
     from interference.steps import finish
-    from interference.suite import write_suite
+    from interference.suite import check_new, write_suite
 
     names = {pair.split("=", 1)[0]: pair.split("=", 1)[-1] for pair in language}
+    file = user_path(out)
+    check_new(file)
     found = narrowed(listing(hub_id(repository, kind="dataset")), inside, names)
     with progress_bar("fetching") as bar:
-        finish(fetch_steps([found]), bar)
-    file = user_path(out)
+        finish(fetch_steps([found], _said), bar)
     write_suite(description(found, inside, names, text, document), file)
     try:
         read = read_corpus(file)

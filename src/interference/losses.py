@@ -9,7 +9,7 @@ import math
 import os
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -250,7 +250,8 @@ def _token_nats(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tens
         hidden = model.base_model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state[scored]  # type: ignore
         head = model.get_output_embeddings()  # type: ignore[operator]
         size = max(1, most // vocabulary)
-        return torch.cat([_nats(head(h), p) for h, p in zip(hidden.split(size), picked.split(size), strict=True)])
+        logits = _writing(head, hidden, size)
+        return torch.cat([_nats(logits(h), p) for h, p in zip(hidden.split(size), picked.split(size), strict=True)])
     rows = max(1, most // (ids.shape[1] * vocabulary))
     found = []
     for part, mask in zip(ids.split(rows), scored.split(rows), strict=True):
@@ -264,10 +265,23 @@ def _token_nats(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tens
 _PLAIN = ("LlamaForCausalLM", "GPT2LMHeadModel", "GPTNeoXForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
 
 
+def _writing(head: nn.Module, hidden: Float[Tensor, "token dim"], size: int) -> Callable[[Tensor], Tensor]:
+    """The head for so many tokens at a time, writing where it wrote before: memory taken anew leaves gaps behind."""
+    if type(head) is not nn.Linear or head.bias is not None or head.weight.dtype != hidden.dtype:
+        return head
+    room = hidden.new_empty(min(size, len(hidden)), head.out_features)
+    return lambda part: torch.mm(part, head.weight.T, out=room[: len(part)])
+
+
 def _nats(logits: Float[Tensor, "token entry"], picked: Int[Tensor, " token"]) -> Float[Tensor, " token"]:
-    """-ln p of the picked entries, of a softmax in float32."""
+    """-ln p of the picked entries, of a softmax in float32; the logits are no longer there then.
+
+    As torch.logsumexp has it, but in place.
+    """
     logits = logits.float()
-    return logits.logsumexp(dim=-1) - logits.gather(1, picked[:, None])[:, 0]
+    own, highest = logits.gather(1, picked[:, None])[:, 0], logits.amax(dim=-1, keepdim=True)
+    highest.masked_fill_(highest.isinf(), 0)
+    return logits.sub_(highest).exp_().sum(dim=-1).log_().add_(highest[:, 0]).sub_(own)
 
 
 def unigram_bits(fit: Sequence[Sequence[int]], text: TokenizedText, vocabulary: int) -> np.ndarray:

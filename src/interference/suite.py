@@ -355,14 +355,20 @@ def _entry(entry: dict, folder: Path) -> Checkpoint:
     )
 
 
+def check_new(file: Path) -> None:
+    """Raise UserError where a file is there already."""
+    if file.exists():
+        raise UserError(f"{file} exists already. Give another name, or delete it first.")
+
+
 def write_suite(document: dict, file: Path, replace: bool = False) -> None:
     """Write a suite.yaml, whole or not at all.
 
     Raises UserError where it can't be written, or is there already and not to be replaced.
     """
     try:
-        if file.exists() and not replace:
-            raise UserError(f"{file} exists already. Give another name, or delete it first.")
+        if not replace:
+            check_new(file)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
     except OSError as error:

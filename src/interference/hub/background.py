@@ -1,7 +1,7 @@
 """A download that goes on while its asker does other things."""
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
 from interference.errors import UserError
@@ -10,13 +10,14 @@ from interference.hub.ids import HubId
 
 @dataclass(frozen=True)
 class Download:
-    """What is known of a download now. `error` is what stopped it, '' where nothing did."""
+    """What is known of a download now. `error` is what stopped it, `waits` what it waits for, '' where nothing does."""
 
     ids: tuple[HubId, ...] = ()
     share: float = 0.0
     running: bool = False
     stopped: bool = False
     error: str = ""
+    waits: str = ""
 
     @property
     def finished(self) -> bool:
@@ -54,11 +55,11 @@ class Background:
         self._stop.set()
 
     def _work(self, ids: tuple[HubId, ...]) -> None:
-        state = Download(ids)
+        state, waits = Download(ids), [""]
         try:
-            steps = _steps(ids)
+            steps = _steps(ids, lambda text: waits.append(text))
             for share in steps:
-                self._state = replace(state, share=share, running=True)
+                self._state = replace(state, share=share, running=True, waits=waits[-1])
                 if self._stop.is_set():
                     steps.close()
                     state = replace(state, share=share, stopped=True)
@@ -74,7 +75,7 @@ class Background:
             self._state = state
 
 
-def _steps(ids: Sequence[HubId]) -> Generator[float]:
+def _steps(ids: Sequence[HubId], say: Callable[[str], object]) -> Generator[float]:
     """The share that is here, after the listing of every model and after every chunk."""
     from interference.hub.fetch import fetch_steps
     from interference.hub.listing import listing
@@ -83,4 +84,4 @@ def _steps(ids: Sequence[HubId]) -> Generator[float]:
     for which in ids:
         found.append(listing(which))
         yield 0.0
-    yield from fetch_steps(found)
+    yield from fetch_steps(found, say)

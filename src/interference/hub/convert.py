@@ -52,9 +52,11 @@ def _convert(name: str, file: Path, tied: frozenset[str]) -> None:
         file.unlink()
         raise UserError(f"{name}: {error} It was deleted.") from None
     except Exception as error:  # damaged bytes make the reader raise whatever it trips over
+        size = file.stat().st_size
+        file.unlink()
         raise UserError(
-            f"{name}: {file} can't be read ({type(error).__name__}; truncated or not a weight file?). Delete it and "
-            "fetch again."
+            f"{name}: {file} can't be read ({size:,} bytes; truncated, or not a weight file? {type(error).__name__}). "
+            "It has the checksum that the Hub lists, so it is broken there, and was deleted. Take another revision."
         ) from None
     try:
         save_file(tensors, partial, metadata={"format": "pt"})

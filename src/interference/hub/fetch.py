@@ -5,9 +5,10 @@ huggingface_hub starts a file anew when a process ends in the middle of it, whic
 
 import hashlib
 import json
+import math
 import shutil
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,16 +72,20 @@ def check_disk(listings: Sequence[Listing]) -> None:
         )
 
 
-def fetch_steps(listings: Sequence[Listing]) -> Steps[tuple[Path, ...]]:
+Say = Callable[[str], object]  # is told what a download waits for
+
+
+def fetch_steps(listings: Sequence[Listing], say: Say = lambda text: None) -> Steps[tuple[Path, ...]]:
     """Download what is missing, yielding the share that is here after every chunk; the folders in the same order.
 
-    Closing the generator stops; what is there stays and is gone on from. Raises UserError.
+    Closing the generator stops; what is there stays and is gone on from. `say` is told why nothing comes, and '' once
+    something does. Raises UserError.
     """
     check_disk(listings)
     total = max(sum(file.size for each in listings for file in each.needed), 1)
     done, folders = total - sum(to_fetch(each) for each in listings), []
     for each in listings:
-        steps = _fetch(each)
+        steps = _fetch(each, say)
         while True:
             try:
                 done += next(steps)
@@ -91,7 +96,7 @@ def fetch_steps(listings: Sequence[Listing]) -> Steps[tuple[Path, ...]]:
     return tuple(folders)
 
 
-def _fetch(found: Listing) -> Generator[int, None, Path]:
+def _fetch(found: Listing, say: Say) -> Generator[int, None, Path]:
     """One repository; yields the bytes that came with every step, less where a file has to be begun anew."""
     folder = _folder(found)
     if fetched_at(found) and not changed(found):
@@ -103,13 +108,14 @@ def _fetch(found: Listing) -> Generator[int, None, Path]:
             for damaged in (*_damaged(folder), *changed(found)):
                 damaged.unlink(missing_ok=True)
             for file in found.beside:
-                yield from _download(found, file, folder)
+                yield from _download(found, file, folder, say)
             if found.which.kind == "model":  # before gigabytes of weights come that no model here would take
                 _ = Checkpoint(str(found.which), folder).meta
             for file in found.needed:
-                yield from _download(found, file, folder)
+                yield from _download(found, file, folder, say)
             _check_index(found, folder)
             converted = yield from _converted(found, folder)
+            _check_weights(found, folder)
             record: dict[str, Any] = {"repository": found.which.repo, "commit": found.commit, "converted": converted}
             record["files"] = {f.name: {"bytes": f.size, "checksum": f.checksum} for f in found.needed}
             kept = (folder / name for name in (*record["files"], *converted))
@@ -125,11 +131,11 @@ def beside_steps(found: Listing, only: str) -> Generator[int, None, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for file in found.needed:
         if file.name == only:
-            yield from _download(found, file, folder)
+            yield from _download(found, file, folder, lambda text: None)
     return folder
 
 
-def _download(found: Listing, file: HubFile, folder: Path) -> Generator[int, None, None]:
+def _download(found: Listing, file: HubFile, folder: Path, say: Say) -> Generator[int, None, None]:
     """One file into its place: bytes that are there are kept, and all are checked at the end."""
     part = folder / (file.name + _PART)
     if _have(folder, file) == file.size and not part.exists() and file.size:
@@ -141,7 +147,7 @@ def _download(found: Listing, file: HubFile, folder: Path) -> Generator[int, Non
             with part.open("rb") as handle:
                 while chunk := handle.read(1 << 20):
                     digest.update(chunk)
-        yield from _stream(found, file, part, digest)
+        yield from _stream(found, file, part, digest, say)
         if not file.checksum or digest.hexdigest() == file.checksum:
             part.replace(folder / file.name)
             return
@@ -156,7 +162,7 @@ def _download(found: Listing, file: HubFile, folder: Path) -> Generator[int, Non
         yield -size
 
 
-def _stream(found: Listing, file: HubFile, part: Path, digest: Any) -> Generator[int, None, None]:
+def _stream(found: Listing, file: HubFile, part: Path, digest: Any, say: Say) -> Generator[int, None, None]:
     """Append to a part until it has the size that the Hub lists; a connection that breaks off is made again."""
     from huggingface_hub.errors import HTTPError
 
@@ -169,10 +175,19 @@ def _stream(found: Listing, file: HubFile, part: Path, digest: Any) -> Generator
             tries = tries + 1 if part.exists() and part.stat().st_size == start else 1
             if wait is None or tries >= _TRIES:
                 raise
+            say(f"{found.which}: {_reason(error)}; {file.name} is gone on with in {math.ceil(wait)} s.")
             until = time.monotonic() + wait
             while time.monotonic() < until:  # short, so that it can be stopped meanwhile
                 time.sleep(0.1)
                 yield 0
+            say("")
+
+
+def _reason(error: Exception) -> str:
+    response = getattr(error, "response", None)
+    if response is None:
+        return "the connection broke off"
+    return "the Hub asks to wait (429)" if response.status_code == 429 else f"the Hub answers {response.status_code}"
 
 
 def _request(found: Listing, file: HubFile, part: Path, digest: Any, start: int) -> Generator[int, None, None]:
@@ -224,6 +239,20 @@ def _converted(found: Listing, folder: Path) -> Generator[int, None, dict[str, s
         except StopIteration as end:
             return end.value
         yield 0
+
+
+def _check_weights(found: Listing, folder: Path) -> None:
+    """Raise UserError where weights that came as the Hub lists them can't be read, or are not those of the model."""
+    if found.which.kind != "model":
+        return
+    checkpoint = Checkpoint(str(found.which), folder)
+    try:
+        _ = checkpoint.shapes
+    except UserError as error:
+        raise UserError(
+            f"{error} The files came as the Hub lists them at {found.commit[:12]}, so it is the repository that is "
+            f"broken: take another revision. {folder} can be deleted."
+        ) from None
 
 
 def _check_index(found: Listing, folder: Path) -> None:

@@ -186,6 +186,8 @@ def draw_progress() -> None:
             stopping = background.stopping
             doing = "Stopping once the Hub has answered" if stopping else "Downloading"
             st.progress(state.share, text=f"{doing}: {names}, {state.share:.0%}")
+            if state.waits:
+                st.caption(state.waits)
             st.button(
                 "Stop", icon=":material/stop:", key="stop_download", on_click=background.stop, disabled=stopping,
                 help="What has been fetched is kept.",
