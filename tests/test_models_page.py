@@ -89,6 +89,21 @@ def test_a_damaged_record_is_a_message(page):
     assert "Delete it and fetch org/damaged again" in page.error[0].value
 
 
+def test_choices_are_there_for_whoever_comes_back(page, background):
+    """Who leaves while models come would have to tick them again to open the suite."""
+    page.text_input(key="revision").set_value("checkpoint_0001000")
+    page.text_area(key="typed_ids").set_value("org/name")
+    page.get_by_key("ticked hplt-v2").set_value(["eng", "deu"]).run()
+    page.switch_page("pages/weights.py").run()
+    page.switch_page("pages/models.py").run()
+    assert not page.exception
+    assert page.get_by_key("ticked hplt-v2").value == ["eng", "deu"]
+    assert page.text_area(key="typed_ids").value == "org/name"
+    assert page.text_input(key="revision").value == "checkpoint_0001000"
+    page.get_by_key("ticked hplt-v2").set_value(["eng"]).run()
+    assert page.get_by_key("ticked hplt-v2").value == ["eng"]
+
+
 def test_a_download_is_seen_by_whoever_comes_back(page, background):
     background._state = Download((hub_id("org/name"),), share=0.25, running=True)
     page.run()

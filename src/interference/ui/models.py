@@ -11,13 +11,14 @@ from interference.hub import HubId, fetched, hub_id
 from interference.languages import language_name
 from interference.store import digest
 from interference.ui.shell import read_path, user_errors
-from interference.ui.widgets import keep_valid
+from interference.ui.widgets import keep_valid, recall, retain
 
 if TYPE_CHECKING:
     from interference.hub.background import Background
     from interference.hub.plan import Plan
 
-_LISTED, _PLAN = "models listed", "models plan"
+_LISTED, _PLAN, _CHOICES = "models listed", "models plan", "models choices"
+_TICKED = "ticked "  # and a family's key: its languages or models
 _LONGEST = 100  # of a suite's name, which is its folder's
 
 
@@ -36,6 +37,15 @@ class Wanted:
 
 def choose_models() -> Wanted:
     """A suite of the catalogue with its languages or models, one revision, and ids that were typed."""
+    keys = ("family", "revision", "typed_ids", "models_corpus", *(_TICKED + key for key in FAMILIES))
+    recall(_CHOICES, keys)
+    try:
+        return _choose()
+    finally:
+        retain(_CHOICES, keys)
+
+
+def _choose() -> Wanted:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         key = st.selectbox(
             "Suite of the catalogue", list(FAMILIES), format_func=lambda key: FAMILIES[key].title, key="family",
@@ -80,7 +90,7 @@ def _choose_members(family: Family, repos: tuple[str, ...], revision: str) -> tu
         return ()
     spoken = tuple(dict.fromkeys(code for repo in repos if (code := family.language(repo))))
     options = spoken or repos
-    key = f"ticked {family.key}"
+    key = _TICKED + family.key
     keep_valid(key, options)
     ticked = st.pills(
         "Languages" if spoken else "Models", options, selection_mode="multi", key=key,
