@@ -218,9 +218,9 @@ def _merge_by_rows(
     """The reference path on some rows of a matrix after others."""
     method = recipe.definition
     given = _given_with(recipe, weights, site, coefficients)
-    inputs = {name: given[name]() for name in {*method.body.inputs, "base"}}
+    known = {name: given[name]() for name in {*method.body.inputs, "base"}}
     for part in row_parts(out.shape, PIECE[out.device.type]):
-        here = {name: partial(rows_of, value, out.shape, part) for name, value in inputs.items()}
+        here = {name: partial(rows_of, value, out.shape, part) for name, value in known.items()}
         merged, base = call(method.body, here, site.settings), here["base"]()
         out[part] = (base + merged if method.takes == "deltas" and base is not None else merged).to(dtype)
 

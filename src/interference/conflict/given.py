@@ -71,13 +71,13 @@ def given_of(weights: Weights, survey: "Survey", name: str) -> Given:
     recipe, models = survey.recipe, survey.recipe.models
 
     def less_base(tensors: Tensor) -> Tensor:
-        """Differences from the base, matrices as [out, in]."""
+        """Differences from the base in float32, matrices as [out, in]."""
         base = None
         if survey.base == MEAN:
             base = weights.read(name, models).float().mean(dim=0)
         elif survey.base not in (None, ZERO):
             base = weights.read(name, [survey.base])[0].float()
-        less = tensors if base is None else tensors - base
+        less = tensors.float() if base is None else tensors - base  # on a GPU one stack in float32, not two
         return less.transpose(1, 2) if name in weights.transposed else less
 
     def measured() -> Tensor:
@@ -90,7 +90,7 @@ def given_of(weights: Weights, survey: "Survey", name: str) -> Given:
         return torch.tensor(row, dtype=torch.float32, device=weights.device)
 
     return Given(
-        less_base(weights.read(name, models).float()),
+        less_base(weights.read(name, models)),
         group_of(name),
         lambda: less_base(merge_tensor(recipe, weights, name)[None])[0],
         measured,

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from interference.comparable import Named
 
+_DIAGONAL = "The diagonal is blank: nothing is compared with itself."
+
 
 def _depth_of(bench: Bench, models: "tuple[Named, ...]") -> str:
     """The model whose layers can be chosen."""
@@ -56,7 +58,7 @@ def draw_models(bench: Bench, states: States) -> None:
     if applies(table):
         figure = map_figure(square(table.frame, "model"), measure.label, measure.best, "model", "model")
         draw_figure(figure, states, f"{measure.label} of every two models at layer {layer}")
-    draw_below(table, measure, states, "Models that are alike stand beside each other (average linkage).")
+    draw_below(table, measure, states, "Models that are alike stand beside each other (average linkage). " + _DIAGONAL)
     draw_headline(bench, headline, kinds, asked)
 
 
@@ -92,7 +94,7 @@ def draw_conditions(bench: Bench, states: States) -> None:
                     figure, width=340, config=EXPORT, key=f"similarity_figure {title}",
                     alt=f"{measure.label} of every two models at layer {layer}, {title}",
                 )  # fmt: skip
-    draw_below(table, measure, states, "One order, that of the first map, and one scale.")
+    draw_below(table, measure, states, "One order, that of the first map, and one scale. " + _DIAGONAL)
     draw_headline(bench, headline, kinds, *asked)
 
 
@@ -167,5 +169,5 @@ def draw_languages(bench: Bench, states: States) -> None:
         grid = square(table.frame, "language")
         figure = map_figure(grid, measure.label, measure.best, "language", "language")
         draw_figure(figure, states, f"{measure.label} of every two languages inside {name} at layer {layer}")
-    draw_below(table, measure, states, "One checkpoint has one basis, so every measure applies.")
+    draw_below(table, measure, states, "One checkpoint has one basis, so every measure applies. " + _DIAGONAL)
     draw_headline(bench, headline, kinds, asked)
