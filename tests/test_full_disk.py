@@ -92,6 +92,29 @@ def test_a_conversion_that_has_no_room_keeps_the_download(tmp_path, tokenizer, m
     assert (folder / "model.safetensors").is_file()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.EIO, "Input/output error"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_a_download_that_this_machine_can_not_read_is_kept(error, tmp_path, tokenizer, monkeypatch):
+    """And the repository is not blamed."""
+    folder = write_checkpoint(llama(0), tokenizer, tmp_path / "m")
+    (folder / "model.safetensors").unlink()
+    torch.save(llama(0).state_dict(), folder / "pytorch_model.bin")
+
+    def fail(file):
+        raise error
+
+    monkeypatch.setattr(convert, "read_pickle", fail)
+    with pytest.raises(UserError, match=r"can't be read now: .* What was downloaded stays; fetch again\."):
+        list(convert_steps("org/m", folder))
+    assert (folder / "pytorch_model.bin").is_file()
+
+
 def test_findings_are_refused_and_those_before_are_kept(tmp_path, monkeypatch):
     import sqlite3
 

@@ -1,10 +1,16 @@
 """Stacks that nobody holds: every way of looking at one shows the same numbers."""
 
+import dataclasses
+
 import pytest
 import torch
+from conftest import llama, write_checkpoint
 
+from interference import merge as merging
+from interference import ranks
 from interference.conflict.given import Shuffled
 from interference.conflict.survey import Survey
+from interference.grams import column_grams
 from interference.inputs import given_whole
 from interference.merge import merge_tensor
 from interference.recipe import Recipe, site_at
@@ -27,23 +33,23 @@ def stack(shape: tuple[int, ...], based: bool, read: torch.dtype | None = None) 
 
 @pytest.mark.parametrize("based", [False, True])
 @pytest.mark.parametrize("read", [None, torch.float16])
-@pytest.mark.parametrize("shape", [(7, 5), (6,), (4, 3, 2), (1, 1)])
+@pytest.mark.parametrize("shape", [(7, 5), (6,), (4, 3, 2), (1, 1), (), (0, 3)])
 def test_every_look_shows_the_same(shape, read, based):
     found, expected = stack(shape, based, read)
     assert (len(found), found.shape, found.ndim, found.dtype) == (3, expected.shape, expected.ndim, torch.float32)
     assert torch.equal(found.whole(), expected)
     assert torch.equal(torch.stack(list(found)), expected)
     for own in (found, expected):
-        assert torch.equal(torch.cat(list(pieces(own, 4)), dim=1), expected.flatten(1))
+        assert torch.equal(torch.cat(list(pieces(own, 4)), dim=1), expected.reshape(3, expected[0].numel()))
         parts = list(blocks(own, 10))
-        assert torch.equal(torch.cat([block for _, block in parts], dim=1), expected)
+        assert sum(block.numel() for _, block in parts) == expected.numel()
         assert all(torch.equal(block, expected[:, part]) for part, block in parts)
 
 
 def test_rows_come_in_parts_of_about_so_many_entries():
     assert list(row_parts(torch.Size((5, 4)), 9)) == [slice(0, 2), slice(2, 4), slice(4, 5)]
     assert list(row_parts(torch.Size((3, 100)), 9)) == [slice(0, 1), slice(1, 2), slice(2, 3)]
-    assert list(row_parts(torch.Size((50,)), 9)) == [slice(0, 50)]
+    assert list(row_parts(torch.Size((50,)), 9)) == list(row_parts(torch.Size(()), 9)) == [...]
 
 
 def test_rows_are_taken_of_what_has_an_entry_for_each_of_the_tensors():
@@ -55,6 +61,39 @@ def test_rows_are_taken_of_what_has_an_entry_for_each_of_the_tensors():
     assert none is None
     assert torch.equal(rows_of(Stack(list(own)), shape, part), own[:, 2:4])
     assert torch.equal(rows_of(own[0], shape, part), own[0, 2:4])
+
+
+def test_products_by_column_are_none_of_the_tensors_rows():
+    """Of two parents with two rows they would have the tensor's own shape for each of them."""
+    stack = torch.randn(2, 2, 30, generator=torch.Generator().manual_seed(0))
+    products = column_grams(stack)
+    assert rows_of(products, stack.shape[1:], slice(0, 1)) is products
+    expected = torch.stack([(one * other).sum(dim=0) for one in stack.double() for other in stack.double()])
+    torch.testing.assert_close(products.reshape(4, 30), expected)
+
+
+@pytest.mark.parametrize("dtype", [None, "bfloat16"])
+@pytest.mark.parametrize("name", ["ties", "sce", "task_arithmetic", "iso_c", "dare_linear", "ties_paper"])
+def test_what_is_stored_in_float64_is_merged_in_float32(name, dtype, tmp_path, tokenizer, monkeypatch):
+    """In pieces as whole, the thresholds too."""
+    names = ("a", "b", "c")
+    for seed, one in enumerate(names):
+        write_checkpoint(llama(seed).double(), tokenizer, tmp_path / one)
+    suite = open_suite(tmp_path)
+    weights = Weights([suite[one] for one in names], CPU)
+    assert weights.dtype == torch.float64
+    method = methods()[name]
+    knobs = tuple((a.name, 0.3) for a in method.arguments if a.name in ("density", "select_topk"))
+    recipe = Recipe(name, names[:2], (0.7, 0.6) if method.weighted else (), knobs, "c", dtype=dtype)
+    monkeypatch.setattr(ranks, "_FEW", 10)
+    expected = {parameter: merge_tensor(recipe, weights, parameter) for parameter in weights.shapes}
+    assert {tensor.dtype for tensor in expected.values()} == {torch.float32}
+    monkeypatch.setitem(merging.PIECE, "cpu", 800)
+    monkeypatch.setattr(merging._Shares, "addends", lambda *_: None)
+    out = {parameter: torch.empty(shape) for parameter, shape in weights.shapes.items()}
+    merging.merge_into(dataclasses.replace(recipe, out_dtype="float32"), weights, out)
+    for parameter, tensor in expected.items():
+        assert torch.equal(out[parameter], tensor), parameter
 
 
 def test_a_function_that_takes_a_stack_says_so_by_its_annotation():

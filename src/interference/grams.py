@@ -18,14 +18,12 @@ def grams(tensors: Stacked) -> Float[Tensor, "model model"]:
     return total.cpu()
 
 
-def column_grams(tensors: Stacked) -> Float[Tensor, "model model *rest"]:
+def column_grams(tensors: Stacked) -> Float[Tensor, "model model 1 *rest"]:
     """Inner products in float64 of what the tensors have in each place over their rows: of a matrix, its columns."""
-    total = torch.zeros(
-        len(tensors), *tensors.shape[:1], *tensors.shape[2:], dtype=torch.float64, device=tensors.device
-    )
+    total = torch.zeros(len(tensors), len(tensors), *tensors.shape[2:], dtype=torch.float64, device=tensors.device)
     for _, block in blocks(tensors, _CHUNK):
         total = total + torch.einsum("i r ..., j r ... -> i j ...", block.double(), block.double())
-    return total
+    return total.unsqueeze(2)
 
 
 def cosines(products: Float[Tensor, "model model *rest"], least: float = 0.0) -> Float[Tensor, "model model *rest"]:

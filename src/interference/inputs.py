@@ -106,10 +106,11 @@ def _cut_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> 
     others = (site.models, site.sources) if recipe.base == MEAN else ()
     fixed = (recipe.method, recipe.base, recipe.dtype, others, site.base_source, site.name)
     base = cache(lambda: _base(recipe, weights, site))
-    read = getattr(torch, recipe.dtype) if recipe.dtype else None
 
     def make(model: str, source: str, settings: Mapping[str, Any]) -> Any:
-        own = [Difference(weights.read(source, [model])[0], base(), read)]
+        tensor = weights.read(source, [model])[0]
+        read = _read_as(recipe) or tensor.dtype
+        own = [Difference(tensor, base(), torch.float32 if read == torch.float64 else read)]
         return call(part, {recipe.definition.takes: lambda: own}, settings)
 
     found = [
@@ -185,13 +186,18 @@ def _stack(recipe: Recipe, weights: Weights, site: Site, base: Tensor | None = N
             return weights.read(site.sources[0], site.models)
         return torch.cat([weights.read(source, [model]) for source, model in places])
 
-    views = [weights.views(source, [model])[0] for source, model in places]
-    return Stack(views, base, weights.here, getattr(torch, recipe.dtype) if recipe.dtype else None, together)
+    views = lambda: [weights.views(source, [model])[0] for source, model in places]  # noqa: E731
+    return Stack(views, base, weights.here, _read_as(recipe), together)
 
 
-def _as_float32(parents: Tensor, recipe: Recipe) -> Float[Tensor, "model *shape"]:
-    """Parents as mergekit reads them: cast to `dtype` first if the recipe names one, then to float32."""
-    return parents.to(getattr(torch, recipe.dtype)).float() if recipe.dtype else parents.float()
+def _read_as(recipe: Recipe) -> torch.dtype | None:
+    """What parents and base are cast to before anything else, if the recipe names it."""
+    return getattr(torch, recipe.dtype) if recipe.dtype else None
+
+
+def _as_float32(stored: Tensor, recipe: Recipe) -> Float[Tensor, "*shape"]:
+    """What is stored as mergekit reads it: cast to `dtype` first if the recipe names one, then to float32."""
+    return stored.to(_read_as(recipe)).float()
 
 
 def _uniforms(

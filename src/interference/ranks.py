@@ -140,7 +140,8 @@ def _by_bits(
 
     Magnitudes are ordered as their bits are, of which each look at all settles some, from the highest down.
     """
-    dtype = _wide(next(iter(parts()))[0][0])
+    own, _, read = next(iter(parts()))[0]
+    dtype = _wide(read or own.dtype)
     whole, after = (torch.int32, 31) if dtype == torch.float32 else (torch.int64, 63)
     found, less = torch.zeros_like(counts, dtype=whole), torch.zeros_like(counts)
     while after:
@@ -172,13 +173,13 @@ def _compared(
     return torch.stack([(bits < edges[number]).sum() for number in range(len(edges))])
 
 
-def _wide(own: Tensor) -> torch.dtype:
-    return torch.promote_types(own.dtype, torch.float32)
+def _wide(read: torch.dtype) -> torch.dtype:
+    return torch.promote_types(read, torch.float32)
 
 
 def _sizes(own: Tensor, base: Tensor | None, read: torch.dtype | None) -> Float[Tensor, " entry"]:
     own = own.to(read) if read else own
-    wide = _wide(own)
+    wide = _wide(own.dtype)
     return own.to(wide).abs() if base is None else (own.to(wide) - base).abs_()
 
 

@@ -1,6 +1,7 @@
 """Stacks of the parents' tensors that nobody holds: what is asked for of them is made where it is looked at."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,14 +18,20 @@ class Stack:
 
     def __init__(
         self,
-        tensors: Sequence[Shaped[Tensor, "*shape"]],
+        tensors: Sequence[Shaped[Tensor, "*shape"]] | Callable[[], Sequence[Shaped[Tensor, "*shape"]]],
         base: Shaped[Tensor, "*shape"] | None = None,
         here: Callable[[Tensor], Tensor] = lambda part: part,
         read: torch.dtype | None = None,
         together: Callable[[], Shaped[Tensor, "model *shape"]] | None = None,
     ):
-        """`read` is the dtype that the tensors are rounded to first; `together` gives all of them if it is cheaper."""
-        self._tensors, self._base, self._here, self._read, self._together = tensors, base, here, read, together
+        """`tensors` may be a function, called when they are first asked for; `read` is the dtype that they are rounded
+        to first; `together` gives all of them at once where that is cheaper.
+        """
+        self._given, self._base, self._here, self._read, self._together = tensors, base, here, read, together
+
+    @cached_property
+    def _tensors(self) -> Sequence[Shaped[Tensor, "*shape"]]:
+        return self._given() if callable(self._given) else self._given
 
     def __len__(self) -> int:
         return len(self._tensors)
@@ -57,8 +64,8 @@ class Stack:
         """Some entries of the flat tensors."""
         return self._cut(lambda tensor: tensor.reshape(-1)[part])
 
-    def rows(self, part: slice) -> Float[Tensor, "model row *rest"]:
-        """Some rows of the tensors."""
+    def rows(self, part: Any) -> Float[Tensor, "model *rows"]:
+        """Some rows of the tensors, as `row_parts` names them."""
         return self._cut(lambda tensor: tensor[part])
 
     def _cut(self, cut: Callable[[Tensor], Tensor]) -> Tensor:
@@ -67,7 +74,9 @@ class Stack:
 
     def _made(self, own: Tensor, base: Tensor | None) -> Tensor:
         own = own.to(self._read) if self._read else own
-        return own.float() if base is None else own - base  # widened where it is subtracted, without a copy on a GPU
+        if base is None or own.dtype == torch.float64:
+            own = own.float()
+        return own if base is None else own - base  # widened where it is subtracted, on a GPU without a copy
 
 
 Stacked = Float[Tensor, "model *shape"] | Stack  # a function whose argument is annotated so is given a Stack
@@ -75,30 +84,31 @@ Stacked = Float[Tensor, "model *shape"] | Stack  # a function whose argument is 
 
 def pieces(stack: Stacked, size: int) -> Iterator[Float[Tensor, "model entry"]]:
     """So many entries of each flat tensor at a time."""
-    cut = stack.piece if isinstance(stack, Stack) else lambda part: stack.flatten(1)[:, part]
     total = stack.shape[1:].numel()
-    return (cut(slice(start, min(start + size, total))) for start in range(0, total, size))
+    cut = stack.piece if isinstance(stack, Stack) else lambda part: stack.reshape(len(stack), total)[:, part]
+    return (cut(slice(start, min(start + size, total))) for start in range(0, max(1, total), size))
 
 
-def blocks(stack: Stacked, size: int) -> Iterator[tuple[slice, Float[Tensor, "model row *rest"]]]:
+def blocks(stack: Stacked, size: int) -> Iterator[tuple[Any, Float[Tensor, "model *rows"]]]:
     """Whole rows of about so many entries at a time, and which; of vectors all at once."""
     cut = stack.rows if isinstance(stack, Stack) else lambda part: stack[:, part]
     return ((part, cut(part)) for part in row_parts(stack.shape[1:], size))
 
 
-def row_parts(shape: torch.Size, size: int) -> Iterator[slice]:
-    """The rows of a matrix in parts of about so many entries; those of a vector, which is one row, at once."""
-    step = max(1, size // max(1, shape[1:].numel())) if len(shape) > 1 else max(1, shape.numel())
-    return (slice(start, min(start + step, shape[0])) for start in range(0, shape[0] if shape else 1, step))
+def row_parts(shape: torch.Size, size: int) -> Iterator[Any]:
+    """Indices of the rows of a matrix, of about so many entries at a time; a vector, which is one row, is one part."""
+    if len(shape) < 2:
+        return iter([...])
+    step = max(1, size // max(1, shape[1:].numel()))
+    return (slice(start, min(start + step, shape[0])) for start in range(0, max(1, shape[0]), step))
 
 
-def rows_of(value: Any, shape: torch.Size, part: slice) -> Any:
-    """The rows of all that has an entry for each of the tensor's, whole what has not."""
+def rows_of(value: Any, shape: torch.Size, part: Any) -> Any:
+    """The rows of all that is shaped as the tensor, alone or for each model; whole what is not."""
     if isinstance(value, Stack):
         return value.rows(part)
     if isinstance(value, tuple):
         return tuple(rows_of(one, shape, part) for one in value)
-    if isinstance(value, Tensor) and value.shape[-len(shape) :] == shape:
-        place: tuple[Any, ...] = (..., part, *[slice(None)] * (len(shape) - 1))
-        return value[place]
-    return value
+    if isinstance(value, Tensor) and value.shape == shape:
+        return value[part]
+    return value[:, part] if isinstance(value, Tensor) and value.shape[1:] == shape else value

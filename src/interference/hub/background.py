@@ -55,11 +55,11 @@ class Background:
         self._stop.set()
 
     def _work(self, ids: tuple[HubId, ...]) -> None:
-        state, waits = Download(ids), [""]
+        state, waits = Download(ids), {"for": ""}
         try:
-            steps = _steps(ids, lambda text: waits.append(text))
+            steps = _steps(ids, lambda text: waits.update({"for": text}))
             for share in steps:
-                self._state = replace(state, share=share, running=True, waits=waits[-1])
+                self._state = replace(state, share=share, running=True, waits=waits["for"])
                 if self._stop.is_set():
                     steps.close()
                     state = replace(state, share=share, stopped=True)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from interference.checkpoint import Checkpoint
 from interference.checkpoint.models import tied_names
-from interference.checkpoint.reading import file_digest, read_pickle
+from interference.checkpoint.reading import file_digest, first_line, read_pickle
 from interference.errors import UserError
+from interference.memory import ran_out
 from interference.whole import write_whole
 
 _INDEX = "model.safetensors.index.json"
@@ -52,6 +53,10 @@ def _convert(name: str, file: Path, tied: frozenset[str]) -> None:
         file.unlink()
         raise UserError(f"{name}: {error} It was deleted.") from None
     except Exception as error:  # damaged bytes make the reader raise whatever it trips over
+        if isinstance(error, OSError) or ran_out(error):  # of this machine
+            raise UserError(
+                f"{name}: {file} can't be read now: {first_line(error)} What was downloaded stays; fetch again."
+            ) from None
         size = file.stat().st_size
         file.unlink()
         raise UserError(

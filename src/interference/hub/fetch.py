@@ -20,6 +20,7 @@ from interference.hub.convert import convert_steps, converted_name
 from interference.hub.failures import hub_failures
 from interference.hub.ids import DONE, HubId, references
 from interference.hub.listing import TIMEOUT, HubFile, Listing
+from interference.memory import ran_out
 from interference.steps import Steps
 from interference.whole import write_whole
 
@@ -78,8 +79,8 @@ Say = Callable[[str], object]  # is told what a download waits for
 def fetch_steps(listings: Sequence[Listing], say: Say = lambda text: None) -> Steps[tuple[Path, ...]]:
     """Download what is missing, yielding the share that is here after every chunk; the folders in the same order.
 
-    Closing the generator stops; what is there stays and is gone on from. `say` is told why nothing comes, and '' once
-    something does. Raises UserError.
+    Closing the generator stops; what is there stays and is gone on from. `say` is told what is waited for, and '' once
+    the wait is over. Raises UserError.
     """
     check_disk(listings)
     total = max(sum(file.size for each in listings for file in each.needed), 1)
@@ -249,9 +250,13 @@ def _check_weights(found: Listing, folder: Path) -> None:
     try:
         _ = checkpoint.shapes
     except UserError as error:
+        cause = error.__context__
+        if isinstance(cause, OSError) or (cause and ran_out(cause)):  # of this machine
+            raise
         raise UserError(
-            f"{error} The files came as the Hub lists them at {found.commit[:12]}, so it is the repository that is "
-            f"broken: take another revision. {folder} can be deleted."
+            f"{str(error).removesuffix(' Download or copy it again.')} The files came as the Hub lists them at "
+            f"{found.commit[:12]}, so it is the repository that is broken: take another revision. {folder} can be "
+            "deleted."
         ) from None
 
 

@@ -49,9 +49,9 @@ def within_chances(settings: Mapping[str, Any]) -> str | None:
 def heights(deltas: Float[Tensor, "model *shape"]) -> Int[Tensor, "model *shape"]:
     """The rank of each entry's magnitude in its row (of a vector: in all of it), from 0 for the smallest."""
     across = min(2, deltas.ndim - 1)
+    order = deltas.abs().argsort(dim=across)
     places = torch.arange(deltas.shape[across], device=deltas.device)
     places = places.reshape([-1 if i == across else 1 for i in range(deltas.ndim)])
-    order = deltas.abs().argsort(dim=across)
     return torch.empty_like(order).scatter_(across, order, places.expand_as(order))
 
 

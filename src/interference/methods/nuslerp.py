@@ -19,7 +19,7 @@ def inner_products(
     nuslerp_row_wise: Annotated[bool, Switch("without flatten: one angle per column, else per row")] = False,
 ) -> Float[Tensor, "model model *rest"] | None:
     """Those of whole tensors, or of their columns; None where each row has an angle of its own."""
-    if nuslerp_flatten or (nuslerp_row_wise and deltas.ndim == 2):
+    if nuslerp_flatten or (nuslerp_row_wise and deltas.ndim < 3):
         return grams(deltas)
     return column_grams(deltas) if nuslerp_row_wise else None
 

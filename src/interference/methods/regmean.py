@@ -29,7 +29,7 @@ def regmean(
     """
     shares = weights.double() / weights.double().sum()
     parts = [torch.tensordot(shares, piece.double(), dims=1) for piece in pieces(tensors, _CHUNK)]
-    mean = torch.cat(parts or [shares[:0]]).reshape(tensors.shape[1:])
+    mean = torch.cat(parts).reshape(tensors.shape[1:])
     if grams is None:
         return mean.to(tensors.dtype)
     average = mean if transposed else mean.mT

@@ -1,6 +1,6 @@
 """TIES as published: trimmed over the whole model, every parent with one vote."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated
 
 import torch
@@ -27,15 +27,26 @@ def thresholds(
     first = next(iter(deltas.values()))
     total, shares = sum(stack.shape[1:].numel() for stack in deltas.values()), per_model(density, first)
     counts = [total - max(1, int(share * total)) + 1 for share in shares]
-    found = smallest_of_all(
-        lambda: (piece.abs() for stack in deltas.values() for piece in pieces(stack, PIECE[stack.device.type])),
-        torch.tensor(counts, device=first.device),
-    )
+    size = PIECE[first.device.type]
+    parts = lambda: _filled((piece for stack in deltas.values() for piece in pieces(stack, size)), size)  # noqa: E731
+    found = smallest_of_all(lambda: map(torch.abs, parts()), torch.tensor(counts, device=first.device))
     limits = [
         limit if 0 < share < 1 else limit.new_tensor(0 if share else torch.inf)
         for limit, share in zip(found, shares, strict=True)
     ]
     return dict.fromkeys(deltas, torch.stack(limits))
+
+
+def _filled(parts: Iterable[Tensor], size: int) -> Iterator[Float[Tensor, "model entry"]]:
+    """Parts side by side until they have as many columns as are looked at at a time: models have many small tensors."""
+    held: list[Tensor] = []
+    for part in parts:
+        held.append(part)
+        if sum(one.shape[1] for one in held) >= size:
+            yield torch.cat(held, dim=1)
+            held = []
+    if held:
+        yield torch.cat(held, dim=1)
 
 
 @merge_method(
