@@ -32,8 +32,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from interference.stacks import Stack
-
 INPUTS = {
     "weights": "the coefficients [model]",
     "uniforms": "seeded uniform numbers, shaped like the first argument",
@@ -57,6 +55,10 @@ PROPERTIES = {
     "smooth": "the result is differentiable in the parents too",
     "scale": "differences scaled by a factor give a merged difference scaled by it",
 }
+
+
+class Parted:
+    """What a function annotated with a kind of it is given in place of a whole stack."""
 
 
 @dataclass(frozen=True)
@@ -309,7 +311,8 @@ def _part(function: Callable, first: tuple[str, ...] = (), more: tuple[str, ...]
     arguments = tuple(
         Argument(p.name.rstrip("_"), p.name, _control(hints[p.name], p.name), p.default) for p in controls
     )
-    parted = frozenset(n for n in inputs if Stack in typing.get_args(hints.get(n)))
+    kinds = {name: typing.get_args(hints.get(name)) for name in inputs}
+    parted = frozenset(n for n, own in kinds.items() if any(isinstance(k, type) and issubclass(k, Parted) for k in own))
     return Part(function, inputs, arguments, parted)
 
 

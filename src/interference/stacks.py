@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from interference.registry import Parted
 
-class Stack:
+
+class Stack(Parted):
     """Tensors of one shape `[model, *shape]` in float32, or their differences from a base, made anew at every look.
 
     It is gone through with `for`, one tensor after the other, or with `pieces` and `blocks`, a part of all tensors at

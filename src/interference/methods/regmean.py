@@ -10,7 +10,6 @@ from interference.registry import Knob, merge_method
 from interference.stacks import Stack, Stacked, pieces
 
 _RIDGE = 1e-9  # of the Grams' mean diagonal: where no parent has any input, the average
-
 _CHUNK = 1 << 20  # entries of each parent averaged in float64 at a time
 
 
