@@ -11,9 +11,10 @@ from test_pages import open_page, own_suite  # noqa: F401 - a fixture
 
 from interference.catalogue import FAMILIES
 from interference.errors import UserError
-from interference.hub import hub_id
+from interference.hub import fetch, hub_id
 from interference.hub.background import Background, Download
 from interference.hub.ids import DONE
+from interference.hub.listing import HubFile
 from interference.ui import models
 
 
@@ -176,3 +177,19 @@ def test_a_download_stops_between_two_answers(monkeypatch):
     assert background.state.stopped
     assert not background.stopping
     assert asked == [hub_id("org/one")]
+
+
+def test_a_download_may_rename_a_file_while_a_page_looks(tmp_path, monkeypatch):
+    """Between one question about it and the next."""
+    part = tmp_path / "model.safetensors.part"
+    part.write_bytes(b"abc")
+    plain = Path.stat
+
+    def renamed_after(self, **options):
+        found = plain(self, **options)
+        if self == part:
+            part.rename(tmp_path / "model.safetensors")
+        return found
+
+    monkeypatch.setattr(Path, "stat", renamed_after)
+    assert fetch._have(tmp_path, HubFile("model.safetensors", 5, "", "")) == 3

@@ -290,15 +290,23 @@ def _have(folder: Path, file: HubFile) -> int:
     if file.name.endswith(".bin") and converted_name(folder / file.name).is_file():
         return file.size
     for path in (folder / file.name, folder / (file.name + _PART)):
-        if path.is_file() and (size := path.stat().st_size) <= file.size:
+        if (size := _length(path)) is not None and size <= file.size:
             return size
     return 0
+
+
+def _length(file: Path) -> int | None:
+    """Bytes of a file, None where there is none: asked once, for a download may rename it while a page looks."""
+    try:
+        return file.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _damaged(folder: Path) -> list[Path]:
     """Files that are gone or have another length since they were fetched."""
     files = {folder / name: length for name, length in (_record(folder) or {}).get("lengths", {}).items()}
-    return [file for file, length in files.items() if not file.is_file() or file.stat().st_size != length]
+    return [file for file, length in files.items() if _length(file) != length]
 
 
 def _record(folder: Path) -> dict[str, Any] | None:
