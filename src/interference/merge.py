@@ -17,6 +17,7 @@ from interference.inputs import arguments, call, cuts, given_whole, prepare
 from interference.pieces import COMPILED, PIECE, by_parts, compiled, on_blocks, piece_of
 from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at, sites
 from interference.recipe.sites import source_layers
+from interference.registry import Method
 from interference.runs import runs
 from interference.stacks import row_parts, rows_of
 from interference.steps import finish
@@ -221,8 +222,7 @@ def _merge_by_rows(
     known = {name: given[name]() for name in {*method.body.inputs, "base"}}
     for part in row_parts(out.shape, PIECE[out.device.type]):
         here = {name: partial(rows_of, value, out.shape, part) for name, value in known.items()}
-        merged, base = call(method.body, here, site.settings), here["base"]()
-        out[part] = (base + merged if method.takes == "deltas" and base is not None else merged).to(dtype)
+        out[part] = _applied(method, here, site.settings).to(dtype)
 
 
 def _merge_in_pieces(
@@ -298,7 +298,12 @@ def _merged(
     if method.prepare and knobs.keys() & {a.name for a in method.prepare.arguments}:
         raise ValueError(f"{method.name} prepares by {', '.join(knobs)}; no gradient reaches it")
     given = _given_with(recipe, weights, site, coefficients)
-    merged = call(method.body, given, {**site.settings, **knobs})
+    return _applied(method, given, {**site.settings, **knobs})
+
+
+def _applied(method: Method, given: Mapping[str, Callable[[], Any]], settings: Mapping[str, Any]) -> Tensor:
+    """What a method makes of its inputs, on the base where it is a difference from it."""
+    merged = call(method.body, given, settings)
     base = given["base"]() if method.takes == "deltas" else None
     return merged if base is None else base + merged
 

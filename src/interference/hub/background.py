@@ -54,12 +54,15 @@ class Background:
         """Stop at the next answer or chunk; what is there stays and is gone on from."""
         self._stop.set()
 
+    def _hear(self, waits: str) -> None:
+        self._state = replace(self._state, waits=waits)
+
     def _work(self, ids: tuple[HubId, ...]) -> None:
-        state, waits = Download(ids), {"for": ""}
+        state = Download(ids)
         try:
-            steps = _steps(ids, lambda text: waits.update({"for": text}))
+            steps = _steps(ids, self._hear)
             for share in steps:
-                self._state = replace(state, share=share, running=True, waits=waits["for"])
+                self._state = replace(state, share=share, running=True, waits=self._state.waits)
                 if self._stop.is_set():
                     steps.close()
                     state = replace(state, share=share, stopped=True)
