@@ -64,6 +64,13 @@ def test_library_imports_without_the_dashboard_and_the_plots():
     assert loaded(LIBRARY, ("streamlit", "plotly")) == set()
 
 
+def test_library_imports_where_the_project_is_not_installed():
+    """From its source alone, as on a machine that is there for the GPU tests."""
+    hide = "version = m.version; m.version = lambda name: version('none' if name == 'interference' else name)"
+    code = f"import importlib.metadata as m; {hide}; import {', '.join(LIBRARY)}"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 def test_figures_import_without_the_dashboard():
     assert loaded(DRAWING, ("streamlit",)) == set()
 

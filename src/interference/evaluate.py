@@ -4,13 +4,13 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from importlib.metadata import version
 from itertools import product
 
 import numpy as np
 import torch
 from jaxtyping import Int
 
+from interference import __version__
 from interference.arrays import Arrays
 from interference.checkpoint import Checkpoint
 from interference.dev import DevHalf
@@ -51,7 +51,7 @@ from interference.suite import Suite
 from interference.tables import Glimpse, LossTable, Subject, known_units, loss_table
 
 _COUNTED = {UNIGRAM: unigram_bits, BIGRAM: bigram_bits}  # models that count tokens of the dev half
-_MADE_BY = f"interference {version('interference')}"
+_MADE_BY = f"interference {__version__}"
 _TABLES = 256  # loss tables kept in memory
 _TEXTS = 512  # tokenised languages kept in memory
 Progress = Callable[[float], None]

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from interference import __version__
 from interference.card import UNIT, Measured, model_card
 from interference.checkpoint import Checkpoint, build
 from interference.dev import DevHalf
@@ -277,6 +278,7 @@ def provenance(recipe: Recipe, suite: Suite, dtype: torch.dtype) -> dict[str, An
         "tokenizer_sha256": suite[recipe.models[0]].digest_of_tokenizer,
         "out_dtype": str(dtype).removeprefix("torch."),
         "label": recipe.label(),
-        "versions": {name: version(name) for name in ("interference", "torch", "transformers", "safetensors")},
+        "versions": {"interference": __version__}
+        | {name: version(name) for name in ("torch", "transformers", "safetensors")},
         **text,
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from interference import __version__
 from interference.bench import View
 from interference.findings import Block, Findings, to_json
 from interference.languages import language_name
@@ -21,7 +22,7 @@ from interference.tables import with_provenance
 if TYPE_CHECKING:
     from interference.shown import Outcome, Shown
 
-_PACKAGES = ("interference", "torch", "transformers", "plotly")
+_PACKAGES = ("torch", "transformers", "plotly")
 _LINKS = ("https://", "http://", "mailto:")
 _COLUMNS = {  # roles that come first in the table beside the figure, after the merge's own columns, and their heads
     "reference": "reference", "best parent": "best parent", "untrained": "untrained", "perfect model": "perfect model",
@@ -122,7 +123,7 @@ def _header(findings: Findings, date: str) -> str:
 
 
 def _footer(findings: Findings) -> str:
-    versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    versions = ", ".join([f"interference {__version__}", *(f"{name} {version(name)}" for name in _PACKAGES)])
     return (
         f'<footer class="quiet"><p>Made by {versions}.</p><p class="downloads">'
         f"{_data(to_json(findings), 'findings.json', 'application/json', 'These findings as a file')}: "

@@ -185,6 +185,17 @@ C10_REGISTER_GUARD_IMPL(CUDA, Guard)
 
 TORCH_LIBRARY_IMPL(_, CUDA, library) { library.fallback(torch::CppFunction::makeFromBoxedFunction<&run_on_host>()); }
 
+// A build of torch for CUDA has kernels of its own, which no GPU would run here.
+TORCH_LIBRARY_IMPL(aten, CUDA, library) {
+  auto& all = c10::Dispatcher::singleton();
+  for (const c10::OperatorName& name : all.getAllOpNames()) {
+    const auto op = all.findOp(name);
+    if (name.getNamespace() != "aten" || !op->hasKernelForDispatchKey(c10::DispatchKey::CUDA)) continue;
+    const std::string own = name.overload_name.empty() ? name.name : name.name + "." + name.overload_name;
+    library.impl(own.c_str(), torch::CppFunction::makeFromBoxedFunction<&run_on_host>());
+  }
+}
+
 TORCH_LIBRARY_IMPL(aten, CUDA, library) {
   library.impl("empty.memory_format", &empty);
   library.impl("empty_strided", &empty_strided);
