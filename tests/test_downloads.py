@@ -162,7 +162,7 @@ def test_a_merge_has_the_unit_that_is_drawn(own_suite, given, monkeypatch):
 def test_numbers_are_printed_in_full(suite_folder, capsys):
     """JSON has the very numbers that CSV has."""
     arguments = ["losses", "--suite", suite_folder, "--checkpoint", "mono-eng,mono-deu"]
-    own = pd.read_csv(io.StringIO(told(capsys, *arguments, "--format", "csv")))
+    own = pd.read_csv(io.StringIO(told(capsys, *arguments, "--format", "csv")), float_precision="round_trip")
     pd.testing.assert_frame_equal(
         pd.DataFrame(json.loads(told(capsys, *arguments, "--format", "json"))), own, check_exact=True
     )

@@ -158,7 +158,7 @@ def pin_request(
     With the request comes what each of its models is called on the page: two pins may have one name, and a pin's name
     may be a checkpoint's.
     """
-    keys = [f"pin {number}\0" for number in range(len(pins))]
+    keys = [f"\0pin {number}" for number in range(len(pins))]  # no checkpoint's; numpy drops \0 at the end of a text
     models = tuple((key, pin.view.recipe) for key, pin in zip(keys, pins, strict=True))
     against = next((key for key, pin in zip(keys, pins, strict=True) if pin == baseline), None)
     names = {key: f"{number + 1} · {pin.name}" for number, (key, pin) in enumerate(zip(keys, pins, strict=True))}

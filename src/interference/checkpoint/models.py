@@ -73,8 +73,13 @@ def build(config: Any, device: str | torch.device = "cpu") -> nn.Module:
     import_models()
     from transformers import AutoModelForCausalLM as Kind
 
-    with torch.device(device):  # no attention named: transformers' own choice of the two, for each part of a model
-        return Kind.from_config(config, attn_implementation=None, dtype=torch.float32, trust_remote_code=False).eval()
+    # No attention named is transformers' own choice of the two, for each part of a model; but releases of it take sdpa
+    # for architectures that cap attention's logits, and sdpa leaves the cap out without a word.
+    attention = "eager" if getattr(config, "attn_logit_softcapping", None) else None
+    with torch.device(device):
+        return Kind.from_config(
+            config, attn_implementation=attention, dtype=torch.float32, trust_remote_code=False
+        ).eval()
 
 
 def import_models() -> None:
