@@ -3,6 +3,7 @@
 import math
 import os
 import platform
+import shlex
 import statistics
 import sys
 import time
@@ -36,11 +37,11 @@ def report(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], notes
     pay for that most.
     """
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    print(f"{title}\n$ .venv/bin/python benchmarks/{Path(sys.argv[0]).name}")
-    cores, threads = os.cpu_count(), torch.get_num_threads()
-    print(
-        f"{cores} cores ({platform.machine()}), {threads} threads, torch {torch.__version__}, load before: {LOAD:.1f}\n"
-    )
+    print(f"{title}\n$ .venv/bin/python {shlex.join([f'benchmarks/{Path(sys.argv[0]).name}', *sys.argv[1:]])}")
+    machine = f"{os.cpu_count()} cores ({platform.machine()}), {torch.get_num_threads()} threads"
+    if torch.cuda.is_available():
+        machine += f", {torch.cuda.get_device_name()}"
+    print(f"{machine}, torch {torch.__version__}, load before: {LOAD:.1f}\n")
     for row in (head, ["-" * width for width in widths], *rows):
         first, *others = (
             cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))

@@ -15,10 +15,13 @@ import jaxtyping
 import pytest
 import torch
 from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 
@@ -101,6 +104,20 @@ def gpt2(seed: int) -> GPT2LMHeadModel:
     return GPT2LMHeadModel(
         GPT2Config(vocab_size=259, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=0, eos_token_id=1)
     ).eval()
+
+
+def other(kind: str, seed: int, **sizes) -> PreTrainedModel:
+    """A tiny model of another architecture."""
+    torch.manual_seed(seed)
+    common = {"vocab_size": 259, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    common |= {"intermediate_size": 48, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+    config = AutoConfig.for_model(kind, **(common | {"initializer_range": 0.2} | sizes))
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+
+
+def experts(seed: int) -> PreTrainedModel:
+    """A tiny Mixtral, which is stored expert by expert."""
+    return other("mixtral", seed, num_key_value_heads=2, num_local_experts=4, num_experts_per_tok=2)
 
 
 def write_checkpoint(model, tokenizer, folder: Path) -> Path:

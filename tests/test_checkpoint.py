@@ -7,15 +7,21 @@ import re
 import shutil
 import weakref
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from conftest import gpt2, llama, write_checkpoint
+from conftest import experts, gpt2, llama, other, write_checkpoint
 from safetensors.torch import load_file, save_file
-from transformers import Gemma2Config, Gemma3Config, PreTrainedModel
+from transformers import CONFIG_MAPPING, BambaConfig, Gemma2Config, Gemma3Config, PreTrainedModel
 
-from interference.checkpoint import Checkpoint, build
+from interference.checkpoint import Checkpoint, MappedTensors, build, reads_ahead
+from interference.checkpoint.models import meta_model
 from interference.errors import UserError
+from interference.evaluate import Evaluator
+from interference.store import Store
+from interference.suite import open_suite
 
 MODELS: dict[str, Callable[[int], PreTrainedModel]] = {
     "llama": llama,
@@ -227,6 +233,77 @@ def test_attention_is_eager_where_the_architecture_has_no_sdpa():
     )  # fmt: skip
     config._attn_implementation = "kernels-community/flash-attn2"
     assert build(config, "meta").config._attn_implementation == "eager"
+
+
+# What is stored under other names, or in other pieces, than the model has: a head, experts, projections side by side.
+STORED = {
+    "gpt_neox": (lambda: other("gpt_neox", 1), "embed_out.weight"),
+    "mixtral": (lambda: experts(1), "model.layers.1.block_sparse_moe.experts.3.w2.weight"),
+    "hrm_text": (
+        lambda: other("hrm_text", 1, num_key_value_heads=4, head_dim=8),
+        "model.L_module.layers.0.attn.gqkv_proj.weight",
+    ),
+}
+
+
+@pytest.mark.parametrize("size", ["1GB", "9KB"])
+@pytest.mark.parametrize("kind", [kind for kind in STORED if kind in CONFIG_MAPPING])
+def test_what_is_stored_otherwise_than_the_model_has_it(kind, size, tokenizer, tmp_path):
+    """As transformers reads it, whole and in shards that the pieces of one parameter are spread over."""
+    make, stored = STORED[kind]
+    make().save_pretrained(tmp_path / "m", max_shard_size=size)
+    tokenizer.save_pretrained(tmp_path / "m")
+    checkpoint, wanted = Checkpoint("m", tmp_path / "m"), dict(make().named_parameters())
+    assert stored in checkpoint.headers
+    assert (len(checkpoint.files) > 1) == (size == "9KB")
+    assert_is(checkpoint, make())
+    assert checkpoint.dtype == "float32"
+    mapped = MappedTensors(checkpoint)
+    assert set(mapped) == wanted.keys()
+    assert len(mapped) == len(wanted)
+    for name in mapped:
+        mapped.ahead(name)
+        assert torch.equal(mapped[name], wanted[name])
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda state, name: state.pop(name), "mlp.experts.gate_up_proj is missing"),
+        (lambda state, name: state[name].fill_(torch.nan), "NaN or infinite"),
+    ],
+)
+def test_experts_that_are_not_whole_are_refused(change, told, tokenizer, tmp_path):
+    write_checkpoint(experts(1), tokenizer, tmp_path / "m")
+    state = load_file(tmp_path / "m/model.safetensors")
+    change(state, "model.layers.1.block_sparse_moe.experts.3.w3.weight")
+    save_file(state, tmp_path / "m/model.safetensors")
+    assert told in refusal(Checkpoint("m", tmp_path / "m"))
+    with pytest.raises(UserError):
+        _ = Checkpoint("m", tmp_path / "m").shapes, dict(MappedTensors(Checkpoint("m", tmp_path / "m")))
+
+
+def test_numbers_that_json_has_not_are_those_of_the_configuration():
+    config = BambaConfig(num_hidden_layers=1)
+    found: Any = meta_model(config.to_json_string()).config
+    assert found.time_step_limit[1] == float("inf")
+
+
+def test_models_that_read_ahead_are_told_from_causal_ones():
+    """With weights as small as transformers starts with, where an encoder shows itself least."""
+    assert not any(map(reads_ahead, (llama(1), gpt2(1), experts(1), other("bert", 1, is_decoder=True))))
+    assert reads_ahead(other("bert", 1))
+    assert reads_ahead(other("roberta", 1, initializer_range=0.02))
+
+
+def test_losses_of_an_encoder_are_refused(suite_folder, tokenizer, tmp_path):
+    write_checkpoint(other("bert", 1), tokenizer, tmp_path / "m")
+    shutil.copy(suite_folder / "corpus.tsv", tmp_path)
+    (tmp_path / "suite.yaml").write_text("name: t\ncorpus: corpus.tsv\ncheckpoints:\n  - {name: m, path: ./m}\n")
+    evaluator = Evaluator(open_suite(tmp_path), Store(tmp_path / "store"), torch.device("cpu"))
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"m: .*BertLMHeadModel reads the tokens after the one it predicts"):
+            evaluator.bits("m", "eng", np.arange(3))
 
 
 # What can't be read. Each damages a good checkpoint; the message must hold all of the given texts.

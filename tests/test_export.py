@@ -3,13 +3,14 @@
 import json
 import subprocess
 import weakref
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from conftest import gpt2, llama, write_checkpoint
+from conftest import experts, gpt2, llama, other, write_checkpoint
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -55,6 +56,19 @@ def test_transformers_loads_exactly_the_merge(recipe, suite_folder, tmp_path):
     assert any(
         not torch.equal(found[name], dict(llama(1).named_parameters())[name].to(found[name].dtype)) for name in found
     )
+
+
+@pytest.mark.parametrize("make", [experts, partial(other, "gpt_neox")])
+def test_transformers_loads_a_merge_of_what_is_stored_otherwise(make, tokenizer, tmp_path):
+    paths = tuple(str(write_checkpoint(make(seed), tokenizer, tmp_path / f"m{seed}")) for seed in (1, 2))
+    suite, recipe = suite_of_paths(paths), Recipe("linear", paths, (0.5, 0.5), out_dtype="float32")
+    out = write_merge(recipe, suite, tmp_path / "out", CPU)
+    both: Any = AutoModelForCausalLM.from_pretrained(out, output_loading_info=True)
+    loaded, report = both
+    assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    one, two = (dict(make(seed).named_parameters()) for seed in (1, 2))
+    for name, parameter in loaded.named_parameters():
+        torch.testing.assert_close(parameter, (one[name] + two[name]) / 2)
 
 
 def test_the_tokenizer_goes_along(suite_folder, tokenizer, tmp_path):

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from interference.checkpoint import build
+from interference.checkpoint import build, reads_ahead
 from interference.chunks import settle
 from interference.dev import DevHalf
 from interference.ensemble import Averaged, Ensemble
+from interference.errors import UserError
 from interference.hybrid import Hybrid
 from interference.merge import merge_into, merge_network_steps, output_config
 from interference.precision import in_tf32
@@ -135,6 +136,13 @@ class Networks:
                 if self._sliced in self._models:
                     self._held.pop(self._models.pop(self._sliced), None)
                 self._sliced = key
-            self._models[key] = build(config, self.device)
-            settle(self._models[key])
+            network = build(config, self.device)
+            if reads_ahead(network):
+                raise UserError(
+                    f"{parents(model)[0]}: as config.json describes it, this {type(network).__name__} reads the tokens "
+                    "after the one it predicts, so its loss would mean nothing. Expected a causal language model; an "
+                    "encoder that was trained as one has is_decoder true in config.json."
+                )
+            settle(network)
+            self._models[key] = network
         return self._models[key]

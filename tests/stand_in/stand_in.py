@@ -50,7 +50,7 @@ _told: dict[str, Any] = {
     "set_rng_state": lambda *_: None,
     "mem_get_info": lambda *_: (_BYTES - device.live(), _BYTES),
     "max_memory_allocated": lambda *_: device.peak(),
-    "get_device_properties": lambda *_: SimpleNamespace(major=9, minor=0, total_memory=_BYTES),
+    "get_device_properties": lambda *_: SimpleNamespace(name="a stand-in", major=9, minor=0, total_memory=_BYTES),
     "reset_peak_memory_stats": lambda *_: device.forget_peak(),
 }
 for _name, _value in _told.items():

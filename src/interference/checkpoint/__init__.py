@@ -5,6 +5,6 @@ transformers takes seconds to import, and is not needed for a checkpoint whose f
 
 from interference.checkpoint.checkpoint import Checkpoint
 from interference.checkpoint.mapped import MappedTensors
-from interference.checkpoint.models import build, import_models
+from interference.checkpoint.models import build, import_models, reads_ahead
 
-__all__ = ["Checkpoint", "MappedTensors", "build", "import_models"]
+__all__ = ["Checkpoint", "MappedTensors", "build", "import_models", "reads_ahead"]

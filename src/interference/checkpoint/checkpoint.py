@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from interference.checkpoint.models import canonical_names, import_models, meta_model, stored_twins
+from interference.checkpoint.models import Joined, canonical_names, import_models, joined, meta_model, stored_twins
 from interference.checkpoint.reading import (
     file_digest,
     first_line,
@@ -78,7 +78,7 @@ class Checkpoint:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every parameter by its name in the model, tied ones once."""
         expected = {name: tuple(p.shape) for name, p in self.meta.named_parameters()}
-        headers = {name: self.headers[stored] for name, stored in canonical_names(self.meta, self.headers).items()}
+        headers = self._headers_in_model
         found = {name: shape for name, (shape, _) in headers.items()}
         wrong = [f"{n} is missing" for n in expected if n not in found]
         wrong += [
@@ -100,6 +100,29 @@ class Checkpoint:
                     "Quantised weights can't be merged: take the checkpoint before quantisation."
                 )
         return {name: found[name] for name in expected}
+
+    @cached_property
+    def _headers_in_model(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Shape and dtype of every parameter by its name in the model, of what is no parameter by its stored one."""
+        found = {name: self.headers[stored] for name, stored in canonical_names(self.meta, self.headers).items()}
+        for part in self.joined:
+            try:
+                made = part.make(self.meta, self.like)
+            except Exception:  # transformers raises many kinds here; its pieces are named as what does not fit
+                found |= {stored: self.headers[stored] for _, stored in part.pieces}
+            else:
+                found |= {n: (tuple(t.shape), str(t.dtype).removeprefix("torch.")) for n, t in made.items()}
+        return found
+
+    def like(self, stored: str) -> torch.Tensor:
+        """A stored tensor without its contents."""
+        shape, dtype = self.headers[stored]
+        return torch.empty(shape, dtype=getattr(torch, dtype), device="meta")
+
+    @cached_property
+    def joined(self) -> list[Joined]:
+        """The parameters that are stored in other pieces."""
+        return joined(self.meta, self.headers)
 
     @cached_property
     def headers(self) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -156,7 +179,7 @@ class Checkpoint:
     @cached_property
     def dtype(self) -> str:
         """The stored dtype, or the several joined by '+'."""
-        return "+".join(sorted({self.headers[n][1] for n in canonical_names(self.meta, self.headers).values()}))
+        return "+".join(sorted({dtype for _, dtype in self._headers_in_model.values()}))
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
@@ -250,9 +273,10 @@ class Checkpoint:
         """
         names = {stored: name for name, stored in canonical_names(self.meta, self.headers).items()}
         twins = stored_twins(self.meta, self.headers)
+        part_of = {stored: part for part in self.joined for _, stored in part.pieces}
         held: dict[str, torch.Tensor] = {}
         for file, stored, tensor in self._stored():
-            if (stored in names or stored in twins) and not torch.isfinite(tensor).all():
+            if (stored in names or stored in twins or stored in part_of) and not torch.isfinite(tensor).all():
                 bad = int((~torch.isfinite(tensor)).sum())
                 raise UserError(
                     f"{self.name}: {bad} of the {tensor.numel()} values of {stored} in {file} are NaN or infinite; "
@@ -269,6 +293,10 @@ class Checkpoint:
                     )
             if stored in names:
                 yield names[stored], tensor
+            elif part := part_of.get(stored):  # pieces are kept until the last of theirs comes
+                held[stored] = tensor
+                if all(piece in held for _, piece in part.pieces):
+                    yield from part.make(self.meta, held.pop).items()
 
     def _stored(self, headers_only: bool = False) -> Iterator[tuple[Path, str, Any]]:
         """Every tensor of every file with the file's path and its own name there; from safetensors headers at will."""

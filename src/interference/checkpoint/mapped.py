@@ -26,13 +26,17 @@ class MappedTensors(Mapping[str, Tensor]):
     def __init__(self, checkpoint: Checkpoint):
         self._checkpoint = checkpoint
         self._stored = canonical_names(checkpoint.meta, checkpoint.headers)
+        self._joined = {n: j for j in checkpoint.joined for n in j.make(checkpoint.meta, checkpoint.like)}
         self._files: dict[str, Any] = {}  # name in the file -> what gives its tensor
         self._ranges: dict[str, tuple[Path, int, int]] = {}
         self._checked: set[str] = set()
 
     def __getitem__(self, name: str) -> Tensor:
         self._open()
-        tensor = self._tensor(self._stored[name])
+        if part := self._joined.get(name):
+            tensor = part.make(self._checkpoint.meta, self._tensor)[name]
+        else:
+            tensor = self._tensor(self._stored[name])
         if name not in self._checked:
             if not torch.isfinite(tensor).all():
                 bad = int((~torch.isfinite(tensor)).sum())
@@ -45,15 +49,19 @@ class MappedTensors(Mapping[str, Tensor]):
         return tensor
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._stored)
+        yield from self._stored
+        yield from self._joined
 
     def __len__(self) -> int:
-        return len(self._stored)
+        return len(self._stored) + len(self._joined)
 
     def ahead(self, name: str) -> None:
         """Have the system start to read what will be asked for next."""
-        if (place := self._ranges.get(self._stored[name])) and hasattr(os, "posix_fadvise"):
-            file, start, length = place
+        part = self._joined.get(name)
+        for stored in [self._stored[name]] if part is None else [piece for _, piece in part.pieces]:
+            if not hasattr(os, "posix_fadvise") or stored not in self._ranges:
+                continue
+            file, start, length = self._ranges[stored]
             descriptor = os.open(file, os.O_RDONLY)
             try:
                 os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_WILLNEED)
