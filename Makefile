@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help app test lint bench install clean
+.PHONY: help app test lowest lint bench install clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10
@@ -14,6 +14,9 @@ app: .venv/.app  ## open the dashboard; options of `interference app` go into AR
 
 test: .venv/.test  ## run all the tests, browser and parity ones included; pytest's options go into ARGS="-k merge"
 	@browser="$$(scripts/browser.sh)" && INTERFERENCE_BROWSER="$$browser" $(PYTHON) -m pytest -rs -n auto --dist loadfile $(ARGS)
+
+lowest:  ## run the tests with the oldest versions that pyproject.toml admits, in an environment of its own (some GB)
+	@scripts/lowest.sh $(ARGS)
 
 lint: .venv/.test  ## check format, style and types
 	@.venv/bin/ruff format --check .
@@ -27,7 +30,7 @@ bench: .venv/.test  ## measure what README says about speed (10 minutes on an id
 install: .venv/.app  ## set up what the dashboard and the command line need, and run nothing
 
 clean:  ## remove .venv and all that tests, tools and builds leave behind
-	@rm -rf .venv build dist test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-lowest build dist test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.app: pyproject.toml constraints.txt

@@ -12,14 +12,16 @@ import pytest
 import torch
 from conftest import experts, gpt2, llama, other, write_checkpoint
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 import interference.export as module
 from interference.checkpoint import Checkpoint
+from interference.dev import DevHalf
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.export import Target, export_steps, write_merge, write_steps
 from interference.merge import merge
+from interference.networks import Networks
 from interference.recipe import Recipe, parse_recipe
 from interference.scored import Request
 from interference.steps import finish
@@ -58,17 +60,30 @@ def test_transformers_loads_exactly_the_merge(recipe, suite_folder, tmp_path):
     )
 
 
-@pytest.mark.parametrize("make", [experts, partial(other, "gpt_neox")])
+def buffers(seed: int) -> PreTrainedModel:
+    """A tiny model that stores numbers which are no parameters in transformers."""
+    model = other("apertus", seed)
+    for name, buffer in model.named_buffers():
+        if name.endswith("beta"):
+            buffer.fill_(0.1 * seed)
+    return model
+
+
+@pytest.mark.parametrize("make", [experts, partial(other, "gpt_neox"), buffers])
 def test_transformers_loads_a_merge_of_what_is_stored_otherwise(make, tokenizer, tmp_path):
+    """Under the names that transformers stores, which other programs read; and it is heard here as there."""
     paths = tuple(str(write_checkpoint(make(seed), tokenizer, tmp_path / f"m{seed}")) for seed in (1, 2))
     suite, recipe = suite_of_paths(paths), Recipe("linear", paths, (0.5, 0.5), out_dtype="float32")
     out = write_merge(recipe, suite, tmp_path / "out", CPU)
     both: Any = AutoModelForCausalLM.from_pretrained(out, output_loading_info=True)
     loaded, report = both
     assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    one, two = (dict(make(seed).named_parameters()) for seed in (1, 2))
-    for name, parameter in loaded.named_parameters():
-        torch.testing.assert_close(parameter, (one[name] + two[name]) / 2)
+    one, two = (make(seed).state_dict() for seed in (1, 2))
+    for name, tensor in loaded.state_dict().items():
+        torch.testing.assert_close(tensor, (one[name] + two[name]) / 2)
+    here, ids = Networks(suite, CPU, DevHalf(suite, CPU)).put(recipe), torch.tensor([[3, 1, 4, 1, 5]])
+    torch.testing.assert_close(here(input_ids=ids).logits, loaded(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
+    assert load_file(out / "model.safetensors").keys() == load_file(tmp_path / "m1/model.safetensors").keys()
 
 
 def test_the_tokenizer_goes_along(suite_folder, tokenizer, tmp_path):

@@ -17,6 +17,7 @@ from torch import Tensor
 from interference import __version__
 from interference.card import UNIT, Measured, model_card
 from interference.checkpoint import Checkpoint, build
+from interference.checkpoint.models import Storing, meta_model
 from interference.dev import DevHalf
 from interference.errors import UserError
 from interference.evaluate import Evaluator
@@ -219,7 +220,9 @@ def _write_merged(
     max_shard_size: str,
 ) -> Generator[float, None, None]:
     tensor = yield from _merged(recipe, suite, weights, shapes, dtype)
-    yield from write_weights(folder, shapes, dtype, tensor, max_shard_size)
+    config = output_config(recipe, suite[recipe.models[0]].config)
+    storing = Storing(meta_model(config.to_json_string()), shapes)
+    yield from write_weights(folder, storing.shapes, dtype, lambda name: storing.tensor(name, tensor), max_shard_size)
 
 
 def _merged(

@@ -5,7 +5,7 @@ import functools
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +129,32 @@ def _names(meta: nn.Module) -> tuple[set[str], dict[str, str]]:
     return set(originals.values()), {n: originals[id(p)] for n, p in every if originals[id(p)] != n}
 
 
+class Storing:
+    """Parameters under the names and in the pieces in which transformers stores them, which others read too."""
+
+    def __init__(self, meta: nn.Module, shapes: Mapping[str, tuple[int, ...]]):
+        self._meta = meta
+        whole = self._stored({name: torch.empty(shape, device="meta") for name, shape in shapes.items()})
+        self.shapes = {name: tuple(tensor.shape) for name, tensor in whole.items()}
+        self._of = {stored: [name] for name, stored in canonical_names(meta, whole).items()}
+        for part in joined(meta, whole):
+            made = list(part.make(meta, whole.__getitem__))
+            self._of |= {stored: made for _, stored in part.pieces}
+        self._made: dict[str, Tensor] = {}  # what is stored beside each other is asked for so
+
+    def _stored(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+        from transformers.core_model_loading import revert_weight_conversion
+
+        return revert_weight_conversion(self._meta, parameters)  # type: ignore[arg-type]
+
+    def tensor(self, stored: str, parameter: Callable[[str], Tensor]) -> Tensor:
+        """One stored tensor, given what gives each parameter."""
+        if stored not in self._made:
+            self._made.clear()
+            self._made = self._stored({name: parameter(name) for name in self._of[stored]})
+        return self._made.pop(stored)
+
+
 def tied_names(meta: nn.Module) -> frozenset[str]:
     """Names that share their tensor with another name."""
     twins = _names(meta)[1]
@@ -161,9 +187,18 @@ def build(config: Any, device: str | torch.device = "cpu") -> nn.Module:
     # for architectures that cap attention's logits, and sdpa leaves the cap out without a word.
     attention = "eager" if getattr(config, "attn_logit_softcapping", None) else None
     with torch.device(device):
-        return Kind.from_config(
-            config, attn_implementation=attention, dtype=torch.float32, trust_remote_code=False
-        ).eval()
+        network = Kind.from_config(config, attn_implementation=attention, dtype=torch.float32, trust_remote_code=False)
+    _own_what_is_stored(network)
+    return network.eval()
+
+
+def _own_what_is_stored(network: nn.Module) -> None:
+    """Make parameters of the numbers that are stored as buffers: a router's biases are learned, by other means."""
+    for module in network.modules():
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            if buffer.is_floating_point() and name not in module._non_persistent_buffers_set:
+                delattr(module, name)
+                module.register_parameter(name, nn.Parameter(buffer, requires_grad=False))
 
 
 def reads_ahead(network: nn.Module) -> bool:
