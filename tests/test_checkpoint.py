@@ -283,6 +283,20 @@ def test_experts_that_are_not_whole_are_refused(change, told, tokenizer, tmp_pat
         _ = Checkpoint("m", tmp_path / "m").shapes, dict(MappedTensors(Checkpoint("m", tmp_path / "m")))
 
 
+def test_quantised_weights_are_told_as_such(tokenizer, tmp_path):
+    """They come under names of their own, as in gpt-oss: the advice is not to look for other files of the kind."""
+    write_checkpoint(llama(1), tokenizer, tmp_path / "m")
+    state = load_file(tmp_path / "m/model.safetensors")
+    name = "model.layers.0.mlp.up_proj.weight"
+    state[f"{name}_blocks"] = state.pop(name).to(torch.uint8)
+    save_file(state, tmp_path / "m/model.safetensors")
+    assert "Take config and weights from the same checkpoint." in refusal(Checkpoint("m", tmp_path / "m"))
+    config = json.loads((tmp_path / "m/config.json").read_text())
+    config["quantization_config"] = {"quant_method": "mxfp4"}
+    (tmp_path / "m/config.json").write_text(json.dumps(config))
+    assert "take the checkpoint before quantisation." in refusal(Checkpoint("m", tmp_path / "m"))
+
+
 def test_numbers_that_json_has_not_are_those_of_the_configuration():
     config = BambaConfig(num_hidden_layers=1)
     found: Any = meta_model(config.to_json_string()).config

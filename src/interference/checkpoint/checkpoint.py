@@ -88,16 +88,17 @@ class Checkpoint:
         ]
         wrong += [f"{n} is no parameter of {self.architecture}" for n in found if n not in expected]
         if wrong:
+            quantised = getattr(self.config, "quantization_config", None)
             more = f"; and {len(wrong) - 4} more" if len(wrong) > 4 else ""
             raise UserError(
                 f"{self.name}: the weights in {self.path} do not fit its config.json: {'; '.join(wrong[:4])}{more}. "
-                "Take config and weights from the same checkpoint."
+                + (_QUANTISED if quantised else "Take config and weights from the same checkpoint.")
             )
         for name, (_, dtype) in headers.items():
             if not getattr(torch, dtype).is_floating_point:
                 raise UserError(
                     f"{self.name}: {name} in {self.path} is stored as {dtype}; expected float32, float16 or bfloat16. "
-                    "Quantised weights can't be merged: take the checkpoint before quantisation."
+                    f"{_QUANTISED}"
                 )
         return {name: found[name] for name in expected}
 
@@ -317,6 +318,7 @@ class Checkpoint:
                 ) from None
 
 
+_QUANTISED = "Quantised weights can't be merged: take the checkpoint before quantisation."
 _OWN_CODE = ("AutoConfig", "AutoModel", "AutoModelForCausalLM")
 _CAUSAL = re.compile("CausalLM|LMHead", re.IGNORECASE)
 
