@@ -16,12 +16,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 import interference.export as module
 from interference.checkpoint import Checkpoint
-from interference.dev import DevHalf
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.export import Target, export_steps, write_merge, write_steps
 from interference.merge import merge
-from interference.networks import Networks
 from interference.recipe import Recipe, parse_recipe
 from interference.scored import Request
 from interference.steps import finish
@@ -71,7 +69,7 @@ def buffers(seed: int) -> PreTrainedModel:
 
 @pytest.mark.parametrize("make", [experts, partial(other, "gpt_neox"), buffers])
 def test_transformers_loads_a_merge_of_what_is_stored_otherwise(make, tokenizer, tmp_path):
-    """Under the names that transformers stores, which other programs read; and it is heard here as there."""
+    """Under the names that transformers stores, which other programs read."""
     paths = tuple(str(write_checkpoint(make(seed), tokenizer, tmp_path / f"m{seed}")) for seed in (1, 2))
     suite, recipe = suite_of_paths(paths), Recipe("linear", paths, (0.5, 0.5), out_dtype="float32")
     out = write_merge(recipe, suite, tmp_path / "out", CPU)
@@ -81,8 +79,6 @@ def test_transformers_loads_a_merge_of_what_is_stored_otherwise(make, tokenizer,
     one, two = (make(seed).state_dict() for seed in (1, 2))
     for name, tensor in loaded.state_dict().items():
         torch.testing.assert_close(tensor, (one[name] + two[name]) / 2)
-    here, ids = Networks(suite, CPU, DevHalf(suite, CPU)).put(recipe), torch.tensor([[3, 1, 4, 1, 5]])
-    torch.testing.assert_close(here(input_ids=ids).logits, loaded(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
     assert load_file(out / "model.safetensors").keys() == load_file(tmp_path / "m1/model.safetensors").keys()
 
 

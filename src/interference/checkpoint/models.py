@@ -52,10 +52,7 @@ def _pieces(meta: nn.Module, stored: Iterable[str]) -> dict[tuple[str, Any], lis
         for converter in converters if renamed not in known else ():
             first, pattern = converter.rename_source_key(renamed)
             if pattern is not None:
-                prefixed = f"{meta.base_model_prefix}.{first}"
-                found[prefixed if first not in known and prefixed in known else first, converter].append(
-                    (pattern, name)
-                )
+                found[_in_body(meta, known, first), converter].append((pattern, name))
                 break
     return found
 
@@ -84,19 +81,21 @@ def stored_twins(meta: nn.Module, stored: Iterable[str]) -> dict[str, str]:
 
 
 def _in_model(meta: nn.Module, stored: Iterable[str]) -> dict[str, str]:
-    """Name in the model -> name in the file: parameters were renamed since, as GPT-NeoX's head was.
-
-    And the language-model class puts a prefix before its body's names; GPT-2 checkpoints are often stored without it.
-    """
-    stored, known, prefix = list(stored), _known(meta), meta.base_model_prefix
+    """Name in the model -> name in the file, of what is stored whole."""
+    stored, known = list(stored), _known(meta)
     pieces = {piece for found in _pieces(meta, stored).values() for _, piece in found}
     today = _renamed(meta, [name for name in stored if name not in known])
-    names = {today.get(name, name): name for name in stored if name not in pieces}
-    return {f"{prefix}.{n}" if n not in known and f"{prefix}.{n}" in known else n: names[n] for n in names}
+    return {_in_body(meta, known, today.get(name, name)): name for name in stored if name not in pieces}
+
+
+def _in_body(meta: nn.Module, known: set[str], name: str) -> str:
+    """The language-model class puts a prefix before its body's names; GPT-2 checkpoints are often stored without it."""
+    prefixed = f"{meta.base_model_prefix}.{name}"
+    return prefixed if name not in known and prefixed in known else name
 
 
 def _renamed(meta: nn.Module, old: list[str]) -> dict[str, str]:
-    """What transformers calls today what it called otherwise when it was stored."""
+    """What transformers calls today what it called otherwise when it was stored, as GPT-NeoX's head."""
     if not old:
         return {}
     from transformers.core_model_loading import WeightRenaming
