@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import ENGLISH, GERMAN, gpt2, llama, write_checkpoint
+from conftest import ENGLISH, GERMAN, experts, gpt2, llama, write_checkpoint
 from safetensors.torch import load_file
 
 from interference import inputs
@@ -26,7 +26,7 @@ from interference.recipe import Recipe
 from interference.registry import methods
 from interference.scored import Request
 from interference.store import Store
-from interference.suite import open_suite
+from interference.suite import open_suite, suite_of_paths
 from interference.weights import Weights
 
 pytestmark = pytest.mark.parity
@@ -320,6 +320,30 @@ def test_a_recipe_file_gives_the_same_checkpoint(name, suite_folder, tmp_path, m
         # weighted sums are taken in another order
         bound = 0 if exact else 1e-6 * max(1.0, float(tensor.abs().max()))
         torch.testing.assert_close(found[parameter], tensor, rtol=0, atol=bound, msg=parameter)
+
+
+@pytest.mark.parametrize("method", ["linear", "slerp", "ties"])
+def test_experts_are_merged_as_there(method, tokenizer, tmp_path, monkeypatch):
+    """A layer's experts, stored one by one, are one tensor for both."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for seed, name in enumerate(("base", "one", "two")):
+        write_checkpoint(experts(seed), tokenizer, tmp_path / name)
+    one, two = (str(tmp_path / name) for name in ("one", "two"))
+    recipe = {
+        "linear": Recipe("linear", (one, two), (0.3, 0.7)),
+        "slerp": Recipe("slerp", (one, two), knobs=(("t", 0.3),)),
+        "ties": Recipe("ties", (one, two), (0.3, 0.7), (("density", 0.4),), str(tmp_path / "base")),
+    }[method]
+    config = oracle("mergekit.config").MergeConfiguration.model_validate(yaml.safe_load(recipe.to_yaml()))
+    oracle("mergekit.merge").run_merge(
+        config, str(tmp_path / "out"), oracle("mergekit.options").MergeOptions(quiet=True)
+    )
+    found, suite = _stored(tmp_path / "out"), suite_of_paths(recipe.needed)
+    expected = merge(recipe, Weights([suite[name] for name in recipe.needed], CPU))
+    assert "model.layers.0.mlp.experts.gate_up_proj" in expected
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(tensor, found[name], rtol=0, atol=0 if method == "ties" else 1e-6)
 
 
 def _stored(folder: Path) -> dict[str, torch.Tensor]:
