@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PROMISED = ("app", "bench", "clean", "help", "install", "lint", "test")
+PROMISED = ("app", "bench", "clean", "help", "install", "lint", "lowest", "test")
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
