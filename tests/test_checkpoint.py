@@ -3,16 +3,19 @@
 import json
 import os
 import pickle
+import random
 import re
 import shutil
 import weakref
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import sentencepiece
 import torch
-from conftest import experts, gpt2, llama, other, write_checkpoint
+from conftest import ENGLISH, experts, gpt2, llama, other, write_checkpoint
 from safetensors.torch import load_file, save_file
 from transformers import CONFIG_MAPPING, BambaConfig, Gemma2Config, Gemma3Config, PreTrainedModel
 
@@ -281,6 +284,23 @@ def test_experts_that_are_not_whole_are_refused(change, told, tokenizer, tmp_pat
     assert told in refusal(Checkpoint("m", tmp_path / "m"))
     with pytest.raises(UserError):
         _ = Checkpoint("m", tmp_path / "m").shapes, dict(MappedTensors(Checkpoint("m", tmp_path / "m")))
+
+
+def test_a_sentencepiece_model_alone_is_a_tokenizer(tmp_path):
+    """As older Llamas come, without tokenizer.json."""
+    write_checkpoint(llama(1), SimpleNamespace(save_pretrained=lambda folder: None), tmp_path / "m")
+    (tmp_path / "text").write_text("\n".join(" ".join(random.choices(ENGLISH)) for _ in range(500)))
+    trained, model = sentencepiece.SentencePieceTrainer, tmp_path / "m/tokenizer"
+    trained.train(
+        input=str(tmp_path / "text"), model_prefix=str(model), vocab_size=60, model_type="bpe", minloglevel=2,
+        hard_vocab_limit=False,
+    )  # fmt: skip
+    own = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    (tmp_path / "m/tokenizer_config.json").write_text(json.dumps(own))
+    expected = sentencepiece.SentencePieceProcessor(model_file=f"{model}.model").encode(ENGLISH[1])
+    found = Checkpoint("m", tmp_path / "m").tokenizer(ENGLISH[1], add_special_tokens=False)["input_ids"]
+    assert found == expected
+    assert len(expected) > 5
 
 
 def test_quantised_weights_are_told_as_such(tokenizer, tmp_path):
