@@ -20,8 +20,8 @@ SMALL = {
     "rotary_dim": 4, "state_size": 4, "attention_hidden_size": 32, "query_pre_attn_scalar": 8, "num_local_experts": 4,
     "num_experts": 4, "n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "n_group": 1,
     "topk_group": 1, "first_k_dense_replace": 1, "q_lora_rank": 8, "kv_lora_rank": 8, "qk_nope_head_dim": 8,
-    "qk_rope_head_dim": 4, "v_head_dim": 8, "decoder_attention_heads": 4,
-    "mamba_n_heads": 4, "mamba_d_head": 16, "n_shared_experts": 1,
+    "qk_rope_head_dim": 4, "v_head_dim": 8, "decoder_attention_heads": 4, "mamba_n_heads": 4, "mamba_d_head": 16,
+    "n_shared_experts": 1,
 }  # fmt: skip
 KINDS = (
     "apertus", "arcee", "bamba", "bart", "biogpt", "bitnet", "bloom", "codegen", "cohere", "cohere2", "ctrl",
