@@ -285,6 +285,44 @@ def test_experts_that_are_not_whole_are_refused(change, told, tokenizer, tmp_pat
         _ = Checkpoint("m", tmp_path / "m").shapes, dict(MappedTensors(Checkpoint("m", tmp_path / "m")))
 
 
+@pytest.mark.skipif("gemma4_text" not in CONFIG_MAPPING, reason="this transformers has no Gemma 4")
+def test_heads_that_differ_from_layer_to_layer(tokenizer, tmp_path):
+    sizes = {"head_dim": 8, "global_head_dim": 16, "num_key_value_heads": 2, "hidden_size_per_layer_input": 0}
+    kinds = {"layer_types": ["sliding_attention", "full_attention"], "attention_k_eq_v": True}
+    folders = [
+        write_checkpoint(
+            other("gemma4_text", 1, **sizes, **kinds, num_global_key_value_heads=heads),
+            tokenizer,
+            tmp_path / str(heads),
+        )
+        for heads in (1, 4)
+    ]
+    assert [Checkpoint("m", folder).heads[1][1] for folder in folders] == ["[2, 1]", "[2, 4]"]
+
+
+@pytest.mark.skipif("qwen3_next" not in CONFIG_MAPPING, reason="this transformers has no Qwen 3 Next")
+def test_layers_that_draft_tokens_are_left_in_the_file(tokenizer, tmp_path):
+    """As transformers does, which builds no such layers; experts among them are no experts of the model."""
+    model = other(
+        "qwen3_next",
+        1,
+        num_key_value_heads=2,
+        head_dim=8,
+        num_experts=4,
+        moe_intermediate_size=16,
+        shared_expert_intermediate_size=16,
+        linear_num_key_heads=2,
+        linear_num_value_heads=2,
+    )
+    write_checkpoint(model, tokenizer, tmp_path / "m")
+    state = load_file(tmp_path / "m/model.safetensors")
+    experts_of = "model.layers.1.mlp.experts."
+    drafting = {f"mtp.{n.removeprefix('model.')}": t.clone() for n, t in state.items() if n.startswith(experts_of)}
+    assert len(drafting) == 12
+    save_file(state | drafting | {"mtp.fc.weight": torch.zeros(2)}, tmp_path / "m/model.safetensors")
+    assert_is(Checkpoint("m", tmp_path / "m"), model)
+
+
 def test_a_sentencepiece_model_alone_is_a_tokenizer(tmp_path):
     """As older Llamas come, without tokenizer.json."""
     write_checkpoint(llama(1), SimpleNamespace(save_pretrained=lambda folder: None), tmp_path / "m")

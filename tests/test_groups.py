@@ -57,7 +57,9 @@ def test_embeddings_come_before_the_layers_and_norm_and_head_after(kind):
         ("model.layers.3.block_sparse_moe.experts.7.w1.weight", "mlp", 3),
         ("transformer.h.11.attn.c_attn.weight", "attention", 11), ("transformer.ln_f.weight", "norms", None),
         ("embed_out.weight", "head", None), ("transformer.word_embeddings_layernorm.bias", "norms", None),
-        ("something.else", "other", None),
+        ("model.vision_tower.encoder.layers.3.self_attn.q_proj.weight", "other", None),
+        ("model.language_model.layers.3.self_attn.q_proj.weight", "attention", 3),
+        ("model.embed_audio.embedding_projection.weight", "other", None), ("something.else", "other", None),
     ],
 )  # fmt: skip
 def test_names_that_could_be_two_things(name, group, layer):

@@ -1,14 +1,17 @@
 """Causal models of many kinds, tiny and random: a checkpoint and a merge are those of transformers, and as written."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from conftest import other, write_checkpoint
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
+from interference.checkpoint import Checkpoint
 from interference.dev import DevHalf
 from interference.export import write_merge
+from interference.groups import depth_of
 from interference.networks import Networks
 from interference.recipe import Recipe
 from interference.suite import suite_of_paths
@@ -48,9 +51,8 @@ def tiny(kind: str, seed: int) -> Any:
     return model
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind in CONFIG_MAPPING])
-def test_a_checkpoint_and_a_merge_are_those_of_transformers(kind, tokenizer, tmp_path):
-    paths = tuple(str(write_checkpoint(tiny(kind, seed), tokenizer, tmp_path / f"m{seed}")) for seed in (1, 2))
+def assert_as_transformers(paths: tuple[str, ...], out: Path) -> None:
+    """Logits of the first checkpoint, of the mean of two, and of that as written."""
     suite, recipe = suite_of_paths(paths), Recipe("linear", paths, (0.5, 0.5), out_dtype="float32")
     one, two = (AutoModelForCausalLM.from_pretrained(path, attn_implementation="eager").eval() for path in paths)
     networks, ids = Networks(suite, CPU, DevHalf(suite, CPU)), torch.tensor([[0, 3, 1, 4, 1, 5, 9, 2, 6]])
@@ -65,7 +67,46 @@ def test_a_checkpoint_and_a_merge_are_those_of_transformers(kind, tokenizer, tmp
     one.load_state_dict(mean)
     assert (logits(one) - logits(two)).abs().max() > 0.01
     torch.testing.assert_close(logits(networks.put(recipe)), logits(one), rtol=1e-4, atol=1e-4)
-    written = AutoModelForCausalLM.from_pretrained(
-        write_merge(recipe, suite, tmp_path / "out", CPU), attn_implementation="eager"
-    )
+    written = AutoModelForCausalLM.from_pretrained(write_merge(recipe, suite, out, CPU), attn_implementation="eager")
     torch.testing.assert_close(logits(written.eval()), logits(one), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind in CONFIG_MAPPING])
+def test_a_checkpoint_and_a_merge_are_those_of_transformers(kind, tokenizer, tmp_path):
+    paths = tuple(str(write_checkpoint(tiny(kind, seed), tokenizer, tmp_path / f"m{seed}")) for seed in (1, 2))
+    assert_as_transformers(paths, tmp_path / "out")
+
+
+TEXT = {
+    "vocab_size": 259, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "head_dim": 8, "intermediate_size": 48, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2,
+    "initializer_range": 0.2,
+}  # fmt: skip
+VISION = {
+    "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 24, "image_size": 28,
+    "patch_size": 14, "depth": 1, "num_heads": 2, "out_hidden_size": 32, "num_global_layers": 1,
+    "intermediate_layers_indices": [0],
+}  # fmt: skip
+WHOLE = {  # what reads images too, of which transformers' causal model is the whole or the text model alone
+    "gemma3": {"query_pre_attn_scalar": 8, "max_position_embeddings": 64},
+    "llama4": {"num_local_experts": 4, "interleave_moe_layer_step": 2},
+    "mllama": {"cross_attention_layers": [1]},
+    "qwen3_5": {"linear_num_key_heads": 2, "linear_num_value_heads": 2, "layer_types": ["linear_attention"] * 2},
+}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WHOLE if kind in CONFIG_MAPPING])
+def test_models_that_read_images_too_are_their_text_models(kind, tokenizer, tmp_path):
+    """As transformers has them, and their layers are the text model's, without those of the tower."""
+    usual = AutoConfig.for_model(kind).vision_config
+    sizes = {key: value for key, value in VISION.items() if hasattr(usual, key)}
+    config = AutoConfig.for_model(kind, text_config=TEXT | WHOLE[kind], vision_config=sizes)
+    paths = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        whole = AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
+        paths.append(str(write_checkpoint(whole, tokenizer, tmp_path / f"m{seed}")))
+    assert_as_transformers(tuple(paths), tmp_path / "out")
+    checkpoint = Checkpoint("m", Path(paths[0]))
+    assert depth_of(checkpoint.shapes) == 2
+    assert checkpoint.heads == (("num_attention_heads", 4), ("num_key_value_heads", 2))

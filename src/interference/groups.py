@@ -13,16 +13,23 @@ _WORDS = {  # the first group with a match is the parameter's: `self_attn.q_norm
     "attention": re.compile(r"attn|attention|mixer"),
     "mlp": re.compile(r"mlp|ffn|feed_forward|experts|moe|(?<![^.])(fc1|fc2)\."),
 }
+_BESIDE_TEXT = re.compile(r"(^|[._])(vision|visual|image|audio|speech|multi_modal|vqmodel)")
 
 
 def group_of(name: str) -> str:
     """One of GROUPS, for the parameter names of Llama, Mistral, Qwen, Gemma, GPT-2, GPT-NeoX, OPT, BLOOM and kin."""
-    return next((group for group, words in _WORDS.items() if words.search(name)), "other")
+    return "other" if beside_text(name) else next((g for g, words in _WORDS.items() if words.search(name)), "other")
+
+
+def beside_text(name: str) -> bool:
+    """Whether a parameter belongs to what reads images or sound in a model that also does, as Gemma 3's vision tower:
+    no text passes through it."""
+    return _BESIDE_TEXT.search(name) is not None
 
 
 def layer_of(name: str) -> int | None:
-    """The index of the parameter's layer; None for embeddings, final norm and head."""
-    found = _LAYER.search(name)
+    """The index of the parameter's layer; None for embeddings, final norm and head, and outside the text model."""
+    found = None if beside_text(name) else _LAYER.search(name)
     return int(found[2]) if found else None
 
 

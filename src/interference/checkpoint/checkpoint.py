@@ -170,7 +170,13 @@ class Checkpoint:
     @cached_property
     def heads(self) -> tuple[tuple[str, Any], ...]:
         """What the shapes leave open: the same matrix is cut into heads of this number."""
-        return tuple((key, getattr(self.config, key, None)) for key in ("num_attention_heads", "num_key_value_heads"))
+        text = self.config.get_text_config()
+        layers = text.per_layer_config if getattr(text, "is_heterogeneous", False) else None
+
+        def value(key: str) -> Any:
+            return str([getattr(c, key, None) for c in layers]) if layers else getattr(text, key, None)
+
+        return tuple((key, value(key)) for key in ("num_attention_heads", "num_key_value_heads"))
 
     @property
     def parameters(self) -> int:

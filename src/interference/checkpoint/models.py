@@ -3,6 +3,7 @@
 import copy
 import functools
 import json
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from interference.groups import beside_text
 
 # Buffers that earlier versions of transformers stored and today's models no longer have.
 _OLD_BUFFERS = (".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias")
@@ -40,21 +43,29 @@ def joined(meta: nn.Module, stored: Iterable[str]) -> list[Joined]:
 
 def _pieces(meta: nn.Module, stored: Iterable[str]) -> dict[tuple[str, Any], list[tuple[str, str]]]:
     """By the first parameter that is made, and its converter."""
-    known = _known(meta)
-    if not (old := [name for name in stored if name not in known]):
+    if not (today := _renamed(meta, stored)):
         return {}
     from transformers.core_model_loading import WeightConverter, dot_natural_key
 
-    converters = [c for c in _conversions(meta) if isinstance(c, WeightConverter)]
+    known, converters = _known(meta), [c for c in _conversions(meta) if isinstance(c, WeightConverter)]
     found: defaultdict[tuple[str, Any], list[tuple[str, str]]] = defaultdict(list)
-    today = _renamed(meta, sorted(old, key=dot_natural_key))  # experts in the order of their numbers
-    for name, renamed in today.items():
+    for name in sorted(today, key=dot_natural_key):  # experts in the order of their numbers
+        renamed = today[name]
         for converter in converters if renamed not in known else ():
             first, pattern = converter.rename_source_key(renamed)
             if pattern is not None:
                 found[_in_body(meta, known, first), converter].append((pattern, name))
                 break
-    return found
+    left_out = _left_out(meta, known)
+    return {key: pieces for key, pieces in found.items() if key[0] in known or not left_out(key[0])}
+
+
+def _left_out(meta: nn.Module, known: set[str]) -> Callable[[str], bool]:
+    """Whether transformers leaves in the file what the model has not: layers that draft tokens (MTP), the vision tower
+    of a model of which it builds the text model alone."""
+    left = [re.compile(pattern).search for pattern in getattr(meta, "_keys_to_ignore_on_load_unexpected", None) or ()]
+    tests = left if any(map(beside_text, known)) else [*left, beside_text]
+    return lambda name: any(test(name) for test in tests)
 
 
 def canonical_names(meta: nn.Module, stored: Iterable[str]) -> dict[str, str]:
@@ -84,28 +95,31 @@ def _in_model(meta: nn.Module, stored: Iterable[str]) -> dict[str, str]:
     """Name in the model -> name in the file, of what is stored whole."""
     stored, known = list(stored), _known(meta)
     pieces = {piece for found in _pieces(meta, stored).values() for _, piece in found}
-    today = _renamed(meta, [name for name in stored if name not in known])
-    return {_in_body(meta, known, today.get(name, name)): name for name in stored if name not in pieces}
+    today = {name: name for name in stored if name in known} | _renamed(meta, stored)
+    found = {_in_body(meta, known, renamed): name for name, renamed in today.items() if name not in pieces}
+    left_out = _left_out(meta, known)
+    return {name: stored_name for name, stored_name in found.items() if name in known or not left_out(name)}
 
 
 def _in_body(meta: nn.Module, known: set[str], name: str) -> str:
-    """The language-model class puts a prefix before its body's names; GPT-2 checkpoints are often stored without it."""
-    prefixed = f"{meta.base_model_prefix}.{name}"
-    return prefixed if name not in known and prefixed in known else name
+    """The language-model class puts a prefix before its body's names; GPT-2 checkpoints are often stored without it.
+
+    And the text model of Llama 4 is stored with that of the whole model, which it has not.
+    """
+    prefix = f"{meta.base_model_prefix}."
+    return next((n for n in (name, prefix + name, name.removeprefix(prefix)) if n in known), name)
 
 
-def _renamed(meta: nn.Module, old: list[str]) -> dict[str, str]:
-    """What transformers calls today what it called otherwise when it was stored, as GPT-NeoX's head."""
-    if not old:
+def _renamed(meta: nn.Module, stored: Iterable[str]) -> dict[str, str]:
+    """What is stored under a name that the model has not, by what transformers calls it today, as GPT-NeoX's head."""
+    known = _known(meta)
+    if not (names := {name: name for name in stored if name not in known}):
         return {}
     from transformers.core_model_loading import WeightRenaming
 
-    renamings = [r for r in _conversions(meta) if isinstance(r, WeightRenaming)]
-    names = {}
-    for name in old:
-        names[name] = name
-        for renaming in renamings:
-            names[name], _ = renaming.rename_source_key(names[name])
+    for renaming in _conversions(meta):
+        if isinstance(renaming, WeightRenaming):
+            names = {name: renaming.rename_source_key(today)[0] for name, today in names.items()}
     return names
 
 
@@ -184,7 +198,7 @@ def build(config: Any, device: str | torch.device = "cpu") -> nn.Module:
 
     # No attention named is transformers' own choice of the two, for each part of a model; but releases of it take sdpa
     # for architectures that cap attention's logits, and sdpa leaves the cap out without a word.
-    attention = "eager" if getattr(config, "attn_logit_softcapping", None) else None
+    attention = "eager" if getattr(config.get_text_config(), "attn_logit_softcapping", None) else None
     with torch.device(device):
         network = Kind.from_config(config, attn_implementation=attention, dtype=torch.float32, trust_remote_code=False)
     _own_what_is_stored(network)
