@@ -320,7 +320,9 @@ def test_layers_that_draft_tokens_are_left_in_the_file(tokenizer, tmp_path):
     drafting = {f"mtp.{n.removeprefix('model.')}": t.clone() for n, t in state.items() if n.startswith(experts_of)}
     assert len(drafting) == 12
     save_file(state | drafting | {"mtp.fc.weight": torch.zeros(2)}, tmp_path / "m/model.safetensors")
-    assert_is(Checkpoint("m", tmp_path / "m"), model)
+    checkpoint = Checkpoint("m", tmp_path / "m")
+    assert_is(checkpoint, model)
+    assert checkpoint.left_in_file == sorted([*drafting, "mtp.fc.weight"])
 
 
 def test_a_sentencepiece_model_alone_is_a_tokenizer(tmp_path):

@@ -110,3 +110,7 @@ def test_models_that_read_images_too_are_their_text_models(kind, tokenizer, tmp_
     checkpoint = Checkpoint("m", Path(paths[0]))
     assert depth_of(checkpoint.shapes) == 2
     assert checkpoint.heads == (("num_attention_heads", 4), ("num_key_value_heads", 2))
+    left = checkpoint.left_in_file  # the tower, where the text model alone is built
+    assert all("vision" in name or "visual" in name or "projector" in name for name in left)
+    assert bool(left) == (kind != "gemma3")
+    assert (f"Not in it: {len(left)} stored tensors" in (tmp_path / "out/README.md").read_text()) == bool(left)

@@ -66,7 +66,10 @@ def _parents(recipe: Recipe, suite: Suite) -> str:
         role = "base" if name == recipe.base else checkpoint.role
         rows.append([f"`{name}`", role, checkpoint.language or "", f"`{checkpoint.digest}`"])
     digest = "SHA-256 of configuration, weights and tokenizer"
-    return _table(["checkpoint", "role", "language", digest], rows)
+    text = _table(["checkpoint", "role", "language", digest], rows)
+    if left := suite[recipe.models[0]].left_in_file:
+        text += f"\nNot in it: {len(left)} stored tensors that transformers does not load, `{left[0]}` among them.\n"
+    return text
 
 
 def _again(recipe: Recipe, suite: Suite, provenance: dict[str, Any]) -> str:

@@ -11,7 +11,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from interference.checkpoint.models import Joined, canonical_names, import_models, joined, meta_model, stored_twins
+from interference.checkpoint.models import (
+    Joined,
+    canonical_names,
+    import_models,
+    joined,
+    left_in_file,
+    meta_model,
+    stored_twins,
+)
 from interference.checkpoint.reading import (
     file_digest,
     first_line,
@@ -114,6 +122,11 @@ class Checkpoint:
             else:
                 found |= {n: (tuple(t.shape), str(t.dtype).removeprefix("torch.")) for n, t in made.items()}
         return found
+
+    @property
+    def left_in_file(self) -> list[str]:
+        """Names of stored tensors that are no part of the model, as the layers that draft tokens (MTP)."""
+        return left_in_file(self.meta, self.headers)
 
     def like(self, stored: str) -> torch.Tensor:
         """A stored tensor without its contents."""

@@ -84,6 +84,14 @@ def canonical_names(meta: nn.Module, stored: Iterable[str]) -> dict[str, str]:
     return copies | names
 
 
+def left_in_file(meta: nn.Module, stored: Iterable[str]) -> list[str]:
+    """Stored tensors that the model has no use for and transformers leaves too; sorted."""
+    known, stored = _known(meta), list(stored)
+    left_out = _left_out(meta, known)
+    renamed = {name: _in_body(meta, known, today) for name, today in _renamed(meta, stored).items()}
+    return sorted(name for name, today in renamed.items() if today not in known and left_out(today))
+
+
 def stored_twins(meta: nn.Module, stored: Iterable[str]) -> dict[str, str]:
     """Names in the file of tied tensors that are both stored, each to the other."""
     in_model = _in_model(meta, stored)
