@@ -1,5 +1,6 @@
 """Causal models of many kinds, tiny and random: a checkpoint and a merge are those of transformers, and as written."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, AutoM
 
 from interference.checkpoint import Checkpoint
 from interference.dev import DevHalf
+from interference.errors import UserError
 from interference.export import write_merge
 from interference.groups import depth_of
 from interference.networks import Networks
-from interference.recipe import Recipe
-from interference.suite import suite_of_paths
+from interference.recipe import Recipe, Slice
+from interference.suite import open_suite, suite_of_paths
 
 CPU = torch.device("cpu")
 SMALL = {
@@ -91,22 +93,27 @@ WHOLE = {  # what reads images too, of which transformers' causal model is the w
     "gemma3": {"query_pre_attn_scalar": 8, "max_position_embeddings": 64},
     "llama4": {"num_local_experts": 4, "interleave_moe_layer_step": 2},
     "mllama": {"cross_attention_layers": [1]},
-    "qwen3_5": {"linear_num_key_heads": 2, "linear_num_value_heads": 2, "layer_types": ["linear_attention"] * 2},
-}
+    "qwen3_5": {
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 2,
+        "layer_types": ["linear_attention", "full_attention"],
+    },
+}  # fmt: skip
+
+
+def whole(kind: str, seed: int) -> Any:
+    usual = AutoConfig.for_model(kind).vision_config
+    sizes = {key: value for key, value in VISION.items() if hasattr(usual, key)}
+    config = AutoConfig.for_model(kind, text_config=TEXT | WHOLE[kind], vision_config=sizes)
+    torch.manual_seed(seed)
+    return AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in WHOLE if kind in CONFIG_MAPPING])
 def test_models_that_read_images_too_are_their_text_models(kind, tokenizer, tmp_path):
     """As transformers has them, and their layers are the text model's, without those of the tower."""
-    usual = AutoConfig.for_model(kind).vision_config
-    sizes = {key: value for key, value in VISION.items() if hasattr(usual, key)}
-    config = AutoConfig.for_model(kind, text_config=TEXT | WHOLE[kind], vision_config=sizes)
-    paths = []
-    for seed in (1, 2):
-        torch.manual_seed(seed)
-        whole = AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
-        paths.append(str(write_checkpoint(whole, tokenizer, tmp_path / f"m{seed}")))
-    assert_as_transformers(tuple(paths), tmp_path / "out")
+    paths = tuple(str(write_checkpoint(whole(kind, seed), tokenizer, tmp_path / f"m{seed}")) for seed in (1, 2))
+    assert_as_transformers(paths, tmp_path / "out")
     checkpoint = Checkpoint("m", Path(paths[0]))
     assert depth_of(checkpoint.shapes) == 2
     assert checkpoint.heads == (("num_attention_heads", 4), ("num_key_value_heads", 2))
@@ -114,3 +121,44 @@ def test_models_that_read_images_too_are_their_text_models(kind, tokenizer, tmp_
     assert all("vision" in name or "visual" in name or "projector" in name for name in left)
     assert bool(left) == (kind != "gemma3")
     assert (f"Not in it: {len(left)} stored tensors" in (tmp_path / "out/README.md").read_text()) == bool(left)
+
+
+def sliced(paths: tuple[str, ...], *ranges: tuple[int, int]) -> Recipe:
+    """Layers of the first model, then of the second."""
+    return Recipe("passthrough", slices=tuple(Slice((path,), (r,)) for path, r in zip(paths, ranges, strict=True)))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ("gemma3", "qwen3_5") if kind in CONFIG_MAPPING])
+def test_slices_are_of_the_text_model_and_its_kinds_of_layers(kind, tokenizer, tmp_path):
+    """Two layers of one model and the second again, of another."""
+    paths = tuple(str(write_checkpoint(whole(kind, seed), tokenizer, tmp_path / f"m{seed}")) for seed in (1, 2))
+    suite, recipe, ids = suite_of_paths(paths), sliced(paths, (0, 2), (1, 2)), torch.tensor([[0, 3, 1, 4, 1, 5]])
+    written = AutoModelForCausalLM.from_pretrained(write_merge(recipe, suite, tmp_path / "out", CPU)).eval()
+    network = Networks(suite, CPU, DevHalf(suite, CPU)).put(recipe)
+    assert depth_of(name for name, _ in network.named_parameters()) == 3
+    assert dict(written.named_parameters()).keys() == dict(network.named_parameters()).keys()
+    with torch.no_grad():
+        found, wanted = (model(input_ids=ids, use_cache=False).logits for model in (network, written))
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_layers_of_one_kind_do_not_stand_at_the_place_of_another(tokenizer, tmp_path):
+    """The first layer of a DeepSeek has no experts, the second has."""
+    paths = tuple(str(write_checkpoint(tiny("deepseek_v3", seed), tokenizer, tmp_path / f"m{seed}")) for seed in (1, 2))
+    suite = suite_of_paths(paths)
+    networks = Networks(suite, CPU, DevHalf(suite, CPU))
+    networks.put(sliced(paths, (0, 2), (1, 2)))
+    with pytest.raises(UserError, match="can't be made of the layers 1, 0 of"):
+        networks.put(sliced(paths, (1, 2), (0, 1)))
+    with pytest.raises(UserError, match="layers of this architecture differ in kind"):
+        networks.put(Recipe("linear", slices=(Slice(paths, ((0, 1), (1, 2)), (0.5, 0.5)),)))
+
+
+def test_information_leaves_out_what_is_not_learned_by_gradients(suite_folder, tokenizer, tmp_path):
+    """A router's biases are merged all the same."""
+    suite = open_suite(suite_folder)
+    path = write_checkpoint(tiny("deepseek_v3", 1), tokenizer, tmp_path / "m")
+    dev = DevHalf(replace(suite_of_paths((str(path),)), corpus=suite.corpus), CPU)
+    information = dev.sources["fisher"]
+    assert not information(str(path), "model.layers.1.mlp.gate.e_score_correction_bias").any()
+    assert information(str(path), "model.layers.1.mlp.gate.weight").any()

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from conftest import other
 from test_causal import call
 
 from interference.errors import UserError
@@ -109,6 +110,31 @@ def test_activations_are_transformers_own(tiny):
     torch.testing.assert_close(seen[0, RESIDUAL], found[1])
     torch.testing.assert_close(found[0] + seen[0, ATTENTION] + seen[0, MLP], found[1])
     assert seen[0, HIDDEN].shape[-1] == 48
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "written"),
+    [
+        ("phi3", {"num_key_value_heads": 2}, (ATTENTION, MLP)),
+        ("gptj", {"rotary_dim": 4}, (ATTENTION, MLP)),
+        ("opt", {"ffn_dim": 48, "word_embed_proj_dim": 32}, (ATTENTION, MLP)),
+        # A router, or the gate of a shared expert, writes nothing; what experts write is no single matrix's.
+        ("mixtral", {"num_key_value_heads": 2, "num_local_experts": 4, "num_experts_per_tok": 2}, (ATTENTION,)),
+        (
+            "qwen2_moe",
+            {"num_key_value_heads": 2, "num_experts": 4, "shared_expert_intermediate_size": 16},
+            (ATTENTION,),
+        ),
+    ],
+)
+def test_what_is_written_is_what_the_residual_stream_gains(kind, sizes, written):
+    """Whatever an architecture calls its matrices, and in whatever order it has them."""
+    network = other(kind, 1, **sizes)
+    with torch.no_grad(), activations(network) as seen:
+        network(input_ids=torch.tensor([[0, 70, 71, 72, 73]]))
+    assert {site for _, site in seen} - {RESIDUAL, HIDDEN} == set(written)
+    gained = seen[1, RESIDUAL] - seen[0, RESIDUAL]
+    assert torch.allclose(gained, sum(seen[1, site] for site in written), atol=1e-5) == (MLP in written)
 
 
 def test_the_table_of_layers_has_a_row_for_each(layers):

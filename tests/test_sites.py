@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import gpt2, llama, write_checkpoint
+from conftest import gpt2, llama, other, write_checkpoint
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from test_parity import oracle
 
+from interference.checkpoint import Checkpoint
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.export import write_merge
@@ -284,19 +285,27 @@ def test_slices_of_every_layer_are_the_merge_without_slices(weights):
 
 @pytest.mark.parametrize("name", ["a", "g"])
 def test_the_configuration_follows_the_slices(folder, name):
-    config = open_suite(folder)[name].config
+    first = open_suite(folder)[name]
     recipe = Recipe("passthrough", slices=(Slice((name,), ((0, 2),)), Slice((name,), ((0, 1),))))
-    assert output_config(recipe, config).num_hidden_layers == 3
-    assert output_config(Recipe("passthrough", (name,)), config) is config
+    assert output_config(recipe, first).num_hidden_layers == 3
+    assert output_config(Recipe("passthrough", (name,)), first) is first.config
 
 
-def test_lists_over_layers_in_a_configuration_follow_the_slices():
-    from transformers import Qwen3Config
-
-    kinds = ["sliding_attention", "full_attention", "sliding_attention", "full_attention"]
-    config = Qwen3Config(num_hidden_layers=4, layer_types=kinds, sliding_window=8, use_sliding_window=True)
-    found = output_config(Recipe("passthrough", slices=(Slice(("a",), ((1, 2),)), Slice(("a",), ((1, 4),)))), config)
-    assert found.layer_types == [kinds[i] for i in (1, 1, 2, 3)]
+@pytest.mark.parametrize(
+    ("kind", "lists"),
+    [
+        ("qwen3", {"layer_types": ["sliding_attention", "full_attention"] * 2}),
+        ("smollm3", {"no_rope_layers": [1, 0, 1, 1], "layer_types": ["full_attention"] * 4}),
+    ],
+)
+def test_lists_over_layers_in_a_configuration_follow_the_slices(kind, lists, tokenizer, tmp_path):
+    sizes = {"num_key_value_heads": 2, "head_dim": 8, "sliding_window": 8, "use_sliding_window": True}
+    write_checkpoint(other(kind, 1, **(sizes | lists | {"num_hidden_layers": 4})), tokenizer, tmp_path / "a")
+    recipe = Recipe("passthrough", slices=(Slice(("a",), ((1, 2),)), Slice(("a",), ((1, 4),))))
+    found = output_config(recipe, Checkpoint("a", tmp_path / "a"))
+    assert {name: getattr(found, name) for name in lists} == {
+        name: [values[row] for row in (1, 1, 2, 3)] for name, values in lists.items()
+    }
     assert found.num_hidden_layers == 4
 
 

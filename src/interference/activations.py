@@ -13,6 +13,7 @@ from interference.corpus import Corpus
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator, check_ids
 from interference.generate import scored_by
+from interference.layout import body, final_norm
 from interference.losses import TokenizedText, tokenize
 from interference.recipe import Recipe
 from interference.scored import Model, model_digest, scoring
@@ -185,8 +186,13 @@ def _pooled(
     ids = torch.tensor([[*ids, *[0] * (width - len(ids))] for ids in sequences])
     own = (torch.arange(width) >= 1) & (torch.arange(width) < lengths[:, None])
     # Padding is on the right, where no token of the sentence sees it.
-    found = network.base_model(input_ids=ids.to(device), use_cache=False, output_hidden_states=True)  # type: ignore
+    found = body(network)(input_ids=ids.to(device), use_cache=False, output_hidden_states=True)
     layers = (*found.hidden_states[:-1], found.last_hidden_state)
+    if {layer.ndim for layer in layers} != {3}:
+        raise UserError(
+            f"{type(network).__name__} has several streams of hidden states for each token, so similarities between "
+            "states are not defined for it. Compare models of another architecture, or weights."
+        )
     weights = pool_weights(own, pooling).to(device)
     return torch.stack([torch.einsum("rp,rpd->rd", weights, layer.float()) for layer in layers]).cpu().numpy()
 
@@ -198,9 +204,6 @@ def pool_weights(own: Bool[Tensor, "row position"], pooling: str) -> Float[Tenso
         return (order == order.max(dim=1, keepdim=True).values).float()
     counts = (order if pooling == "weighted" else own).float()
     return counts / counts.sum(dim=1, keepdim=True)
-
-
-_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "norm_f")
 
 
 def readings_steps(
@@ -229,9 +232,7 @@ def _readings(
 def _read(
     network: nn.Module, states: Float[np.ndarray, "sentence dim"], tokens: int, last: bool
 ) -> Float[np.ndarray, "sentence token"]:
-    base: nn.Module = network.base_model  # type: ignore[assignment]
-    norm = next((part for name in _NORMS if (part := getattr(base, name, None)) is not None), None)
-    if norm is None:
+    if (norm := final_norm(network)) is None:
         raise UserError(
             f"The logit lens does not know where {type(network).__name__} has its final norm. Choose another measure."
         )

@@ -196,13 +196,14 @@ def _fisher(dev: DevHalf, name: str) -> Generator[None, None, Measured]:
     """Squared gradients of a sentence's log-likelihood, averaged over sentences: the diagonal empirical Fisher."""
     network, batches = dev.network(name), dev._alone(name)
     total = {n: torch.zeros_like(p) for n, p in network.named_parameters()}
+    learned = {n: p for n, p in network.named_parameters() if p.requires_grad}  # not what is stored as a buffer
     for batch in batches:
         with torch.enable_grad():
             loss = batch.nats(network(input_ids=batch.inputs, use_cache=False).logits)
-            found = torch.autograd.grad(loss, list(network.parameters()), allow_unused=True)
-        for sum_, gradient in zip(total.values(), found, strict=True):
+            found = torch.autograd.grad(loss, list(learned.values()), allow_unused=True)
+        for n, gradient in zip(learned, found, strict=True):
             if gradient is not None:
-                sum_ += gradient.square()
+                total[n] += gradient.square()
         yield
     return {n: (t / len(batches)).cpu() for n, t in total.items()}
 

@@ -22,8 +22,8 @@ from interference.dev import DevHalf
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.memory import room
-from interference.merge import merge_into, merge_network_steps, output_config, output_dtype
-from interference.recipe import Recipe, output_names, sites
+from interference.merge import merge_into, merge_network_steps, output_config, output_dtype, output_shapes
+from interference.recipe import Recipe
 from interference.scored import UNIGRAM
 from interference.shards import MAX_SHARD_SIZE, bytes_of, shards, write_weights
 from interference.steps import Steps, finish
@@ -108,8 +108,7 @@ def write_steps(
     first = suite[recipe.models[0]]
     weights = weights or _weights(recipe, suite, device)
     dtype = output_dtype(recipe, weights)
-    at = sites(recipe, weights.shapes, output_names(recipe, weights.shapes))
-    shapes = {name: weights.shapes[site.sources[0]] for name, site in at.items()}
+    shapes = output_shapes(recipe, weights.shapes)
     _check_room(out, sum(bytes_of(shape, dtype) for shape in shapes.values()))
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -220,7 +219,7 @@ def _write_merged(
     max_shard_size: str,
 ) -> Generator[float, None, None]:
     tensor = yield from _merged(recipe, suite, weights, shapes, dtype)
-    config = output_config(recipe, suite[recipe.models[0]].config)
+    config = output_config(recipe, suite[recipe.models[0]])
     storing = Storing(meta_model(config.to_json_string()), shapes)
     yield from write_weights(folder, storing.shapes, dtype, lambda name: storing.tensor(name, tensor), max_shard_size)
 
@@ -240,7 +239,7 @@ def _merged(
             return _finite(name, buffer)
 
         return made
-    network = build(output_config(recipe, suite[recipe.models[0]].config), weights.device)
+    network = build(output_config(recipe, suite[recipe.models[0]]), weights.device)
     for _ in merge_network_steps(recipe, weights, network):
         yield 0.0
     parameters = dict(network.named_parameters())
@@ -260,7 +259,7 @@ def _write_config(recipe: Recipe, first: Checkpoint, dtype: torch.dtype, folder:
     """Configuration of the merge, and how its first model generates text."""
     from transformers import GenerationConfig
 
-    config = copy.deepcopy(output_config(recipe, first.config))
+    config = copy.deepcopy(output_config(recipe, first))
     config.dtype = str(dtype).removeprefix("torch.")
     config.architectures = [first.architecture]
     config.save_pretrained(folder)

@@ -7,10 +7,10 @@ GROUPS = ("embeddings", "attention", "mlp", "norms", "head", "other")
 LAYER_AXIS = "layer (the first is 0)"  # titles of axes: layers are counted as in parameter names and in layer_range
 _LAYER = re.compile(r"(?<![^.])(layers?|h|blocks?)\.(\d+)(?=\.)")
 _WORDS = {  # the first group with a match is the parameter's: `self_attn.q_norm` is a norm, `embed_out` a head
-    "norms": re.compile(r"norm|(?<![^.])ln\d?(_|\.|$)", re.IGNORECASE),
-    "head": re.compile(r"(?<![^.])(lm_head|embed_out|output|score)\."),
+    "norms": re.compile(r"norm|(?<![^._])ln\d?(_|\.|$)", re.IGNORECASE),
+    "head": re.compile(r"(?<![^.])(lm_head|head|embed_out|output|score)\."),
     "embeddings": re.compile(r"embed|(?<![^.])(wte|wpe)\."),
-    "attention": re.compile(r"attn|attention|mixer"),
+    "attention": re.compile(r"attn|attention|mixer|mamba"),
     "mlp": re.compile(r"mlp|ffn|feed_forward|experts|moe|(?<![^.])(fc1|fc2)\."),
 }
 _BESIDE_TEXT = re.compile(r"(^|[._])(vision|visual|image|audio|speech|multi_modal|vqmodel)")

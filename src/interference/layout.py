@@ -6,6 +6,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from interference.groups import beside_text, layer_of
+
 
 def linear_layers(network: nn.Module) -> dict[str, nn.Module]:
     """Modules that multiply their input by a matrix, by that parameter's name; no matrix that embeds tokens too."""
@@ -33,6 +35,22 @@ def token_rows(network: nn.Module) -> tuple[str, ...]:
     modules = (network.get_input_embeddings(), network.get_output_embeddings())  # type: ignore[operator]
     rows = {id(parameter) for module in modules if module is not None for parameter in module.parameters()}
     return tuple(name for name, parameter in network.named_parameters() if id(parameter) in rows)
+
+
+def body(network: nn.Module) -> nn.Module:
+    """The model without its head, which gives hidden states; Llama 4's has not the name that transformers looks for."""
+    base: nn.Module = network.base_model  # type: ignore[assignment]
+    return getattr(network, "model", base) if base is network else base
+
+
+def final_norm(network: nn.Module) -> nn.Module | None:
+    """The norm between the text model's last layer and the head; None where there is none, or under another name."""
+    outside = ((name, module) for name, module in body(network).named_modules() if layer_of(f"{name}.x") is None)
+    found = [m for name, m in outside if name.rpartition(".")[2] in _NORMS and not beside_text(name)]
+    return found[-1] if found else None
+
+
+_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "norm_f", "layer_norm", "layernorm", "ln_out")
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Along the layers of a path: whether activations mix as the weights do, and whether their variance survives."""
 
+import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -58,7 +60,7 @@ def activations(network: nn.Module) -> Iterator[dict[tuple[int, str], Tensor]]:
     seen: dict[tuple[int, str], Tensor] = {}
 
     def keep(key: tuple[int, str], module: nn.Module, arguments: tuple, output: object) -> None:
-        seen[key] = (output[0] if isinstance(output, tuple) else output).detach()  # type: ignore[union-attr]
+        seen[key] = (output[0] if isinstance(output, list | tuple) else output).detach()  # type: ignore[union-attr]
 
     def keep_input(key: tuple[int, str], module: nn.Module, arguments: tuple) -> None:
         seen[key] = arguments[0].detach()
@@ -79,17 +81,25 @@ def activations(network: nn.Module) -> Iterator[dict[tuple[int, str], Tensor]]:
             handle.remove()
 
 
-def _writers(network: nn.Module) -> dict[tuple[int, str], nn.Module]:
-    """The last matrix of every layer's attention and of its MLP, which writes to the residual stream.
+# How architectures call the matrix that ends attention or the MLP, and writes to the residual stream.
+_LAST = re.compile(r"(?<![^.])(o_proj|out_proj|dense|c_proj|wo|down_proj|dense_4h_to_h|fc2|fc_out|w2)$")
 
-    A layer of several experts has no single one and is left out.
+
+def _writers(network: nn.Module) -> dict[tuple[int, str], nn.Module]:
+    """The matrix of every layer's attention and of its MLP that writes to the residual stream.
+
+    A layer where that is none, or several, as with experts or with attention to another text, is left out.
     """
-    found: dict[tuple[int, str], nn.Module] = {}
+    found: defaultdict[tuple[int | None, str], list[nn.Module]] = defaultdict(list)
     for name, module in linear_layers(network).items():
-        layer, group = layer_of(name), group_of(name)
-        if layer is not None and group in ("attention", "mlp") and "experts" not in name:
-            found[layer, group] = module
-    return found
+        if _LAST.search(name.removesuffix(".weight")):
+            found[layer_of(name), group_of(name)].append(module)
+    experts = {(layer_of(name), group_of(name)) for name, _ in network.named_parameters() if "experts" in name}
+    return {
+        (layer, group): modules[0]
+        for (layer, group), modules in found.items()
+        if layer is not None and group in ("attention", "mlp") and len(modules) == 1 and (layer, group) not in experts
+    }
 
 
 def layer_steps(

@@ -10,7 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interference.adding import add_steps
+from interference.checkpoint import Checkpoint
+from interference.checkpoint.models import meta_model
+from interference.checkpoint.reading import first_line
 from interference.chunks import BLOCK
+from interference.errors import UserError
 from interference.fused import DEVICES
 from interference.groups import depth_of
 from interference.inputs import arguments, call, cuts, given_whole, prepare
@@ -28,10 +32,7 @@ from interference.weights import RESIDENT, Weights
 def merge(recipe: Recipe, weights: Weights) -> dict[str, Tensor]:
     """The merged parameters in the recipe's output dtype, as new tensors on the weights' device."""
     dtype = output_dtype(recipe, weights)
-    depth = depth_of(weights.shapes)
-    shapes = {
-        name: weights.shapes[site_at(recipe, name, depth).sources[0]] for name in output_names(recipe, weights.shapes)
-    }
+    shapes = output_shapes(recipe, weights.shapes)
     buffer = {name: torch.empty(shape, dtype=dtype, device=weights.device) for name, shape in shapes.items()}
     merge_into(recipe, weights, buffer)
     return buffer
@@ -140,16 +141,49 @@ def output_dtype(recipe: Recipe, weights: Weights) -> torch.dtype:
     return getattr(torch, name) if name else weights.dtype_of(recipe.needed)
 
 
-def output_config(recipe: Recipe, config: Any) -> Any:
-    """The configuration of the merge, given its first model's: of another depth where the recipe has slices."""
+def output_shapes(recipe: Recipe, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Shape of every parameter of the merge. Raises UserError where layers are to be merged that are not alike."""
+    found = {}
+    for name, site in sites(recipe, shapes, output_names(recipe, shapes)).items():
+        base = [site.base_source] if recipe.base not in (None, ZERO, MEAN) else []
+        own = {source: shapes.get(source) for source in (*site.sources, *base)}
+        if unlike := [source for source, shape in own.items() if shape != shapes[site.sources[0]]]:
+            raise UserError(
+                f"The slices merge {site.sources[0]} with {unlike[0]}, which is "
+                f"{'of another shape' if own[unlike[0]] else 'no parameter'}: layers of this architecture differ in "
+                "kind. Give ranges whose layers are alike."
+            )
+        found[name] = shapes[site.sources[0]]
+    return found
+
+
+def output_config(recipe: Recipe, first: Checkpoint) -> Any:
+    """The configuration of the merge, given its first model: of another depth where the recipe has slices.
+
+    Raises UserError where the architecture has no model of these layers, as where their kinds go by their places.
+    """
     if not recipe.slices:
-        return config
-    rows = source_layers(recipe)
-    document = config.to_dict()
-    document[config.attribute_map.get("num_hidden_layers", "num_hidden_layers")] = len(rows)
-    if kinds := document.get("layer_types"):
-        document["layer_types"] = [kinds[row] for row in rows]
-    return type(config).from_dict(document)
+        return first.config
+    rows, text, document = source_layers(recipe), first.config.get_text_config(), first.config.to_dict()
+    # What is of the text model alone stands one level down where a model reads images too.
+    own = next((document[key] for key in first.config.sub_configs if getattr(first.config, key) is text), document)
+    depth = text.num_hidden_layers
+    own[text.attribute_map.get("num_hidden_layers", "num_hidden_layers")] = len(rows)
+    for key, value in own.items():
+        if isinstance(value, list) and len(value) == depth and ("layer" in key or "block" in key):
+            own[key] = [value[row] for row in rows]
+    wanted, problem = output_shapes(recipe, first.shapes), "it would have other parameters"
+    try:
+        config = type(first.config).from_dict(document)
+        found = {name: tuple(p.shape) for name, p in meta_model(config.to_json_string()).named_parameters()}
+    except Exception as error:  # transformers raises many kinds here; all mean the same to the user
+        found, problem = {}, first_line(error)
+    if found != wanted:
+        raise UserError(
+            f"{first.architecture} can't be made of the layers {', '.join(map(str, rows))} of {first.name}: {problem}. "
+            "Give slices that leave every layer at a place of its kind."
+        )
+    return config
 
 
 class _Shares:

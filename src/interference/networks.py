@@ -121,8 +121,8 @@ class Networks:
         return self._weights[group]
 
     def _config(self, model: Scored) -> Any:
-        own = self.suite[parents(model)[0]].config
-        return output_config(model, own) if isinstance(model, Recipe) else own
+        first = self.suite[parents(model)[0]]
+        return output_config(model, first) if isinstance(model, Recipe) else first.config
 
     def network(self, model: Scored) -> torch.nn.Module:
         """One network for each configuration: equal shapes may still go with other frequencies or another epsilon.
