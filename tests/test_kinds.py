@@ -89,7 +89,8 @@ VISION = {
     "patch_size": 14, "depth": 1, "num_heads": 2, "out_hidden_size": 32, "num_global_layers": 1,
     "intermediate_layers_indices": [0],
 }  # fmt: skip
-WHOLE = {  # what reads images too, of which transformers' causal model is the whole or the text model alone
+# What reads images too, of which transformers' causal model is the whole or the text model alone.
+WHOLE: dict[str, dict[str, Any]] = {
     "gemma3": {"query_pre_attn_scalar": 8, "max_position_embeddings": 64},
     "llama4": {"num_local_experts": 4, "interleave_moe_layer_step": 2},
     "mllama": {"cross_attention_layers": [1]},

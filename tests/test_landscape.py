@@ -134,7 +134,8 @@ def test_what_is_written_is_what_the_residual_stream_gains(kind, sizes, written)
         network(input_ids=torch.tensor([[0, 70, 71, 72, 73]]))
     assert {site for _, site in seen} - {RESIDUAL, HIDDEN} == set(written)
     gained = seen[1, RESIDUAL] - seen[0, RESIDUAL]
-    assert torch.allclose(gained, sum(seen[1, site] for site in written), atol=1e-5) == (MLP in written)
+    both = torch.stack([seen[1, site] for site in written]).sum(dim=0)
+    assert torch.allclose(gained, both, atol=1e-5) == (MLP in written)
 
 
 def test_the_table_of_layers_has_a_row_for_each(layers):

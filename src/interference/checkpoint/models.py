@@ -63,9 +63,9 @@ def _pieces(meta: nn.Module, stored: Iterable[str]) -> dict[tuple[str, Any], lis
 def _left_out(meta: nn.Module, known: set[str]) -> Callable[[str], bool]:
     """Whether transformers leaves in the file what the model has not: layers that draft tokens (MTP), the vision tower
     of a model of which it builds the text model alone."""
-    left = [re.compile(pattern).search for pattern in getattr(meta, "_keys_to_ignore_on_load_unexpected", None) or ()]
-    tests = left if any(map(beside_text, known)) else [*left, beside_text]
-    return lambda name: any(test(name) for test in tests)
+    patterns: Iterable[str] = getattr(meta, "_keys_to_ignore_on_load_unexpected", None) or ()
+    left, tower = [re.compile(pattern) for pattern in patterns], not any(map(beside_text, known))
+    return lambda name: any(pattern.search(name) for pattern in left) or (tower and beside_text(name))
 
 
 def canonical_names(meta: nn.Module, stored: Iterable[str]) -> dict[str, str]:
