@@ -38,12 +38,39 @@ KINDS = (
     "qwen3_moe", "rwkv", "smollm3", "stablelm", "starcoder2", "xglm",
 )  # fmt: skip
 
+OWN: dict[str, dict[str, Any]] = {  # kinds that need sizes that fit each other
+    "falcon_h1": {
+        "mamba_d_ssm": 64, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_chunk_size": 8,
+        "num_key_value_heads": 2, "head_dim": 8,
+    },
+    "gemma4_text": {
+        "num_hidden_layers": 4, "layer_types": ["sliding_attention", "full_attention"] * 2, "num_kv_shared_layers": 2,
+        "head_dim": 8, "global_head_dim": 16, "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 259,
+    },
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]], "num_layers": 2, "num_heads": 4, "window_size": 8},
+    "lfm2_moe": {
+        "layer_types": ["conv", "full_attention"], "num_dense_layers": 1, "num_key_value_heads": 2, "num_experts": 4,
+        "num_experts_per_tok": 2, "moe_intermediate_size": 16,
+    },
+    "mamba2": {"num_heads": 8, "head_dim": 8, "expand": 2, "state_size": 8, "n_groups": 1, "chunk_size": 8},
+    "nemotron_h": {
+        "layers_block_type": ["mamba", "attention", "moe"], "num_key_value_heads": 2, "head_dim": 8, "n_groups": 1,
+        "n_routed_experts": 4, "moe_intermediate_size": 16, "n_group": 1, "topk_group": 1, "num_experts_per_tok": 2,
+    },
+    "zamba2": {
+        "num_hidden_layers": 4, "layers_block_type": ["mamba", "hybrid"] * 2, "num_mem_blocks": 1, "mamba_d_state": 8,
+        "mamba_headdim": 8, "n_mamba_heads": 8, "mamba_ngroups": 1, "mamba_expand": 2, "attention_hidden_size": 64,
+        "attention_head_dim": 16, "num_key_value_heads": 4, "chunk_size": 8,
+    },
+}  # fmt: skip
+
 
 def tiny(kind: str, seed: int) -> Any:
     """With numbers of its own in what is stored as buffers too."""
     usual = AutoConfig.for_model(kind)
-    sizes = {key: size for key, size in SMALL.items() if isinstance(getattr(usual, key, ""), int | None)}
+    sizes = {} if kind in OWN else {k: v for k, v in SMALL.items() if isinstance(getattr(usual, k, ""), int | None)}
     sizes = {key: size for key, size in sizes.items() if not isinstance(getattr(type(usual), key, None), property)}
+    sizes |= OWN.get(kind, {})
     if "qk_rope_head_dim" in sizes:
         sizes["head_dim"] = sizes["qk_rope_head_dim"]
     model = other(kind, seed, **sizes)
@@ -73,7 +100,7 @@ def assert_as_transformers(paths: tuple[str, ...], out: Path) -> None:
     torch.testing.assert_close(logits(written.eval()), logits(one), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind in CONFIG_MAPPING])
+@pytest.mark.parametrize("kind", [kind for kind in (*KINDS, *OWN) if kind in CONFIG_MAPPING])
 def test_a_checkpoint_and_a_merge_are_those_of_transformers(kind, tokenizer, tmp_path):
     paths = tuple(str(write_checkpoint(tiny(kind, seed), tokenizer, tmp_path / f"m{seed}")) for seed in (1, 2))
     assert_as_transformers(paths, tmp_path / "out")

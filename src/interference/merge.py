@@ -172,7 +172,7 @@ def output_config(recipe: Recipe, first: Checkpoint) -> Any:
     for key, value in own.items():
         if isinstance(value, list) and len(value) == depth and ("layer" in key or "block" in key):
             own[key] = [value[row] for row in rows]
-    wanted, problem = output_shapes(recipe, first.shapes), "it would have other parameters"
+    wanted, problem = output_shapes(recipe, first.shapes), "it would have other parameters."
     try:
         config = type(first.config).from_dict(document)
         found = {name: tuple(p.shape) for name, p in meta_model(config.to_json_string()).named_parameters()}
@@ -180,7 +180,7 @@ def output_config(recipe: Recipe, first: Checkpoint) -> Any:
         found, problem = {}, first_line(error)
     if found != wanted:
         raise UserError(
-            f"{first.architecture} can't be made of the layers {', '.join(map(str, rows))} of {first.name}: {problem}. "
+            f"{first.architecture} can't be made of the layers {', '.join(map(str, rows))} of {first.name}: {problem} "
             "Give slices that leave every layer at a place of its kind."
         )
     return config
