@@ -1,5 +1,6 @@
 """The corpus: bad tables are refused by line, halves split by document, subsets spread over all documents."""
 
+import csv
 import hashlib
 import time
 from pathlib import Path
@@ -96,6 +97,8 @@ def test_marks_that_a_program_put_around_cells_are_no_text(tmp_path):
     frame.to_csv(path, sep="\t", index=False)
     assert '"He said ""no""."' in path.read_text()
     assert read_corpus(path).sentences["eng"] == tuple(said)
+    frame[1:].replace('"Yes."', "Yes.").to_csv(tmp_path / "all.tsv", sep="\t", index=False, quoting=csv.QUOTE_ALL)
+    assert read_corpus(tmp_path / "all.tsv").sentences == {"eng": ("Yes.", "Well."), "deu": ("b", "c")}
     path.write_text(path.read_text() + 'a "b\tc\n')
     assert read_corpus(path).sentences["eng"][0] == '"He said ""no""."'
 

@@ -274,6 +274,7 @@ def test_quoted_speech_is_scored_as_it_is(tmp_path):
         ("sen\twrong_sen\n", "holds no minimal pairs|no column 'sen'"),
         ("sen\twrong_sen\na\ta\n \tb\n", "row 1 has the same sentence twice; row 2 has an empty cell"),
         ("sen\twrong_sen\na\n", "line 2 has 1 cells, the header has 2"),
+        ("sen\twrong_sen\tphenomenon\na\tb\tall\n", "row 1 has the phenomenon 'all', which is what all of them"),
     ],
 )
 def test_what_is_no_file_of_pairs(text, message, tmp_path):

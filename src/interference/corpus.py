@@ -165,11 +165,12 @@ def tab_cells(lines: Sequence[str]) -> list[list[str]]:
     """The cells of tab-separated lines, as they stand there.
 
     Where every cell with quotation marks stands in marks and has its own doubled, a program wrote the table as CSV, as
-    pandas does, and the cells are what it was given.
+    pandas does, and the cells are what it was given; so where all of the header stands in marks, as R writes it.
     """
     rows = [line.split("\t") for line in lines]
     marked = {cell for row in rows for cell in row if '"' in cell}
-    if any('""' in cell[1:-1] for cell in marked) and all(_AS_CSV.fullmatch(cell) for cell in marked):
+    as_csv = any('""' in cell[1:-1] for cell in marked) or all(cell in marked for row in rows[:1] for cell in row)
+    if as_csv and all(_AS_CSV.fullmatch(cell) for cell in marked):
         rows = [[cell[1:-1].replace('""', '"') if cell in marked else cell for cell in row] for row in rows]
     return rows
 

@@ -94,6 +94,8 @@ def read_pairs(path: Path, language: str | None = None) -> PairSet:
             wrong.append(f"row {number} has an empty cell, or one that is no text")
         elif cells[0] == cells[1]:
             wrong.append(f"row {number} has the same sentence twice")
+        elif cells[2] == ALL:
+            wrong.append(f"row {number} has the phenomenon '{ALL}', which is what all of them together are called")
         else:
             pairs.append(Pair(*cells))
     if wrong:
