@@ -593,6 +593,8 @@ def test_a_data_set_with_a_folder_for_each_language_has_splits_in_it(client, hub
     [
         (["--inside", "tset"], "It has some in: dev, devtest"),
         (["--inside", "dev", "--language", "eng=eng_Lat"], "did you mean 'eng_Latn'?"),
+        ([], "no text named 'deu_Latn' in '.': it has some in: dev, devtest. Give one with --inside"),
+        (["--inside", "dev", "--text", "sentence"], "--text of `interference hub corpus`"),
     ],
 )
 def test_what_a_data_set_lacks_is_named(more, expected, client, hub, tmp_path):

@@ -148,8 +148,8 @@ def _language(entry: Path, layout: Layout) -> tuple[list[Any], list[Any] | None]
     table = read_table(entry)
     if layout.text not in table:
         raise UserError(
-            f"{entry} has no column '{layout.text}': {nearest(layout.text, table)} Name the column of sentences in a "
-            "corpus.yaml: text: ..."
+            f"{entry} has no column '{layout.text}': {nearest(layout.text, table)} Name the column of sentences: text: "
+            "... in a corpus.yaml, --text of `interference hub corpus`."
         )
     return list(table[layout.text]), list(table[layout.document]) if layout.document in table else None
 

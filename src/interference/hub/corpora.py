@@ -29,8 +29,12 @@ def narrowed(found: Listing, inside: str, names: Mapping[str, str]) -> Listing:
     if len(lacking) == len(names) and len(here) == 1:
         return replace(found, files=tuple(here))
     if lacking:
+        deeper = sorted({str(path.parent) for path in here.values() if path.stem == lacking[0]})
+        where = (
+            f"it has some in: {', '.join(deeper)}. Give one with --inside." if deeper else nearest(lacking[0], known)
+        )
         raise UserError(
-            f"{found.which} has no text named '{lacking[0]}' in '{inside or '.'}': {nearest(lacking[0], known)} Give "
+            f"{found.which} has no text named '{lacking[0]}' in '{inside or '.'}': {where} Other names are given as "
             "--language CODE=NAME; where it is a column, name the one table that has it with --inside."
         )
     for name in names.values():
