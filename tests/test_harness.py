@@ -106,12 +106,23 @@ def test_a_table_of_tasks_is_all_that_is_printed(suite_folder, tmp_path, monkeyp
     }  # fmt: skip
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(task))
     (tmp_path / "broken.yaml").write_text(yaml.safe_dump(task | {"task": "own_broken", "doc_to_text": "{{one"}))
+    group = {"group": "own_group", "task": ["own_words"], "aggregate_metric_list": [{"metric": "perplexity"}]}
+    (tmp_path / "group.yaml").write_text(yaml.safe_dump(group))
+    (tmp_path / "own.py").write_text("import no_such_package\n\ndef docs(rows): ...\n")
+    (tmp_path / "lacking.yaml").write_text(
+        yaml.safe_dump(task | {"task": "own_lacking"}) + "process_docs: !function own.docs\n"
+    )
     options = ["--suite", str(suite_folder), "--checkpoint", "init", "--include", str(tmp_path), "--format", "json"]
-    for name, code in (("own_words", 0), ("own_broken", 2)):
+    cases = {"own_words": 0, "own_group": 0, "own_lacking": 2, "own_broken": 2}
+    said = {}
+    for name, code in cases.items():
         with pytest.raises(SystemExit) as end:
             main(["tasks", name, *options])
         assert end.value.code == code
-        said = capsys.readouterr()
-        if not code:
-            assert [row["metric"] for row in json.loads(said.out)] == ["perplexity"]
-    assert "A description of your own is to be put right" in said.err
+        said[name] = capsys.readouterr()
+    (row,) = json.loads(said["own_words"].out)
+    assert (row["metric"], row["samples"]) == ("perplexity", 3)
+    of_group = {row["task"]: row["samples"] for row in json.loads(said["own_group"].out)}
+    assert repr(of_group) == "{'own_words': 3, 'own_group': None}"
+    assert "No module named 'no_such_package'. Install that." in said["own_lacking"].err
+    assert "A description of your own is to be put right" in said["own_broken"].err

@@ -24,6 +24,10 @@ _EXTRA = (
     "Tasks are run by lm-evaluation-harness, which is not installed here. Install the extra: "
     "pip install 'interference[tasks]'."
 )
+_ADVICE = (
+    "Data of the Hub that do not lie in the cache need it: be online for the first time, and unset HF_HUB_OFFLINE. A "
+    "description of your own is to be put right."
+)
 _DATA = ("dataset_path", "dataset_kwargs")  # of a description: where data are
 _LOADERS = ("json", "csv", "parquet", "text")  # what a `dataset_path` may be called beside a folder or an id
 _RESAMPLES = 1000  # for standard errors of metrics that have no formula
@@ -64,7 +68,7 @@ def run_tasks(
         for task in tasks
         for row in _kept(evaluator, model, task, limit, shots, files, manager)
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"samples": "Int64"})  # a group has none of its own
 
 
 def check_task(task: str, known: Sequence[str], include: Path | None = None) -> None:
@@ -139,10 +143,8 @@ def _run(evaluator: Evaluator, model: Model, task: str, limit: int | None, shots
         if ran_out(error):
             raise
         why = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
-        raise UserError(
-            f"The task {task} can't be run: {why}. Data of the Hub that do not lie in the cache need it: be online for "
-            "the first time, and unset HF_HUB_OFFLINE. A description of your own is to be put right."
-        ) from None
+        what = "Install that." if isinstance(error, ImportError) else _ADVICE
+        raise UserError(f"The task {task} can't be run: {why}. {what}") from None
     assert found is not None  # only other ranks get nothing
     return json.dumps([row for name in found["results"] for row in _rows(name, found)])
 
