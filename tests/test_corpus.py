@@ -1,10 +1,12 @@
 """The corpus: bad tables are refused by line, halves split by document, subsets spread over all documents."""
 
+import csv
 import hashlib
 import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +40,10 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     "a language twice": ("eng\teng\na\tb\n", ["the header has 'eng' twice"]),
     "a column without a name": ("eng\t\na\tb\n", ["column 2 of the header is empty"]),
     "documents and no language": ("document\nd\n", ["the header names no language"]),
-    "not UTF-8": (b"eng\n\xff\xfe\n", ["can't be read as UTF-8"]),
+    "no header": ("The dog.\tDer Hund.\nA cat.\tEine Katze.\n", ["names no language, it is 'The dog., Der Hund.'"]),
+    "commas": ("document,eng,deu\na,b,c\n", ["names no language, it is 'document,eng,deu'. Expected tab-separated"]),
+    "JSON": ('[\n{"eng": "a"}\n]\n', ["names no language, it is '['"]),
+    "not UTF-8": (b"eng\n\xff\xfe\n", ["can't be read as UTF-8", "Save it as UTF-8"]),
     "several faults": (
         "eng\tdeu\na\n\nb\t\n",
         ["line 2 has 1 cells", "line 3 is empty", "line 4 has no text for 'deu'"],
@@ -70,18 +75,37 @@ def test_missing_file_and_folder_are_refused_by_name(name, tmp_path):
 
 def test_text_is_kept_to_the_byte(tmp_path):
     """Quotes, blanks, decomposed letters and unusual line separators inside a cell are text; nothing is normalised."""
-    cells = ['"quoted" "', "  two  blanks ", "e\u0301", "a\u2028b\x0bc\x85", "नमस्ते दुनिया", "x" * 200_000]
+    cells = ['"quoted" "', '"so ""too"""', "  two  blanks ", "e\u0301", "a\u2028b\x0bc\x85\rd", "नमस्ते", "x" * 200_000]
     corpus = read_corpus(written(tmp_path, "eng\n" + "\n".join(cells) + "\n"))
     assert corpus.sentences["eng"] == tuple(cells)
     assert corpus.digest("eng") == hashlib.sha256("\n".join(cells).encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
-    "text", ["eng\tdeu\na\tb\n", "eng\tdeu\na\tb", "eng\tdeu\r\na\tb\r\n", "\ufeffeng\tdeu\na\tb\n"]
+    "text", ["eng\tdeu\na\tb\n", "eng\tdeu\na\tb", "eng\tdeu\r\na\tb\r\n", "eng\tdeu\ra\tb\r", "\ufeffeng\tdeu\na\tb\n"]
 )
 def test_line_ends_and_byte_order_mark_are_not_text(text, tmp_path):
     corpus = read_corpus(written(tmp_path, text))
     assert corpus.sentences == {"eng": ("a",), "deu": ("b",)}
+
+
+def test_marks_that_a_program_put_around_cells_are_no_text(tmp_path):
+    """Where every cell with marks is written as CSV writes it; beside one that is not, all are text."""
+    said = ['He said "no".', '"Yes."', "Well."]
+    frame = pd.DataFrame({"eng": said, "deu": ["a", "b", "c"]})
+    path = tmp_path / "t.tsv"
+    frame.to_csv(path, sep="\t", index=False)
+    assert '"He said ""no""."' in path.read_text()
+    assert read_corpus(path).sentences["eng"] == tuple(said)
+    frame[1:].replace('"Yes."', "Yes.").to_csv(tmp_path / "all.tsv", sep="\t", index=False, quoting=csv.QUOTE_ALL)
+    assert read_corpus(tmp_path / "all.tsv").sentences == {"eng": ("Yes.", "Well."), "deu": ("b", "c")}
+    path.write_text(path.read_text() + 'a "b\tc\n')
+    assert read_corpus(path).sentences["eng"][0] == '"He said ""no""."'
+
+
+def test_columns_that_no_language_names_are_left(tmp_path):
+    corpus = read_corpus(written(tmp_path, "id\teng\turl\tEnglish title\n1\ta\thttp\t\n2\tb\t\tx\n"))
+    assert corpus.sentences == {"eng": ("a", "b")}
 
 
 def test_document_column_may_stand_anywhere_and_is_no_language(tmp_path):
@@ -207,3 +231,5 @@ def test_digest_changes_with_one_byte_and_with_the_line_break_between_sentences(
     assert one.digest("eng") == Corpus("b", {"eng": ("ab", "c")}, ("0", "1"), False).digest("eng")
     assert one.digest("eng") != Corpus("a", {"eng": ("ab", "C")}, ("0", "1"), False).digest("eng")
     assert one.digest("eng") != Corpus("a", {"eng": ("a", "bc")}, ("0", "1"), False).digest("eng")
+    there, here = (Corpus("a", {"eng": text}, ("0", "1"), False) for text in (("a\nb", "c"), ("a", "b\nc")))
+    assert there.digest("eng") != here.digest("eng"), "a line that moves to the next sentence"

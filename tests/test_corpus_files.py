@@ -60,7 +60,51 @@ def described(folder):
     return folder / "t.yaml"
 
 
-@pytest.mark.parametrize("layout", [tsv, lines, parquet, folders, tables, described])
+def newline_delimited(folder):
+    """JSON by its other name, with an empty line at the end and keys that not every row has."""
+    rows = [row | ({"note": 1} if n else {}) for n, row in enumerate(FRAME.to_dict("records"))]
+    (folder / "t.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows) + "\n", encoding="utf-8")
+    return folder / "t.ndjson"
+
+
+def parts(folder):
+    """eng/test-00000-of-00002.parquet, ...: a folder for each language, its table in parts, as the Hub has them."""
+    for code, text in (("eng", ENG), ("deu", DEU)):
+        (folder / "t" / code).mkdir(parents=True)
+        for n in range(2):
+            frame = pd.DataFrame({"text": text, "document": DOCUMENTS})[2 * n : 2 * n + 2]
+            frame.to_parquet(folder / "t" / code / f"test-0000{n}-of-00002.parquet")
+    return folder / "t"
+
+
+def splits(folder):
+    """The same with a second split beside it: a description says which is meant."""
+    parts(folder)
+    for code, text in (("eng", ENG), ("deu", DEU)):
+        pd.DataFrame({"text": text, "url": DOCUMENTS}).to_json(
+            folder / f"t/{code}/dev.jsonl", orient="records", lines=True
+        )
+    columns = {"eng": "eng/dev.jsonl", "deu": "deu/dev.jsonl"}
+    (folder / "s.yaml").write_text(yaml.safe_dump({"path": "t", "columns": columns, "document": "url"}))
+    return folder / "s.yaml"
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_translations_inside_a_column_are_columns(ending, tmp_path):
+    """As data sets of translations have them: {"translation": {"en": ..., "de": ...}}."""
+    frame = pd.DataFrame({"id": range(4), "translation": [{"en": e, "de": d} for e, d in zip(ENG, DEU, strict=True)]})
+    if ending == "parquet":
+        frame.to_parquet(tmp_path / "t.parquet")
+    else:
+        (tmp_path / "t.jsonl").write_text(jsonl(frame))
+    with pytest.raises(UserError, match=r"has the columns id, translation\.\w+, translation\.\w+, none of them"):
+        read_corpus(tmp_path / f"t.{ending}")
+    columns = {"eng": "translation.en", "deu": "translation.de"}
+    (tmp_path / "t.yaml").write_text(yaml.safe_dump({"path": f"t.{ending}", "columns": columns}))
+    assert read_corpus(tmp_path / "t.yaml").sentences == {"eng": tuple(ENG), "deu": tuple(DEU)}
+
+
+@pytest.mark.parametrize("layout", [tsv, lines, parquet, folders, tables, described, newline_delimited, parts, splits])
 def test_every_layout_gives_the_same_corpus(layout, tmp_path):
     corpus = read_corpus(layout(tmp_path))
     assert corpus.sentences == {"eng": tuple(ENG), "deu": tuple(DEU)} or layout in (folders, tables)
@@ -78,6 +122,15 @@ def test_texts_line_by_line_have_no_documents(tmp_path):
     assert not corpus.has_documents
 
 
+def test_a_carriage_return_inside_a_line_ends_none(tmp_path):
+    """One in each language would leave as many lines of both, and pair those between them with the wrong ones."""
+    (tmp_path / "eng.txt").write_bytes(b"One.\r\nTw\ro.\r\nThree.\r\nFour.\r\n")
+    (tmp_path / "id.txt").write_bytes(b"Satu.\nDua.\nTi\rga.\nEmpat.")
+    corpus = read_corpus(tmp_path)
+    assert corpus.sentences["eng"] == ("One.", "Tw\ro.", "Three.", "Four.")
+    assert corpus.sentences["id"] == ("Satu.", "Dua.", "Ti\rga.", "Empat."), "Indonesian"
+
+
 BAD: dict[str, tuple[dict[str, str | bytes], str]] = {
     "other numbers of lines": ({"eng.txt": "a\nb", "deu.txt": "a"}, "1 sentences of deu, 2 sentences of eng"),
     "an empty line": ({"eng.txt": "a\n\nb", "deu.txt": "a\nb\nc"}, "row 2 has no text for 'eng'"),
@@ -90,7 +143,12 @@ BAD: dict[str, tuple[dict[str, str | bytes], str]] = {
     "no column of text": ({"eng.jsonl": json.dumps({"sentence": "a"})}, "no column 'text'"),
     "no JSON": ({"eng.jsonl": '{"text": "a"}\n{"text"'}, "line 2 is not JSON"),
     "no mapping": ({"eng.jsonl": "3"}, "line 1 is no JSON mapping"),
-    "other keys": ({"eng.jsonl": '{"text": "a"}\n{"txt": "b"}'}, "row 2 differs from the first in 'text'"),
+    "other keys": ({"eng.jsonl": '{"text": "a"}\n{"txt": "b"}'}, "row 2 has nothing for 'eng'"),
+    "several tables": (
+        {f"eng/{half}-00000-of-00001.parquet": b"" for half in ("dev", "test")},
+        "eng holds dev-00000-of-00001.parquet, test-00000-of-00001.parquet; expected the text of one language",
+    ),
+    "a folder of other things": ({"dev/eng_Latn.dev": "a"}, "dev holds eng_Latn.dev; expected the text of one"),
     "no text": (
         {"eng.jsonl": '{"text": "a"}\n{"text": 3}\n{"text": null}'},
         "row 2 has a int for 'eng', and no text; row 3 has nothing",
@@ -104,6 +162,7 @@ BAD: dict[str, tuple[dict[str, str | bytes], str]] = {
 def test_what_is_not_parallel_is_one_message(kind, tmp_path):
     files, expected = BAD[kind]
     for name, contents in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(contents.encode() if isinstance(contents, str) else contents)
     with pytest.raises(UserError) as error:
         read_corpus(tmp_path)
@@ -115,6 +174,7 @@ def test_what_is_not_parallel_is_one_message(kind, tmp_path):
     ("document", "expected"),
     [
         ({"path": "absent.tsv"}, "does not exist"),
+        ({"path": ".", "columns": {"eng": "eng.csv"}}, "eng.csv is no table that can be read here"),
         ({"path": "t.tsv", "column": {}}, "unknown key 'column': did you mean 'columns'?"),
         ({"path": "t.tsv", "columns": {"eng": "English"}}, "has no column 'English'"),
         ({"path": "t.tsv", "columns": ["eng"]}, "'columns' is no mapping"),
@@ -125,6 +185,7 @@ def test_what_is_not_parallel_is_one_message(kind, tmp_path):
 )
 def test_a_description_that_does_not_fit_is_one_message(document, expected, tmp_path):
     tsv(tmp_path)
+    (tmp_path / "eng.csv").write_text("text\nOne.")
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(document))
     with pytest.raises(UserError) as error:
         read_corpus(tmp_path / "c.yaml")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -53,6 +54,8 @@ def test_an_unknown_task_is_named_beside_the_nearest():
         check_task("belebele_deu", ["belebele_deu_Latn", "hellaswag"])
     with pytest.raises(UserError, match="no task 'xyz': `lm-eval ls tasks` lists them"):
         check_task("xyz", ["belebele_deu_Latn", "hellaswag"])
+    with pytest.raises(UserError, match="no task 'xyz', and nothing in own that reads as YAML describes it"):
+        check_task("xyz", ["belebele_deu_Latn"], Path("own"))
 
 
 @pytest.mark.parity
@@ -82,3 +85,44 @@ def test_the_harness_finds_the_same_pairs_right(tiny, tmp_path, monkeypatch):
     assert set(accuracy["samples"]) == {len(rows)}
     monkeypatch.setattr("interference.harness._run", lambda *rest: pytest.fail("run again"))
     assert run_tasks(tiny, models, ["own_pairs"], include=tmp_path / "tasks").equals(frame)
+    monkeypatch.undo()
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "more data"))
+    file.write_text(file.read_text().splitlines()[0])
+    again = run_tasks(tiny, models, ["own_pairs"], include=tmp_path / "tasks")
+    assert set(again["samples"]) == {1}, "what is kept is of these data, wherever they lie"
+
+
+@pytest.mark.parity
+def test_a_table_of_tasks_is_all_that_is_printed(suite_folder, tmp_path, monkeypatch, capsys):
+    """Also of a metric whose error is bootstrapped, and a description that is broken is said to be."""
+    from interference.__main__ import main
+
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "data"))
+    (tmp_path / "own.jsonl").write_text('{"one": "The dog", "two": " sleeps."}\n' * 3)
+    task = {
+        "task": "own_words", "dataset_path": "json", "dataset_kwargs": {"data_files": str(tmp_path / "own.jsonl")},
+        "output_type": "loglikelihood", "test_split": "train", "doc_to_text": "{{one}}", "doc_to_target": "{{two}}",
+        "target_delimiter": "", "metric_list": [{"metric": "perplexity", "aggregation": "perplexity"}],
+    }  # fmt: skip
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(task))
+    (tmp_path / "broken.yaml").write_text(yaml.safe_dump(task | {"task": "own_broken", "doc_to_text": "{{one"}))
+    group = {"group": "own_group", "task": ["own_words"], "aggregate_metric_list": [{"metric": "perplexity"}]}
+    (tmp_path / "group.yaml").write_text(yaml.safe_dump(group))
+    (tmp_path / "own.py").write_text("import no_such_package\n\ndef docs(rows): ...\n")
+    (tmp_path / "lacking.yaml").write_text(
+        yaml.safe_dump(task | {"task": "own_lacking"}) + "process_docs: !function own.docs\n"
+    )
+    options = ["--suite", str(suite_folder), "--checkpoint", "init", "--include", str(tmp_path), "--format", "json"]
+    cases = {"own_words": 0, "own_group": 0, "own_lacking": 2, "own_broken": 2}
+    said = {}
+    for name, code in cases.items():
+        with pytest.raises(SystemExit) as end:
+            main(["tasks", name, *options])
+        assert end.value.code == code
+        said[name] = capsys.readouterr()
+    (row,) = json.loads(said["own_words"].out)
+    assert (row["metric"], row["samples"]) == ("perplexity", 3)
+    of_group = {row["task"]: row["samples"] for row in json.loads(said["own_group"].out)}
+    assert repr(of_group) == "{'own_words': 3, 'own_group': None}"
+    assert "No module named 'no_such_package'. Install that." in said["own_lacking"].err
+    assert "A description of your own is to be put right" in said["own_broken"].err

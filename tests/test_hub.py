@@ -569,6 +569,23 @@ def test_a_data_set_of_one_table_maps_its_columns(client, hub, tmp_path):
     languages = ["--language", "eng=sentence_en", "--language", "deu=sentence_de"]
     client.works("corpus", "org/wide", *languages, "--inside", "data", "--out", str(tmp_path / "w.yaml"))
     assert read_corpus(tmp_path / "w.yaml").sentences == {"eng": ("a", "c"), "deu": ("b", "d")}
+    client.works("corpus", "org/wide", *languages[:2], "--inside", "data", "--out", str(tmp_path / "one.yaml"))
+    assert read_corpus(tmp_path / "one.yaml").sentences == {"eng": ("a", "c")}
+
+
+def test_a_data_set_with_a_folder_for_each_language_has_splits_in_it(client, hub, tmp_path):
+    """They are not put together: one is named, or nothing is downloaded."""
+    rows = {code: "".join(json.dumps({"text": f"{code} {n}"}) + "\n" for n in range(2)) for code in ("eng", "deu")}
+    hub.add(
+        "org/splits", {f"{c}_Latn/{s}.jsonl": rows[c].encode() for c in rows for s in ("dev", "test")}, kind="datasets"
+    )
+    asked = ["corpus", "org/splits", "--out", str(tmp_path / "s.yaml"), "--language"]
+    message = client.refusal(*asked, "eng=eng_Latn")
+    assert "several texts named 'eng_Latn' in '.': eng_Latn/dev.jsonl, eng_Latn/test.jsonl" in message
+    assert not hub.downloads()
+    client.works(*asked, "eng=eng_Latn/dev.jsonl,deu=deu_Latn/dev.jsonl")
+    assert not [seen for seen in hub.downloads() if "test" in seen.path]
+    assert read_corpus(tmp_path / "s.yaml").sentences == {"eng": ("eng 0", "eng 1"), "deu": ("deu 0", "deu 1")}
 
 
 @pytest.mark.parametrize(
@@ -576,6 +593,8 @@ def test_a_data_set_of_one_table_maps_its_columns(client, hub, tmp_path):
     [
         (["--inside", "tset"], "It has some in: dev, devtest"),
         (["--inside", "dev", "--language", "eng=eng_Lat"], "did you mean 'eng_Latn'?"),
+        ([], "no text named 'deu_Latn' in '.': it has some in: dev, devtest. Give one with --inside"),
+        (["--inside", "dev", "--text", "sentence"], "--text of `interference hub corpus`"),
     ],
 )
 def test_what_a_data_set_lacks_is_named(more, expected, client, hub, tmp_path):

@@ -256,6 +256,15 @@ def test_files_in_multiblimps_columns(ending, tmp_path):
     assert read_pairs(file, "nld").languages == ("nld",)
     with pytest.raises(UserError, match="is a folder"):
         read_pairs(tmp_path)
+    (tmp_path / "deu").mkdir()
+    assert read_pairs(file.rename(tmp_path / f"deu/data.{ending}")).languages == ("deu",), "as MultiBLiMP lies there"
+
+
+def test_quoted_speech_is_scored_as_it_is(tmp_path):
+    """MultiBLiMP's tables are written with pandas, which puts sentences with quotation marks into more of them."""
+    frame = pd.DataFrame({"sen": ['"Go," he says.', "A."], "wrong_sen": ['"Go," he say.', "B."]})
+    frame.to_csv(tmp_path / "eng.tsv", sep="\t")
+    assert read_pairs(tmp_path / "eng.tsv").pairs[0] == Pair('"Go," he says.', '"Go," he say.', "pairs", "eng")
 
 
 @pytest.mark.parametrize(
@@ -265,6 +274,7 @@ def test_files_in_multiblimps_columns(ending, tmp_path):
         ("sen\twrong_sen\n", "holds no minimal pairs|no column 'sen'"),
         ("sen\twrong_sen\na\ta\n \tb\n", "row 1 has the same sentence twice; row 2 has an empty cell"),
         ("sen\twrong_sen\na\n", "line 2 has 1 cells, the header has 2"),
+        ("sen\twrong_sen\tphenomenon\na\tb\tall\n", "row 1 has the phenomenon 'all', which is what all of them"),
     ],
 )
 def test_what_is_no_file_of_pairs(text, message, tmp_path):

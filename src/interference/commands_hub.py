@@ -121,9 +121,13 @@ def compose(
 @hub.command()
 def corpus(
     repository: Annotated[str, typer.Argument(help="A data set: org/name or org/name@revision.")],
-    language: Annotated[list[str], several("--language", "CODE or CODE=NAME of its file or column, eng=eng_Latn.")],
+    language: Annotated[
+        list[str], several("--language", "CODE or CODE=NAME of its file, folder or column, eng=eng_Latn.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The corpus.yaml to write; it must not exist.")],
-    inside: Annotated[str, typer.Option(help="The folder of the data set, for example devtest.")] = "",
+    inside: Annotated[
+        str, typer.Option(help="The folder of the data set, for example devtest, or its one table.")
+    ] = "",
     text: Annotated[str, typer.Option(help="The column of sentences in one language's file.")] = "text",
     document: Annotated[str, typer.Option(help="The column that tells documents apart.")] = "document",
 ) -> None:

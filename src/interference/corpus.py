@@ -1,7 +1,9 @@
 """Parallel text: one row per meaning, one column per language, rows grouped into documents."""
 
 import hashlib
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from interference.errors import UserError
+
+_AS_CSV = re.compile(r'"(?:[^"]|"")*"')
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Corpus:
 
     @cached_property
     def _digests(self) -> dict[str, str]:
-        return {code: hashlib.sha256("\n".join(text).encode()).hexdigest() for code, text in self.sentences.items()}
+        return {code: _digest(text) for code, text in self.sentences.items()}
 
     def digest(self, language: str) -> str:
         """SHA-256 of the exact text of one language."""
@@ -84,7 +88,14 @@ class Corpus:
     @cached_property
     def digest_of_documents(self) -> str:
         """SHA-256 of which rows belong to one document."""
-        return hashlib.sha256("\n".join(self.documents).encode()).hexdigest()
+        return _digest(self.documents)
+
+
+def _digest(texts: tuple[str, ...]) -> str:
+    """SHA-256 of texts, one a line; as JSON where some are of several lines, for a line may move to the next text."""
+    lines = "\n".join(texts)
+    whole = lines if lines.count("\n") < len(texts) else json.dumps(texts)
+    return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def _read_only(rows: np.ndarray) -> np.ndarray:
@@ -110,47 +121,87 @@ def read_corpus(path: Path) -> Corpus:
     """Read parallel text, one row per meaning: a table with a column per language and optionally `document`.
 
     Tab-separated, .jsonl or .parquet; or a folder with a file or folder per language; or a .yaml that describes one of
-    these. Raises UserError that lists every bad row at once.
+    these. Columns that no language code names are left. Raises UserError that lists every bad row at once.
     """
     if path.suffix in (".yaml", ".yml", ".jsonl", ".ndjson", ".parquet") or path.is_dir():
         from interference.corpus_files import read_layout
 
         return read_layout(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        rows = tab_cells(read_lines(path))
     except FileNotFoundError:
         raise UserError(
             f"Corpus {path} does not exist. Give a file or folder of parallel text, for example a tab-separated table "
             "with language codes as its header."
         ) from None
-    except (ValueError, OSError) as error:
-        raise UserError(f"Corpus {path} can't be read as UTF-8 text: {error}.") from None
-    rows = [line.split("\t") for line in text.removeprefix("\ufeff").removesuffix("\n").split("\n")] if text else []
+    except OSError as error:
+        raise UserError(f"Corpus {path} can't be read: {error}.") from None
     if len(rows) < 2:
         raise UserError(
             f"Corpus {path} has {max(len(rows) - 1, 0)} rows of text; expected a header line and at least one row."
         )
     header, body = rows[0], rows[1:]
-    _check(path, header, body)
-    columns = {name: tuple(row[i] for row in body) for i, name in enumerate(header)}
+    used = [*language_columns(header), *(["document"] if "document" in header else [])]
+    _check(path, header, body, used)
+    columns = {name: tuple(row[header.index(name)] for row in body) for name in used}
     named = columns.pop("document", None)
     return Corpus(path.stem, columns, named or tuple(str(i) for i in range(len(body))), named is not None)
 
 
-def _check(path: Path, header: list[str], body: list[list[str]]) -> None:
+def read_lines(file: Path) -> list[str]:
+    """The lines of a text. They end with LF or CRLF: a CR among these, as U+2028 and its like, is text."""
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except ValueError as error:
+        raise UserError(
+            f"{file} can't be read as UTF-8 text: {error}. Save it as UTF-8, unpacked if it is compressed."
+        ) from None
+    text = text.replace("\r\n", "\n")
+    text = (text if "\n" in text else text.replace("\r", "\n")).removesuffix("\n")
+    return text.split("\n") if text else []
+
+
+def tab_cells(lines: Sequence[str]) -> list[list[str]]:
+    """The cells of tab-separated lines, as they stand there.
+
+    Where every cell with quotation marks stands in marks and has its own doubled, a program wrote the table as CSV, as
+    pandas does, and the cells are what it was given; so where all of the header stands in marks, as R writes it.
+    """
+    rows = [line.split("\t") for line in lines]
+    marked = {cell for row in rows for cell in row if '"' in cell}
+    as_csv = any('""' in cell[1:-1] for cell in marked) or all(cell in marked for row in rows[:1] for cell in row)
+    if as_csv and all(_AS_CSV.fullmatch(cell) for cell in marked):
+        rows = [[cell[1:-1].replace('""', '"') if cell in marked else cell for cell in row] for row in rows]
+    return rows
+
+
+def may_be_language(name: str) -> bool:
+    """eng, en, zho_Hans: what text without a description may be named to be taken for that of a language."""
+    return re.fullmatch("[a-z]{2,3}(_[A-Z][a-z]{3})?", name) is not None
+
+
+def language_columns(names: Iterable[str]) -> list[str]:
+    """Which columns of a table hold a language each: not `id` and `url`, which are codes and never meant as such."""
+    return [name for name in names if may_be_language(name) and name not in ("id", "url")]
+
+
+def _check(path: Path, header: list[str], body: list[list[str]], used: list[str]) -> None:
+    if not set(used) - {"document"}:
+        raise UserError(
+            f"Corpus {path} is not a table of parallel text: the header names no language, it is "
+            f"{', '.join(header)[:200]!r}. Expected tab-separated cells, in the first line language codes as eng is. "
+            "Columns of other names are given in a corpus.yaml: path, and columns: {eng: the column's name, ...}."
+        )
     wrong = [f"column {i + 1} of the header is empty" for i, name in enumerate(header) if not name.strip()]
     wrong += [f"the header has '{name}' twice" for name in sorted({n for n in header if header.count(n) > 1})]
-    if not set(header) - {"document"}:
-        wrong.append("the header names no language")
     for number, row in enumerate(body, start=2):
         if not any(cell.strip() for cell in row):
             wrong.append(f"line {number} is empty")
         elif len(row) != len(header):
             wrong.append(f"line {number} has {len(row)} cells, the header has {len(header)}")
         else:
-            wrong += [
-                f"line {number} has no text for '{h}'" for h, cell in zip(header, row, strict=True) if not cell.strip()
-            ]
+            named = zip(header, row, strict=True)
+            wrong += [f"line {number} has no text for '{h}'" for h, cell in named if h in used and not cell.strip()]
     if wrong:
         shown = "; ".join(wrong[:8]) + (f"; and {len(wrong) - 8} more" if len(wrong) > 8 else "")
         raise UserError(

@@ -5,19 +5,21 @@ Each is read into the columns of one table: a language, or `document`, to its ce
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from interference.corpus import Corpus
+from interference.corpus import Corpus, language_columns, may_be_language, read_lines, tab_cells
 from interference.errors import UserError, nearest, user_path
 from interference.hub import local_folder
 
 TABLES = (".jsonl", ".ndjson", ".parquet", ".tsv")
 TEXTS = (".txt",)
+_NO_TEXTS = (*TABLES, ".json", ".csv")  # what has columns and can't be taken line by line
+_PART = re.compile(r"-\d+-of-\d+(?=\.\w+$)")  # in the names of the parts that a large table lies in
 _SHOWN = 8  # faults that a message lists
 
 
@@ -25,7 +27,8 @@ _SHOWN = 8  # faults that a message lists
 class Layout:
     """How a corpus lies there.
 
-    `columns` maps a language to the column, file or folder that holds it; without it they are named by language.
+    `columns` maps a language to the column, file or folder that holds it; without it they are named by language. A
+    column inside another is `translation.de`, a file inside a folder `deu_Latn/dev.parquet`.
     `text` is the column of the sentences where each language has a table of its own, `document` that of documents.
     """
 
@@ -91,7 +94,7 @@ def _described(path: Path) -> Corpus:
 def _wide(path: Path, layout: Layout) -> dict[str, Sequence[Any]]:
     """One table with a column for each language."""
     table = read_table(path)
-    names = dict(layout.columns) or {c: c for c in table if c != layout.document and _may_be_language(c)}
+    names = dict(layout.columns) or {c: c for c in language_columns(table) if c != layout.document}
     if lacking := [column for column in names.values() if column not in table]:
         raise UserError(f"Corpus {path} has no column '{lacking[0]}': {nearest(lacking[0], table)}")
     if not names:
@@ -103,16 +106,12 @@ def _wide(path: Path, layout: Layout) -> dict[str, Sequence[Any]]:
     return found | ({"document": table[layout.document]} if layout.document in table else {})
 
 
-def _may_be_language(name: str) -> bool:
-    """eng, en, zho_Hans: what a column without a description may be named to be taken for a language."""
-    return name != "id" and re.fullmatch("[a-z]{2,3}(_[A-Z][a-z]{3})?", name) is not None
-
-
 def _folder(path: Path, layout: Layout) -> dict[str, Sequence[Any]]:
     """One text, table or folder of texts for each language."""
     entries = {entry.name: entry for entry in sorted(path.iterdir()) if not entry.name.startswith(".")}
     entries |= {entry.stem: entry for entry in entries.values() if entry.suffix in (*TABLES, *TEXTS)}
-    names = dict(layout.columns) or {n: n for n, e in entries.items() if _may_be_language(n) and _holds_text(e)}
+    entries |= {name: path / name for name in layout.columns.values() if name not in entries and (path / name).exists()}
+    names = dict(layout.columns) or {n: n for n, e in entries.items() if may_be_language(n) and _holds_text(e)}
     if lacking := [name for name in names.values() if name not in entries]:
         raise UserError(f"Corpus {path} has no file or folder '{lacking[0]}': {nearest(lacking[0], entries)}")
     if not names:
@@ -143,26 +142,39 @@ def _holds_text(entry: Path) -> bool:
 def _language(entry: Path, layout: Layout) -> tuple[list[Any], list[Any] | None]:
     """The sentences of one language and, where they are known, their documents."""
     if entry.is_dir():
-        files = sorted(file for file in entry.iterdir() if file.suffix in TEXTS)
-        texts = {file.stem: _lines(file) for file in files}
-        return [s for text in texts.values() for s in text], [name for name, text in texts.items() for _ in text]
-    if entry.suffix not in TABLES:
-        return _lines(entry), None
+        return _folder_of_language(entry, layout)
+    if entry.suffix not in _NO_TEXTS:
+        return read_lines(entry), None
     table = read_table(entry)
     if layout.text not in table:
         raise UserError(
-            f"{entry} has no column '{layout.text}': {nearest(layout.text, table)} Name the column of sentences in a "
-            "corpus.yaml: text: ..."
+            f"{entry} has no column '{layout.text}': {nearest(layout.text, table)} Name the column of sentences: text: "
+            "... in a corpus.yaml, --text of `interference hub corpus`."
         )
     return list(table[layout.text]), list(table[layout.document]) if layout.document in table else None
 
 
-def _lines(file: Path) -> list[str]:
-    try:
-        text = file.read_text(encoding="utf-8").removeprefix("\ufeff").removesuffix("\n")
-    except ValueError as error:
-        raise UserError(f"{file} can't be read as UTF-8 text: {error}.") from None
-    return text.split("\n") if text else []
+def _folder_of_language(folder: Path, layout: Layout) -> tuple[list[Any], list[Any] | None]:
+    """Texts, each a document, or one table in one or more parts."""
+    files = sorted(folder.iterdir())
+    if texts := {file.stem: read_lines(file) for file in files if file.suffix in TEXTS}:
+        return [s for text in texts.values() for s in text], [name for name, text in texts.items() for _ in text]
+    tables = [file for file in files if file.suffix in TABLES]
+    if len(tables_of([file.name for file in tables])) != 1:
+        raise UserError(
+            f"{folder} holds {', '.join(file.name for file in files[:_SHOWN]) or 'nothing'}; expected the text of one "
+            f"language: .txt, each a document, or one table. Name the one that is meant in a corpus.yaml: columns: "
+            f"{{{folder.name}: {folder.name}/its name}}; or give this folder where it holds a file for each language."
+        )
+    parts = [_language(file, layout) for file in tables]
+    documents = [own for _, own in parts if own is not None]
+    sentences = [sentence for own, _ in parts for sentence in own]
+    return sentences, [d for own in documents for d in own] if len(documents) == len(parts) else None
+
+
+def tables_of(names: Iterable[str]) -> set[str]:
+    """The tables that files of these names are, those in parts (-00000-of-00002) once."""
+    return {_PART.sub("", name) for name in names}
 
 
 def read_table(file: Path) -> dict[str, Sequence[Any]]:
@@ -171,17 +183,11 @@ def read_table(file: Path) -> dict[str, Sequence[Any]]:
         raise UserError(f"Corpus {file} does not exist. Give a file or folder of parallel text.")
     if file.suffix == ".parquet":
         return _parquet(file)
-    if file.suffix not in (".tsv", ".jsonl", ".json"):
+    if file.suffix not in (".tsv", ".jsonl", ".ndjson", ".json"):
         raise UserError(f"{file} is no table that can be read here; expected .tsv, .jsonl or .parquet.")
     rows = list(_json_rows(file) if file.suffix != ".tsv" else _tab_rows(file))
-    names = list(rows[0]) if rows else []
-    for number, row in enumerate(rows, start=1):
-        if list(row) != names and set(row) != set(names):
-            odd = sorted(set(row) ^ set(names), key=str)[0]
-            raise UserError(
-                f"{file}: row {number} differs from the first in '{odd}'. Expected the same keys in every row."
-            )
-    return {name: [row[name] for row in rows] for name in names}
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
 
 
 def _parquet(file: Path) -> dict[str, Sequence[Any]]:
@@ -189,7 +195,7 @@ def _parquet(file: Path) -> dict[str, Sequence[Any]]:
     from pyarrow import parquet
 
     try:
-        read = parquet.read_table(file)
+        read = parquet.read_table(file).flatten()  # what stands inside a column is named as _json_rows names it
     except (pyarrow.ArrowException, OSError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{file} can't be read as parquet: {why[:300]} Download or copy it again.") from None
@@ -197,18 +203,23 @@ def _parquet(file: Path) -> dict[str, Sequence[Any]]:
 
 
 def _json_rows(file: Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(_lines(file), start=1):
+    for number, line in enumerate(read_lines(file), start=1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise UserError(f"{file}: line {number} is not JSON: {error}.") from None
+            raise UserError(
+                f"{file}: line {number} is not JSON: {error}. Expected one JSON mapping on every line."
+            ) from None
         if not isinstance(row, dict):
             raise UserError(f"{file}: line {number} is no JSON mapping; expected {{language: sentence, ...}}.")
-        yield row
+        inner = {f"{name}.{key}": v for name, cell in row.items() if isinstance(cell, dict) for key, v in cell.items()}
+        yield {name: cell for name, cell in row.items() if not isinstance(cell, dict)} | inner
 
 
 def _tab_rows(file: Path) -> Iterator[dict[str, Any]]:
-    header, *rows = [line.split("\t") for line in _lines(file)] or [[]]
+    header, *rows = tab_cells(read_lines(file)) or [[]]
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise UserError(f"{file}: line {number} has {len(row)} cells, the header has {len(header)}.")

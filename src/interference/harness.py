@@ -4,7 +4,10 @@ import hashlib
 import importlib.metadata
 import json
 import math
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,12 @@ _EXTRA = (
     "Tasks are run by lm-evaluation-harness, which is not installed here. Install the extra: "
     "pip install 'interference[tasks]'."
 )
+_ADVICE = (
+    "Data of the Hub that do not lie in the cache need it: be online for the first time, and unset HF_HUB_OFFLINE. A "
+    "description of your own is to be put right."
+)
+_DATA = ("dataset_path", "dataset_kwargs")  # of a description: where data are
+_LOADERS = ("json", "csv", "parquet", "text")  # what a `dataset_path` may be called beside a folder or an id
 _RESAMPLES = 1000  # for standard errors of metrics that have no formula
 
 
@@ -36,7 +45,8 @@ def run_tasks(
 
     `limit` is how many samples of each task are taken, `shots` the examples before each (None: the task's own number),
     `include` a folder of task descriptions of one's own. Results are kept in the store, those of one's own tasks until
-    a file in their folder changes. Raises UserError for an unknown task, data that can't be had, or a missing extra.
+    a file in their folder or of their data changes. Raises UserError for an unknown task, data that can't be had, or a
+    missing extra.
     """
     try:
         from lm_eval.tasks import TaskManager
@@ -50,22 +60,42 @@ def run_tasks(
     if manager is None or not set(tasks) <= set(manager.all_tasks):
         manager = TaskManager(include_path=own)
     for task in tasks:
-        check_task(task, manager.all_tasks)
+        check_task(task, manager.all_tasks, include)
+    files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(include, manager)] if include else []
     rows = [
         (name, *row)
         for name, model in models.items()
         for task in tasks
-        for row in _kept(evaluator, model, task, limit, shots, include, manager)
+        for row in _kept(evaluator, model, task, limit, shots, files, manager)
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"samples": "Int64"})  # a group has none of its own
 
 
-def check_task(task: str, known: Sequence[str]) -> None:
+def check_task(task: str, known: Sequence[str], include: Path | None = None) -> None:
     """Raise UserError with the nearest name unless a task is known; of thousands that are not near none is listed."""
     if task not in known:
         close = nearest(task, known)
         hint = close if close.startswith("did you mean") else "`lm-eval ls tasks` lists them."
-        raise UserError(f"lm-evaluation-harness has no task '{task}': {hint}")
+        own = f", and nothing in {include} that reads as YAML describes it" if include else ""
+        raise UserError(f"lm-evaluation-harness has no task '{task}'{own}: {hint}")
+
+
+def _files(include: Path, manager: Any) -> list[Path]:
+    """The files in a folder of task descriptions, and those here that these name as their data."""
+    entries = [one for one in manager.task_index.values() if one.yaml_path and include in one.yaml_path.parents]
+    named = {text for one in entries for text in _texts([(one.cfg or {}).get(key) for key in _DATA])} - set(_LOADERS)
+    patterns = [pattern for text in named if text for pattern in (text, f"{text}/**")]
+    data = [Path(found) for one in patterns for found in glob(one, recursive=True)]  # noqa: PTH207 - absolute ones too
+    return sorted(file for file in {*include.rglob("*"), *data} if file.is_file())
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in lists and mappings, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | Sequence):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(inner)
 
 
 def _kept(
@@ -74,12 +104,10 @@ def _kept(
     task: str,
     limit: int | None,
     shots: int | None,
-    include: Path | None,
+    own: Sequence[str],
     manager: Any,
 ) -> list[tuple]:
-    """The rows of one model and task, from the store where they are known."""
-    files = [file for file in sorted(include.rglob("*")) if file.is_file()] if include else []
-    own = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    """The rows of one model and task, from the store where they are known for these `own` files."""
     version = importlib.metadata.version("lm_eval")
     key = digest(
         "harness", version, task, limit, shots, own, model_digest(evaluator.suite, model), evaluator.device.type
@@ -106,18 +134,17 @@ def _run(evaluator: Evaluator, model: Model, task: str, limit: int | None, shots
         max_length=first.positions,
     )
     try:
-        found = simple_evaluate(
-            language_model, tasks=[task], limit=limit, num_fewshot=shots, task_manager=manager, log_samples=False,
-            bootstrap_iters=_RESAMPLES,
-        )  # fmt: skip
+        with redirect_stdout(sys.stderr):  # it says there what it bootstraps, and standard output is the table's
+            found = simple_evaluate(
+                language_model, tasks=[task], limit=limit, num_fewshot=shots, task_manager=manager, log_samples=False,
+                bootstrap_iters=_RESAMPLES,
+            )  # fmt: skip
     except Exception as error:  # of the Hub, of data sets and of tasks, each with exceptions of its own
         if ran_out(error):
             raise
-        why = " ".join(str(error).split())[:300] or type(error).__name__
-        raise UserError(
-            f"The task {task} can't be run: {why}. Its data come from the Hub unless they lie in the cache: be online "
-            "for the first time, and unset HF_HUB_OFFLINE."
-        ) from None
+        why = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+        what = "Install that." if isinstance(error, ImportError) else _ADVICE
+        raise UserError(f"The task {task} can't be run: {why}. {what}") from None
     assert found is not None  # only other ranks get nothing
     return json.dumps([row for name in found["results"] for row in _rows(name, found)])
 

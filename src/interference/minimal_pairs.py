@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from interference.corpus import may_be_language
 from interference.corpus_files import read_table
 from interference.errors import UserError, nearest
 from interference.statistics import clustered_proportion
@@ -70,8 +71,8 @@ def read_pairs(path: Path, language: str | None = None) -> PairSet:
     """Pairs in MultiBLiMP's columns: sen, wrong_sen, and optionally phenomenon and language (arXiv:2504.02768).
 
     Pairs with the same entry in a further column, document, are not independent of each other. A file (.tsv, .jsonl,
-    .parquet) without a column `language` is of the language given, else of the one it is named after. Raises UserError
-    that lists every bad row.
+    .parquet) without a column `language` is of the language given, else of the one that it or its folder is named
+    after, as eng/data.tsv is. Raises UserError that lists every bad row.
     """
     if not path.is_file():
         why = "is a folder" if path.is_dir() else "does not exist"
@@ -83,7 +84,8 @@ def read_pairs(path: Path, language: str | None = None) -> PairSet:
             f"and language. It has: {', '.join(table) or 'none'}."
         )
     rows = len(table["sen"])
-    languages = table.get("language", [language or path.stem] * rows)
+    own = next((name for name in (path.stem, path.resolve().parent.name) if may_be_language(name)), path.stem)
+    languages = table.get("language", [language or own] * rows)
     columns = (table["sen"], table["wrong_sen"], table.get("phenomenon", ["pairs"] * rows), languages)
     documents = ["" if cell is None else str(cell) for cell in table.get("document", [""] * rows)]
     wrong, pairs = [] if rows else ["it has no rows"], []
@@ -92,6 +94,8 @@ def read_pairs(path: Path, language: str | None = None) -> PairSet:
             wrong.append(f"row {number} has an empty cell, or one that is no text")
         elif cells[0] == cells[1]:
             wrong.append(f"row {number} has the same sentence twice")
+        elif cells[2] == ALL:
+            wrong.append(f"row {number} has the phenomenon '{ALL}', which is what all of them together are called")
         else:
             pairs.append(Pair(*cells))
     if wrong:

@@ -29,7 +29,8 @@ def choose_pairs(bench: Bench) -> "tuple[Recipe, PairSet]":
     with st.container(horizontal=True, vertical_alignment="bottom"):
         file = st.text_input(
             "Pairs", placeholder="of the built-in grammar", key="pairs", bind="query-params", width=320,
-            help="A file (.tsv, .jsonl, .parquet) in MultiBLiMP's columns: sen, wrong_sen, phenomenon, language.",
+            help="A file (.tsv, .jsonl, .parquet) in MultiBLiMP's columns: sen, wrong_sen, phenomenon, language. "
+            "Without the last it is of the language that it or its folder is named after, as eng/data.tsv is.",
         )  # fmt: skip
         keep_within("pair_count", _FEW, _MOST)
         count = st.number_input(
@@ -53,7 +54,8 @@ def _pairs(bench: Bench, file: str) -> "PairSet":
             f"{file} has pairs of {', '.join(found.languages)}" if found else "The built-in grammar makes other pairs"
         )
         raise UserError(
-            f"{whose}, and none of {', '.join(bench.languages)}. Name a file of pairs in a language of the corpus."
+            f"{whose}, and none of {', '.join(bench.languages)}. Name a file of pairs in a language of the corpus: one "
+            "that has a column `language`, or that is named after it, as eng.tsv or eng/data.tsv is."
         )
     return (
         PairSet(found.name, tuple(p for p in found.pairs if p.language in languages)) if found else own_pairs(languages)
