@@ -137,6 +137,42 @@ def test_accuracies(own_suite, given, monkeypatch):
     assert set(found["pairs_from"]) == {"built-in"}
 
 
+@pytest.mark.parity
+def test_tasks(own_suite, given, printed, monkeypatch, tmp_path):
+    """Run when asked for; the merge, its parents and the untrained model, as the command has them."""
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "data"))
+    (tmp_path / "own.jsonl").write_text('{"one": "The dog", "two": " sleeps."}\n' * 3)
+    task = {
+        "task": "own_words", "dataset_path": "json", "dataset_kwargs": {"data_files": str(tmp_path / "own.jsonl")},
+        "output_type": "loglikelihood", "test_split": "train", "doc_to_text": "{{one}}", "doc_to_target": "{{two}}",
+        "target_delimiter": "", "metric_list": [{"metric": "acc"}, {"metric": "perplexity"}],
+    }  # fmt: skip
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks/own.yaml").write_text(json.dumps(task))
+    app = opened_on(own_suite, monkeypatch, "pages/accuracy.py", accuracy_on="tasks")
+    assert "no task yet" in app.info[0].value
+    app.text_input(key="task_folder").set_value(str(tmp_path / "tasks"))
+    app.text_input(key="task_names").set_value("own_word").run()
+    button(app, "Run").click().run()
+    assert "did you mean 'own_words'" in app.error[0].value
+    app.text_input(key="task_names").set_value("own_words, own_words").run()
+    app.number_input(key="task_limit").set_value(2).run()
+    button(app, "Run").click().run()
+    assert not app.error
+    assert "**The merge has" in app.markdown[1].value
+    found = given("Tasks, CSV")
+    merge = found["model"].iloc[0]
+    assert list(found["model"].unique()) == [merge, "mono-eng", "mono-deu", "init"]
+    assert weights_named(found, own_suite) == {"mono-eng", "mono-deu", "init"}
+    assert set(found["samples"]) == {2}
+    own = printed(
+        "tasks", "own_words", "--suite", own_suite, "--include", tmp_path / "tasks", "--limit", "2", "--checkpoint",
+        "mono-eng,mono-deu,init",
+    )  # fmt: skip
+    rest = found[found["model"] != merge].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rest[list(own)], own, check_exact=True)
+
+
 @pytest.mark.parametrize("view", ["All pairs", "The plane"])
 def test_paths(own_suite, given, printed, monkeypatch, view):
     """Of many paths each row has the weights of its own ends, the references and the untrained model."""

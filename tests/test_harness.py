@@ -2,7 +2,9 @@
 
 import json
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ import yaml
 
 from interference.errors import UserError
 from interference.evaluate import Evaluator
-from interference.harness import COLUMNS, check_task, run_tasks
+from interference.harness import COLUMNS, check_task, tasks_steps
 from interference.minimal_pairs import read_pairs
 from interference.recipe import Recipe
 from interference.steps import finish
@@ -39,6 +41,10 @@ def test_a_missing_extra_is_said(tiny, monkeypatch, capsys, suite_folder):
             main(["tasks", "belebele_deu_Latn", "--suite", str(suite_folder), *wrong])
         assert end.value.code == 2
         assert said in capsys.readouterr().err
+
+
+def run_tasks(*arguments, **named):
+    return finish(tasks_steps(*arguments, **named))
 
 
 def test_documents_are_kept_beside_arrays(tmp_path):
@@ -83,6 +89,17 @@ def test_the_harness_finds_the_same_pairs_right(tiny, tmp_path, monkeypatch):
     accuracy = frame[frame["metric"] == "acc"].set_index("model")
     assert accuracy["value"].to_dict() == pytest.approx(own.to_dict())
     assert set(accuracy["samples"]) == {len(rows)}
+    others = Evaluator(tiny.suite, Store(tmp_path / "others"), torch.device("cpu"))
+    asked, shares = tasks_steps(others, models, ["own_pairs"], include=tmp_path / "tasks"), []
+
+    def between(share: float) -> None:
+        """Another's weights are put into the networks whenever they are free."""
+        shares.append(share)
+        others.networks.put("mixed")
+
+    assert finish(asked, between).equals(frame)
+    assert shares == sorted(shares)
+    assert {0.5, 1.0} <= set(shares)
     monkeypatch.setattr("interference.harness._run", lambda *rest: pytest.fail("run again"))
     assert run_tasks(tiny, models, ["own_pairs"], include=tmp_path / "tasks").equals(frame)
     monkeypatch.undo()
@@ -90,6 +107,27 @@ def test_the_harness_finds_the_same_pairs_right(tiny, tmp_path, monkeypatch):
     file.write_text(file.read_text().splitlines()[0])
     again = run_tasks(tiny, models, ["own_pairs"], include=tmp_path / "tasks")
     assert set(again["samples"]) == {1}, "what is kept is of these data, wherever they lie"
+
+
+@pytest.mark.parity
+def test_tasks_that_are_stopped_leave_no_thread(tiny, tmp_path, monkeypatch):
+    """The harness waits for answers that do not come any more."""
+    import lm_eval
+
+    def asks(language_model, **options):
+        language_model.loglikelihood([SimpleNamespace(args=("The", " dog"), request_type="loglikelihood")])
+        return language_model.loglikelihood([SimpleNamespace(args=("The", " cat"), request_type="loglikelihood")])
+
+    monkeypatch.setattr(lm_eval, "simple_evaluate", asks)
+    monkeypatch.setattr("interference.harness._manager", lambda tasks, include: None)
+    before = set(threading.enumerate())
+    steps = tasks_steps(tiny, {"init": "init"}, ["own"])
+    while not next(steps):
+        pass
+    steps.close()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=20)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parity

@@ -15,7 +15,7 @@ from interference.conflict.survey import Survey, equal_average, resident_steps
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.export import Target, write_steps
-from interference.harness import run_tasks
+from interference.harness import tasks_steps
 from interference.linearity import layer_steps
 from interference.memory import ran_out, room
 from interference.path import Walk
@@ -48,7 +48,7 @@ def harness(monkeypatch):
         "lm_eval": {"simple_evaluate": evaluate},
         "lm_eval.tasks": {"TaskManager": lambda **settings: types.SimpleNamespace(all_tasks=["own"])},
         "lm_eval.models": {},
-        "lm_eval.models.huggingface": {"HFLM": lambda **settings: None},
+        "lm_eval.models.huggingface": {"HFLM": types.SimpleNamespace},
     }
     for name, contents in names.items():
         module = types.ModuleType(name)
@@ -66,7 +66,7 @@ def layers(evaluator: Evaluator) -> object:
 
 
 def tasks(evaluator: Evaluator) -> object:
-    return run_tasks(evaluator, {"init": "init"}, ["own"])
+    return finish(tasks_steps(evaluator, {"init": "init"}, ["own"]))
 
 
 def timed(evaluator: Evaluator) -> object:

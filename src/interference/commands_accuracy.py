@@ -87,7 +87,9 @@ def tasks(
 ) -> None:
     """Run tasks of lm-evaluation-harness on merges in memory; needs the extra `tasks`."""
     from interference.errors import UserError, user_path
-    from interference.harness import run_tasks
+    from interference.harness import tasks_steps
+    from interference.progress import progress_bar
+    from interference.steps import finish
 
     if not recipe and not checkpoint:
         raise UserError("There is no model to run the tasks on. Give --recipe or --checkpoint.")
@@ -97,7 +99,8 @@ def tasks(
     evaluator, recipes = evaluator_for(suite, None, device, checkpoint or [], recipe or [])
     models: dict[str, Any] = {f"recipe {n}\0": r for n, r in enumerate(recipes)}
     models |= {name: name for name in checkpoint or []}
-    frame = run_tasks(evaluator, models, task, limit, shots, folder)
+    with progress_bar("tasks") as bar:
+        frame = finish(tasks_steps(evaluator, models, task, limit, shots, folder), bar)
     shown = dict(zip(models, [path.stem for path in recipe or []] + (checkpoint or []), strict=True))
     print_table(frame.assign(model=frame["model"].map(shown)), form)
 

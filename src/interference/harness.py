@@ -5,10 +5,13 @@ import importlib.metadata
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import redirect_stdout
 from glob import glob
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pandas as pd
@@ -17,6 +20,7 @@ from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
 from interference.memory import ran_out
 from interference.scored import Model, model_digest
+from interference.steps import Result, Steps, telling, within
 from interference.store import digest
 
 COLUMNS = ("model", "task", "metric", "filter", "value", "standard_error", "samples", "shots", "higher_is_better")
@@ -31,16 +35,18 @@ _ADVICE = (
 _DATA = ("dataset_path", "dataset_kwargs")  # of a description: where data are
 _LOADERS = ("json", "csv", "parquet", "text")  # what a `dataset_path` may be called beside a folder or an id
 _RESAMPLES = 1000  # for standard errors of metrics that have no formula
+_AT_ONCE = 64  # requests of the harness that are answered before others may use the networks
+_PATIENCE = 0.02  # seconds to wait for the harness before they may
 
 
-def run_tasks(
+def tasks_steps(
     evaluator: Evaluator,
     models: Mapping[str, Model],
     tasks: Sequence[str],
     limit: int | None = None,
     shots: int | None = None,
     include: Path | None = None,
-) -> pd.DataFrame:
+) -> Steps[pd.DataFrame]:
     """Every metric of every task for every model, as the harness computes it: one row each, with COLUMNS.
 
     `limit` is how many samples of each task are taken, `shots` the examples before each (None: the task's own number),
@@ -48,27 +54,31 @@ def run_tasks(
     a file in their folder or of their data changes. Raises UserError for an unknown task, data that can't be had, or a
     missing extra.
     """
+    if limit is not None and limit < 1:
+        raise UserError(f"{limit} samples of each task were asked for; give 1 or more.")
+    manager = yield from _aside(lambda: _manager(tasks, include))
+    files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(include, manager)] if include else []
+    rows, total = [], len(models) * len(tasks)
+    for number, (name, task) in enumerate((name, task) for name in models for task in tasks):
+        steps = _kept(evaluator, models[name], task, limit, shots, files, manager)
+        found = yield from within(number / total, (number + 1) / total, steps)
+        rows += [(name, *row) for row in found]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"samples": "Int64"})  # a group has none of its own
+
+
+def _manager(tasks: Sequence[str], include: Path | None) -> Any:
+    """The harness's own list of tasks, which takes it many seconds, or where it suffices that of a folder."""
     try:
         from lm_eval.tasks import TaskManager
     except ImportError:
         raise UserError(_EXTRA) from None
-    if limit is not None and limit < 1:
-        raise UserError(f"{limit} samples of each task were asked for; give 1 or more.")
     own = str(include) if include else None
-    # The harness takes many seconds to list its own thousands of tasks.
     manager = TaskManager(include_path=own, include_defaults=False) if own else None
     if manager is None or not set(tasks) <= set(manager.all_tasks):
         manager = TaskManager(include_path=own)
     for task in tasks:
         check_task(task, manager.all_tasks, include)
-    files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(include, manager)] if include else []
-    rows = [
-        (name, *row)
-        for name, model in models.items()
-        for task in tasks
-        for row in _kept(evaluator, model, task, limit, shots, files, manager)
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"samples": "Int64"})  # a group has none of its own
+    return manager
 
 
 def check_task(task: str, known: Sequence[str], include: Path | None = None) -> None:
@@ -106,7 +116,7 @@ def _kept(
     shots: int | None,
     own: Sequence[str],
     manager: Any,
-) -> list[tuple]:
+) -> Steps[list[tuple]]:
     """The rows of one model and task, from the store where they are known for these `own` files."""
     version = importlib.metadata.version("lm_eval")
     key = digest(
@@ -115,38 +125,97 @@ def _kept(
     found = evaluator.store.read_document(key)
     if found is None:
         with evaluator.room(f"running the task {task}"):
-            found = _run(evaluator, model, task, limit, shots, manager)
+            found = yield from _run(evaluator, model, task, limit, shots, manager)
         evaluator.store.write_document(key, found)
     return [tuple(row) for row in json.loads(found)]
 
 
-def _run(evaluator: Evaluator, model: Model, task: str, limit: int | None, shots: int | None, manager: Any) -> str:
+def _run(
+    evaluator: Evaluator, model: Model, task: str, limit: int | None, shots: int | None, manager: Any
+) -> Steps[str]:
+    """The harness runs in a thread of its own, and what it asks of the model is answered here, between the others."""
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
-    network = evaluator.networks.put(model)
+    asked: SimpleQueue[tuple[str, list, Future]] = SimpleQueue()
+    over = threading.Event()
+
+    def ask(kind: str, requests: list) -> Any:
+        reply: Future = Future()
+        asked.put((kind, requests, reply))
+        while not wait([reply], timeout=1).done:
+            if over.is_set():
+                raise CancelledError
+        return reply.result()
+
+    class Relay(HFLM):
+        def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> Any:
+            return ask("loglikelihood", requests)
+
+        def loglikelihood_rolling(self, requests: list, disable_tqdm: bool = False) -> Any:
+            return ask("loglikelihood_rolling", requests)
+
+        def generate_until(self, requests: list, disable_tqdm: bool = False) -> Any:
+            return ask("generate_until", requests)
+
+    yield from telling(0.0, evaluator.networks.ready_steps(model))
     first = evaluator.suite[model if isinstance(model, str) else model.models[0]]
-    language_model = HFLM(
-        pretrained=network,  # type: ignore[arg-type]
+    language_model = Relay(
+        pretrained=evaluator.networks.put(model),  # type: ignore[arg-type]
         tokenizer=first.tokenizer,
         device=str(evaluator.device),
         batch_size=16 if evaluator.device.type == "cuda" else 4,
         max_length=first.positions,
     )
-    try:
+
+    def answered() -> Steps[None]:
+        while not asked.empty():
+            kind, requests, reply = asked.get()
+            found: list = []
+            for start in range(0, len(requests), _AT_ONCE):
+                evaluator.networks.put(model)  # another's weights may be there by now
+                some = requests[start : start + _AT_ONCE]
+                found += getattr(HFLM, kind)(language_model, some, disable_tqdm=True)
+                yield len(found) / len(requests)
+            reply.set_result(found)
+
+    def work() -> Any:
         with redirect_stdout(sys.stderr):  # it says there what it bootstraps, and standard output is the table's
-            found = simple_evaluate(
+            return simple_evaluate(
                 language_model, tasks=[task], limit=limit, num_fewshot=shots, task_manager=manager, log_samples=False,
                 bootstrap_iters=_RESAMPLES,
             )  # fmt: skip
+
+    try:
+        found = yield from _aside(work, answered)
     except Exception as error:  # of the Hub, of data sets and of tasks, each with exceptions of its own
         if ran_out(error):
             raise
         why = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
         what = "Install that." if isinstance(error, ImportError) else _ADVICE
         raise UserError(f"The task {task} can't be run: {why}. {what}") from None
-    assert found is not None  # only other ranks get nothing
+    finally:
+        over.set()
     return json.dumps([row for name in found["results"] for row in _rows(name, found)])
+
+
+def _aside(work: Callable[[], Result], meanwhile: Callable[[], Steps[None]] | None = None) -> Steps[Result]:
+    """What another thread makes, while others may use the networks; `meanwhile` is run again and again."""
+    future: Future = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    share = 0.0
+    while not wait([future], timeout=_PATIENCE).done:
+        yield share
+        for share in meanwhile() if meanwhile else ():
+            yield share
+    return future.result()
 
 
 def _rows(name: str, found: Mapping[str, Any]) -> list[tuple]:

@@ -57,5 +57,27 @@ def accuracy_sentence(view: pd.DataFrame) -> str:
     )
 
 
+def task_view(frame: pd.DataFrame, recipe: Recipe, suite: Suite) -> pd.DataFrame:
+    """The rows of one metric of `harness.tasks_steps` with a column `role`: merge, parent, untrained, other."""
+    untrained = suite.init.name if suite.init else None
+    roles = dict.fromkeys(recipe.models, "parent") | {MERGE: "merge", untrained: "untrained"}
+    return frame.assign(role=frame["model"].map(lambda name: roles.get(name, "other")))
+
+
+def task_sentence(view: pd.DataFrame) -> str:
+    """What the figure shows, in one sentence: means over tasks."""
+    better = view["higher_is_better"].iloc[0]
+    means = view.groupby(["role", "model"], sort=False)["value"].mean()
+    count = view["task"].nunique()
+    beside = [
+        f"{name} {found.min() if better is False else found.max():.3f}"
+        for role, name in (("parent", "best parent"), ("other", "best other"), ("untrained", "untrained"))
+        if role in means and len(found := means[role])
+    ]
+    merged = f"**The merge has {means['merge'].iloc[0]:.3f}**" if "merge" in means else "The merge is not among these"
+    which = f"{view['metric'].iloc[0]}, mean of {count} task{'s' if count > 1 else ''}"
+    return f"{merged} ({'; '.join([which, *([', '.join(beside)] if beside else [])])})."
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"

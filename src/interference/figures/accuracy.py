@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from interference.figures.losses import GREY, MARKS
+from interference.figures.losses import GREEN, GREY, MARKS, ORANGE
 from interference.languages import language_name
 
 ROLES = ("reference", "best parent", "untrained", "unigram", "merge")
@@ -56,6 +56,49 @@ _HOVER = (
 
 def _custom(part: pd.DataFrame) -> np.ndarray:
     return part[["model", "accuracy", "pairs", "low", "high", "ties", "margin"]].to_numpy()
+
+
+TASK_MARKS = {  # role: (name in the legend, colour, symbol, size)
+    "parent": ("a parent", ORANGE, "circle", 7),
+    "other": ("another checkpoint", GREEN, "diamond-open", 10),
+    "untrained": MARKS["untrained"],
+    "merge": MARKS["merge"],
+}
+
+_TASK_HOVER = (
+    " %{x:.4f}<br>standard error %{customdata[1]:.4f}<br>%{customdata[2]} samples, %{customdata[3]} examples, filter "
+    "%{customdata[4]}<extra></extra>"
+)
+
+
+def tasks_figure(frame: pd.DataFrame) -> go.Figure:
+    """One line for each task: one metric of every model. `frame` has the columns of `harness.COLUMNS` and `role`."""
+    figure, metric = go.Figure(), frame["metric"].iloc[0]
+    for role, (name, color, symbol, size) in TASK_MARKS.items():
+        part = frame[frame["role"] == role]
+        if part.empty:
+            continue
+        figure.add_trace(
+            go.Scatter(
+                x=part["value"], y=part["task"], mode="markers", name=name,
+                marker={"color": color, "symbol": symbol, "size": size, "line": {"width": 2, "color": color}},
+                error_x={"type": "data", "array": 1.96 * part["standard_error"].astype(float).fillna(0),
+                         "color": color, "thickness": 1.5},
+                customdata=part[["model", "standard_error", "samples", "shots", "filter"]].astype(object).to_numpy(),
+                hovertemplate="%{y}<br>%{customdata[0]}<br>" + metric + _TASK_HOVER,
+            )
+        )  # fmt: skip
+    better = frame["higher_is_better"].iloc[0]
+    reading = "" if better is None else " (higher is better)" if better else " (lower is better)"
+    figure.update_layout(
+        height=130 + 40 * frame["task"].nunique(),
+        margin={"l": 10, "r": 10, "t": 50, "b": 10},
+        xaxis={"title": f"{metric}{reading}"},
+        yaxis={"autorange": "reversed", "showgrid": True},
+        legend={"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0},
+        hovermode="closest",
+    )
+    return figure
 
 
 def phenomenon_figure(frame: pd.DataFrame, control: pd.DataFrame) -> go.Figure:

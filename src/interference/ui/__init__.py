@@ -33,6 +33,7 @@ from interference.ui.present import draw_presentation, presented
 from interference.ui.shell import Bench, ensure_shell, open_bench, open_sidebar, run, serve, user_errors
 from interference.ui.similarity import choose_similarity, draw_similarity
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
+from interference.ui.tasks import choose_kind, choose_tasks, compute_tasks, draw_tasks
 from interference.ui.text import draw_said, draw_sentences
 from interference.ui.trajectory import choose_course, compute_trajectory, draw_trajectory
 from interference.ui.weights import choose_survey, compute_conflict, draw_conflict
@@ -44,6 +45,7 @@ __all__ = [
     "choose_course",
     "choose_families",
     "choose_findings",
+    "choose_kind",
     "choose_measure",
     "choose_models",
     "choose_pairs",
@@ -53,6 +55,7 @@ __all__ = [
     "choose_setup",
     "choose_similarity",
     "choose_survey",
+    "choose_tasks",
     "choose_trial",
     "choose_view",
     "choose_walk",
@@ -63,6 +66,7 @@ __all__ = [
     "compute_path",
     "compute_prediction",
     "compute_suite",
+    "compute_tasks",
     "compute_trajectory",
     "draw_accuracy",
     "draw_add",
@@ -89,6 +93,7 @@ __all__ = [
     "draw_said",
     "draw_sentences",
     "draw_similarity",
+    "draw_tasks",
     "draw_toolbar",
     "draw_trajectory",
     "ensure_shell",

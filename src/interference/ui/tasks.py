@@ -1,0 +1,159 @@
+"""Widgets for tasks of lm-evaluation-harness on the Accuracy page."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from interference.errors import UserError
+from interference.ui import state
+from interference.ui.shell import EXPORT, Bench, read_path, run_steps
+from interference.ui.widgets import csv_of, decimals, keep_valid, keep_within
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
+    from interference.evaluate import Evaluator
+    from interference.recipe import Recipe
+    from interference.scored import Model
+    from interference.steps import Steps
+
+KINDS = ("minimal pairs", "tasks")
+_MOST, _DEFAULT = 100_000, 100  # samples of each task
+_ASKED, _FOUND = "_tasks_asked", "_tasks_found"
+
+
+@dataclass(frozen=True)
+class TaskRequest:
+    """What is run on which models: `models` are names of the suite, and MERGE for the recipe."""
+
+    recipe: "Recipe"
+    models: tuple[str, ...]
+    tasks: tuple[str, ...]
+    limit: int
+    shots: int | None
+    include: "Path | None"
+
+    def scored(self) -> "dict[str, Model]":
+        from interference.views import MERGE
+
+        return {name: self.recipe if name == MERGE else name for name in self.models}
+
+
+def choose_kind() -> str:
+    """Minimal pairs, or tasks of lm-evaluation-harness."""
+    return st.segmented_control(
+        "Accuracy on", KINDS, default=KINDS[0], required=True, key="accuracy_on", bind="query-params",
+        help="Minimal pairs of grammar, or any task of lm-evaluation-harness, which the extra `tasks` installs.",
+    )  # fmt: skip
+
+
+def choose_tasks(bench: Bench) -> TaskRequest:
+    """The merge of the Merge page, other models beside it, and the tasks."""
+    from interference.conflict.survey import default_models, equal_average
+    from interference.views import MERGE
+
+    recipe = state.present_recipe(bench.suite) or equal_average(default_models(bench.suite))
+    options = (MERGE, *bench.suite.names)
+    init = [bench.suite.init.name] if bench.suite.init else []
+    keep_valid("task_models", options)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        names = st.text_input(
+            "Tasks", placeholder="belebele_deu_Latn, xnli_de", key="task_names", bind="query-params", width=320,
+            help="Names of tasks or groups, with commas; `lm-eval ls tasks` lists them. Their data are fetched from "
+            "the Hub unless they are in its cache.",
+        )  # fmt: skip
+        keep_within("task_limit", 1, _MOST)
+        limit = st.number_input(
+            "Samples of each", 1, _MOST, _DEFAULT, 100, key="task_limit", bind="query-params", width=150,
+            help="The first so many of each task.",
+        )  # fmt: skip
+        shots = st.number_input(
+            "Examples", 0, 100, None, key="task_shots", bind="query-params", width=130, placeholder="the task's",
+            help="Examples before each sample; empty is the task's own number.",
+        )  # fmt: skip
+        folder = st.text_input(
+            "Descriptions of your own", placeholder="folder of .yaml files", key="task_folder", bind="query-params",
+            width=220, help="A folder of task descriptions in the harness's YAML, beside its own.",
+        )  # fmt: skip
+    models = st.multiselect(
+        "Models", options, list(dict.fromkeys([MERGE, *recipe.models, *init])), key="task_models", bind="query-params",
+        help=f"Where the tasks are run; `{MERGE}` is what the Merge page has.",
+    )  # fmt: skip
+    st.caption(f"The merge: {recipe.label()} of {', '.join(recipe.models)}, as the Merge page has it.")
+    tasks = tuple(dict.fromkeys(part.strip() for part in names.split(",") if part.strip()))
+    if not tasks or not models:
+        st.info(f"There is {'no model' if tasks else 'no task'} yet. Name one or more above.", icon=":material/info:")
+        st.stop()
+    include = read_path(folder.strip())
+    if include and not include.is_dir():
+        raise UserError(f"{include} is no folder. Name a folder of task descriptions (.yaml), or leave it empty.")
+    where = include.resolve() if include else None
+    return TaskRequest(recipe, tuple(models), tasks, int(limit), None if shots is None else int(shots), where)
+
+
+def compute_tasks(bench: Bench, asked: TaskRequest) -> "tuple[pd.DataFrame, Mapping[str, str]] | None":
+    """Every metric, and where it comes from, if they are known; else a button that starts the harness."""
+    kept = st.session_state.get(_FOUND)
+    if kept and kept[0] is bench.suite and kept[1] == asked:
+        return kept[2]
+    if st.session_state.get(_ASKED) != (bench.key, asked):
+        st.button(
+            "Run", icon=":material/play_arrow:", type="primary", key="tasks_start",
+            on_click=st.session_state.__setitem__, args=(_ASKED, (bench.key, asked)),
+            help="Runs in the background, one model and task after the other; what is done is kept.",
+        )  # fmt: skip
+        return None
+    cancel = st.empty()
+    cancel.button("Cancel", icon=":material/close:", key="tasks_cancel", on_click=_stop, help="What is done is kept.")
+
+    def steps(evaluator: "Evaluator") -> "Steps[tuple[pd.DataFrame, Mapping[str, str]]]":
+        from interference.harness import tasks_steps
+
+        frame = yield from tasks_steps(evaluator, asked.scored(), asked.tasks, asked.limit, asked.shots, asked.include)
+        return frame, evaluator.provenance(list(asked.scored().values())) | {"limit": str(asked.limit)}
+
+    try:
+        found = run_steps(bench, "tasks", steps, "Running tasks")
+    except UserError:
+        _stop()
+        raise
+    finally:
+        cancel.empty()
+    _stop()
+    st.session_state[_FOUND] = (bench.suite, asked, found)
+    return found
+
+
+def _stop() -> None:
+    st.session_state.pop(_ASKED, None)
+
+
+def draw_tasks(bench: Bench, asked: TaskRequest, frame: "pd.DataFrame", provenance: "Mapping[str, str]") -> None:
+    """What is seen in one sentence, a figure of one metric with its reading, every number, and its download."""
+    from interference.figures.accuracy import tasks_figure
+    from interference.views_accuracy import task_sentence, task_view
+
+    metrics = list(dict.fromkeys(frame["metric"]))
+    keep_valid("task_metric", metrics)
+    metric = st.selectbox(
+        "Metric", metrics, key="task_metric", bind="query-params", width=220, help="What is drawn; the table has all.",
+    )  # fmt: skip
+    view = task_view(frame[frame["metric"] == metric], asked.recipe, bench.suite)
+    st.markdown(task_sentence(view))
+    st.plotly_chart(
+        tasks_figure(view), config=EXPORT, key="tasks_figure",
+        alt=f"{metric} of the merge, its parents and the untrained model on each task",
+    )  # fmt: skip
+    st.caption(
+        "As lm-evaluation-harness computes it; bars are 1.96 of its standard errors to each side. Of each task the "
+        f"first {asked.limit} samples were asked for."
+    )
+    st.dataframe(frame, hide_index=True, placeholder="", key="tasks_table", column_config=decimals(frame, 4))
+    st.download_button(
+        "Tasks, CSV", csv_of(frame, provenance), "tasks.csv", "text/csv", on_click="ignore",
+        icon=":material/download:", key="tasks_csv", help="Every metric of every model and task.",
+    )  # fmt: skip
