@@ -188,7 +188,7 @@ def _pooled(
     # Padding is on the right, where no token of the sentence sees it.
     found = body(network)(input_ids=ids.to(device), use_cache=False, output_hidden_states=True)
     layers = (*found.hidden_states[:-1], found.last_hidden_state)
-    if {layer.ndim for layer in layers} != {3}:
+    if {layer.shape for layer in layers} != {(*ids.shape, layers[-1].shape[-1])}:
         raise UserError(
             f"{type(network).__name__} has several streams of hidden states for each token, so similarities between "
             "states are not defined for it. Compare models of another architecture, or weights."

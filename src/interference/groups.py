@@ -10,7 +10,7 @@ _WORDS = {  # the first group with a match is the parameter's: `self_attn.q_norm
     "norms": re.compile(r"norm|(?<![^._])ln\d?(_|\.|$)", re.IGNORECASE),
     "head": re.compile(r"(?<![^.])(lm_head|head|embed_out|output|score)\."),
     "embeddings": re.compile(r"embed|(?<![^.])(wte|wpe)\."),
-    "attention": re.compile(r"attn|attention|mixer|mamba"),
+    "attention": re.compile(r"attn|attention|mixer|mamba|temporal_block|mlstm"),
     "mlp": re.compile(r"mlp|ffn|feed_forward|experts|moe|(?<![^.])(fc1|fc2)\."),
 }
 _BESIDE_TEXT = re.compile(r"(^|[._])(vision|visual|image|audio|speech|multi_modal|vqmodel)")

@@ -26,7 +26,7 @@ from interference.store import digest
 COLUMNS = ("model", "task", "metric", "filter", "value", "standard_error", "samples", "shots", "higher_is_better")
 _EXTRA = (
     "Tasks are run by lm-evaluation-harness, which is not installed here. Install the extra: "
-    "pip install 'interference[tasks]'."
+    f"{sys.executable} -m pip install 'interference[tasks]'."
 )
 _ADVICE = (
     "Data of the Hub that do not lie in the cache need it: be online for the first time, and unset HF_HUB_OFFLINE. A "

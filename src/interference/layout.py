@@ -50,7 +50,10 @@ def final_norm(network: nn.Module) -> nn.Module | None:
     return found[-1] if found else None
 
 
-_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "norm_f", "layer_norm", "layernorm", "ln_out")
+_NORMS = (
+    "norm", "ln_f", "final_norm", "final_layer_norm", "final_layernorm", "norm_f", "layer_norm", "layernorm", "ln_out",
+    "out_norm",
+)  # fmt: skip
 
 
 @contextmanager

@@ -80,10 +80,13 @@ def tasks_figure(frame: pd.DataFrame) -> go.Figure:
             continue
         figure.add_trace(
             go.Scatter(
-                x=part["value"], y=part["task"], mode="markers", name=name,
+                x=part["value"], y=part["task"].where(part["filter"] == "none", part["task"] + ", " + part["filter"]),
+                mode="markers", name=name,
                 marker={"color": color, "symbol": symbol, "size": size, "line": {"width": 2, "color": color}},
-                error_x={"type": "data", "array": 1.96 * part["standard_error"].astype(float).fillna(0),
-                         "color": color, "thickness": 1.5},
+                error_x={
+                    "type": "data", "array": 1.96 * part["standard_error"].astype(float).fillna(0), "color": color,
+                    "thickness": 1.5,
+                } if role == "merge" else None,
                 customdata=part[["model", "standard_error", "samples", "shots", "filter"]].astype(object).to_numpy(),
                 hovertemplate="%{y}<br>%{customdata[0]}<br>" + metric + _TASK_HOVER,
             )
@@ -91,7 +94,7 @@ def tasks_figure(frame: pd.DataFrame) -> go.Figure:
     better = frame["higher_is_better"].iloc[0]
     reading = "" if better is None else " (higher is better)" if better else " (lower is better)"
     figure.update_layout(
-        height=130 + 40 * frame["task"].nunique(),
+        height=130 + 40 * len(frame[["task", "filter"]].drop_duplicates()),
         margin={"l": 10, "r": 10, "t": 50, "b": 10},
         xaxis={"title": f"{metric}{reading}"},
         yaxis={"autorange": "reversed", "showgrid": True},

@@ -72,7 +72,7 @@ def choose_tasks(bench: Bench) -> TaskRequest:
             help="The first so many of each task.",
         )  # fmt: skip
         shots = st.number_input(
-            "Examples", 0, 100, None, key="task_shots", bind="query-params", width=130, placeholder="the task's",
+            "Examples", 0, 100, None, key="task_shots", bind="query-params", width=130, placeholder="default",
             help="Examples before each sample; empty is the task's own number.",
         )  # fmt: skip
         folder = st.text_input(
@@ -149,8 +149,8 @@ def draw_tasks(bench: Bench, asked: TaskRequest, frame: "pd.DataFrame", provenan
         alt=f"{metric} of the merge, its parents and the untrained model on each task",
     )  # fmt: skip
     st.caption(
-        "As lm-evaluation-harness computes it; bars are 1.96 of its standard errors to each side. Of each task the "
-        f"first {asked.limit} samples were asked for."
+        "As lm-evaluation-harness computes it; the merge's bar is 1.96 of its standard errors to each side. Of each "
+        f"task the first {asked.limit} samples were asked for."
     )
     st.dataframe(frame, hide_index=True, placeholder="", key="tasks_table", column_config=decimals(frame, 4))
     st.download_button(
