@@ -108,6 +108,12 @@ def test_columns_that_no_language_names_are_left(tmp_path):
     assert corpus.sentences == {"eng": ("a", "b")}
 
 
+def test_languages_go_by_the_codes_that_are_in_use(tmp_path):
+    codes = ["en", "deu", "pt-BR", "zh_Hans", "es-419", "sr-Latn-RS"]
+    rows = "\t".join([*codes, "row_id"]) + "\n" + "\t".join("abcdefg") + "\n"
+    assert list(read_corpus(written(tmp_path, rows)).sentences) == codes
+
+
 def test_document_column_may_stand_anywhere_and_is_no_language(tmp_path):
     corpus = read_corpus(written(tmp_path, "eng\tdocument\tdeu\na\tone\tb\nc\ttwo\td\n"))
     assert corpus.languages == ("eng", "deu")

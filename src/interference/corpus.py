@@ -176,8 +176,8 @@ def tab_cells(lines: Sequence[str]) -> list[list[str]]:
 
 
 def may_be_language(name: str) -> bool:
-    """eng, en, zho_Hans: what text without a description may be named to be taken for that of a language."""
-    return re.fullmatch("[a-z]{2,3}(_[A-Z][a-z]{3})?", name) is not None
+    """eng, en, zho_Hans, pt-BR: what text without a description may be named to be taken for that of a language."""
+    return re.fullmatch(r"[a-z]{2,3}([_-]([A-Z][a-z]{3}|[A-Z]{2}|\d{3}))*", name) is not None
 
 
 def language_columns(names: Iterable[str]) -> list[str]:
