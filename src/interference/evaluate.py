@@ -45,6 +45,7 @@ from interference.scored import (
     scoring,
     tokens_key,
 )
+from interference.settings import settings_notes
 from interference.steps import Steps, finish, telling
 from interference.store import Store, digest
 from interference.suite import Suite
@@ -133,7 +134,8 @@ class Evaluator:
 
     def _precision(self, request: Request) -> Iterable[str]:
         recipes = [model for _, model in request.models if isinstance(model, Recipe)]
-        return dict.fromkeys(note for recipe in recipes for note in precision_notes(recipe, self.suite))
+        said = (precision_notes, settings_notes)
+        return dict.fromkeys(note for recipe in recipes for notes in said for note in notes(recipe, self.suite))
 
     def wanted(self, request: Request) -> tuple[list[Subject], dict[str, Scored]]:
         """What the rows are about, and every model to score for them by name."""
