@@ -14,6 +14,8 @@ from interference.checkpoint import Checkpoint
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.figures.losses import heat_map
+from interference.generate import equal_merge
+from interference.guide import guide
 from interference.recipe import Recipe
 from interference.store import Store
 from interference.suite import RESERVED, Suite, built_in, open_suite, suite_of_paths, with_paths
@@ -57,6 +59,24 @@ def refusal(*arguments) -> str:
     with pytest.raises(UserError) as error:
         open_suite(*arguments)
     return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("roles", "together"),
+    [
+        ({"a": "mono", "deep": "mono", "b": "mono"}, ("a", "b")),  # not all monos, as one has another shape
+        ({"a": "other", "b": "other", "deep": "mono", "wide": "mono"}, ("a", "b")),  # no two monos
+        ({"deep": "mono", "wide": "mono", "words": "mono"}, ()),
+    ],
+)
+def test_what_is_merged_unless_told_can_be_merged(mixed_folder, roles, together, tmp_path):
+    entries = (f"  - {{path: {mixed_folder}/{name}, role: {role}, language: eng}}" for name, role in roles.items())
+    suite = open_suite(write_suite(tmp_path, "\n".join(entries)))
+    assert suite.together == together
+    merge = equal_merge(suite)
+    assert (merge.models if merge else ()) == together
+    assert bool(guide(suite)) == (roles.get("b") == "mono")
+    assert (suite.fits(("a", "b")), suite.fits(("deep", "words"))) == ("b" in roles, False)
 
 
 def test_a_suite_yaml_its_folder_and_its_relative_paths_are_one_suite(suite_folder, monkeypatch):

@@ -270,10 +270,8 @@ def scored_by(suite: Suite, model: Model) -> Any:
 
 
 def equal_merge(suite: Suite) -> Recipe | None:
-    """The linear merge of all monos with equal weights; of the first group that can be merged where there is one mono
-    at most, None where there is none."""
-    monos = tuple(c.name for c in suite.with_role("mono"))
-    names = monos if len(monos) > 1 else next((group for group in suite.groups if len(group) > 1), ())
+    """The linear merge with equal weights of what is merged unless told, None where nothing can be."""
+    names = suite.together
     return Recipe("linear", names, (1 / len(names),) * len(names)) if names else None
 
 

@@ -64,7 +64,7 @@ def draw_guide(bench: Bench) -> None:
         st.caption(
             titles[chosen].sentence
             if chosen in titles
-            else f"{len(bench.suite.with_role('mono'))} models learned one language each, separately. What is left of "
+            else f"{len(bench.suite.together)} models learned one language each, separately. What is left of "
             "each language when they are merged? Drag a slider, or walk through the finding."
         )
 
@@ -129,8 +129,7 @@ def choose_setup(bench: Bench) -> Setup:
 def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
     from interference.bench import PARENTS
 
-    monos = tuple(c.name for c in bench.suite.with_role("mono"))
-    default = monos if len(monos) > 1 else next((g for g in bench.suite.groups if len(g) > 1), bench.suite.names)
+    default = bench.suite.together or bench.suite.names
     most, key = min(method.parents[1], PARENTS), parents_key(method)
     keep_valid(key, bench.suite.names, codes=list)
     chosen = st.session_state.get(key, default[:most])

@@ -22,11 +22,11 @@ _REFERENCE = "each language's reference"
 
 
 def _merge(bench: Bench) -> "Recipe | None":
-    """The merge that the Merge page shows or showed last, else the equal linear merge."""
+    """The merge that the Merge page shows or showed last if it can be merged, else the equal linear merge."""
     from interference.generate import equal_merge
 
     state = present()
-    if state and set(state.view.recipe.needed) <= set(bench.suite.names):
+    if state and bench.suite.fits(state.view.recipe.needed):
         return state.view.recipe
     return equal_merge(bench.suite)
 
