@@ -272,14 +272,16 @@ def choose_faders(bench: Bench, method: "Method", parents: tuple[str, ...]) -> "
 def _draw_presets(method: "Method", parents: tuple[str, ...], before: "Faders") -> None:
     from dataclasses import replace
 
+    from interference.labels import labels
     from interference.views import presets
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.session_state.get("one parent", parents[0]) not in parents:
             st.session_state["one parent"] = parents[0]
+        shown = dict(zip(parents, labels(parents), strict=True))
         one = st.selectbox(
-            "One parent", parents, key="one parent", width=125, label_visibility="collapsed", persist_state="session",
-            help="The parent that Only and Favour are about.",
+            "One parent", parents, format_func=lambda name: shown[name], key="one parent", width=125,
+            label_visibility="collapsed", persist_state="session", help="The parent that Only and Favour are about.",
         )  # fmt: skip
         for label, (values, caption) in presets(parents, one).items():
             no = (False,) * len(parents)

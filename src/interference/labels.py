@@ -1,0 +1,25 @@
+"""Names of checkpoints as they fit beside a slider and on the axes of a figure."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+_LONGEST = 12  # characters that a name may have before anything of it is left out
+
+
+def labels(names: Sequence[str]) -> tuple[str, ...]:
+    """The names without the words that all have at the same place, where one is long: ids of the Hub share most.
+
+    What is left out is an ellipsis; distinct names stay distinct. Words end with one of `/ - _ @ .`.
+    """
+    words = [re.split(r"(?<=[/_@.-])(?=.)", name) for name in names]
+    if len(set(names)) < 2 or max(map(len, names)) <= _LONGEST or len(set(map(len, words))) > 1:
+        return tuple(names)
+    shared = [len(set(place)) == 1 for place in zip(*words, strict=True)]
+    marked = ("".join("\0" if same else word for word, same in zip(own, shared, strict=True)) for own in words)
+    return tuple(re.sub("\0+", "…", name) for name in marked)
+
+
+def ticks(names: Sequence[str]) -> dict[str, Any]:
+    """Plotly's settings of an axis with a label at every name: left to itself it leaves out some of many."""
+    return {"tickvals": list(names), "ticktext": list(labels(names))}
