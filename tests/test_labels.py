@@ -20,7 +20,8 @@ HPLT = [
         (["goldfish-models/eng_latn_100mb", "goldfish-models/ara_arab_100mb"], ("…eng_latn_…", "…ara_arab_…")),
         (["pythia-14m-seed1", "pythia-14m-seed2"], ("…seed1", "…seed2")),
         (["mono-eng", "mono-deu"], ("mono-eng", "mono-deu")),  # short enough as they are
-        (["pythia-14m-seed1", "init"], ("pythia-14m-seed1", "init")),  # words of no common place
+        (["pythia-14m-seed1", "init"], ("pythia-14m-seed1", "init")),  # they share nothing
+        (["pythia-14m-seed1", "pythia-14m-seed1-step0"], ("…seed1", "…seed1-step0")),
         (["EleutherAI/pythia-14m-seed1"], ("EleutherAI/pythia-14m-seed1",)),
         ([], ()),
     ],

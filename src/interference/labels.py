@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 _LONGEST = 12  # characters that a name may have before anything of it is left out
@@ -10,13 +11,17 @@ _LONGEST = 12  # characters that a name may have before anything of it is left o
 def labels(names: Sequence[str]) -> tuple[str, ...]:
     """The names without the words that all have at the same place, where one is long: ids of the Hub share most.
 
-    What is left out is an ellipsis; distinct names stay distinct. Words end with one of `/ - _ @ .`.
+    Of names with different numbers of words that is their beginning. What is left out is an ellipsis; distinct names
+    stay distinct. Words end with one of `/ - _ @ .`.
     """
-    words = [re.split(r"(?<=[/_@.-])(?=.)", name) for name in names]
-    if len(set(names)) < 2 or max(map(len, names)) <= _LONGEST or len(set(map(len, words))) > 1:
+    if len(set(names)) < 2 or max(map(len, names)) <= _LONGEST:
         return tuple(names)
-    shared = [len(set(place)) == 1 for place in zip(*words, strict=True)]
-    marked = ("".join("\0" if same else word for word, same in zip(own, shared, strict=True)) for own in words)
+    words = [re.split(r"(?<=[/_@.-])(?=.)", name) for name in names]
+    shared = [len(set(place)) == 1 for place in zip(*words, strict=False)]
+    if len(set(map(len, words))) > 1:
+        shared = list(takewhile(bool, shared))
+    marks = [*shared, *[False] * max(map(len, words))]
+    marked = ("".join("\0" if same else word for word, same in zip(own, marks, strict=False)) for own in words)
     return tuple(re.sub("\0+", "…", name) for name in marked)
 
 
