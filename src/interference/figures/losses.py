@@ -131,6 +131,10 @@ def merge_data(frame: pd.DataFrame, unit: str, label: str, sentences: int) -> di
     if costs := [cell for cell in merged if cell["cost_value"] is not None]:
         traces.append(_costs(costs, names, unit))
     zero = {"type": "line", "xref": "x2", "yref": "y domain", "x0": 0, "x1": 0, "y0": 0, "y1": 1}
+    beside = {  # nothing where nothing is a reference
+        "xaxis2": {"title": {"text": f"cost: extra {unit}"}, "domain": [0.66, 1], "anchor": "y"},
+        "shapes": [zero | {"line": {"color": GREEN, "dash": "dot", "width": 1}}],
+    }
     title = f"{label}; {sentences} sentences per language"
     if few:
         title = f"{label}; preview from {min(few)} of {sentences} sentences in {len(few)} of {len(languages)} languages"
@@ -138,10 +142,9 @@ def merge_data(frame: pd.DataFrame, unit: str, label: str, sentences: int) -> di
     below_title = {"yref": "container", "y": 1 - 24 / merge_figure_height(len(languages)), "yanchor": "top"}
     legend = {"orientation": "h", "x": 0, "entrywidth": 108, "entrywidthmode": "pixels"} | below_title
     layout = {
-        "xaxis": {"title": {"text": f"{unit} (lower is better)"}, "rangemode": "tozero", "domain": [0, 0.63]},
-        "xaxis2": {"title": {"text": f"cost: extra {unit}"}, "domain": [0.66, 1], "anchor": "y"},
+        "xaxis": {"title": {"text": f"{unit} (lower is better)"}, "rangemode": "tozero"}
+        | ({"domain": [0, 0.63]} if costs else {}),
         "yaxis": {"autorange": "reversed", "showgrid": True} | order,
-        "shapes": [zero | {"line": {"color": GREEN, "dash": "dot", "width": 1}}],
         "height": merge_figure_height(len(languages)),
         "uirevision": f"{unit} {languages}",  # a zoom outlives new numbers, not other axes
         "margin": {"l": 10, "r": 10, "t": 70, "b": 10},
@@ -149,7 +152,7 @@ def merge_data(frame: pd.DataFrame, unit: str, label: str, sentences: int) -> di
         "title": {"text": title, "font": {"size": 13}, "x": 0, "y": 0.99, "yanchor": "top"},
         "legend": legend,
     }
-    return {"data": traces, "layout": layout}
+    return {"data": traces, "layout": layout | (beside if costs else {})}
 
 
 def merge_figure_height(languages: int) -> int:
