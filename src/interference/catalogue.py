@@ -202,9 +202,7 @@ def suite_document(name: str, models: Sequence[tuple[HubId, str | None, str]], c
         role = role if language or role not in OF_A_LANGUAGE else "other"
         repo, taken = which.repo.split("/")[1], {entry["name"] for entry in entries}
         named = [f"{repo}-{which.revision}"]
-        if (
-            language or step_of(which.revision) is None
-        ):  # else all steps are named alike, for what is one run goes by it
+        if language or step_of(which.revision) is None:  # else the steps of a run are to be named alike
             named.insert(0, f"{role}-{language}" if language else repo)
         numbered = (f"{named[-1]}-{number}" for number in count(2))
         own = next(name for name in chain(named, numbered) if name not in taken)

@@ -77,12 +77,11 @@ def coefficient_panel(
     panel = _believed(said.get("value") if isinstance(said, Mapping) else None, kept, low, high)
     st.session_state[f"{key} kept"] = replace(kept, panel=panel)
     state = asdict(panel) | {"lock": panel.locked, "mute": panel.muted}
-    form = {"parents": parents, "labels": labels(parents), "names": tuple(names) or ("",) * len(parents)}
-    form |= {"low": low, "high": high, "step": step}
+    rows = {"parents": parents, "labels": labels(parents), "names": tuple(names) or ("",) * len(parents)}
     _MOUNT(
         key=key,
         data={
-            "form": form,
+            "form": {**rows, "low": low, "high": high, "step": step},
             "label": label,
             "help": help,
             "throttle_ms": throttle_ms,
