@@ -317,6 +317,11 @@ def test_all_coefficients_zero_is_said(own_suite):
     assert "coefficient other than zero" in app.info[0].value
 
 
+def test_parents_that_no_panel_has_room_for_are_counted(own_suite, monkeypatch):
+    monkeypatch.setattr("interference.bench.PARENTS", 1)
+    assert "Parents (1 of 2)" in [block.proto.popover.label for block in open_page().get("popover")]
+
+
 @pytest.mark.parametrize("roles", [True, False])
 def test_costs_have_axes_where_there_are_costs(roles, suite_folder, tmp_path, monkeypatch):
     """A folder of checkpoints says nothing of references, and half an empty figure would stand for that."""

@@ -133,7 +133,9 @@ def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
     most, key = min(method.parents[1], PARENTS), parents_key(method)
     keep_valid(key, bench.suite.names, codes=list)
     chosen = st.session_state.get(key, default[:most])
-    with st.popover(f"Parents ({len(chosen)})", help="Checkpoints to merge.", width=130):
+    left_out = len(default) > most  # say that these are not all, for nothing else on the page does
+    label = f"Parents ({len(chosen)} of {len(default)})" if left_out else f"Parents ({len(chosen)})"
+    with st.popover(label, help="Checkpoints to merge.", width=170 if left_out else 130):
         picked = st.multiselect(
             "Parents",
             bench.suite.names,
