@@ -275,11 +275,17 @@ def equal_merge(suite: Suite) -> Recipe | None:
     return Recipe("linear", names, (1 / len(names),) * len(names)) if names else None
 
 
+def speaker(suite: Suite, language: str) -> str:
+    """A language's reference, else its latest checkpoint where it has several, else the first of all."""
+    own = [c for c in suite.checkpoints if c.language == language]
+    return suite.reference(language) or (max(own, key=lambda c: c.step or 0).name if own else suite.names[0])
+
+
 def default_models(
     suite: Suite, language: str, merge: Recipe | None, parents: Sequence[str] | None = None
 ) -> tuple[tuple[str, Model], ...]:
     """Who continues a prompt: the parents (the language's reference unless told), the merge and the mixed models."""
-    reference = suite.reference(language) or (suite.names[0] if merge is None else None)
+    reference = speaker(suite, language) if merge is None else suite.reference(language)
     chosen = list(parents) if parents is not None else [reference] if reference else []
     mixed = [c.name for c in suite.with_role("mixed") if c.name not in chosen]
     return (

@@ -63,7 +63,7 @@ def draw_said(bench: Bench) -> None:
 
 def _choose_question(bench: Bench) -> "tuple[Question, str]":
     """The prompt, who continues it and how; and the language."""
-    from interference.generate import Question, default_models, default_prompt
+    from interference.generate import Question, default_models, default_prompt, speaker
 
     merge = _merge(bench)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -84,11 +84,10 @@ def _choose_question(bench: Bench) -> "tuple[Question, str]":
             width=320,
             help="Unless edited, how the first test sentence begins. Empty: the model begins by itself.",
         )
-        reference = bench.suite.reference(language)
         parents = st.multiselect(
             "Parents",
             bench.suite.names,
-            [reference] if reference else bench.suite.names[:1],
+            [speaker(bench.suite, language)],
             max_selections=4,
             key=f"say_parents {language}",
             persist_state="session",
