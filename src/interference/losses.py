@@ -236,6 +236,15 @@ def products(tf32: bool) -> Iterator[None]:
         flags.allow_tf32 = before
 
 
+def padded(lines: Sequence[Sequence[int]]) -> Int[Tensor, "row position"]:
+    """Lines of token ids below each other, each filled up on the right with its last one.
+
+    Not with the padding token: models that know theirs warn of it, though nothing looks to its right.
+    """
+    width = max(map(len, lines))
+    return torch.tensor([[*line, *[line[-1]] * (width - len(line))] for line in lines])
+
+
 @torch.inference_mode()
 def _batch_bits(
     model: nn.Module,
@@ -250,7 +259,7 @@ def _batch_bits(
     """
     lengths = torch.tensor([len(s) for s in sequences])
     width = int(lengths.max())
-    ids = torch.tensor([[*s, *[0] * (width - len(s))] for s in sequences])
+    ids = padded(sequences)
     position = torch.arange(1, width)
     scored = (position >= torch.tensor(starts)[:, None]) & (position < lengths[:, None])
     with products(getattr(model, "tf32", False)) if device.type == "cuda" else nullcontext():
