@@ -173,8 +173,8 @@ def open_suite(path: Path | None = None, corpus: Path | None = None) -> Suite:
     if opened.languages and text and (lacking := [name for name in text.languages if name not in opened.languages]):
         raise UserError(
             f"Corpus {corpus or text.name} has the column '{lacking[0]}', a language that the suite {opened.name} "
-            f"lacks: {nearest(lacking[0], opened.languages)} Take the column out, or give the language a checkpoint or "
-            "a reference in suite.yaml."
+            f"lacks: {nearest(lacking[0], opened.languages)} Take the column out, name it as the suite does, or "
+            "give the language a checkpoint or a reference in suite.yaml."
         )
     return opened
 
