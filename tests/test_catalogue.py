@@ -4,9 +4,11 @@ import pytest
 from conftest import llama, write_checkpoint
 
 from interference.catalogue import FAMILIES, compose, family, known_of, step_of, suite_document
+from interference.checkpoint import Checkpoint
 from interference.errors import UserError
 from interference.hub import HubId, fetched, hub_id, local_folder
-from interference.suite import open_suite, write_suite
+from interference.suite import Suite, open_suite, write_suite
+from interference.trajectory import runs
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -111,6 +113,22 @@ def test_a_suite_of_two_revisions_of_one_model_has_two_names(tmp_path):
         write_suite(document, tmp_path / "suite.yaml")
     with pytest.raises(UserError, match="checkpoint_0001000` gets it"):
         open_suite(tmp_path / "suite.yaml")
+
+
+def test_steps_of_models_without_a_language_are_named_as_one_run(tmp_path):
+    """Several seeds at several steps: what is one run goes by the name up to the step."""
+    ids = [hub_id(f"EleutherAI/pythia-14m-seed{seed}@step{step}") for seed in (1, 2) for step in (1000, 2000)]
+    entries = suite_document("seeds", [(which, *known_of(which.repo)) for which in ids])["checkpoints"]
+    assert [entry["name"] for entry in entries] == [
+        f"pythia-14m-seed{seed}-step{step}" for seed in (1, 2) for step in (1000, 2000)
+    ]
+    made = Suite("s", None, tuple(Checkpoint(e["name"], tmp_path, step=e["step"]) for e in entries))
+    assert [list(run.checkpoints) for run in runs(made).values()] == [[1000, 2000]] * 2
+
+
+def test_a_suite_whose_ids_name_no_language_is_not_composed_by_one():
+    with pytest.raises(UserError, match=r"names a language, EleutherAI/.* Choose them on the Models page"):
+        compose(family("polypythia"), ["eng"], ["EleutherAI/pythia-14m-seed1"], "main")
 
 
 def test_every_model_of_a_suite_has_a_name_of_its_own_and_a_role_that_opens(tmp_path):

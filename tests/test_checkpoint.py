@@ -429,6 +429,14 @@ def test_missing_file_is_named_with_its_folder(file, expected, tokenizer, tmp_pa
     assert str(folder) in message
 
 
+def test_a_folder_of_weights_alone_is_said_to_hold_no_tokenizer(tokenizer, tmp_path):
+    folder = write_checkpoint(llama(1), tokenizer, tmp_path / "m")
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / file).unlink()
+    expected = f"m: {folder} holds no tokenizer. Copy the model's tokenizer files (tokenizer.json) there."
+    assert refusal(Checkpoint("m", folder)) == expected
+
+
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
 def test_truncated_text_file_is_named(file, tokenizer, tmp_path):
     folder = write_checkpoint(llama(1), tokenizer, tmp_path / "m")

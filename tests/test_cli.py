@@ -396,7 +396,7 @@ BAD = {
     "missing cell": (MEASURED, "eng\tdeu\nA cat.\t\n", ["HERE/file", "line 2 has no text for 'deu'", "Fill the cells"]),
     "empty line": (MEASURED, "eng\tdeu\nA.\tB.\n\nC.\tD.\n", ["HERE/file", "line 3 is empty"]),
     "ragged row": (MEASURED, "eng\tdeu\nA.\tB.\nC.\n", ["HERE/file", "line 3 has 1 cells, the header has 2"]),
-    "strange language": (MEASURED, "eng\tger\nA.\tB.\n", ["HERE/file", "'ger'", "deu", "Take the column out"]),
+    "strange language": (MEASURED, "eng\tger\nA.\tB.\n", ["HERE/file", "'ger'", "deu", "name it as the suite does"]),
     "corpus": (f"{SCORED} --corpus HERE/no.tsv", "", ["HERE/no.tsv", "does not exist"]),
     "no sentences": (f"{SCORED} --sentences 0", "", ["0 sentences", "1 to 12"]),
     "device in words": (f"{SCORED} --device gpu", "", ["'gpu'", "cpu, cuda or cuda:N"]),

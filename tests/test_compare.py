@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import llama, write_checkpoint, write_corpus
 
 from interference import learn, search, sweep
 from interference.compare import BEST as BEST_LINE
@@ -401,3 +402,14 @@ def test_the_command_prints_what_the_page_shows(suite_folder, capsys, tmp_path, 
         main([*arguments, "--methods", "tie"])
     assert end.value.code == 2
     assert "did you mean 'ties'" in capsys.readouterr().err
+
+
+def test_the_command_says_why_a_suite_has_nothing_to_compare(tokenizer, tmp_path, capsys):
+    from interference.__main__ import main
+
+    for width in (48, 64):
+        write_checkpoint(llama(1, intermediate_size=width), tokenizer, tmp_path / "suite" / f"w{width}")
+    corpus = write_corpus(tmp_path / "corpus.tsv")
+    with pytest.raises(SystemExit):
+        main(["compare", "--suite", str(tmp_path / "suite"), "--corpus", str(corpus)])
+    assert "mlp.gate_proj.weight is [48, 32] in w48 and [64, 32] in w64" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,7 @@ from interference.generate import (
     default_models,
     default_prompt,
     equal_merge,
+    speaker,
 )
 from interference.losses import TokenizedText, token_bits
 from interference.recipe import Recipe
@@ -283,6 +285,19 @@ def test_who_is_asked_unless_told(suite_folder):
     assert (merge.method, merge.models, merge.weights) == ("linear", ("mono-eng", "mono-deu"), (0.5, 0.5))
     assert [name for name, _ in default_models(suite, "eng", merge, ["mixed", "init"])] == ["mixed", "init", "merge"]
     assert [name for name, _ in default_models(suite, "eng", None)] == ["mono-eng", "mixed"]
+
+
+def test_of_several_checkpoints_of_a_language_the_latest_is_asked(suite_folder):
+    """Not the first of the suite, which speaks another language or is untrained."""
+    opened = open_suite(suite_folder)
+    places = (("init", None, None), ("eng-1", "eng", 1), ("deu-9", "deu", 9), ("deu-1", "deu", 1))
+    made = tuple(
+        replace(opened["init"], name=name, role="mono" if language else "other", language=language, step=step)
+        for name, language, step in places
+    )
+    suite = replace(opened, checkpoints=made)
+    assert [speaker(suite, language) for language in ("eng", "deu", "fra")] == ["eng-1", "deu-9", "init"]
+    assert [name for name, _ in default_models(suite, "deu", None)] == ["deu-9"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The live components: what is believed of a browser, and both of them in a real Chromium."""
 
+import json
 import os
 import re
 import socket
@@ -99,6 +100,18 @@ def test_new_values_of_the_page_move_the_panel_and_the_same_ones_do_not():
     assert text_of(at, "values") == str(list(EQUAL))
     at.session_state["weights"] = said(version=2)
     assert text_of(at.run(), "values") == str(list(EQUAL)), "said before the browser had seen the preset"
+
+
+def test_panel_shows_what_sets_its_parents_apart():
+    """Of ids of the Hub, whose ends there is no room for; the whole name is the row's title."""
+
+    def page() -> None:
+        from interference.ui.live import coefficient_panel
+
+        coefficient_panel(("pythia-14m-seed1", "pythia-14m-seed2"), (0.5, 0.5), key="panel")
+
+    (part,) = AppTest.from_function(page, default_timeout=60).run().get("bidi_component")
+    assert json.loads(part.proto.bytes or part.proto.json)["form"]["labels"] == ["…seed1", "…seed2"]
 
 
 def test_solo_is_heard_though_muted():

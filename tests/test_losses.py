@@ -17,6 +17,7 @@ from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.losses import (
     TokenizedText,
+    padded,
     prefix_token,
     sentence_bits,
     sentence_bits_steps,
@@ -304,6 +305,20 @@ def test_unknown_tokens_are_counted_and_the_text_is_not_lossless():
     text = tokenize(adding_tokenizer(), ["a b", "a ß ß"])
     assert text.unknown == (0, 2)
     assert text.lossless == (True, False)
+
+
+def test_no_padding_token_is_read():
+    """Models that know theirs warn of it as of a mistake: short lines are filled up with their own last token."""
+    seen: list[list[int]] = []
+
+    def logits(ids: torch.Tensor) -> torch.Tensor:
+        seen.extend(ids.tolist())
+        return torch.zeros(*ids.shape, 32)
+
+    bits = sentence_bits(Toy(32, logits), ids_text((3, 4), (5, 6, 7, 8), prefix=9))
+    assert bits == pytest.approx([10, 20])
+    assert set(map(tuple, seen)) == {(9, 3, 4, 4), (9, 5, 6, 7)}
+    assert padded([(3, 5), (1, 2, 4)]).tolist() == [[3, 5, 5], [1, 2, 4]]
 
 
 def test_unknown_token_costs_log2_of_the_vocabulary():

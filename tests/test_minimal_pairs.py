@@ -37,6 +37,7 @@ from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
 from interference.sweep import accuracy_steps
+from interference.views_accuracy import accuracy_models
 
 PHENOMENA = {  # no gender in English, Turkish and Chinese, no case that an error could show in most
     "eng": {"determiner number", "negation", "order", "subject-verb number"},
@@ -350,6 +351,15 @@ def test_a_table_says_which_merge_it_is_of(tiny):
     merge = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.25))
     table = finish(accuracy_steps(tiny, {"merge": merge, "init": "init"}, PAIRS, PAIRS.languages))
     assert table.provenance["recipes"] == merge.to_yaml()
+
+
+def test_text_without_documents_has_no_control_that_counts_on_the_dev_half(suite_folder, tmp_path):
+    """A table of plain sentences, as many a test set is, has no dev half, and accuracy needs none."""
+    (tmp_path / "plain.tsv").write_text("eng\tdeu\nA dog.\tEin Hund.\n", encoding="utf-8")
+    merge = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5))
+    names = ["merge", "mono-eng", "mono-deu", "init"]
+    assert list(accuracy_models(merge, open_suite(suite_folder, tmp_path / "plain.tsv"), ["eng"])) == names
+    assert list(accuracy_models(merge, open_suite(suite_folder), ["eng"])) == [*names, "unigram"]
 
 
 def test_a_table_is_all_rows_of_every_language_once(tiny):

@@ -317,6 +317,22 @@ def test_all_coefficients_zero_is_said(own_suite):
     assert "coefficient other than zero" in app.info[0].value
 
 
+def test_parents_that_no_panel_has_room_for_are_counted(own_suite, monkeypatch):
+    monkeypatch.setattr("interference.bench.PARENTS", 1)
+    assert "Parents (1 of 2)" in [block.proto.popover.label for block in open_page().get("popover")]
+
+
+@pytest.mark.parametrize("roles", [True, False])
+def test_costs_have_axes_where_there_are_costs(roles, suite_folder, tmp_path, monkeypatch):
+    """A folder of checkpoints says nothing of references, and half an empty figure would stand for that."""
+    for name in ("mono-eng", "mono-deu"):
+        shutil.copytree(suite_folder / name, tmp_path / "plain" / name)
+    monkeypatch.setenv("INTERFERENCE_SUITE", str(suite_folder if roles else tmp_path / "plain"))
+    monkeypatch.setenv("INTERFERENCE_CORPUS", str(suite_folder / "corpus.tsv"))
+    layout = live_plots(settled(open_page()))[0]["figure"]["layout"]
+    assert ("xaxis2" in layout, "shapes" in layout, "domain" in layout["xaxis"]) == (roles,) * 3
+
+
 def test_a_suite_that_is_not_there(own_suite):
     """A wrong path is one message that names it, and the right path brings the page back."""
     app = open_page()

@@ -29,7 +29,7 @@ def test_numbers_as_texts(written, expected):
 def test_cells_of_figures_have_real_minus_signs():
     losses = pd.DataFrame(
         {"model": "a", "language": ["eng"], "cost_value": -1.5, "cost_low_value": -2, "cost_high_value": -1}
-    )
+    ).assign(bits_per_byte=1.0)
     pairs = pd.DataFrame({"first": ["a"], "second": ["b"], "value": [-0.25], "chance": [0.0]})
     causal = pd.DataFrame(
         {"map": "restored", "component": ["layer 0, mlp", "whole model"], "layer": [0, np.nan], "group": ["mlp", None],
@@ -55,7 +55,9 @@ def test_titles_of_causal_maps_fit_beside_each_other():
 
 
 def test_a_map_leaves_room_for_the_buttons_above_it():
-    losses = pd.DataFrame({"model": "a", "language": ["eng"], "value": 1.5, "low": 1.0, "high": 2.0})
+    losses = pd.DataFrame(
+        {"model": "a", "language": ["eng"], "value": 1.5, "low": 1.0, "high": 2.0, "bits_per_byte": 1.0}
+    )
     pairs = pd.DataFrame({"first": ["a"], "second": ["b"], "value": [0.25], "chance": [0.0]})
     for figure in (heat_map(losses, "loss", "bits"), pair_figure(pairs, "Cosine", "all")):
         assert figure.layout.margin.t >= 30

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import llama, write_checkpoint, write_corpus
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, button, live_plots, own_suite, panel, send, sent, settled  # noqa: F401 - own_suite is a fixture
 
@@ -89,6 +90,17 @@ def test_every_view_draws(own_suite, view):  # noqa: F811
         assert re.search(r"Chance level -?\d\.\d\d", said(app))
         assert "chance" in said(app, "markdown")
         assert "Rotation gap" in said(app, "markdown")
+
+
+def test_models_without_a_language_read_one_at_first(tokenizer, tmp_path, monkeypatch):
+    """A folder of checkpoints, or seeds of one corpus: there are no own languages to compare on."""
+    for seed in (1, 2):
+        write_checkpoint(llama(seed), tokenizer, tmp_path / "suite" / f"seed{seed}")
+    monkeypatch.setenv("INTERFERENCE_SUITE", str(tmp_path / "suite"))
+    monkeypatch.setenv("INTERFERENCE_CORPUS", str(write_corpus(tmp_path / "corpus.tsv")))
+    app = open_page()
+    assert not app.error
+    assert len(app.get("plotly_chart")) == 1
 
 
 def test_the_caption_says_how_wide_the_intervals_are(tiny):

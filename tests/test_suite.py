@@ -7,14 +7,17 @@ import pytest
 import torch
 from conftest import gpt2, llama, write_checkpoint, write_corpus
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from interference.checkpoint import Checkpoint
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.figures.losses import heat_map
+from interference.generate import equal_merge
+from interference.guide import guide
 from interference.recipe import Recipe
+from interference.scored import Request
 from interference.store import Store
 from interference.suite import RESERVED, Suite, built_in, open_suite, suite_of_paths, with_paths
 
@@ -57,6 +60,24 @@ def refusal(*arguments) -> str:
     with pytest.raises(UserError) as error:
         open_suite(*arguments)
     return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("roles", "together"),
+    [
+        ({"a": "mono", "deep": "mono", "b": "mono"}, ("a", "b")),  # not all monos, as one has another shape
+        ({"a": "other", "b": "other", "deep": "mono", "wide": "mono"}, ("a", "b")),  # no two monos
+        ({"deep": "mono", "wide": "mono", "words": "mono"}, ()),
+    ],
+)
+def test_what_is_merged_unless_told_can_be_merged(mixed_folder, roles, together, tmp_path):
+    entries = (f"  - {{path: {mixed_folder}/{name}, role: {role}, language: eng}}" for name, role in roles.items())
+    suite = open_suite(write_suite(tmp_path, "\n".join(entries)))
+    assert suite.together == together
+    merge = equal_merge(suite)
+    assert (merge.models if merge else ()) == together
+    assert bool(guide(suite)) == (roles.get("b") == "mono")
+    assert (suite.fits(("a", "b")), suite.fits(("deep", "words"))) == ("b" in roles, False)
 
 
 def test_a_suite_yaml_its_folder_and_its_relative_paths_are_one_suite(suite_folder, monkeypatch):
@@ -377,6 +398,26 @@ def test_a_model_that_has_no_value_is_no_row_of_the_heat_map():
     """The perfect model has a loss, but no cost against a reference."""
     frame = pd.DataFrame(
         {"model": ["perfect model", "a"], "language": "eng", "value": [1.0, 2.0], "low": 0.5, "high": 2.5}
-    ).assign(cost_value=[float("nan"), 0.0], cost_low_value=float("nan"), cost_high_value=float("nan"))
+    ).assign(
+        bits_per_byte=1.0, cost_value=[float("nan"), 0.0], cost_low_value=float("nan"), cost_high_value=float("nan")
+    )
     assert list(heat_map(frame, "loss", "bits").data[0].y) == ["perfect model", "a"]
     assert list(heat_map(frame, "cost against the reference", "bits").data[0].y) == ["a"]
+
+
+def test_numbers_of_a_tokenizer_that_loses_text_are_marked_and_said_once_for_each(tokenizer, tmp_path):
+    """Monolingual tokenizers read a foreign script as few UNK, which looks better than to know the language."""
+    letters = {token: number for number, token in enumerate(["<s>", "<unk>", *"Thedogslps."])}
+    poor = Tokenizer(models.WordLevel(letters, unk_token="<unk>"))
+    poor.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    fast = PreTrainedTokenizerFast(tokenizer_object=poor, bos_token="<s>", unk_token="<unk>")
+    write_checkpoint(llama(1), fast, tmp_path / "poor")
+    write_checkpoint(llama(2), tokenizer, tmp_path / "rich")
+    evaluator = Evaluator(open_suite(tmp_path, write_corpus(tmp_path / "corpus.tsv")), Store(tmp_path / "s"), CPU)
+    table = evaluator.table(Request((("poor", "poor"), ("rich", "rich")), ("eng", "deu"), 2))
+    cells = heat_map(table.in_unit("bits per sentence"), "loss", "bits per sentence").data[0].text
+    assert [[cell.endswith("*") for cell in row] for row in cells] == [[True, True], [False, False]]
+    (lost,) = [note for note in table.notes if "poor" in note]
+    assert lost.count("2 of 2 (") == 2
+    assert "does not give back: 2 of 2 (" in lost
+    assert sum("UNK log2 of the vocabulary" in note for note in table.notes) == 1

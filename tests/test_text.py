@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from conftest import llama, write_checkpoint, write_corpus
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, open_page, own_suite  # noqa: F401 - a fixture
 
@@ -143,6 +144,24 @@ def test_page_draws_both_views(own_suite):  # noqa: F811
         "Continuations as CSV", "Sentences as CSV", "Tokens as CSV"
     ]  # fmt: skip
     assert any("Linear average of mono-eng, mono-deu" in c.value for c in app.caption)
+
+
+def test_models_that_cannot_be_merged_are_heard_by_themselves(tokenizer, tmp_path, monkeypatch):
+    """Where each has another shape there is no merge, and what each writes is shown all the same."""
+    for name, width in (("eng", 48), ("deu", 64)):
+        write_checkpoint(llama(1, intermediate_size=width), tokenizer, tmp_path / name)
+    write_corpus(tmp_path / "corpus.tsv")
+    entries = "".join(f"- {{path: ./{code}, role: mono, language: {code}}}\n" for code in ("eng", "deu"))
+    (tmp_path / "suite.yaml").write_text(f"corpus: corpus.tsv\ncheckpoints:\n{entries}")
+    monkeypatch.setenv("INTERFERENCE_SUITE", str(tmp_path))
+    app = open_page(PAGE)
+    assert not app.error
+    assert [m.value for m in app.markdown if m.value.startswith("**")] == ["**eng**"]
+    assert any(c.value.startswith("Bits per token") for c in app.caption)
+    assert any("No two checkpoints of this suite can be merged" in i.value for i in app.info)
+    shown = Recipe("linear", ("eng", "deu"), (0.5, 0.5))  # as the Merge page leaves it, whose figure says why not
+    app.session_state["history"] = History(State(View(shown)))
+    assert not app.run().error
 
 
 def test_language_prompt_and_sampling_change_what_is_written(own_suite):  # noqa: F811

@@ -14,7 +14,7 @@ from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator, check_ids
 from interference.generate import scored_by
 from interference.layout import body, final_norm
-from interference.losses import TokenizedText, tokenize
+from interference.losses import TokenizedText, padded, tokenize
 from interference.recipe import Recipe
 from interference.scored import Model, model_digest, scoring
 from interference.store import digest
@@ -183,7 +183,7 @@ def _pooled(
 ) -> Float[np.ndarray, "layer row dim"]:
     lengths = torch.tensor([len(ids) for ids in sequences])
     width = int(lengths.max())
-    ids = torch.tensor([[*ids, *[0] * (width - len(ids))] for ids in sequences])
+    ids = padded(sequences)
     own = (torch.arange(width) >= 1) & (torch.arange(width) < lengths[:, None])
     # Padding is on the right, where no token of the sentence sees it.
     found = body(network)(input_ids=ids.to(device), use_cache=False, output_hidden_states=True)

@@ -48,6 +48,11 @@ class Family:
             if self.language(repo) == language:
                 return repo
         spoken = sorted({code for repo in repos if (code := self.language(repo))})
+        if repos and not spoken:
+            raise UserError(
+                f"{self.title}: no id of these names a language, {repos[0]} for example. Choose them on the Models "
+                "page, or fetch them with `interference hub fetch` and name them in a suite.yaml."
+            )
         raise UserError(
             f"{self.title}: none of the {len(repos)} ids known here is in '{language}': {nearest(language, spoken)} "
             "`interference hub catalogue --listed` asks the Hub for all."
@@ -196,8 +201,10 @@ def suite_document(name: str, models: Sequence[tuple[HubId, str | None, str]], c
     for which, language, role in models:
         role = role if language or role not in OF_A_LANGUAGE else "other"
         repo, taken = which.repo.split("/")[1], {entry["name"] for entry in entries}
-        named = (f"{role}-{language}" if language else repo, f"{repo}-{which.revision}")
-        numbered = (f"{named[1]}-{number}" for number in count(2))
+        named = [f"{repo}-{which.revision}"]
+        if language or step_of(which.revision) is None:  # else the steps of a run are to be named alike
+            named.insert(0, f"{role}-{language}" if language else repo)
+        numbered = (f"{named[-1]}-{number}" for number in count(2))
         own = next(name for name in chain(named, numbered) if name not in taken)
         entry: dict = {"name": own, "role": role, "path": which.repo, "revision": which.revision}
         known = {"language": language, "step": step_of(which.revision)}

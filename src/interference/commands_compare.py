@@ -51,7 +51,7 @@ def compare(
     folders = [base] if base and base not in BASES else []
     evaluator, _ = evaluator_for(suite, corpus, device, [*(models or []), *folders])
     evaluator.check_unit(unit)
-    names = tuple(models or (c.name for c in evaluator.suite.with_role("mono")))
+    names = tuple(models or evaluator.suite.together or evaluator.suite.names)
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
     chosen = () if "all" in (methods or ["all"]) else tuple(methods or ())
     asked = Comparison(names, languages, base, chosen, search, sentences)

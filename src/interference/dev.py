@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from interference.checkpoint import Checkpoint, build
 from interference.errors import UserError, nearest
 from interference.layout import inputs_of, linear_layers, token_rows, transposed
-from interference.losses import prefix_token
+from interference.losses import padded, prefix_token
 from interference.registry import DATA
 from interference.steps import finish
 from interference.store import digest
@@ -172,7 +172,7 @@ class DevHalf:
 
 def _batch(lines: Sequence[Sequence[int]], device: torch.device) -> Batch:
     width = max(map(len, lines))
-    ids = torch.tensor([[*line, *[0] * (width - len(line))] for line in lines], device=device)
+    ids = padded(lines).to(device)
     lengths = torch.tensor([len(line) for line in lines], device=device)
     return Batch(ids, torch.arange(width, device=device) < lengths[:, None])
 

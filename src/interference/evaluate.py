@@ -22,6 +22,8 @@ from interference.losses import (
     PREFIXES,
     TokenizedText,
     bigram_bits,
+    lost_notes,
+    lost_text,
     sentence_bits_steps,
     token_counts,
     tokenize,
@@ -45,6 +47,7 @@ from interference.scored import (
     scoring,
     tokens_key,
 )
+from interference.settings import settings_notes
 from interference.steps import Steps, finish, telling
 from interference.store import Store, digest
 from interference.suite import Suite
@@ -133,7 +136,8 @@ class Evaluator:
 
     def _precision(self, request: Request) -> Iterable[str]:
         recipes = [model for _, model in request.models if isinstance(model, Recipe)]
-        return dict.fromkeys(note for recipe in recipes for note in precision_notes(recipe, self.suite))
+        said = (precision_notes, settings_notes)
+        return dict.fromkeys(note for recipe in recipes for notes in said for note in notes(recipe, self.suite))
 
     def wanted(self, request: Request) -> tuple[list[Subject], dict[str, Scored]]:
         """What the rows are about, and every model to score for them by name."""
@@ -182,21 +186,18 @@ class Evaluator:
     ) -> tuple[set[tuple[str, str]], tuple[str, ...]]:
         """Which cells have no bits per byte because their tokenizer loses text, and what to say beside the numbers."""
         lossy, notes = set(), {}
+        lost: dict[str, tuple[str, dict[str, str]]] = {}  # by tokenizer: whose it is, and what it loses by language
         for (name, checkpoint), language in product(scored.items(), languages):
-            tokens, unknown, lossless, _ = self.token_counts(checkpoint, language, rows)
-            if unknown.any() or not lossless.all():
+            counts = self.token_counts(checkpoint, language, rows)
+            if said := lost_text(counts):
                 lossy.add((name, language))
-                notes[f"{checkpoint.digest_of_tokenizer} {language}"] = (
-                    f"The tokenizer of {checkpoint.name} does not give {len(rows) - lossless.sum()} of {len(rows)} "
-                    f"sentences of {language} back; {unknown.sum() / tokens.sum():.1%} of its tokens are UNK, each "
-                    "counted as log2 of the vocabulary; no bits per byte."
-                )
+                lost.setdefault(checkpoint.digest_of_tokenizer, (checkpoint.name, {}))[1][language] = said
             limit = checkpoint.positions
-            if limit and (long := int((tokens > limit).sum())):
+            if limit and (long := int((counts[0] > limit).sum())):
                 notes[f"{limit} {language}"] = f"{long} sentences of {language} are read in windows of {limit} tokens."
         prefixes = {PREFIXES[self.token_counts(c, languages[0], rows)[3, 0]].upper() for c in scored.values()}
         notes["prefix"] = f"Each sentence follows {' or '.join(sorted(prefixes))}; {arithmetic(self.device)}."
-        return lossy, (*notes.values(), *self.unkept)
+        return lossy, (*lost_notes(lost.values()), *notes.values(), *self.unkept)
 
     @property
     def unkept(self) -> tuple[str, ...]:

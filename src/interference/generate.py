@@ -270,18 +270,22 @@ def scored_by(suite: Suite, model: Model) -> Any:
 
 
 def equal_merge(suite: Suite) -> Recipe | None:
-    """The linear merge of all monos with equal weights; of the first group that can be merged where there is one mono
-    at most, None where there is none."""
-    monos = tuple(c.name for c in suite.with_role("mono"))
-    names = monos if len(monos) > 1 else next((group for group in suite.groups if len(group) > 1), ())
+    """The linear merge with equal weights of what is merged unless told, None where nothing can be."""
+    names = suite.together
     return Recipe("linear", names, (1 / len(names),) * len(names)) if names else None
+
+
+def speaker(suite: Suite, language: str) -> str:
+    """A language's reference, else its latest checkpoint where it has several, else the first of all."""
+    own = [c for c in suite.checkpoints if c.language == language]
+    return suite.reference(language) or (max(own, key=lambda c: c.step or 0).name if own else suite.names[0])
 
 
 def default_models(
     suite: Suite, language: str, merge: Recipe | None, parents: Sequence[str] | None = None
 ) -> tuple[tuple[str, Model], ...]:
     """Who continues a prompt: the parents (the language's reference unless told), the merge and the mixed models."""
-    reference = suite.reference(language) or (suite.names[0] if merge is None else None)
+    reference = speaker(suite, language) if merge is None else suite.reference(language)
     chosen = list(parents) if parents is not None else [reference] if reference else []
     mixed = [c.name for c in suite.with_role("mixed") if c.name not in chosen]
     return (

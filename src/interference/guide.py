@@ -17,8 +17,8 @@ class Step:
 
 
 def guide(suite: Suite) -> tuple[Step, ...]:
-    """The steps that this suite has the checkpoints for, in order; none without two monolingual ones."""
-    monos = [c for c in suite.with_role("mono") if c.language]
+    """The steps that this suite has the checkpoints for, in order; none without two monolingual ones to merge."""
+    monos = [c for c in suite.with_role("mono") if c.language and c.name in suite.together]
     if len(monos) < 2:
         return ()
     first, second = monos[:2]
@@ -66,7 +66,7 @@ def opening(suite: Suite) -> Recipe | None:
     None where it opens with another: without two of them, or with more than its panel shows or that can't be merged.
     """
     names = tuple(c.name for c in suite.with_role("mono"))
-    if not 2 <= len(names) <= PARENTS or not any(set(names) <= set(group) for group in suite.groups):
+    if not 2 <= len(names) <= PARENTS or not suite.fits(names):
         return None
     equal = _equal(names)
     return replace(equal, knobs=tuple(equal.settings().items()))

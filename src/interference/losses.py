@@ -9,7 +9,7 @@ import math
 import os
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -28,6 +28,10 @@ from interference.steps import finish
 CONVENTION = "prefix BOS|CLS|EOS, first token scored, end not scored, float32 log-softmax, float64 sums, v1"
 PREFIXES = ("bos", "cls", "eos")
 TOKEN_COUNTS = ("tokens", "unknown tokens", "whether decoding gives the text back", "kind of prefix, as in PREFIXES")
+_LOST = (
+    "What a tokenizer loses costs nothing, an UNK log2 of the vocabulary however long its text: such numbers are too "
+    "low beside those of a tokenizer that loses less, and there are no bits per byte."
+)
 _BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}  # positions in a batch: little padding on a CPU, full kernels on a GPU
 _STATE_ELEMENTS = 1 << 21  # of the widest state of a layer, held four times by a thread of a CPU: 8 MiB of float32 each
 _LOGIT_ELEMENTS = 1 << 22  # logits held at once by a thread of a CPU: 16 MiB of float32; 32 times that on a GPU
@@ -78,6 +82,25 @@ def token_counts(text: TokenizedText) -> Int[np.ndarray, "count sentence"]:
     """What TOKEN_COUNTS name, sentence by sentence: all that notes on a tokenizer say."""
     prefix = [PREFIXES.index(text.prefix_name.lower())] * len(text.ids)
     return np.array([[len(ids) for ids in text.ids], text.unknown, text.lossless, prefix], dtype=np.int64)
+
+
+def lost_text(counts: Int[np.ndarray, "count sentence"]) -> str:
+    """How many sentences decoding does not give back, by what TOKEN_COUNTS name; '' where the tokenizer loses nothing.
+
+    With the share of UNK where there are any.
+    """
+    tokens, unknown, lossless, _ = counts
+    if lossless.all() and not unknown.any():
+        return ""
+    share = f" ({unknown.sum() / tokens.sum():.1%} of the tokens are UNK)" if unknown.any() else ""
+    return f"{len(lossless) - lossless.sum()} of {len(lossless)}{share}"
+
+
+def lost_notes(lost: Collection[tuple[str, Mapping[str, str]]]) -> tuple[str, ...]:
+    """What to say of tokenizers that lose text: whose each is, and `lost_text` by language. One sentence for each."""
+    said = ((owner, ", ".join(f"{text} in {language}" for language, text in found.items())) for owner, found in lost)
+    notes = tuple(f"Sentences that the tokenizer of {owner} does not give back: {found}." for owner, found in said)
+    return (*notes, _LOST) if lost else ()
 
 
 def windows(length: int, limit: int) -> Iterator[tuple[int, int, int]]:
@@ -213,6 +236,15 @@ def products(tf32: bool) -> Iterator[None]:
         flags.allow_tf32 = before
 
 
+def padded(lines: Sequence[Sequence[int]]) -> Int[Tensor, "row position"]:
+    """Lines of token ids below each other, each filled up on the right with its last one.
+
+    Not with the padding token: models that know theirs warn of it, though nothing looks to its right.
+    """
+    width = max(map(len, lines))
+    return torch.tensor([[*line, *[line[-1]] * (width - len(line))] for line in lines])
+
+
 @torch.inference_mode()
 def _batch_bits(
     model: nn.Module,
@@ -227,7 +259,7 @@ def _batch_bits(
     """
     lengths = torch.tensor([len(s) for s in sequences])
     width = int(lengths.max())
-    ids = torch.tensor([[*s, *[0] * (width - len(s))] for s in sequences])
+    ids = padded(sequences)
     position = torch.arange(1, width)
     scored = (position >= torch.tensor(starts)[:, None]) & (position < lengths[:, None])
     with products(getattr(model, "tf32", False)) if device.type == "cuda" else nullcontext():

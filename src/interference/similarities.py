@@ -177,7 +177,7 @@ def _readers(
     known = [pair for pair in ours if all(language in texts for _, language in pair)]
     lost = {f"{a} and {b}" for (a, x), (b, y) in ours if x not in texts or y not in texts}
     notes = (f"{len(lost)} pairs of models without a language of the corpus are left out.",) if lost else ()
-    return _some(known, "two models, one of them with a language of its own,"), notes  # type: ignore[arg-type]
+    return _some(known, "two models, one of them with a language of its own (`language` in suite.yaml),"), notes  # type: ignore[arg-type]
 
 
 def _some(pairs: list, what: str) -> list:

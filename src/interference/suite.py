@@ -91,6 +91,19 @@ class Suite:
             found.setdefault(_merge_key(c), []).append(c.name)
         return tuple(tuple(names) for names in found.values())
 
+    @cached_property
+    def together(self) -> tuple[str, ...]:
+        """What is merged unless told: as many monos as can be merged with each other, without two the largest group.
+
+        () where no two checkpoints can be merged.
+        """
+        monos = [tuple(name for name in group if self.roles[name] == "mono") for group in self.groups]
+        return next((found for sets in (monos, self.groups) if len(found := max(sets, key=len)) > 1), ())
+
+    def fits(self, names: Sequence[str]) -> bool:
+        """Whether all of these can be merged by parameter name."""
+        return any(set(names) <= set(group) for group in self.groups)
+
     def mergeable(self, names: Sequence[str]) -> None:
         """Raise UserError with the reasons unless all of these can be merged by parameter name."""
         first, *others = (self[name] for name in names)
@@ -160,8 +173,9 @@ def open_suite(path: Path | None = None, corpus: Path | None = None) -> Suite:
     if opened.languages and text and (lacking := [name for name in text.languages if name not in opened.languages]):
         raise UserError(
             f"Corpus {corpus or text.name} has the column '{lacking[0]}', a language that the suite {opened.name} "
-            f"lacks: {nearest(lacking[0], opened.languages)} Take the column out, say in a corpus.yaml which columns "
-            "are read (path: ..., columns: {deu: de}), or give the language a checkpoint or a reference in suite.yaml."
+            f"lacks: {nearest(lacking[0], opened.languages)} Take the column out, name it as the suite does, say in a "
+            "corpus.yaml which columns are read (path: ..., columns: {deu: de}), or give the language a checkpoint or "
+            "a reference in suite.yaml."
         )
     return opened
 

@@ -271,7 +271,8 @@ def _notes(corpus: Corpus, documents: Sequence[str], init: str | None, cells: Se
         notes.append("No intervals: they need at least two documents.")
     if any(cell.reference is None for cell in cells):
         notes.append(
-            "No cost or recovery where the suite names no reference: give a checkpoint the role mono and its language."
+            "No cost or recovery where the suite names no reference: give one checkpoint the role mono and its "
+            "language, or name one of several under `reference` in suite.yaml."
         )
     if init is None:
         notes.append("No recovery: the suite has no checkpoint of role init.")

@@ -13,10 +13,14 @@ from interference.views import MERGE
 
 
 def accuracy_models(recipe: Recipe, suite: Suite, languages: Sequence[str]) -> dict[str, Scored]:
-    """The merge, its parents, each language's reference, the untrained model and the one that counts tokens."""
+    """The merge, its parents, each language's reference, the untrained model and the one that counts tokens.
+
+    That counts on the dev half, and is left out where the corpus has none.
+    """
     references = [suite.reference(language) for language in languages]
     names = [*recipe.models, *references, suite.init.name if suite.init else None]
-    return {MERGE: recipe, **{name: name for name in names if name}, UNIGRAM: UNIGRAM}
+    counted = {UNIGRAM: UNIGRAM} if suite.corpus and len(suite.corpus.halves["dev"]) else {}
+    return {MERGE: recipe, **{name: name for name in names if name}, **counted}
 
 
 def accuracy_view(table: AccuracyTable, recipe: Recipe, suite: Suite) -> pd.DataFrame:

@@ -234,6 +234,10 @@ class Checkpoint:
 
     @cached_property
     def tokenizer(self) -> Any:
+        if not any(_TOKENIZER_FILE.search(file.name) for file in self.path.iterdir()):
+            raise UserError(
+                f"{self.name}: {self.path} holds no tokenizer. Copy the model's tokenizer files (tokenizer.json) there."
+            )
         import_models()
         from transformers import AutoTokenizer
 

@@ -288,9 +288,8 @@ def equal_average(models: tuple[str, ...]) -> Recipe:
 
 
 def default_models(suite: "Suite") -> tuple[str, ...]:
-    """The models looked at where none are named: the monolingual ones, else those of the largest merging group."""
-    monos = tuple(c.name for c in suite.with_role("mono"))
-    return monos if len(monos) > 1 else max(suite.groups, key=len)
+    """The models looked at where none are named: those that are merged unless told, all where none can be."""
+    return suite.together or suite.names
 
 
 def measure_table() -> pd.DataFrame:

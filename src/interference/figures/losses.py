@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from interference.labels import ticks
 from interference.languages import language_name
 from interference.signs import plain, signed_short
 
@@ -18,7 +19,10 @@ MEASURES = {
 
 
 def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
-    """Models × languages. `frame` comes from `LossTable.in_unit`; `measure` is a key of MEASURES."""
+    """Models × languages. `frame` comes from `LossTable.in_unit`; `measure` is a key of MEASURES.
+
+    A star marks numbers of a tokenizer that loses text, which are too low.
+    """
     column = MEASURES[measure]
     frame = frame[frame[column].notna().groupby(frame["model"]).transform("any")]
     grid = frame.pivot(index="model", columns="language", values=column)
@@ -33,6 +37,7 @@ def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
     if measure == "recovery":
         scale |= {"zmin": -1, "zmax": 1}
     low, high = _sides(frame, measure)
+    lossy = np.isnan(_grid(frame, grid, "bits_per_byte"))
     custom = np.dstack([_grid(frame, grid, low), _grid(frame, grid, high)]) if low and high else None
     interval = "<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}" if low else ""
     figure = go.Figure(
@@ -41,7 +46,10 @@ def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
             x=[language_name(c) for c in grid.columns],
             y=list(grid.index),
             customdata=custom,
-            text=[[_short(v) for v in row] for row in values],
+            text=[
+                [_short(v) + "*" * bool(v == v and lost) for v, lost in zip(*rows, strict=True)]
+                for rows in zip(values, lossy, strict=True)
+            ],
             texttemplate="%{text}",
             colorbar={"title": {"text": title, "side": "right"}, "thickness": 12},
             hovertemplate="%{y} on %{x}<br>%{z:.3f} " + title + interval + "<extra></extra>",
@@ -53,7 +61,7 @@ def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
         height=110 + 24 * len(grid),
         margin={"l": 10, "r": 10, "t": TOOLBAR, "b": 10},
         xaxis={"side": "top", "title": "language of the text"},
-        yaxis={"autorange": "reversed", "title": "checkpoint"},
+        yaxis={"autorange": "reversed", "title": "checkpoint"} | ticks(list(grid.index)),
     )
     return figure
 
@@ -123,6 +131,10 @@ def merge_data(frame: pd.DataFrame, unit: str, label: str, sentences: int) -> di
     if costs := [cell for cell in merged if cell["cost_value"] is not None]:
         traces.append(_costs(costs, names, unit))
     zero = {"type": "line", "xref": "x2", "yref": "y domain", "x0": 0, "x1": 0, "y0": 0, "y1": 1}
+    beside = {  # nothing where nothing is a reference
+        "xaxis2": {"title": {"text": f"cost: extra {unit}"}, "domain": [0.66, 1], "anchor": "y"},
+        "shapes": [zero | {"line": {"color": GREEN, "dash": "dot", "width": 1}}],
+    }
     title = f"{label}; {sentences} sentences per language"
     if few:
         title = f"{label}; preview from {min(few)} of {sentences} sentences in {len(few)} of {len(languages)} languages"
@@ -130,10 +142,9 @@ def merge_data(frame: pd.DataFrame, unit: str, label: str, sentences: int) -> di
     below_title = {"yref": "container", "y": 1 - 24 / merge_figure_height(len(languages)), "yanchor": "top"}
     legend = {"orientation": "h", "x": 0, "entrywidth": 108, "entrywidthmode": "pixels"} | below_title
     layout = {
-        "xaxis": {"title": {"text": f"{unit} (lower is better)"}, "rangemode": "tozero", "domain": [0, 0.63]},
-        "xaxis2": {"title": {"text": f"cost: extra {unit}"}, "domain": [0.66, 1], "anchor": "y"},
+        "xaxis": {"title": {"text": f"{unit} (lower is better)"}, "rangemode": "tozero"}
+        | ({"domain": [0, 0.63]} if costs else {}),
         "yaxis": {"autorange": "reversed", "showgrid": True} | order,
-        "shapes": [zero | {"line": {"color": GREEN, "dash": "dot", "width": 1}}],
         "height": merge_figure_height(len(languages)),
         "uirevision": f"{unit} {languages}",  # a zoom outlives new numbers, not other axes
         "margin": {"l": 10, "r": 10, "t": 70, "b": 10},
@@ -141,7 +152,7 @@ def merge_data(frame: pd.DataFrame, unit: str, label: str, sentences: int) -> di
         "title": {"text": title, "font": {"size": 13}, "x": 0, "y": 0.99, "yanchor": "top"},
         "legend": legend,
     }
-    return {"data": traces, "layout": layout}
+    return {"data": traces, "layout": layout | (beside if costs else {})}
 
 
 def merge_figure_height(languages: int) -> int:

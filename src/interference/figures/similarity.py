@@ -8,12 +8,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, TOOLBAR
+from interference.labels import labels, ticks
 from interference.languages import language_name
 from interference.signs import plain
 from interference.views_similarity import Map
 
 _COLORS = (BLUE, ORANGE, GREEN, RED, PINK, SKY, "#8C6D00", "#666666", "#8A5CF6", "#A65628")
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "cross", "star", "hexagon", "triangle-down", "pentagon")
+_SLANTED, _SHORT = 5, 12  # pixels that a letter of a name below a map is high, and letters there is room for anyway
 _TEXT = 16  # rows of a map that still have room for numbers
 
 
@@ -37,7 +39,7 @@ def _heat(grid: Map, label: str, where: str, text: bool) -> go.Heatmap:
     raw, scaled = (grid.parts[part].to_numpy(dtype=float) for part in ("raw", "z_scored"))
     blank = [[_interval(a, b) for a, b in zip(*rows, strict=True)] for rows in zip(low, high, strict=True)]
     custom = np.dstack([np.array(blank, dtype=object), chance, raw, scaled])
-    names = [[_name(n) for n in axis] for axis in (grid.value.columns, grid.value.index)]
+    names = _names(grid)
     unclear = np.isfinite(low) & (low <= chance)
     texts = [
         ["" if not np.isfinite(v) else plain(v, 2) + ("*" if u else "") for v, u in zip(row, stars, strict=True)]
@@ -55,8 +57,9 @@ def _interval(low: float, high: float) -> str:
     return f"<br>95 % {low:.3f} to {high:.3f}" if np.isfinite(low) else ""
 
 
-def _name(value: object) -> str:
-    return str(value)
+def _names(grid: Map) -> tuple[list[str], list[str]]:
+    """What stands along x, and along y."""
+    return [str(name) for name in grid.value.columns], [str(name) for name in grid.value.index]
 
 
 def map_figure(grid: Map, label: str, best: str, x: str, y: str, title: str = "") -> go.Figure:
@@ -67,14 +70,18 @@ def map_figure(grid: Map, label: str, best: str, x: str, y: str, title: str = ""
     scale = _scale(label, float(np.nanmean(grid.parts["chance"].to_numpy(dtype=float))), best, 0.3 if title else 0.06)
     if title:
         scale["colorbar"] |= {"orientation": "h", "y": 1.0, "yanchor": "bottom", "len": 1, "title": {"text": ""}}
+    along, down = _names(grid)
+    below = 0 if title else _SLANTED * max(0, max(map(len, labels(along))) - _SHORT)
     figure.update_layout(
         coloraxis=scale,
-        height=max(340, 150 + (26 if rows <= _TEXT else 15 if title else 20) * rows),
+        height=max(340, 150 + (26 if rows <= _TEXT else 15 if title else 20) * rows) + below,
         margin={"l": 10, "r": 10, "t": 70 if title else TOOLBAR, "b": 10},
         title={"text": title, "font": {"size": 13}, "x": 0.5, "y": 0.995, "yanchor": "top"} if title else None,
         xaxis={"title": x, "type": "category", "tickangle": -45 if grid.rows != "layer" else 0, "showgrid": False},
         yaxis={"title": y, "type": "category", "autorange": "reversed", "showgrid": False},
     )
+    if grid.rows != "layer":
+        figure.update_layout(xaxis=ticks(along), yaxis=ticks(down))
     return figure
 
 

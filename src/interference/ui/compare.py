@@ -64,8 +64,7 @@ def _defaults(bench: Bench) -> tuple[list[str], str]:
     """Parents and base of the present merge, else the monolingual checkpoints from the untrained one."""
     present = state.present()
     recipe = present.view.recipe if present else None
-    monos = [c.name for c in bench.suite.with_role("mono")]
-    names = list(recipe.models) if recipe else monos if len(monos) > 1 else list(bench.suite.groups[0])
+    names = list(recipe.models if recipe else bench.suite.together or bench.suite.names)
     init = bench.suite.init.name if bench.suite.init else NO_BASE
     base = recipe.base if recipe and recipe.base else init
     known = [name for name in names if name in bench.suite.names]

@@ -64,7 +64,7 @@ def draw_guide(bench: Bench) -> None:
         st.caption(
             titles[chosen].sentence
             if chosen in titles
-            else f"{len(bench.suite.with_role('mono'))} models learned one language each, separately. What is left of "
+            else f"{len(bench.suite.together)} models learned one language each, separately. What is left of "
             "each language when they are merged? Drag a slider, or walk through the finding."
         )
 
@@ -129,12 +129,13 @@ def choose_setup(bench: Bench) -> Setup:
 def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
     from interference.bench import PARENTS
 
-    monos = tuple(c.name for c in bench.suite.with_role("mono"))
-    default = monos if len(monos) > 1 else next((g for g in bench.suite.groups if len(g) > 1), bench.suite.names)
+    default = bench.suite.together or bench.suite.names
     most, key = min(method.parents[1], PARENTS), parents_key(method)
     keep_valid(key, bench.suite.names, codes=list)
     chosen = st.session_state.get(key, default[:most])
-    with st.popover(f"Parents ({len(chosen)})", help="Checkpoints to merge.", width=130):
+    left_out = len(default) > most  # say that these are not all, for nothing else on the page does
+    label = f"Parents ({len(chosen)} of {len(default)})" if left_out else f"Parents ({len(chosen)})"
+    with st.popover(label, help="Checkpoints to merge.", width=170 if left_out else 130):
         picked = st.multiselect(
             "Parents",
             bench.suite.names,
@@ -273,14 +274,16 @@ def choose_faders(bench: Bench, method: "Method", parents: tuple[str, ...]) -> "
 def _draw_presets(method: "Method", parents: tuple[str, ...], before: "Faders") -> None:
     from dataclasses import replace
 
+    from interference.labels import labels
     from interference.views import presets
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.session_state.get("one parent", parents[0]) not in parents:
             st.session_state["one parent"] = parents[0]
+        shown = dict(zip(parents, labels(parents), strict=True))
         one = st.selectbox(
-            "One parent", parents, key="one parent", width=125, label_visibility="collapsed", persist_state="session",
-            help="The parent that Only and Favour are about.",
+            "One parent", parents, format_func=lambda name: shown[name], key="one parent", width=125,
+            label_visibility="collapsed", persist_state="session", help="The parent that Only and Favour are about.",
         )  # fmt: skip
         for label, (values, caption) in presets(parents, one).items():
             no = (False,) * len(parents)

@@ -57,10 +57,9 @@ def choose_walk(bench: Bench) -> "Walk":
 
 
 def _default_ends(bench: Bench) -> tuple[str, str]:
-    """The first two parents of the present merge, else of the first group that can be merged."""
+    """The first two parents of the present merge, else of those that are merged unless told."""
     present = state.present()
-    monos = tuple(c.name for c in bench.suite.with_role("mono"))
-    wanted = (present.view.recipe.models if present else ()), monos, *bench.suite.groups
+    wanted = (present.view.recipe.models if present else ()), bench.suite.together
     for names in wanted:
         known = [name for name in names if name in bench.suite.names]
         if len(known) > 1:

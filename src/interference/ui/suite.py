@@ -87,5 +87,6 @@ def draw_losses(bench: Bench, result: "LossTable", measure: str) -> None:
         key="losses_heat_map",
         alt=f"Heat map of {measure}, models by languages",
     )
-    st.caption(f"{READINGS[measure]} {' '.join(result.notes)}")
+    star = " A star: the tokenizer loses some of this text." if frame["bits_per_byte"].isna().any() else ""
+    st.caption(f"{READINGS[measure]}{star} {' '.join(result.notes)}")
     draw_table(result, "losses")

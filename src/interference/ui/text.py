@@ -22,11 +22,11 @@ _REFERENCE = "each language's reference"
 
 
 def _merge(bench: Bench) -> "Recipe | None":
-    """The merge that the Merge page shows or showed last, else the equal linear merge."""
+    """The merge that the Merge page shows or showed last if it can be merged, else the equal linear merge."""
     from interference.generate import equal_merge
 
     state = present()
-    if state and set(state.view.recipe.needed) <= set(bench.suite.names):
+    if state and bench.suite.fits(state.view.recipe.needed):
         return state.view.recipe
     return equal_merge(bench.suite)
 
@@ -63,7 +63,7 @@ def draw_said(bench: Bench) -> None:
 
 def _choose_question(bench: Bench) -> "tuple[Question, str]":
     """The prompt, who continues it and how; and the language."""
-    from interference.generate import Question, default_models, default_prompt
+    from interference.generate import Question, default_models, default_prompt, speaker
 
     merge = _merge(bench)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -84,11 +84,10 @@ def _choose_question(bench: Bench) -> "tuple[Question, str]":
             width=320,
             help="Unless edited, how the first test sentence begins. Empty: the model begins by itself.",
         )
-        reference = bench.suite.reference(language)
         parents = st.multiselect(
             "Parents",
             bench.suite.names,
-            [reference] if reference else bench.suite.names[:1],
+            [speaker(bench.suite, language)],
             max_selections=4,
             key=f"say_parents {language}",
             persist_state="session",

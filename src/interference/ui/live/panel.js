@@ -28,10 +28,10 @@ function makeLock(label, act) {
 }
 
 function makeRow(panel, i) {
-  const { parents, names, low, high, step } = panel.form;
+  const { parents, labels, names, low, high, step } = panel.form;
   const parent = parents[i], called = names[i] ? `${parent}, ${names[i]}` : parent;
   const row = {
-    name: make("div", { class: "name", title: called }, make("b", {}, parent), make("small", {}, names[i])),
+    name: make("div", { class: "name", title: called }, make("b", {}, labels[i]), make("small", {}, names[i])),
     slider: make("input", { type: "range", min: low, max: high, step, "aria-label": called }),
     entry: make("input", {
       type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false", "aria-label": `${called}: value`,

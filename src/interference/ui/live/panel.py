@@ -11,6 +11,8 @@ from typing import Any
 
 import streamlit as st
 
+from interference.labels import labels
+
 DIGITS = 4  # of a coefficient, here and in coefficients.js
 FOLDER = Path(__file__).parent
 _MOUNT = st.components.v2.component(
@@ -65,7 +67,8 @@ def coefficient_panel(
 ) -> Panel:
     """The panel as it stands. It starts at `values`, and goes there again when they are others than last time.
 
-    Inside a fragment, that alone runs at every move. `names` are shown under the parents. `throttle_ms` is the least
+    Inside a fragment, that alone runs at every move. `names` are shown under the parents, which stand there
+    without the words they share. `throttle_ms` is the least
     time between two messages while a slider moves.
     """
     parents, asked = tuple(parents), tuple(round(float(v), DIGITS) for v in values)
@@ -74,11 +77,11 @@ def coefficient_panel(
     panel = _believed(said.get("value") if isinstance(said, Mapping) else None, kept, low, high)
     st.session_state[f"{key} kept"] = replace(kept, panel=panel)
     state = asdict(panel) | {"lock": panel.locked, "mute": panel.muted}
-    form = {"parents": parents, "names": tuple(names) or ("",) * len(parents), "low": low, "high": high, "step": step}
+    rows = {"parents": parents, "labels": labels(parents), "names": tuple(names) or ("",) * len(parents)}
     _MOUNT(
         key=key,
         data={
-            "form": form,
+            "form": {**rows, "low": low, "high": high, "step": step},
             "label": label,
             "help": help,
             "throttle_ms": throttle_ms,

@@ -149,9 +149,10 @@ def choose_condition(bench: Bench) -> "tuple[str, tuple[str, ...]]":
 
     options = ["own", "pivot", "numerals"]
     labels = {"own": "own languages", "pivot": "one language", "numerals": "numerals"}
+    spoken = any(c.language for c in bench.suite.checkpoints)
     condition = st.segmented_control(
-        "Text", options, default="own", required=True, key="similarity_condition", bind="query-params",
-        format_func=lambda option: labels.get(option, option),
+        "Text", options, default="own" if spoken else "pivot", required=True, key="similarity_condition",
+        bind="query-params", format_func=lambda option: labels.get(option, option),
         help="\n".join(f"- {CONDITIONS[c]}" for c in options),
     )  # fmt: skip
     if condition != "pivot":

@@ -1,0 +1,30 @@
+"""Names of checkpoints as they fit beside a slider and on the axes of a figure."""
+
+import re
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import Any
+
+_LONGEST = 12  # characters that a name may have before anything of it is left out
+
+
+def labels(names: Sequence[str]) -> tuple[str, ...]:
+    """The names without the words that all have at the same place, where one is long: ids of the Hub share most.
+
+    Of names with different numbers of words that is their beginning. What is left out is an ellipsis; distinct names
+    stay distinct. Words end with one of `/ - _ @ .`.
+    """
+    if len(set(names)) < 2 or max(map(len, names)) <= _LONGEST:
+        return tuple(names)
+    words = [re.split(r"(?<=[/_@.-])(?=.)", name) for name in names]
+    shared = [len(set(place)) == 1 for place in zip(*words, strict=False)]
+    if len(set(map(len, words))) > 1:
+        shared = list(takewhile(bool, shared))
+    marks = [*shared, *[False] * max(map(len, words))]
+    marked = ("".join("\0" if same else word for word, same in zip(own, marks, strict=False)) for own in words)
+    return tuple(re.sub("\0+", "…", name) for name in marked)
+
+
+def ticks(names: Sequence[str]) -> dict[str, Any]:
+    """Plotly's settings of an axis with a label at every name: left to itself it leaves out some of many."""
+    return {"tickvals": list(names), "ticktext": list(labels(names))}

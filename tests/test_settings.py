@@ -1,0 +1,68 @@
+"""What is said where the checkpoints of a merge have the same shapes and compute otherwise with them."""
+
+import json
+
+import pytest
+import torch
+from conftest import llama, write_checkpoint, write_corpus
+
+from interference.evaluate import Evaluator
+from interference.recipe import Recipe
+from interference.scored import Request
+from interference.settings import settings_notes
+from interference.store import Store
+from interference.suite import open_suite
+
+EQUAL = Recipe("linear", ("one", "two"), (0.5, 0.5))
+
+
+@pytest.fixture
+def changed(tokenizer, tmp_path):
+    """A suite of two models, the second's configuration changed as its repository might have it."""
+
+    def make(**changes):
+        for seed, name in enumerate(("one", "two")):
+            write_checkpoint(llama(seed), tokenizer, tmp_path / "suite" / name)
+        file = tmp_path / "suite" / "two" / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+        return open_suite(tmp_path / "suite", write_corpus(tmp_path / "corpus.tsv"))
+
+    return make
+
+
+def test_another_rope_theta_is_said_beside_the_merge(changed, tmp_path):
+    suite = changed(rope_parameters={"rope_theta": 500000.0, "rope_type": "default"})
+    assert len(suite.groups) == 1
+    evaluator = Evaluator(suite, Store(tmp_path / "store"), torch.device("cpu"))
+    table = evaluator.table(Request((("merge", EQUAL),), ("eng",), 2))
+    assert (
+        "Merged checkpoints differ in their configurations: rope_parameters.rope_theta is 10000.0 in one and 500000.0 "
+        "in two. The merge computes as one does." in table.notes
+    )
+    base = Recipe("task_arithmetic", ("one",), (1.0,), base="two")
+    assert "in one and 500000.0 in two" in settings_notes(base, suite)[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dtype": "bfloat16", "use_cache": False, "attention_dropout": 0.1, "eos_token_id": 5},
+        {"rope_theta": 10000.0, "rope_parameters": None},  # as earlier versions of transformers write it
+    ],
+)  # fmt: skip
+def test_what_changes_no_number_is_not_said(changes, changed):
+    assert settings_notes(EQUAL, changed(**changes)) == ()
+
+
+def test_many_differences_are_counted(changed):
+    other = {
+        "rms_norm_eps": 1e-3,
+        "hidden_act": "gelu",
+        "max_position_embeddings": 32,
+        "rope_theta": 2.0,
+        "rope_parameters": None,
+    }
+    suite = changed(**other, pad_token_id=5)
+    (note,) = settings_notes(EQUAL, suite)
+    assert note.count(" in one and ") == 3
+    assert "; and 1 more." in note
