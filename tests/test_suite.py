@@ -346,6 +346,19 @@ def test_corpus_with_a_language_that_the_suite_lacks_is_refused(suite_folder, mi
     assert open_suite(mixed_folder, tmp_path / "c.tsv").corpus.languages == ("eng", "ger")
 
 
+def test_languages_of_a_corpus_beyond_the_suites_are_left_and_named(suite_folder, tmp_path):
+    """As of a text in two hundred languages; the numbers are those of the text without them."""
+    rows = write_corpus(tmp_path / "two.tsv").read_text().splitlines()
+    wide = [f"{row}\t{'fra' if not number else 'Oui.'}" for number, row in enumerate(rows)]
+    (tmp_path / "three.tsv").write_text("\n".join(wide) + "\n")
+    tables = []
+    for name in ("two", "three"):
+        evaluator = Evaluator(open_suite(suite_folder, tmp_path / f"{name}.tsv"), Store(tmp_path / name), CPU)
+        tables.append(evaluator.table(Request((("init", "init"),), evaluator.corpus.languages)))
+    assert tables[0].frame.equals(tables[1].frame)
+    assert set(tables[1].notes) - set(tables[0].notes) == {"Not read of three: fra, no language of the suite."}
+
+
 def test_nan_is_found_when_the_weights_are_read(mixed_folder, tmp_path):
     for name in "ab":
         shutil.copytree(mixed_folder / name, tmp_path / "s" / name)

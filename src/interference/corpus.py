@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,7 +20,8 @@ class Corpus:
     """Parallel sentences.
 
     `sentences[language]` and `documents` run over the same rows. `entropy` holds, where the text comes from a known
-    generator, the bits per sentence that a perfect model of it needs, row by row.
+    generator, the bits per sentence that a perfect model of it needs, row by row. `left` are languages of the text that
+    were left out.
     """
 
     name: str
@@ -28,10 +29,16 @@ class Corpus:
     documents: tuple[str, ...]
     has_documents: bool
     entropy: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
 
     @property
     def languages(self) -> tuple[str, ...]:
         return tuple(self.sentences)
+
+    def only(self, languages: Collection[str]) -> "Corpus":
+        """The same rows in those of the languages that it has."""
+        kept = {code: text for code, text in self.sentences.items() if code in languages}
+        return replace(self, sentences=kept, left=tuple(code for code in self.languages if code not in kept))
 
     @cached_property
     def halves(self) -> dict[str, np.ndarray]:

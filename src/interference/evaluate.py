@@ -197,6 +197,8 @@ class Evaluator:
                 notes[f"{limit} {language}"] = f"{long} sentences of {language} are read in windows of {limit} tokens."
         prefixes = {PREFIXES[self.token_counts(c, languages[0], rows)[3, 0]].upper() for c in scored.values()}
         notes["prefix"] = f"Each sentence follows {' or '.join(sorted(prefixes))}; {arithmetic(self.device)}."
+        if left := self.corpus.left:
+            notes["left"] = f"Not read of {self.corpus.name}: {', '.join(left)}, no language of the suite."
         return lossy, (*lost_notes(lost.values()), *notes.values(), *self.unkept)
 
     @property

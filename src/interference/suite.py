@@ -170,12 +170,15 @@ def open_suite(path: Path | None = None, corpus: Path | None = None) -> Suite:
     known = with_facts(suite.checkpoints, file.parent / FILE) if file.is_file() else suite.checkpoints
     opened = Suite(suite.name, suite.path, known, text, suite.references)
     check_readable(opened.checkpoints)
-    if opened.languages and text and (lacking := [name for name in text.languages if name not in opened.languages]):
+    extra = [name for name in text.languages if name not in opened.languages] if text and opened.languages else []
+    if text and extra and set(opened.languages) <= set(text.languages):
+        return Suite(suite.name, suite.path, known, text.only(opened.languages), suite.references)
+    if text and extra:  # beside one that is missing this is likely that one by another name
         raise UserError(
-            f"Corpus {corpus or text.name} has the column '{lacking[0]}', a language that the suite {opened.name} "
-            f"lacks: {nearest(lacking[0], opened.languages)} Take the column out, name it as the suite does, say in a "
-            "corpus.yaml which columns are read (path: ..., columns: {deu: de}), or give the language a checkpoint or "
-            "a reference in suite.yaml."
+            f"Corpus {corpus or text.name} has the column '{extra[0]}', a language that the suite {opened.name} "
+            f"lacks, and not all of its own: {nearest(extra[0], opened.languages)} Take the column out, name it as the "
+            "suite does, say in a corpus.yaml which columns are read (path: ..., columns: {deu: de}), or give the "
+            "language a checkpoint or a reference in suite.yaml."
         )
     return opened
 

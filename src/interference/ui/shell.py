@@ -318,7 +318,9 @@ def _open_bench() -> Bench:
             help="Bits per sentence are fair across languages (the same meaning), bits per byte across tokenizers.",
         )  # fmt: skip
         sizes = f"{len(evaluator.suite.checkpoints)} checkpoints, {len(evaluator.corpus.rows(None))} test sentences"
-        st.caption(f"**{evaluator.suite.name}**: {sizes}, on {evaluator.device}")
+        left = evaluator.corpus.left
+        said = f"; not read: {', '.join(left)}, no language of the suite" if left else ""
+        st.caption(f"**{evaluator.suite.name}**: {sizes}, on {evaluator.device}{said}")
     return Bench(evaluator.suite, key, languages, unit)
 
 
