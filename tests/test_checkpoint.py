@@ -297,7 +297,10 @@ def test_heads_that_differ_from_layer_to_layer(tokenizer, tmp_path):
         )
         for heads in (1, 4)
     ]
-    assert [Checkpoint("m", folder).heads[1][1] for folder in folders] == ["[2, 1]", "[2, 4]"]
+    checkpoints = [Checkpoint("m", folder) for folder in folders]
+    if not hasattr(checkpoints[0].config, "per_layer_config"):
+        pytest.skip("this transformers has one number of heads for all layers")
+    assert [checkpoint.heads[1][1] for checkpoint in checkpoints] == ["[2, 1]", "[2, 4]"]
 
 
 @pytest.mark.skipif("qwen3_next" not in CONFIG_MAPPING, reason="this transformers has no Qwen 3 Next")

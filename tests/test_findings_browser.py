@@ -56,8 +56,9 @@ def test_report_opens_offline(browser, findings, tmp_path, scheme):  # noqa: F81
     for width in (390, 800):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, width
-        left, right = (box_of(page.locator(f".figure .{axis}title").first) for axis in ("x", "x2"))
-        assert left["x"] + left["width"] < right["x"], "axes keep their names apart"
+        # Axes keep their names apart, once the figures are drawn anew.
+        sides = [f"document.querySelector('.figure .{axis}title')?.getBoundingClientRect()" for axis in ("x", "x2")]
+        page.wait_for_function(f"{sides[0]}?.right < {sides[1]}?.left", timeout=20_000)
     assert page.title() == "Mine"
     assert (said, asked) == ([], [file.as_uri()])
     with page.expect_download() as download:

@@ -1,7 +1,7 @@
 """Progress bars on standard error."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator["Bar"]:
+def progress_bar(title: str) -> Iterator[Callable[[float], None]]:
     """A bar that moves from 0 to 1 on standard error; silent where that is no terminal."""
     columns = (
         TextColumn("{task.description}"),
@@ -17,7 +17,10 @@ def progress_bar(title: str) -> Iterator["Bar"]:
         TextColumn("{task.percentage:>3.0f} %"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    if not sys.stderr.isatty():  # where rich, told to be silent, may end a line all the same
+        yield lambda share: None
+        return
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         yield Bar(bar, bar.add_task(title, total=1.0))
 
 
@@ -25,7 +28,10 @@ def progress_bar(title: str) -> Iterator["Bar"]:
 def spinner(title: str) -> Iterator[None]:
     """A sign of life on standard error for work of unknown length; silent where that is no terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    if not sys.stderr.isatty():
+        yield
+        return
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         bar.add_task(title, total=None)
         yield
 
