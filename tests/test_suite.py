@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -10,14 +11,17 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from interference.checkpoint import Checkpoint
+from interference import losses
+from interference.checkpoint import Checkpoint, build
+from interference.ensemble import LOGITS, Ensemble
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.figures.losses import heat_map
 from interference.generate import equal_merge
 from interference.guide import guide
-from interference.recipe import Recipe
+from interference.recipe import Recipe, Slice
 from interference.scored import Request
+from interference.steps import finish
 from interference.store import Store
 from interference.suite import RESERVED, Suite, built_in, open_suite, suite_of_paths, with_paths
 
@@ -434,3 +438,46 @@ def test_numbers_of_a_tokenizer_that_loses_text_are_marked_and_said_once_for_eac
     assert lost.count("2 of 2 (") == 2
     assert "does not give back: 2 of 2 (" in lost
     assert sum("UNK log2 of the vocabulary" in note for note in table.notes) == 1
+
+
+def test_models_scored_in_turns_are_scored_as_alone(tokenizer, tmp_path, monkeypatch):
+    """Whatever is put between two batches: checkpoints in bfloat16, a merge, merges of other depths, an ensemble."""
+    monkeypatch.setitem(losses._BATCH_TOKENS, "cpu", 24)
+    for seed, name in ((1, "a"), (2, "b")):
+        write_checkpoint(llama(seed).to(torch.bfloat16), tokenizer, tmp_path / "suite" / name)
+    write_corpus(tmp_path / "c.tsv")
+    whole, one = Slice(("a",), ((0, 2),)), Slice(("b",), ((0, 1),))
+    scored = (
+        "a", "b", Recipe("linear", ("a", "b"), (0.3, 0.7)), Recipe("passthrough", slices=(whole, one)),
+        Recipe("passthrough", slices=(one,)), Ensemble(("a", "b"), LOGITS),
+    )  # fmt: skip
+
+    def begun(model):
+        return evaluator.score_steps(model, evaluator.text(evaluator.suite["a"], "eng", evaluator.corpus.rows(None)))
+
+    alone, turns = [], []
+    for model in scored:
+        evaluator = Evaluator(open_suite(tmp_path / "suite", tmp_path / "c.tsv"), Store(tmp_path), CPU)
+        alone.append(finish(begun(model), turns.append))
+    assert len(turns) > 3 * len(scored), "there are batches to come between"
+    evaluator = Evaluator(open_suite(tmp_path / "suite", tmp_path / "c.tsv"), Store(tmp_path), CPU)
+    running, found = dict(enumerate(map(begun, scored))), {}
+    while running:
+        for number, steps in list(running.items()):
+            try:
+                next(steps)
+            except StopIteration as end:
+                found[number] = end.value
+                del running[number]
+    for number, bits in enumerate(alone):
+        np.testing.assert_array_equal(found[number], bits, err_msg=str(scored[number]))
+
+
+def test_a_network_leaves_the_configuration_that_it_is_of(tokenizer, tmp_path):
+    """It is told from others by that."""
+    write_checkpoint(llama(1).to(torch.bfloat16), tokenizer, tmp_path / "m")
+    config = Checkpoint("m", tmp_path / "m").config
+    before = config.to_json_string()
+    build(config)
+    assert config.to_json_string() == before
+    assert '"dtype": "bfloat16"' in before

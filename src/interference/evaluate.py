@@ -56,6 +56,7 @@ from interference.tables import Glimpse, LossTable, Subject, known_units, loss_t
 _COUNTED = {UNIGRAM: unigram_bits, BIGRAM: bigram_bits}  # models that count tokens of the dev half
 _MADE_BY = f"interference {__version__}"
 _TABLES = 256  # loss tables kept in memory
+_SINCE = 2  # before, a session's first model could be scored with another's weights
 _TEXTS = 512  # tokenised languages kept in memory
 Progress = Callable[[float], None]
 
@@ -232,8 +233,8 @@ class Evaluator:
         }
 
     def _place(self, model: Scored) -> str:
-        """What a model's numbers depend on besides itself and the text."""
-        return self.device.type + " tf32" * in_tf32(model, self.suite, self.device.type)
+        """What a model's numbers depend on besides itself and the text, and since when they are to be relied on."""
+        return f"{self.device.type}{' tf32' * in_tf32(model, self.suite, self.device.type)} {_SINCE}"
 
     def changed(self) -> bool:
         """Whether a file of the suite has changed on disk since it was opened: then open it again."""

@@ -197,11 +197,12 @@ def _number(value: dict[str, Any]) -> Any:
 
 
 def build(config: Any, device: str | torch.device = "cpu") -> nn.Module:
-    """A model of this configuration in float32 with arbitrary weights, in evaluation mode.
+    """A model of this configuration in float32 with arbitrary weights, in evaluation mode; it has a copy of it.
 
     Its attention is sdpa, or eager where the architecture has no sdpa, whatever the configuration asks for.
     """
     import_models()
+    config = copy.deepcopy(config)  # transformers writes the dtype into it
     from transformers import AutoModelForCausalLM as Kind
 
     # No attention named is transformers' own choice of the two, for each part of a model; but releases of it take sdpa
