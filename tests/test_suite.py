@@ -444,7 +444,7 @@ def test_models_scored_in_turns_are_scored_as_alone(tokenizer, tmp_path, monkeyp
     """Whatever is put between two batches: checkpoints in bfloat16, a merge, merges of other depths, an ensemble."""
     monkeypatch.setitem(losses._BATCH_TOKENS, "cpu", 24)
     for seed, name in ((1, "a"), (2, "b")):
-        write_checkpoint(llama(seed).to(torch.bfloat16), tokenizer, tmp_path / "suite" / name)
+        write_checkpoint(llama(seed).bfloat16(), tokenizer, tmp_path / "suite" / name)
     write_corpus(tmp_path / "c.tsv")
     whole, one = Slice(("a",), ((0, 2),)), Slice(("b",), ((0, 1),))
     scored = (
@@ -455,7 +455,8 @@ def test_models_scored_in_turns_are_scored_as_alone(tokenizer, tmp_path, monkeyp
     def begun(model):
         return evaluator.score_steps(model, evaluator.text(evaluator.suite["a"], "eng", evaluator.corpus.rows(None)))
 
-    alone, turns = [], []
+    alone: list[np.ndarray] = []
+    turns: list[object] = []
     for model in scored:
         evaluator = Evaluator(open_suite(tmp_path / "suite", tmp_path / "c.tsv"), Store(tmp_path), CPU)
         alone.append(finish(begun(model), turns.append))
@@ -475,7 +476,7 @@ def test_models_scored_in_turns_are_scored_as_alone(tokenizer, tmp_path, monkeyp
 
 def test_a_network_leaves_the_configuration_that_it_is_of(tokenizer, tmp_path):
     """It is told from others by that."""
-    write_checkpoint(llama(1).to(torch.bfloat16), tokenizer, tmp_path / "m")
+    write_checkpoint(llama(1).bfloat16(), tokenizer, tmp_path / "m")
     config = Checkpoint("m", tmp_path / "m").config
     before = config.to_json_string()
     build(config)
