@@ -1,6 +1,7 @@
 """Continuations: parity with transformers, probabilities derived twice, seeds, interruption, ends, bad input."""
 
 import math
+import shutil
 from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import pytest
 import torch
 from conftest import gpt2, llama
 from torch import nn
-from transformers import TopPLogitsWarper
+from transformers import AutoModelForCausalLM, TopPLogitsWarper
 
 from interference.checkpoint import build
 from interference.corpus import Corpus
@@ -82,8 +83,6 @@ def test_greedy_is_what_transformers_generates(make, prompt, tokenizer):
 
 def test_greedy_on_a_trained_model_ends_where_transformers_does():
     checkpoint = open_suite()["mono-deu"]
-    from transformers import AutoModelForCausalLM
-
     network = AutoModelForCausalLM.from_pretrained(checkpoint.path, dtype=torch.float32).eval()
     ids = [0, *checkpoint.tokenizer(PROMPT, add_special_tokens=False)["input_ids"]]
     expected = network.generate(torch.tensor([ids]), do_sample=False, max_new_tokens=60)[0, len(ids) :]
@@ -145,9 +144,15 @@ def test_top_p_keeps_what_transformers_keeps(tokenizer):
     assert set(first_draws(network, tokenizer, 250, temperature=1.0, top_p=0.3)) == kept
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_others_between_two_tokens_change_nothing(evaluator, temperature):
+def test_others_between_two_tokens_change_nothing(dtype, temperature, suite_folder, tmp_path):
     """Another model takes the network after every token: the same text with the same probabilities to the bit."""
+    shutil.copytree(suite_folder, tmp_path / "suite")
+    for name in ("mono-eng", "mono-deu", "mixed", "init"):
+        model = AutoModelForCausalLM.from_pretrained(suite_folder / name, dtype=dtype)
+        model.save_pretrained(tmp_path / "suite" / name)
+    evaluator = Evaluator(open_suite(tmp_path / "suite"), Store(tmp_path), torch.device("cpu"))
     merge = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5))
     question = Question((("mono-eng", "mono-eng"), ("merge", merge)), PROMPT, Sampling(12, temperature, 1.0, 3))
     alone = finish(answer_steps(evaluator, question))
