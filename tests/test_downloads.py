@@ -155,6 +155,7 @@ def test_tasks(own_suite, given, printed, monkeypatch, tmp_path):
     app.text_input(key="task_names").set_value("own_word").run()
     button(app, "Run").click().run()
     assert "did you mean 'own_words'" in app.error[0].value
+    assert button(app, "Run"), "it may be tried again as it is"
     app.text_input(key="task_names").set_value("own_words, own_words").run()
     app.number_input(key="task_limit").set_value(2).run()
     button(app, "Run").click().run()

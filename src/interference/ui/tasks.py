@@ -101,11 +101,7 @@ def compute_tasks(bench: Bench, asked: TaskRequest) -> "tuple[pd.DataFrame, Mapp
     if kept and kept[0] is bench.suite and kept[1] == asked:
         return kept[2]
     if st.session_state.get(_ASKED) != (bench.key, asked):
-        st.button(
-            "Run", icon=":material/play_arrow:", type="primary", key="tasks_start",
-            on_click=st.session_state.__setitem__, args=(_ASKED, (bench.key, asked)),
-            help="Runs in the background, one model and task after the other; what is done is kept.",
-        )  # fmt: skip
+        _draw_start(bench, asked)
         return None
     cancel = st.empty()
     cancel.button("Cancel", icon=":material/close:", key="tasks_cancel", on_click=_stop, help="What is done is kept.")
@@ -120,12 +116,21 @@ def compute_tasks(bench: Bench, asked: TaskRequest) -> "tuple[pd.DataFrame, Mapp
         found = run_steps(bench, "tasks", steps, "Running tasks")
     except UserError:
         _stop()
-        raise
-    finally:
         cancel.empty()
+        _draw_start(bench, asked)
+        raise
+    cancel.empty()
     _stop()
     st.session_state[_FOUND] = (bench.suite, asked, found)
     return found
+
+
+def _draw_start(bench: Bench, asked: TaskRequest) -> None:
+    st.button(
+        "Run", icon=":material/play_arrow:", type="primary", key="tasks_start",
+        on_click=st.session_state.__setitem__, args=(_ASKED, (bench.key, asked)),
+        help="Runs in the background, one model and task after the other; what is done is kept.",
+    )  # fmt: skip
 
 
 def _stop() -> None:
