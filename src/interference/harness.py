@@ -130,33 +130,54 @@ def _kept(
     return [tuple(row) for row in json.loads(found)]
 
 
-def _run(
-    evaluator: Evaluator, model: Model, task: str, limit: int | None, shots: int | None, manager: Any
-) -> Steps[str]:
-    """The harness runs in a thread of its own, and what it asks of the model is answered here, between the others."""
-    from lm_eval import simple_evaluate
-    from lm_eval.models.huggingface import HFLM
+class _Desk:
+    """What the harness's thread asks of a language model, and the steps of a job answer, between those of others."""
 
-    asked: SimpleQueue[tuple[str, list, Future]] = SimpleQueue()
-    over = threading.Event()
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[tuple[str, list, Future]] = SimpleQueue()
+        self._closed = threading.Event()
 
-    def ask(kind: str, requests: list) -> Any:
+    def ask(self, kind: str, requests: list) -> Any:
+        """The answers, once they are there; raises CancelledError where none come any more."""
         reply: Future = Future()
-        asked.put((kind, requests, reply))
+        self._asked.put((kind, requests, reply))
         while not wait([reply], timeout=1).done:
-            if over.is_set():
+            if self._closed.is_set():
                 raise CancelledError
         return reply.result()
 
+    def answer_steps(self, answer: Callable[[str, list], list]) -> Steps[None]:
+        """Answer what has been asked by now, some at a time."""
+        while not self._asked.empty():
+            kind, requests, reply = self._asked.get()
+            found: list = []
+            for start in range(0, len(requests), _AT_ONCE):
+                found += answer(kind, requests[start : start + _AT_ONCE])
+                yield len(found) / len(requests)
+            reply.set_result(found)
+
+    def close(self) -> None:
+        self._closed.set()
+
+
+def _run(
+    evaluator: Evaluator, model: Model, task: str, limit: int | None, shots: int | None, manager: Any
+) -> Steps[str]:
+    """The harness runs in a thread of its own, and what it asks of the model is answered here."""
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+
+    desk = _Desk()
+
     class Relay(HFLM):
         def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> Any:
-            return ask("loglikelihood", requests)
+            return desk.ask("loglikelihood", requests)
 
         def loglikelihood_rolling(self, requests: list, disable_tqdm: bool = False) -> Any:
-            return ask("loglikelihood_rolling", requests)
+            return desk.ask("loglikelihood_rolling", requests)
 
         def generate_until(self, requests: list, disable_tqdm: bool = False) -> Any:
-            return ask("generate_until", requests)
+            return desk.ask("generate_until", requests)
 
     yield from telling(0.0, evaluator.networks.ready_steps(model))
     first = evaluator.suite[model if isinstance(model, str) else model.models[0]]
@@ -168,16 +189,9 @@ def _run(
         max_length=first.positions,
     )
 
-    def answered() -> Steps[None]:
-        while not asked.empty():
-            kind, requests, reply = asked.get()
-            found: list = []
-            for start in range(0, len(requests), _AT_ONCE):
-                evaluator.networks.put(model)  # another's weights may be there by now
-                some = requests[start : start + _AT_ONCE]
-                found += getattr(HFLM, kind)(language_model, some, disable_tqdm=True)
-                yield len(found) / len(requests)
-            reply.set_result(found)
+    def answer(kind: str, requests: list) -> list:
+        evaluator.networks.put(model)  # another's weights may be there by now
+        return getattr(HFLM, kind)(language_model, requests, disable_tqdm=True)
 
     def work() -> Any:
         with redirect_stdout(sys.stderr):  # it says there what it bootstraps, and standard output is the table's
@@ -187,7 +201,7 @@ def _run(
             )  # fmt: skip
 
     try:
-        found = yield from _aside(work, answered)
+        found = yield from _aside(work, lambda: desk.answer_steps(answer))
     except Exception as error:  # of the Hub, of data sets and of tasks, each with exceptions of its own
         if ran_out(error):
             raise
@@ -195,7 +209,7 @@ def _run(
         what = "Install that." if isinstance(error, ImportError) else _ADVICE
         raise UserError(f"The task {task} can't be run: {why}. {what}") from None
     finally:
-        over.set()
+        desk.close()
     return json.dumps([row for name in found["results"] for row in _rows(name, found)])
 
 

@@ -97,7 +97,7 @@ def tasks_figure(frame: pd.DataFrame) -> go.Figure:
         height=130 + 40 * len(frame[["task", "filter"]].drop_duplicates()),
         margin={"l": 10, "r": 10, "t": 50, "b": 10},
         xaxis={"title": f"{metric}{reading}"},
-        yaxis={"autorange": "reversed", "showgrid": True},
+        yaxis={"autorange": "reversed", "title": "task", "showgrid": True},
         legend={"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0},
         hovermode="closest",
     )

@@ -23,9 +23,8 @@ COLUMNS = ("language", "phenomenon", "pairs", "accuracy", "low", "high", "ties",
 
 def choose_pairs(bench: Bench) -> "tuple[Recipe, PairSet]":
     """The merge of the Merge page, whose pairs, and how many of each phenomenon."""
-    from interference.conflict.survey import default_models, equal_average
 
-    recipe = state.present_recipe(bench.suite) or equal_average(default_models(bench.suite))
+    recipe = state.merge_looked_at(bench.suite)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         file = st.text_input(
             "Pairs", placeholder="of the built-in grammar", key="pairs", bind="query-params", width=320,

@@ -32,9 +32,8 @@ _CONTROL = " The third map is the first with the untrained model's components: w
 def choose_trial(bench: Bench) -> "Trial":
     """The merge of the Merge page, a language, and the checkpoint it is held against."""
     from interference.causal import Trial, default_parent
-    from interference.conflict.survey import default_models, equal_average
 
-    recipe = state.present_recipe(bench.suite) or equal_average(default_models(bench.suite))
+    recipe = state.merge_looked_at(bench.suite)
     keep_valid("causal_language", bench.languages, codes=str)
     parents = ["", *bench.suite.names]
     keep_valid("causal_parent", parents)

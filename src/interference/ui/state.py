@@ -37,6 +37,13 @@ def present_recipe(suite: "Suite") -> "Recipe | None":
     return found.view.recipe if found and set(found.view.recipe.needed) <= set(suite.names) else None
 
 
+def merge_looked_at(suite: "Suite") -> "Recipe":
+    """What other pages look at: what the Merge page merges, else the equal average of what is merged unless told."""
+    from interference.conflict.survey import default_models, equal_average
+
+    return present_recipe(suite) or equal_average(default_models(suite))
+
+
 def move(state: "State") -> None:
     """Make a state the present one; the one before it can be undone."""
     from interference.bench import History

@@ -53,10 +53,9 @@ def choose_kind() -> str:
 
 def choose_tasks(bench: Bench) -> TaskRequest:
     """The merge of the Merge page, other models beside it, and the tasks."""
-    from interference.conflict.survey import default_models, equal_average
     from interference.views import MERGE
 
-    recipe = state.present_recipe(bench.suite) or equal_average(default_models(bench.suite))
+    recipe = state.merge_looked_at(bench.suite)
     options = (MERGE, *bench.suite.names)
     init = [bench.suite.init.name] if bench.suite.init else []
     keep_valid("task_models", options)
