@@ -2,10 +2,12 @@
 
 import math
 import pickle
+import sys
 from collections import Counter
 from dataclasses import replace
 from functools import partial
 from itertools import islice, pairwise
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -191,6 +193,8 @@ def test_training_is_deterministic_and_resumes_exactly(tiny_training):
 @pytest.fixture
 def few_runs(tmp_path, monkeypatch):
     """A suite of init and one monolingual model; the folder has no tokenizer yet."""
+    # New processes run the main module again, and tests of pages leave one of theirs there.
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     few = [replace(run, steps=min(run.steps, 2)) for run in train.runs()[:2]]
     monkeypatch.setattr(train, "runs", lambda: few)
     monkeypatch.setattr(train, "train_tokenizer", partial(train.train_tokenizer, 20))
