@@ -190,3 +190,7 @@ def test_information_leaves_out_what_is_not_learned_by_gradients(suite_folder, t
     information = dev.sources["fisher"]
     assert not information(str(path), "model.layers.1.mlp.gate.e_score_correction_bias").any()
     assert information(str(path), "model.layers.1.mlp.gate.weight").any()
+
+
+def test_readme_says_how_many_kinds_are_tried():
+    assert f"tries {len({*KINDS, *OWN, *WHOLE})} kinds" in (Path(__file__).parents[1] / "README.md").read_text()

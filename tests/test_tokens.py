@@ -237,7 +237,7 @@ def test_what_was_written_is_coloured_by_probability():
         Token(6, "Ċ", "\n", 0.0),
         Token(1, "</s>", "", 0.5, True),
     ]
-    found = Cells(said_html("A", token_frame(tokens), "eng"))
+    found = Cells(said_html("A", token_frame(tokens)))
     assert [text for _, text in found.cells] == ["·cat", "‥", "↵", "■"]
     assert colors(found)[::2] == [CIVIDIS[-1], CIVIDIS[0]]
     assert found.cells[1][0]["data-tip"] == "'å' (5)\nprobability 0.25\n2.00 bits"
@@ -256,7 +256,7 @@ def line_frame(text: str = " a") -> pd.DataFrame:
 
 
 def test_a_line_has_reference_merge_and_difference():
-    found = Cells(line_html(line_frame(), "eng", "merge", "mono-eng"))
+    found = Cells(line_html(line_frame(), "merge", "mono-eng"))
     assert [text for _, text in found.cells] == ["·a", "·a", "+8.0", "‥", "‥", "−2.0"]
     tips = [a["data-tip"] for a, _ in found.cells]
     assert [tip.splitlines()[-1] for tip in tips[:3]] == ["mono-eng: 0.00 bits", "merge: 8.00 bits", "+8.00 bits"]
@@ -265,8 +265,8 @@ def test_a_line_has_reference_merge_and_difference():
 
 def test_nothing_that_a_model_writes_becomes_markup():
     for html in (
-        said_html(NASTY, token_frame([Token(1, NASTY, NASTY, 0.5)]), "eng"),
-        line_html(line_frame(NASTY), "eng", NASTY, NASTY),
+        said_html(NASTY, token_frame([Token(1, NASTY, NASTY, 0.5)])),
+        line_html(line_frame(NASTY), NASTY, NASTY),
     ):
         found = Cells(html)
         assert {tag for tag, _ in found.tags} == {"style", "div", "span"}
@@ -274,14 +274,18 @@ def test_nothing_that_a_model_writes_becomes_markup():
         assert any(NASTY in text for _, text in found.cells)
 
 
-@pytest.mark.parametrize(("language", "way"), [("ara", "rtl"), ("ara_arab", "rtl"), ("eng", "ltr"), ("zho", "ltr")])
-def test_lines_run_the_way_the_language_does(language, way):
-    assert f"dir='{way}'" in said_html("x", token_frame([]), language)
-    assert f"dir='{way}'" in line_html(line_frame(), language, "m", "r")
+@pytest.mark.parametrize(
+    ("text", "way"),
+    [("«2» كتاب book", "rtl"), ("ספר", "rtl"), ("book كتاب", "ltr"), ("书", "ltr"), ("12 ■", "ltr"), ("", "ltr")],
+)
+def test_lines_run_the_way_their_text_does(text, way):
+    assert f"dir='{way}'" in said_html(text, token_frame([]))
+    assert f"dir='{way}'" in said_html("", token_frame([Token(3, "Ġa", text, 0.5)]))
+    assert f"dir='{way}'" in line_html(line_frame(text), "m", "r")
 
 
 def test_an_empty_line_is_drawn():
-    assert Cells(line_html(line_frame().iloc[:0], "eng", "m", "r")).cells == []
+    assert Cells(line_html(line_frame().iloc[:0], "m", "r")).cells == []
 
 
 def test_text_can_be_read_on_every_colour():
@@ -292,6 +296,6 @@ def test_text_can_be_read_on_every_colour():
         {"position": 0, "token": "a", "id": 1, "text": "a", "bits": np.linspace(0, 9, 101),
          "reference_bits": np.linspace(9, 0, 101), "cost": np.linspace(-9, 9, 101)}
     )  # fmt: skip
-    pairs = re.findall("style='background:(#......);color:(#......)", line_html(frame, "eng", "m", "r"))
+    pairs = re.findall("style='background:(#......);color:(#......)", line_html(frame, "m", "r"))
     assert len(pairs) == 303
     assert min(contrast(*pair) for pair in pairs) >= 4.5

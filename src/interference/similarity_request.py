@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from interference.activations import POOLINGS
 from interference.errors import UserError, nearest
+from interference.languages import english
 from interference.scored import Model
 from interference.similarity import DEFAULT, FEWEST, measures
 from interference.similarity.table import Preparation
@@ -81,4 +82,4 @@ def multilingual(suite: Suite) -> str:
 
 def pivot_of(languages: Sequence[str]) -> str:
     """The language that all models read where none is named: English, else the first."""
-    return "eng" if "eng" in languages else languages[0]
+    return english(languages) or languages[0]

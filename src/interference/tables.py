@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from interference.corpus import Corpus
+from interference.languages import english
 from interference.statistics import clustered_means
 
 COLUMNS = (
@@ -139,8 +140,8 @@ def glimpse(
         "bits per sentence": np.ones(len(cells)),
         "bits per byte": np.array([sizes[c.language] / len(rows) for c in cells]),
     }
-    if "eng" in corpus.languages:
-        per["bits per English byte"] = np.full(len(cells), float(corpus.sizes("eng", rows).sum()) / len(rows))
+    if source := english(corpus.languages):
+        per["bits per English byte"] = np.full(len(cells), float(corpus.sizes(source, rows).sum()) / len(rows))
     empty = np.full(len(cells), np.nan)
     units = {
         unit: pd.DataFrame(dict(zip(UNIT_COLUMNS, (own / size, empty, empty, costs / size, empty, empty), strict=True)))
@@ -166,14 +167,15 @@ def with_provenance(frame: pd.DataFrame, provenance: Mapping[str, str], **more: 
 
 def known_units(corpus: Corpus) -> tuple[str, ...]:
     """The units a corpus can be measured in: those of English bytes need an English column."""
-    return UNITS if "eng" in corpus.languages else UNITS[:2]
+    return UNITS if english(corpus.languages) else UNITS[:2]
 
 
 def unit_sizes(unit: str, corpus: Corpus, language: str, rows: np.ndarray) -> np.ndarray:
     """What the bits of each sentence of a language are divided by, all sentences together, in a unit."""
     if unit == "bits per sentence":
         return np.ones(len(rows))
-    return corpus.sizes("eng" if "English" in unit else language, rows).astype(float)
+    source = english(corpus.languages) if "English" in unit else None
+    return corpus.sizes(source or language, rows).astype(float)
 
 
 def _unit_frame(

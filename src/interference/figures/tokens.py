@@ -41,7 +41,7 @@ left:auto;bottom:auto;margin-bottom:3px;position-try-fallbacks:flip-inline,flip-
 </style>"""
 
 
-def said_html(prompt: str, frame: pd.DataFrame, language: str) -> str:
+def said_html(prompt: str, frame: pd.DataFrame) -> str:
     """A prompt and the tokens that continue it, coloured by probability. `frame` has generate.TOKEN_COLUMNS."""
     cells = [
         _cell(
@@ -51,8 +51,8 @@ def said_html(prompt: str, frame: pd.DataFrame, language: str) -> str:
         )
         for row in frame.to_dict("records")
     ]
-    head = f"<span>{escape(prompt)}</span>"
-    return f"{_STYLE}<div class='it-line' dir='{direction(language)}'>{head}{''.join(cells)}</div>"
+    head, way = f"<span>{escape(prompt)}</span>", direction(prompt + "".join(frame["text"]))
+    return f"{_STYLE}<div class='it-line' dir='{way}'>{head}{''.join(cells)}</div>"
 
 
 def probability_legend() -> str:
@@ -61,7 +61,7 @@ def probability_legend() -> str:
     return _STYLE + _legend(CIVIDIS, "0", "1", f"the model's own probability of the token &nbsp; {signs}")
 
 
-def line_html(frame: pd.DataFrame, language: str, model: str, reference: str) -> str:
+def line_html(frame: pd.DataFrame, model: str, reference: str) -> str:
     """One sentence: the reference's bits above, the model's below, and their difference. `frame` is a token line's."""
     high = max(1.0, float(frame[["bits", "reference_bits"]].to_numpy().max(initial=0.0)))
     most = max(1.0, float(frame["cost"].abs().max() if len(frame) else 0.0))
@@ -80,7 +80,8 @@ def line_html(frame: pd.DataFrame, language: str, model: str, reference: str) ->
     ]
     legend = _legend(CIVIDIS[::-1], "0", f"{high:.1f}", f"bits of the token &nbsp; {_PART}")
     difference = _legend(PUOR, f"−{most:.1f}", f"+{most:.1f}", "difference in bits")
-    line = f"<div class='it-stacks' dir='{direction(language)}'><div class='it-stack it-names'>{names}</div>"
+    way = direction("".join(frame["text"]))
+    line = f"<div class='it-stacks' dir='{way}'><div class='it-stack it-names'>{names}</div>"
     return f"{_STYLE}{line}{''.join(stacks)}</div>{legend}{difference}"
 
 

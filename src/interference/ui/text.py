@@ -40,7 +40,7 @@ def draw_said(bench: Bench) -> None:
     from interference.figures.tokens import probability_legend, said_html
     from interference.generate import token_frame
 
-    question, language = _choose_question(bench)
+    question = _choose_question(bench)
     if not question.models:
         st.info("Choose at least one parent to continue the prompt.", icon=":material/tune:")
         return
@@ -51,7 +51,7 @@ def draw_said(bench: Bench) -> None:
 
     def draw(told: "list[list[Token]]") -> None:
         for place, tokens in zip(places, told, strict=True):
-            place.html(said_html(question.prompt, token_frame(list(tokens)), language))
+            place.html(said_html(question.prompt, token_frame(list(tokens))))
 
     answers = _answers(bench, question, draw)
     draw([list(c.tokens) for c in answers.continuations])
@@ -61,8 +61,8 @@ def draw_said(bench: Bench) -> None:
     _download(answers.tokens(), answers.provenance, "continuations")
 
 
-def _choose_question(bench: Bench) -> "tuple[Question, str]":
-    """The prompt, who continues it and how; and the language."""
+def _choose_question(bench: Bench) -> "Question":
+    """The prompt, who continues it and how."""
     from interference.generate import Question, default_models, default_prompt, speaker
 
     merge = _merge(bench)
@@ -95,7 +95,7 @@ def _choose_question(bench: Bench) -> "tuple[Question, str]":
             help="Checkpoints that continue it beside the merge and the multilingual model.",
         )
     sampling = _choose_sampling()
-    return Question(default_models(bench.suite, language, merge, parents), prompt, sampling), language
+    return Question(default_models(bench.suite, language, merge, parents), prompt, sampling)
 
 
 def _choose_sampling() -> "Sampling":
@@ -253,7 +253,7 @@ def _draw_line(bench: Bench, merge: "Recipe", row: "pd.Series") -> None:
         lambda evaluator: token_line_steps(evaluator, merge, "merge", reference, language, int(row["row"])),
         "Scoring tokens",
     )
-    st.html(line_html(line.frame, language, line.model, line.reference))
+    st.html(line_html(line.frame, line.model, line.reference))
     st.caption(line.sentence())
     _download(line.frame, line.provenance, "tokens")
 

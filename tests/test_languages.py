@@ -1,0 +1,22 @@
+"""What the codes of languages say."""
+
+import pytest
+
+from interference.languages import english, language_name
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [("deu", "German (deu)"), ("arb_Arab", "Arabic (arb_Arab)"), ("pt-BR", "Portuguese (pt-BR)"), ("xxx", "xxx")],
+)
+def test_languages_have_names_by_the_codes_that_corpora_use(code, name):
+    assert language_name(code) == name
+
+
+@pytest.mark.parametrize(
+    ("codes", "found"),
+    [(["deu", "eng"], "eng"), (["de", "en"], "en"), (["deu_Latn", "eng_Latn"], "eng_Latn"), (["en-GB"], "en-GB"),
+     (["enm", "deu"], None), ([], None)],
+)  # fmt: skip
+def test_english_is_known_by_any_of_its_codes(codes, found):
+    assert english(codes) == found
