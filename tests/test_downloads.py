@@ -137,6 +137,19 @@ def test_accuracies(own_suite, given, monkeypatch):
     assert set(found["pairs_from"]) == {"built-in"}
 
 
+def test_accuracies_say_where_nothing_counts_tokens(own_suite, monkeypatch):
+    """A corpus without documents has no dev half, and the figure no unigram control."""
+    for by in ("language", "phenomenon"):
+        shown = opened_on(own_suite, monkeypatch, "pages/accuracy.py", accuracy_by=by)
+        assert not any("no unigram control" in caption.value for caption in shown.caption)
+    text = pd.read_csv(own_suite / "corpus.tsv", sep="\t", dtype=str)
+    text.drop(columns="document").to_csv(own_suite / "corpus.tsv", sep="\t", index=False)
+    for by in ("language", "phenomenon"):
+        shown = opened_on(own_suite, monkeypatch, "pages/accuracy.py", accuracy_by=by)
+        assert any("no unigram control" in caption.value for caption in shown.caption)
+        assert not any("above the unigram control" in caption.value for caption in shown.caption)
+
+
 @pytest.mark.parity
 def test_tasks(own_suite, given, printed, monkeypatch, tmp_path):
     """Run when asked for; the merge, its parents and the untrained model, as the command has them."""

@@ -1,5 +1,6 @@
 """Widgets of the Accuracy page."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -63,13 +64,20 @@ def _pairs(bench: Bench, file: str) -> "PairSet":
 
 def compute_accuracy(bench: Bench, recipe: "Recipe", pairs: "PairSet") -> "AccuracyTable":
     """The accuracy of the merge, its parents, the references and the controls."""
+    from interference.scored import UNIGRAM
     from interference.sweep import accuracy_steps
     from interference.views_accuracy import accuracy_models
 
     models = accuracy_models(recipe, bench.suite, pairs.languages)
-    return run_steps(
+    table = run_steps(
         bench, "accuracy", lambda found: accuracy_steps(found, models, pairs, pairs.languages), "Scoring pairs"
     )
+    if UNIGRAM in models:
+        return table
+    missing = (
+        "There is no unigram control, which counts the tokens of the dev half: a corpus without documents has none."
+    )
+    return replace(table, notes=(*table.notes, missing))
 
 
 def draw_accuracy(bench: Bench, recipe: "Recipe", table: "AccuracyTable") -> None:
@@ -122,13 +130,14 @@ def _draw_phenomena(table: "AccuracyTable") -> None:
     frame = table.by("phenomenon")
     model = _choose_model(table)
     own, control = (frame[frame["model"] == name] for name in (model, UNIGRAM))
+    controls = " and above the unigram control, which knows no grammar," if len(control) else ""
     st.plotly_chart(
         phenomenon_figure(own, control), config=EXPORT, key="phenomenon_figure",
         alt=f"Share of minimal pairs that {model} gets right, by kind of error and language",
     )  # fmt: skip
     st.caption(
-        "Purple is better than chance, orange worse. Bold is above chance and above the unigram control, which knows "
-        f"no grammar, with all of its interval. {' '.join(table.notes)}"
+        f"Purple is better than chance, orange worse. Bold is above chance{controls} with all of its interval. "
+        + " ".join(table.notes)
     )
 
 
