@@ -11,6 +11,7 @@ from interference.views_similarity import Map
 HPLT = [
     f"HPLT/hplt2c_{code}_checkpoints@checkpoint_{step}" for code in ("eng", "zhos") for step in ("0001000", "0047684")
 ]
+DOUBLE = ("hplt2c_eng_a-long-id", "hplt2c_deu_a-long-id", "goldfish_eng_of-100mb", "goldfish_fra_of-100mb")
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,11 @@ HPLT = [
         (["mono-eng", "mono-deu"], ("mono-eng", "mono-deu")),  # short enough as they are
         (["pythia-14m-seed1", "init"], ("pythia-14m-seed1", "init")),  # they share nothing
         (["pythia-14m-seed1", "pythia-14m-seed1-step0"], ("…seed1", "…seed1-step0")),
+        (
+            [*HPLT, "init", "mixed"],
+            ("…eng_…0001000", "…eng_…0047684", "…zhos_…0001000", "…zhos_…0047684", "init", "mixed"),
+        ),
+        (DOUBLE, DOUBLE),  # shortened by their beginnings two would be the same
         (["EleutherAI/pythia-14m-seed1"], ("EleutherAI/pythia-14m-seed1",)),
         ([], ()),
     ],

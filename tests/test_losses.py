@@ -17,6 +17,7 @@ from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.losses import (
     TokenizedText,
+    long_notes,
     padded,
     prefix_token,
     sentence_bits,
@@ -358,6 +359,14 @@ def test_windows_score_each_token_once_and_never_exceed_the_limit(length, limit)
     found = read(length, limit)
     assert [token for _, scored in found for token in scored] == list(range(length))
     assert all(0 < len(scored) <= len(inputs) <= limit for inputs, scored in found)
+
+
+def test_long_sentences_are_counted_by_tokenizer():
+    assert long_notes({("eng", 256): {1}, ("deu", 256): {3, 5}, ("deu", 512): {2}}) == (
+        "1 sentence of eng read in windows of 256 tokens.",
+        "3 to 5 sentences of deu read in windows of 256 tokens.",
+        "2 sentences of deu read in windows of 512 tokens.",
+    )
 
 
 def test_long_sentence_is_scored_window_by_window(tokenizer):

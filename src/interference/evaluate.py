@@ -22,6 +22,7 @@ from interference.losses import (
     PREFIXES,
     TokenizedText,
     bigram_bits,
+    long_notes,
     lost_notes,
     lost_text,
     sentence_bits_steps,
@@ -187,6 +188,7 @@ class Evaluator:
     ) -> tuple[set[tuple[str, str]], tuple[str, ...]]:
         """Which cells have no bits per byte because their tokenizer loses text, and what to say beside the numbers."""
         lossy, notes = set(), {}
+        long: dict[tuple[str, int], set[int]] = {}  # sentences longer than a context, by each tokenizer
         lost: dict[str, tuple[str, dict[str, str]]] = {}  # by tokenizer: whose it is, and what it loses by language
         for (name, checkpoint), language in product(scored.items(), languages):
             counts = self.token_counts(checkpoint, language, rows)
@@ -194,13 +196,13 @@ class Evaluator:
                 lossy.add((name, language))
                 lost.setdefault(checkpoint.digest_of_tokenizer, (checkpoint.name, {}))[1][language] = said
             limit = checkpoint.positions
-            if limit and (long := int((counts[0] > limit).sum())):
-                notes[f"{limit} {language}"] = f"{long} sentences of {language} are read in windows of {limit} tokens."
+            if limit and (found := int((counts[0] > limit).sum())):
+                long.setdefault((language, limit), set()).add(found)
         prefixes = {PREFIXES[self.token_counts(c, languages[0], rows)[3, 0]].upper() for c in scored.values()}
         notes["prefix"] = f"Each sentence follows {' or '.join(sorted(prefixes))}; {arithmetic(self.device)}."
         if left := self.corpus.left:
             notes["left"] = f"Not read of {self.corpus.name}: {', '.join(left)}, no language of the suite."
-        return lossy, (*lost_notes(lost.values()), *notes.values(), *self.unkept)
+        return lossy, (*lost_notes(lost.values()), *long_notes(long), *notes.values(), *self.unkept)
 
     @property
     def unkept(self) -> tuple[str, ...]:

@@ -11,18 +11,34 @@ _LONGEST = 12  # characters that a name may have before anything of it is left o
 def labels(names: Sequence[str]) -> tuple[str, ...]:
     """The names without the words that all have at the same place, where one is long: ids of the Hub share most.
 
-    Of names with different numbers of words that is their beginning. What is left out is an ellipsis; distinct names
-    stay distinct. Words end with one of `/ - _ @ .`.
+    Of names with different numbers of words that is their beginning. Where all share nothing, those that begin with
+    the same word are shortened by themselves. What is left out is an ellipsis; distinct names stay distinct. Words end
+    with one of `/ - _ @ .`.
     """
+    found = dict(zip(names, _shortened(names), strict=True))
+    if any("…" in name for name in found.values()):
+        return tuple(found[name] for name in names)
+    by_start: dict[str, list[str]] = {}
+    for name in found:
+        by_start.setdefault(_words(name)[0], []).append(name)
+    apart = {name: short for own in by_start.values() for name, short in zip(own, _shortened(own), strict=True)}
+    return tuple((apart if len(set(apart.values())) == len(found) else found)[name] for name in names)
+
+
+def _shortened(names: Sequence[str]) -> tuple[str, ...]:
     if len(set(names)) < 2 or max(map(len, names)) <= _LONGEST:
         return tuple(names)
-    words = [re.split(r"(?<=[/_@.-])(?=.)", name) for name in names]
+    words = [_words(name) for name in names]
     shared = [len(set(place)) == 1 for place in zip(*words, strict=False)]
     if len(set(map(len, words))) > 1:
         shared = list(takewhile(bool, shared))
     marks = [*shared, *[False] * max(map(len, words))]
     marked = ("".join("\0" if same else word for word, same in zip(own, marks, strict=False)) for own in words)
     return tuple(re.sub("\0+", "…", name) for name in marked)
+
+
+def _words(name: str) -> list[str]:
+    return re.split(r"(?<=[/_@.-])(?=.)", name)
 
 
 def ticks(names: Sequence[str]) -> dict[str, Any]:

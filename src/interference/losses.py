@@ -103,6 +103,15 @@ def lost_notes(lost: Collection[tuple[str, Mapping[str, str]]]) -> tuple[str, ..
     return (*notes, _LOST) if lost else ()
 
 
+def long_notes(long: Mapping[tuple[str, int], Collection[int]]) -> tuple[str, ...]:
+    """What to say of sentences longer than a context: how many by language and tokens, each tokenizer's count."""
+    counts = {place: " to ".join(dict.fromkeys(map(str, (min(own), max(own))))) for place, own in long.items()}
+    return tuple(
+        f"{count} sentence{'' if count == '1' else 's'} of {language} read in windows of {limit} tokens."
+        for (language, limit), count in counts.items()
+    )
+
+
 def windows(length: int, limit: int) -> Iterator[tuple[int, int, int]]:
     """How a sentence of `length` tokens is read by a model of `limit` positions, each token scored once.
 

@@ -27,6 +27,7 @@ from interference.activations import (
 from interference.comparable import problem
 from interference.errors import UserError
 from interference.evaluate import Evaluator
+from interference.labels import labels
 from interference.recipe import Recipe
 from interference.scored import Model, model_digest
 from interference.similarity import FEWEST, Measure, measures, varies
@@ -378,11 +379,13 @@ def _notes(
         )
     if asked.condition == "numerals" and not any(has_digits(text) for text in evaluator.corpus.sentences.values()):
         said.append("No digit occurs in the corpus: what models make of numerals may be as good as untrained.")
+    cut: dict[str, list[str]] = {}
     for (model, language), found in states.items():
         if found.unknown.any():
             said.append(f"{found.unknown.sum() / found.tokens.sum():.1%} of {model}'s tokens of {language} are UNK.")
         if found.cut.any():
-            said.append(f"{(found.cut > 0).sum()} sentences of {language} are cut off at {model}'s context.")
+            cut.setdefault(f"{language}: {(found.cut > 0).sum()}", []).append(model)
+    said += [f"Sentences of {text} cut off at the context of {', '.join(labels(who))}." for text, who in cut.items()]
     if scored := [measures()[name].label for name in asked.measures if measures()[name].form != "relations"]:
         said.append(f"Chance levels of {', '.join(scored)} are means over all permutations of one side's sentences.")
     return tuple(said)

@@ -13,6 +13,7 @@ from interference.conflict.registry import NULLS, At, Measure, measures
 from interference.conflict.table import ConflictTable, Sums, conflict_table, subjects
 from interference.errors import UserError, nearest
 from interference.groups import depth_of, group_of, layer_of
+from interference.labels import labels
 from interference.memory import room
 from interference.recipe import MEAN, ZERO, Recipe
 from interference.scored import model_digest
@@ -232,7 +233,7 @@ def _closed(survey: Survey, measure: Measure, shape: tuple[int, ...], name: str)
 
 
 def _notes(survey: Survey) -> Iterator[str]:
-    models = ", ".join(survey.recipe.models)
+    models = ", ".join(labels(survey.recipe.models))
     if survey.base is None:
         yield f"Measured on the weights themselves of {models}: without a shared base there are no task vectors."
     elif survey.base == MEAN:
