@@ -64,7 +64,7 @@ def test_gap_and_excess_by_hand():
         (8.0, 8.5, 9.0, 1.0, "a and b do not know it"),
         (1.0, 2.0, None, 1.0, "no untrained checkpoint"),
         (1.0, 2.0, 9.0, None, "no reference"),
-        (1.0, 2.0, 9.0, 9.0, "its reference does no better"),
+        (1.0, 2.0, 9.0, 9.0, "the reference does no better"),
         (1.0, 4.9, 9.0, 1.0, ""),
         (1.0, 5.1, 9.0, 1.0, "b does not know it"),
     ],

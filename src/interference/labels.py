@@ -3,7 +3,10 @@
 import re
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from interference.recipe import Recipe
 
 _LONGEST = 12  # characters that a name may have before anything of it is left out
 
@@ -39,6 +42,11 @@ def _shortened(names: Sequence[str]) -> tuple[str, ...]:
 
 def _words(name: str) -> list[str]:
     return re.split(r"(?<=[/_@.-])(?=.)", name)
+
+
+def merge_of(recipe: "Recipe") -> str:
+    """A merge in a caption: its label and its parents."""
+    return f"{recipe.label()} of {', '.join(labels(recipe.models))}"
 
 
 def ticks(names: Sequence[str]) -> dict[str, Any]:

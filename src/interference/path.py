@@ -182,7 +182,7 @@ def _knowers(
             return f"the suite has no {name} to say who knows the language"
     untrained, reference = levels["untrained", language], levels["reference", language]
     if (untrained - reference).mean() < 1e-9:
-        return "its reference does no better than the untrained checkpoint"
+        return "the reference does no better than the untrained checkpoint"
     required = untrained - KNOWS * (untrained - reference)  # the bits of a model whose recovery is KNOWS
     means, low, _ = clustered_means(np.stack([required - bits[end, language] for end in (0.0, 1.0)]), documents)
     clear = np.where(np.isnan(low), means, low) > 0  # without an interval the mean decides

@@ -63,8 +63,8 @@ class TokenLine:
         worst = self.frame.iloc[int(cost.argmax())]
         place = f"'{worst['text'].strip() or worst['token']}' (token {worst['position'] + 1} of {len(cost)})"
         return (
-            f"{self.model} needs {bits.sum():.1f} bits for this sentence, {self.reference} {reference.sum():.1f}; the "
-            f"largest difference is at {place}: {worst['cost']:+.1f} bits."
+            f"{self.model} needs {bits.sum():.1f} bits for this sentence, {self.reference} {reference.sum():.1f}; what "
+            f"costs most is {place}: {worst['cost']:+.1f} bits."
         )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.errors import UserError
+from interference.labels import merge_of
 from interference.languages import language_name
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, read_path, run_steps
@@ -37,7 +38,7 @@ def choose_pairs(bench: Bench) -> "tuple[Recipe, PairSet]":
             "Of each phenomenon", _FEW, _MOST, _DEFAULT, 10, key="pair_count", bind="query-params", width=170,
             help="Pairs of each phenomenon and language at most. More of them take longer and narrow the intervals.",
         )  # fmt: skip
-    st.caption(f"The merge: {recipe.label()} of {', '.join(recipe.models)}, as the Merge page has it.")
+    st.caption(f"The merge: {merge_of(recipe)}, as the Merge page has it.")
     return recipe, _pairs(bench, file.strip()).few(int(count))
 
 

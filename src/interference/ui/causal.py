@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.labels import merge_of
 from interference.languages import language_name
 from interference.signs import signed
 from interference.ui import state
@@ -52,7 +53,7 @@ def choose_trial(bench: Bench) -> "Trial":
             "Untrained control", key="causal_control", bind="query-params",
             help="A third map: the same with the untrained model's components, as the cost of losing each.",
         )  # fmt: skip
-    st.caption(f"The merge: {recipe.label()} of {', '.join(recipe.models)}, as the Merge page has it.")
+    st.caption(f"The merge: {merge_of(recipe)}, as the Merge page has it.")
     return Trial(recipe, parent or default, language, control)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.errors import UserError
+from interference.labels import merge_of
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, read_path, run_steps
 from interference.ui.widgets import csv_of, decimals, keep_valid, keep_within
@@ -82,7 +83,7 @@ def choose_tasks(bench: Bench) -> TaskRequest:
         "Models", options, list(dict.fromkeys([MERGE, *recipe.models, *init])), key="task_models", bind="query-params",
         help=f"Where the tasks are run; `{MERGE}` is what the Merge page has.",
     )  # fmt: skip
-    st.caption(f"The merge: {recipe.label()} of {', '.join(recipe.models)}, as the Merge page has it.")
+    st.caption(f"The merge: {merge_of(recipe)}, as the Merge page has it.")
     tasks = tuple(dict.fromkeys(part.strip() for part in names.split(",") if part.strip()))
     if not tasks or not models:
         st.info(f"There is {'no model' if tasks else 'no task'} yet. Name one or more above.", icon=":material/info:")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.labels import merge_of
 from interference.languages import language_name
 from interference.ui.shell import Bench, run_steps
 from interference.ui.state import present
@@ -32,7 +33,7 @@ def _merge(bench: Bench) -> "Recipe | None":
 
 
 def _label(merge: "Recipe") -> str:
-    return f"The merge: {merge.label()} of {', '.join(merge.models)}."
+    return f"The merge: {merge_of(merge)}."
 
 
 def draw_said(bench: Bench) -> None:

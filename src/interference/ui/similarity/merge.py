@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from interference.labels import merge_of
 from interference.ui import state
 from interference.ui.held import is_held
 from interference.ui.live import live_plot
@@ -175,7 +176,7 @@ def _draw_curves(bench: Bench, states: States, measure: "Measure", merge: "Recip
         )  # fmt: skip
     preview = "" if gaps else f"This is a {said}, without intervals, until the full result is there. "
     read = "the parent's language" if asked.condition == "own" else "one language, for no parent has one"
-    how = f"The merge is {merge.label()} of {', '.join(merge.models)}; both read {read}."
+    how = f"The merge is {merge_of(merge)}; both read {read}."
     draw_reading(table, measure, states, preview + how)
     if not moving:  # the fewer the elements, the sooner the figure follows
         draw_numbers(table, *gaps)
