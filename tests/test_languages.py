@@ -2,7 +2,7 @@
 
 import pytest
 
-from interference.languages import english, language_name
+from interference.languages import english, language_name, same_language
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,13 @@ def test_languages_have_names_by_the_codes_that_corpora_use(code, name):
 )  # fmt: skip
 def test_english_is_known_by_any_of_its_codes(codes, found):
     assert english(codes) == found
+
+
+@pytest.mark.parametrize(
+    ("code", "codes", "found"),
+    [("eng", ["deu_Latn", "eng_Latn"], "eng_Latn"), ("arb", ["eng", "ara"], "ara"), ("pt-BR", ["por"], "por"),
+     ("eng", ["en", "eng"], "eng"), ("zho", ["zho_Hant"], None), ("zho", ["zho_Hans"], "zho_Hans"),
+     ("srp_Cyrl", ["srp_Latn"], None), ("quy", ["quy_Latn"], "quy_Latn"), ("nob", ["nno"], None)],
+)  # fmt: skip
+def test_a_language_is_found_by_another_of_its_codes(code, codes, found):
+    assert same_language(code, codes) == found

@@ -362,6 +362,17 @@ def test_text_without_documents_has_no_control_that_counts_on_the_dev_half(suite
     assert list(accuracy_models(merge, open_suite(suite_folder), ["eng"])) == [*names, "unigram"]
 
 
+def test_pairs_are_found_under_the_codes_of_the_suite():
+    """Of two languages of a file that could be the same one neither is taken for the other."""
+    own = own_pairs(["eng_Latn", "arb_Arab", "deu"])
+    assert own.languages == ("eng_Latn", "arb_Arab", "deu")
+    assert own.name == "built-in, eng as eng_Latn, ara as arb_Arab"
+    assert [p.good for p in own.of("eng_Latn")] == [p.good for p in own_pairs(["eng"]).pairs]
+    assert PAIRS.called(["fra_Latn"]) is PAIRS
+    double = PairSet("two", tuple(Pair("a", "b", "p", code) for code in ("ara", "arb")))
+    assert double.called(["arb_Arab"]).languages == ("ara", "arb")
+
+
 def test_a_table_is_all_rows_of_every_language_once(tiny):
     table: AccuracyTable = finish(accuracy_steps(tiny, {"init": "init"}, PAIRS, PAIRS.languages))
     assert (table.frame["phenomenon"] == ALL).sum() == 2

@@ -109,16 +109,17 @@ def chosen_pairs(file: Path | None, languages: tuple[str, ...], known: tuple[str
     """The pairs of a file, or the built-in ones, of the languages asked for: else all of the file, or of the corpus."""
     from interference.demo.forms import LANGUAGES
     from interference.errors import UserError, user_path
+    from interference.languages import same_language
     from interference.minimal_pairs import PairSet, own_pairs, read_pairs
 
     if file is None:
-        made = languages or tuple(code for code in LANGUAGES if code in known)
+        made = languages or tuple(code for code in known if same_language(code, LANGUAGES))
         if not made:
             raise UserError(
                 "The built-in grammar makes no pairs in the languages of this corpus. Give a file of your own: --pairs."
             )
         return own_pairs(made)
-    found = read_pairs(user_path(file), languages[0] if len(languages) == 1 else None)
+    found = read_pairs(user_path(file), languages[0] if len(languages) == 1 else None).called(languages or known)
     return PairSet(found.name, tuple(p for code in languages for p in found.of(code))) if languages else found
 
 

@@ -36,10 +36,28 @@ def english(codes: Sequence[str]) -> str | None:
     return next((code for code in codes if NAMES.get(_language(code)) == "English"), None)
 
 
+def same_language(code: str, codes: Sequence[str]) -> str | None:
+    """The code itself if it is among `codes`, else the first that means its language: `eng_Latn` for `eng` or `en`.
+
+    None where none does. Two in different scripts do not mean the same; Chinese is `Hans` unless it is said.
+    """
+    found = (other for other in codes if _meant(other) == _meant(code) and len({*_script(other), *_script(code)}) < 2)
+    return code if code in codes else next(found, None)
+
+
 def direction(text: str) -> str:
     """'rtl' for text whose first letter is written from right to left, else 'ltr', as HTML calls them."""
     kinds = map(unicodedata.bidirectional, text)
     return "rtl" if next((kind for kind in kinds if kind in ("L", "R", "AL")), "L") != "L" else "ltr"
+
+
+def _meant(code: str) -> str:
+    return NAMES.get(_language(code), _language(code))
+
+
+def _script(code: str) -> list[str]:
+    named = [part.lower() for part in re.split("[-_]", code)[1:] if len(part) == 4]
+    return named or (["hans"] if _meant(code) == "Chinese" else [])
 
 
 def _language(code: str) -> str:

@@ -1,7 +1,7 @@
 """Minimal pairs: a sentence beside the same one with an error, and how often a model is right about them. No torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pandas as pd
 from interference.corpus import may_be_language
 from interference.corpus_files import read_table
 from interference.errors import UserError, nearest
+from interference.languages import same_language
 from interference.statistics import clustered_proportion
 
 CHANCE = 0.5
@@ -50,6 +51,19 @@ class PairSet:
         if not found:
             raise UserError(f"The pairs {self.name} have no language '{language}': {nearest(language, self.languages)}")
         return found
+
+    def called(self, languages: Sequence[str]) -> "PairSet":
+        """The same pairs under the codes that these languages have: those of `eng` are of `eng_Latn` where that is one.
+
+        The name says what was renamed.
+        """
+        names = {own: same_language(own, languages) or own for own in self.languages}
+        names = {own: code for own, code in names.items() if own != code and [*names.values()].count(code) == 1}
+        if not names:
+            return self
+        renamed = ", ".join(f"{own} as {code}" for own, code in names.items())
+        pairs = (replace(pair, language=names.get(pair.language, pair.language)) for pair in self.pairs)
+        return PairSet(f"{self.name}, {renamed}", tuple(pairs))
 
     def few(self, count: int | None) -> "PairSet":
         """The first so many of each phenomenon and language; all of them when None. Raises UserError below 1."""
@@ -105,11 +119,16 @@ def read_pairs(path: Path, language: str | None = None) -> PairSet:
 
 
 def own_pairs(languages: Sequence[str] | None = None) -> PairSet:
-    """The pairs that the built-in suite's grammar makes, of all its languages or some."""
+    """The pairs that the built-in suite's grammar makes, of all its languages or some, under the codes given.
+
+    Raises UserError that names a language it does not make.
+    """
     from interference.demo.forms import LANGUAGES
     from interference.demo.pairs import minimal_pairs
 
-    return PairSet("built-in", tuple(pair for code in languages or LANGUAGES for pair in minimal_pairs(code)))
+    made = dict.fromkeys(same_language(code, LANGUAGES) or code for code in languages or LANGUAGES)
+    own = PairSet("built-in", tuple(pair for code in made for pair in minimal_pairs(code)))
+    return own.called(languages or LANGUAGES)
 
 
 @dataclass(frozen=True)

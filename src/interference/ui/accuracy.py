@@ -7,7 +7,7 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.labels import merge_of
-from interference.languages import language_name
+from interference.languages import language_name, same_language
 from interference.ui import state
 from interference.ui.shell import EXPORT, Bench, read_path, run_steps
 from interference.ui.widgets import csv_of, keep_valid, keep_within
@@ -48,19 +48,18 @@ def _pairs(bench: Bench, file: str) -> "PairSet":
     from interference.minimal_pairs import PairSet, own_pairs, read_pairs
 
     path = read_path(file)
-    found = read_pairs(path) if path else None
-    languages = [code for code in bench.languages if code in (found.languages if found else LANGUAGES)]
-    if not languages:
+    made = [code for code in bench.languages if same_language(code, LANGUAGES)]
+    found = read_pairs(path).called(bench.languages) if path else own_pairs(made) if made else PairSet("built-in", ())
+    pairs = tuple(pair for pair in found.pairs if pair.language in bench.languages)
+    if not pairs:
         whose = (
-            f"{file} has pairs of {', '.join(found.languages)}" if found else "The built-in grammar makes other pairs"
+            f"{file} has pairs of {', '.join(found.languages)}" if path else "The built-in grammar makes other pairs"
         )
         raise UserError(
             f"{whose}, and none of {', '.join(bench.languages)}. Name a file of pairs in a language of the corpus: one "
             "that has a column `language`, or that is named after it, as eng.tsv or eng/data.tsv is."
         )
-    return (
-        PairSet(found.name, tuple(p for p in found.pairs if p.language in languages)) if found else own_pairs(languages)
-    )
+    return PairSet(found.name, pairs)
 
 
 def compute_accuracy(bench: Bench, recipe: "Recipe", pairs: "PairSet") -> "AccuracyTable":
