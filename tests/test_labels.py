@@ -18,7 +18,7 @@ DOUBLE = ("hplt2c_eng_a-long-id", "hplt2c_deu_a-long-id", "goldfish_eng_of-100mb
     ("names", "shown"),
     [
         (HPLT, ("…eng_…0001000", "…eng_…0047684", "…zhos_…0001000", "…zhos_…0047684")),
-        (["goldfish-models/eng_latn_100mb", "goldfish-models/ara_arab_100mb"], ("…eng_latn_…", "…ara_arab_…")),
+        (["goldfish-models/eng_latn_100mb", "goldfish-models/ara_arab_100mb"], ("…eng_latn…", "…ara_arab…")),
         (["pythia-14m-seed1", "pythia-14m-seed2"], ("…seed1", "…seed2")),
         (["mono-eng", "mono-deu"], ("mono-eng", "mono-deu")),  # short enough as they are
         (["pythia-14m-seed1", "init"], ("pythia-14m-seed1", "init")),  # they share nothing

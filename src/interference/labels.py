@@ -37,7 +37,7 @@ def _shortened(names: Sequence[str]) -> tuple[str, ...]:
         shared = list(takewhile(bool, shared))
     marks = [*shared, *[False] * max(map(len, words))]
     marked = ("".join("\0" if same else word for word, same in zip(own, marks, strict=False)) for own in words)
-    return tuple(re.sub("\0+", "…", name) for name in marked)
+    return tuple(re.sub(r"[/_@.-]?\0+$|\0+", "…", name) for name in marked)
 
 
 def _words(name: str) -> list[str]:
