@@ -57,6 +57,15 @@ OWN: dict[str, dict[str, Any]] = {  # kinds that need sizes that fit each other
         "layers_block_type": ["mamba", "attention", "moe"], "num_key_value_heads": 2, "head_dim": 8, "n_groups": 1,
         "n_routed_experts": 4, "moe_intermediate_size": 16, "n_group": 1, "topk_group": 1, "num_experts_per_tok": 2,
     },
+    "cohere_compass_text": {
+        "num_key_value_heads": 2, "head_dim": 8,
+        "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 10000.0}},
+    },
+    "xmod": {"is_decoder": True, "languages": ["en_XX", "de_DE"], "default_language": "en_XX"},
+    "zamba": {
+        "num_hidden_layers": 4, "layers_block_type": ["mamba", "hybrid"] * 2, "attention_hidden_size": 64,
+        "attention_head_dim": 16, "mamba_d_state": 8, "mamba_dt_rank": 4, "num_key_value_heads": 4,
+    },
     "zamba2": {
         "num_hidden_layers": 4, "layers_block_type": ["mamba", "hybrid"] * 2, "num_mem_blocks": 1, "mamba_d_state": 8,
         "mamba_headdim": 8, "n_mamba_heads": 8, "mamba_ngroups": 1, "mamba_expand": 2, "attention_hidden_size": 64,
