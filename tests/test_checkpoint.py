@@ -20,6 +20,7 @@ from transformers import CONFIG_MAPPING, BambaConfig, Gemma2Config, Gemma3Config
 
 from interference.checkpoint import Checkpoint, MappedTensors, build, reads_ahead
 from interference.checkpoint.models import meta_model
+from interference.checkpoint.reading import not_finite
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.store import Store
@@ -266,6 +267,20 @@ def test_what_is_stored_otherwise_than_the_model_has_it(kind, size, tokenizer, t
     for name in mapped:
         mapped.ahead(name)
         assert torch.equal(mapped[name], wanted[name])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_one_value_that_is_not_finite_is_seen_wherever_it_stands(value, dtype):
+    for shape in [(), (1,), (7, 65), (3, 4099)]:
+        tensor = torch.linspace(-3, 3, max(int(np.prod(shape)), 1), dtype=dtype).reshape(shape)
+        assert not not_finite(tensor)
+        for place in {0, tensor.numel() // 2, tensor.numel() - 1}:
+            changed = tensor.clone()
+            changed.view(-1)[place] = value
+            assert not_finite(changed) == 1
+    assert not not_finite(torch.empty(0, 4, dtype=dtype))
+    assert not not_finite(torch.tensor([torch.finfo(dtype).max, torch.finfo(dtype).min], dtype=dtype))
 
 
 @pytest.mark.parametrize(

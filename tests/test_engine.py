@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import CancelledError
 from itertools import count
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from interference.scored import Request
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
+from interference.ui.shell import result_of
 from interference.weights import Weights
 
 WAIT = 30  # seconds after which a test that hangs fails
@@ -507,3 +509,59 @@ def test_merges_that_take_turns_on_one_network_keep_their_numbers(suite_folder, 
 def test_engine_needs_no_page_and_no_torch():
     code = "import sys, interference.engine; print([m for m in ('streamlit', 'torch') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+class Place:
+    """Where a page shows how far a job is."""
+
+    def __init__(self):
+        self.shown, self.told = [], threading.Event()
+
+    def progress(self, share, text):
+        self.shown.append((share, text))
+        self.told.set()
+
+    def empty(self):
+        self.shown.append("")
+
+
+@pytest.mark.parametrize("imported", [False, True])
+def test_a_page_says_how_far_a_job_is_that_takes_longer_than_its_patience(engine, imported, monkeypatch):
+    ready = threading.Event()
+    if imported:
+        ready.set()
+    monkeypatch.setattr("interference.ui.shell._imported", lambda: ready)
+    places: list[Any] = [Place(), Place()]
+    quick, slow = places
+
+    def steps(job):
+        yield 0.25
+        assert slow.told.wait(WAIT)
+        return 2
+
+    assert result_of(engine, engine.submit("a", "s", lambda job: 1), lambda: "Scoring", WAIT, quick) == 1
+    assert quick.shown == [""]
+    assert result_of(engine, engine.submit("a", "s", steps), lambda: "Scoring", 0.0, slow) == 2
+    assert set(slow.shown[:-1]) == {(0.25, "Scoring" if imported else "Loading transformers…")}
+    assert slow.shown[-1] == ""
+
+
+def test_a_job_ends_where_a_newer_run_of_its_page_begins(engine, monkeypatch):
+    """Streamlit ends a run of a page in the middle, wherever it draws."""
+    closed = threading.Event()
+    place: Any = Place()
+
+    def steps(job):
+        try:
+            while True:
+                yield 0.5
+        finally:
+            closed.set()
+
+    def ended(share, text):
+        raise RuntimeError("a newer run")
+
+    monkeypatch.setattr(place, "progress", ended)
+    with pytest.raises(RuntimeError, match="a newer run"):
+        result_of(engine, engine.submit("a", "s", steps), lambda: "Scoring", 0.0, place)
+    assert closed.wait(WAIT)

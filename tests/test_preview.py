@@ -81,9 +81,9 @@ def test_a_glimpse_is_made_of_the_same_sentences_every_time(suite_folder, tmp_pa
     """What was scored meanwhile changes nothing, or dragging would show a change of sentences as an effect."""
     evaluator = Evaluator(open_suite(suite_folder), Store(tmp_path), CPU)
     rows = evaluator.corpus.rows(10)
-    first = evaluator._glimpses._few(evaluator.suite["init"], ("eng", "deu"), rows)
+    first = finish(evaluator._glimpses._few(evaluator.suite["init"], ("eng", "deu"), rows))
     evaluator.table(Request((("mixed", "mixed"),), ("eng", "deu"), 10))
-    assert evaluator._glimpses._few(evaluator.suite["init"], ("eng", "deu"), rows).tolist() == first.tolist()
+    assert finish(evaluator._glimpses._few(evaluator.suite["init"], ("eng", "deu"), rows)).tolist() == first.tolist()
 
 
 def test_a_glimpse_keeps_nothing_in_the_store(suite_folder, tmp_path):

@@ -18,6 +18,7 @@ from interference import __version__
 from interference.card import UNIT, Measured, model_card
 from interference.checkpoint import Checkpoint, build
 from interference.checkpoint.models import Storing, meta_model
+from interference.checkpoint.reading import not_finite
 from interference.dev import DevHalf
 from interference.errors import UserError
 from interference.evaluate import Evaluator
@@ -247,7 +248,7 @@ def _merged(
 
 
 def _finite(name: str, tensor: Tensor) -> Tensor:
-    if not torch.isfinite(tensor).all():
+    if not_finite(tensor):
         raise UserError(
             f"The merge has values of {name} that are too large for {tensor.dtype}. Expected finite weights: "
             "use smaller weights in the recipe, or out_dtype: float32."

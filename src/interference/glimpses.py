@@ -1,8 +1,9 @@
 """What can be said of losses at once: full means where they are known, else estimates from few sentences."""
 
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _KEPT = 2048  # estimates kept in memory
 _SECONDS = 0.06  # what an estimate of one merge may take, so that it can follow a slider
+_SLOW = 1.0  # seconds of a trial on a CPU that leave no doubt; on a GPU setting up kernels may take as long
 _FEW = (4, 48)  # sentences behind an estimate, at least and at most
 
 
@@ -38,20 +40,19 @@ class Glimpses:
         rows = self._evaluator.corpus.rows(request.sentences)
         subjects, wanted = self._evaluator.wanted(request)
         means: dict[tuple[str, str], tuple[float, int]] = {}
-        for name, model in wanted.items():
-            missing = set()
+        for number, (name, model) in enumerate(wanted.items()):
+            share, missing = number / len(wanted), set()
             counted = model in (UNIGRAM, BIGRAM) or (isinstance(model, Ensemble) and model.kind == BEST)
             for language in request.languages:
                 if counted:  # as fast as an estimate
-                    yield from telling(0.0, self._evaluator.bits_steps(model, language, rows))
+                    yield from telling(share, self._evaluator.bits_steps(model, language, rows))
                 known = self._known(model, language, rows)
                 means[name, language] = float(known.mean()), len(rows)
                 if np.isnan(known).any():
                     missing.add(language)
             if missing:
-                found = yield from self._estimate(model, request.languages, rows)
+                found = yield from telling(share, self._estimate(model, request.languages, rows))
                 means |= {(name, language): found[language] for language in missing}
-            yield len(means) / (len(wanted) * len(request.languages))
         references = request.references(self._evaluator.suite)
         init = self._evaluator.suite.init.name if self._evaluator.suite.init else None
         has_roles = self._evaluator.has_roles
@@ -59,14 +60,14 @@ class Glimpses:
 
     def _estimate(
         self, model: Scored, languages: tuple[str, ...], rows: np.ndarray
-    ) -> Steps[dict[str, tuple[float, int]]]:
+    ) -> Generator[None, None, dict[str, tuple[float, int]]]:
         """(bits per sentence, sentences behind it) of a model by language, from few of the rows."""
         key = (model, languages, rows.tobytes())
         if key not in self._estimates:
             scored = self._evaluator.scored_by(model)
-            few = self._few(scored, languages, rows)
+            few = yield from self._few(scored, languages, rows)
             texts = self._texts_of(scored, languages, few)
-            bits = yield from telling(0.0, self._evaluator.score_steps(model, texts, exact=False))
+            bits = yield from self._evaluator.score_steps(model, texts, exact=False)
             own = dict(zip(languages, bits.reshape(len(languages), len(few)).sum(axis=1), strict=True))
             part, whole = ({c: self._evaluator.corpus.sizes(c, r).sum() for c in languages} for r in (few, rows))
             self._estimates[key] = {
@@ -76,28 +77,34 @@ class Glimpses:
                 self._estimates.popitem(last=False)
         return self._estimates[key]
 
-    def _few(self, checkpoint: Checkpoint, languages: tuple[str, ...], rows: np.ndarray) -> np.ndarray:
+    def _few(
+        self, checkpoint: Checkpoint, languages: tuple[str, ...], rows: np.ndarray
+    ) -> Generator[None, None, np.ndarray]:
         """The few of the rows that estimates are made from: settled once, or dragging would show a change of rows."""
         key = (languages, rows.tobytes())
         if key not in self._rows:
-            count = self._affordable(checkpoint, languages, rows)
+            count = yield from self._affordable(checkpoint, languages, rows)
             known = {}
             for language in languages:
                 bits = np.stack([self._known(name, language, rows) for name in self._evaluator.suite.names])
                 known[language] = bits[np.isfinite(bits).all(axis=1)]
             sizes = {language: self._evaluator.corpus.sizes(language, rows) for language in languages}
-            self._rows[key] = rows[representative(sizes, known, count)]
+            self._rows.setdefault(key, rows[representative(sizes, known, count)])  # another may have been as far
         return self._rows[key]
 
-    def _affordable(self, checkpoint: Checkpoint, languages: Sequence[str], rows: np.ndarray) -> int:
+    def _affordable(
+        self, checkpoint: Checkpoint, languages: Sequence[str], rows: np.ndarray
+    ) -> Generator[None, None, int]:
         """How many sentences of each language can be scored at slider speed here, by a trial."""
         text = self._texts_of(checkpoint, languages, rows[: _FEW[0]])
-        network = self._evaluator.networks.put(checkpoint.name)
-        seconds = []
-        for _ in range(3):  # the first pass sets up kernels
+        seconds: list[float] = []
+        slow = _SLOW if self._evaluator.device.type == "cpu" else math.inf
+        while len(seconds) < 3 and max(seconds, default=0.0) < slow:  # the first pass sets up kernels
+            network = self._evaluator.networks.put(checkpoint.name)
             started = time.perf_counter()
             sentence_bits(network, text, limit=checkpoint.positions)
             seconds.append(time.perf_counter() - started)
+            yield
         return int(np.clip(_SECONDS / min(seconds) * _FEW[0], *_FEW))
 
     def _texts_of(self, checkpoint: Checkpoint, languages: Sequence[str], rows: np.ndarray) -> TokenizedText:

@@ -26,6 +26,7 @@ from interference.checkpoint.reading import (
     json_mapping,
     map_digest,
     map_digest_of,
+    not_finite,
     origin,
     read_pickle,
     read_safetensors,
@@ -300,8 +301,7 @@ class Checkpoint:
         part_of = {stored: part for part in self.joined for _, stored in part.pieces}
         held: dict[str, torch.Tensor] = {}
         for file, stored, tensor in self._stored():
-            if (stored in names or stored in twins or stored in part_of) and not torch.isfinite(tensor).all():
-                bad = int((~torch.isfinite(tensor)).sum())
+            if (stored in names or stored in twins or stored in part_of) and (bad := not_finite(tensor)):
                 raise UserError(
                     f"{self.name}: {bad} of the {tensor.numel()} values of {stored} in {file} are NaN or infinite; "
                     "expected finite weights. Take another checkpoint of this training, or download it again."

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from interference.checkpoint.checkpoint import Checkpoint
 from interference.checkpoint.models import canonical_names, stored_twins
-from interference.checkpoint.reading import first_line, read_pickle
+from interference.checkpoint.reading import first_line, not_finite, read_pickle
 from interference.errors import UserError
 
 
@@ -38,8 +38,7 @@ class MappedTensors(Mapping[str, Tensor]):
         else:
             tensor = self._tensor(self._stored[name])
         if name not in self._checked:
-            if not torch.isfinite(tensor).all():
-                bad = int((~torch.isfinite(tensor)).sum())
+            if bad := not_finite(tensor):
                 raise UserError(
                     f"{self._checkpoint.name}: {bad} of the {tensor.numel()} values of {name} in "
                     f"{self._checkpoint.path} are NaN or infinite; expected finite weights. Take another checkpoint of "

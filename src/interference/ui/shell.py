@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, wait
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,11 +202,6 @@ def cancel(slot: str) -> None:
     _engine().cancel(session(), slot)
 
 
-def loading() -> AbstractContextManager[Any]:
-    """A spinner for what waits for the engine while it is still importing."""
-    return nullcontext() if _imported().is_set() else st.spinner("Loading transformers…")
-
-
 def _evaluator(suite: str, corpus: str, device: str) -> "Evaluator":
     """The evaluator of a suite, a corpus and a device, made anew when their files have changed."""
     _engine()  # the heavy imports first
@@ -368,15 +363,33 @@ def run_steps(
     """
     evaluator, engine = device(bench)
     job = engine.submit(session(), slot, lambda job: steps(evaluator))
+    return result_of(
+        engine, job, lambda: f"{title} ({engine.depth()} waiting)" if engine.depth() else title, 0.3, place, glance
+    )
+
+
+def result_of(
+    engine: "Engine",
+    job: "Job",
+    title: Callable[[], str],
+    patience: float,
+    place: "DeltaGenerator | None" = None,
+    glance: Callable[[], None] = lambda: None,
+) -> Any:
+    """What a job of this session comes to; its progress shows where it takes longer than `patience` seconds.
+
+    From then on the job ends where a newer run of the page begins, which before that waits for it.
+    """
     place, started = place or st.empty(), time.monotonic()
     try:
         while not wait([job.future], timeout=0.1).done:
             glance()
-            if time.monotonic() - started > 0.3:
-                place.progress(job.progress, text=f"{title} ({engine.depth()} waiting)" if engine.depth() else title)
+            if time.monotonic() - started > patience:
+                said = title() if _imported().is_set() else "Loading transformers…"
+                place.progress(job.progress, text=said)
     finally:
         if not job.future.done():  # this run of the page was ended by another
-            engine.cancel(session(), slot)
+            engine.cancel(job.owner, job.slot)
     place.empty()
     try:
         return job.future.result()

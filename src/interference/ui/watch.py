@@ -10,7 +10,7 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.ui.live import Place
-from interference.ui.shell import Bench, device, loading, session
+from interference.ui.shell import Bench, device, result_of, session
 
 if TYPE_CHECKING:
     from interference.bench import View
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from interference.tables import Glimpse, LossTable
 
 _FULL, _GLIMPSE = "full", "glimpse"  # slots of the engine
+_PATIENCE = 1.0  # seconds that an estimate takes at most where a slider is to be followed
 _TICK_MS = (80, 350)  # how soon a figure asks again, at the earliest and at the latest
 
 
@@ -101,11 +102,8 @@ def place_of(bench: Bench, view: "View", watched: Watched) -> Place | None:
 
 
 def _glimpse(evaluator: "Evaluator", engine: "Engine", asked: "Asked[Any, Quick]") -> Quick:
-    try:
-        with loading():
-            return engine.run(session(), _GLIMPSE, lambda job: asked.glimpse(evaluator), urgent=True)
-    except CancelledError:  # a newer rerun of this session has taken over
-        st.stop()
+    job = engine.submit(session(), _GLIMPSE, lambda job: asked.glimpse(evaluator), urgent=True)
+    return result_of(engine, job, lambda: "Reading weights and scoring a few sentences of each language", _PATIENCE)
 
 
 def _full(bench: Bench, evaluator: "Evaluator", engine: "Engine", asked: "Asked[Any, Any]") -> "tuple[Job, float]":
