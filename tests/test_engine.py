@@ -527,10 +527,7 @@ class Place:
 
 @pytest.mark.parametrize("imported", [False, True])
 def test_a_page_says_how_far_a_job_is_that_takes_longer_than_its_patience(engine, imported, monkeypatch):
-    ready = threading.Event()
-    if imported:
-        ready.set()
-    monkeypatch.setattr("interference.ui.shell._imported", lambda: ready)
+    monkeypatch.setattr("interference.ui.shell._importing", lambda: not imported)
     places: list[Any] = [Place(), Place()]
     quick, slow = places
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 import time
 import tomllib
 from pathlib import Path
@@ -12,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from interference.guide import opening
 from interference.registry import methods
 from interference.suite import open_suite
+from interference.ui import shell
 
 ROOT = Path(__file__).parents[1]
 # Findings draw nothing until some are kept: test_findings_page.py. Models draw no figure: test_models_page.py.
@@ -134,6 +136,23 @@ def test_a_moving_slider_shows_a_preview_and_the_full_result_follows_at_rest(own
     assert "preview from" in live_plots(app)[0]["figure"]["layout"]["title"]["text"]
     assert not live_plots(app)[0]["pending"], "nothing is computed for a position that is only passed"
     send(app, values=[0.813, 0.2])
+    assert "preview" not in figures(app)[0]
+
+
+def test_what_is_looked_at_stays_while_the_engine_is_at_a_long_batch(own_suite, monkeypatch):
+    """A figure that is asked for again does not wait for it, and the full result comes afterwards."""
+    monkeypatch.setattr("interference.glimpses._SECONDS", 0)
+    app, let_go = open_page(sentences="11"), threading.Event()
+    send(app, values=[0.713, 0.2], moving=True)
+    preview = live_plots(app)[0]["figure"]
+    batch = shell._engine().submit("another", "batch", lambda job: let_go.wait(60), urgent=True)
+    try:
+        send(app, values=[0.713, 0.2])
+        assert not batch.future.done()
+        assert live_plots(app)[0]["figure"] == preview
+        assert live_plots(app)[0]["pending"]
+    finally:
+        let_go.set()
     assert "preview" not in figures(app)[0]
 
 

@@ -359,7 +359,8 @@ def draw_merge(bench: Bench, view: "View", watched: Watched) -> None:
         alt="Losses of the merge and its reference points by language",
         place=place_of(bench, view, watched),
     )
-    notes = getattr(watched.found, "notes", ("Estimated from few sentences until the full result is there.",))
+    scored = f"; {watched.share:.0%} of it is scored" if watched.share >= 0.01 else ""
+    notes = getattr(watched.found, "notes", (f"Estimated from few sentences until the full result is there{scored}.",))
     st.caption(
         f"{view.recipe.label()}. Lower is better; grey is an untrained model, bars on the right are what the merge "
         f"costs each language against its reference. {' '.join(notes)}"

@@ -1,6 +1,7 @@
 """The frame around every page: menu, sidebar, the engine, and how a page computes."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -197,6 +198,11 @@ def _imported() -> threading.Event:
     return threading.Event()
 
 
+def _importing() -> bool:
+    """Whether the last of what `import_models` imports is not there yet, whoever imports it."""
+    return "transformers.models.llama.modeling_llama" not in sys.modules
+
+
 def cancel(slot: str) -> None:
     """Drop this session's request of a slot."""
     _engine().cancel(session(), slot)
@@ -385,8 +391,7 @@ def result_of(
         while not wait([job.future], timeout=0.1).done:
             glance()
             if time.monotonic() - started > patience:
-                said = title() if _imported().is_set() else "Loading transformers…"
-                place.progress(job.progress, text=said)
+                place.progress(job.progress, text="Loading transformers…" if _importing() else title())
     finally:
         if not job.future.done():  # this run of the page was ended by another
             engine.cancel(job.owner, job.slot)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from interference.tables import Glimpse, LossTable
 
 _FULL, _GLIMPSE = "full", "glimpse"  # slots of the engine
+_LOOKED_AT = "estimate looked at"  # in the session: the request, what was found, and who looks for more
 _PATIENCE = 1.0  # seconds that an estimate takes at most where a slider is to be followed
+_GLANCE = 0.1  # seconds that a figure waits for a newer estimate of the same
 _TICK_MS = (80, 350)  # how soon a figure asks again, at the earliest and at the latest
 
 
@@ -31,11 +33,13 @@ Quick = TypeVar("Quick")
 
 @dataclass(frozen=True)
 class Watched(Generic[Full, Quick]):
-    """What is known of a request now; `pending` while more is on its way, which is worth asking for in `tick_ms`."""
+    """What is known of a request now; `pending` while more is on its way, which is worth asking for in `tick_ms`, and
+    `share` of it done."""
 
     found: Full | Quick
     pending: bool
     tick_ms: int = _TICK_MS[1]
+    share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def follow(bench: Bench, asked: "Asked[Full, Quick]", moving: bool) -> "Watched[
         return Watched(table, False)
     if moving:
         engine.cancel(session(), _FULL)
-        return Watched(_glimpse(evaluator, engine, asked), False)
+        return Watched(_glimpse(bench, evaluator, engine, asked), False)
     job, started = _full(bench, evaluator, engine, asked)
     try:
         job.future.exception(timeout=0.05)  # what is in the store needs no estimate
@@ -81,9 +85,9 @@ def follow(bench: Bench, asked: "Asked[Full, Quick]", moving: bool) -> "Watched[
         st.stop()
     try:
         if not job.future.done():
-            found = _glimpse(evaluator, engine, asked)
+            found = _glimpse_again(bench, evaluator, engine, asked)
             if not job.future.done():
-                return Watched(found, True, _tick_ms(job, time.monotonic() - started))
+                return Watched(found, True, _tick_ms(job, time.monotonic() - started), job.progress)
         return Watched(job.future.result(), False)
     except UserError:
         del st.session_state[_FULL]  # so that the next move tries again
@@ -101,9 +105,28 @@ def place_of(bench: Bench, view: "View", watched: Watched) -> Place | None:
     return Place(panel.effective, panel.normalise, scope, isinstance(watched.found, LossTable))
 
 
-def _glimpse(evaluator: "Evaluator", engine: "Engine", asked: "Asked[Any, Quick]") -> Quick:
+def _glimpse(bench: Bench, evaluator: "Evaluator", engine: "Engine", asked: "Asked[Any, Quick]") -> Quick:
+    """The estimate; how far it is shows where it is slow."""
     job = engine.submit(session(), _GLIMPSE, lambda job: asked.glimpse(evaluator), urgent=True)
-    return result_of(engine, job, lambda: "Reading weights and scoring a few sentences of each language", _PATIENCE)
+    found = result_of(engine, job, lambda: "Reading weights, then a few sentences of each language", _PATIENCE)
+    st.session_state[_LOOKED_AT] = (bench.key, asked.request), found, None
+    return found
+
+
+def _glimpse_again(bench: Bench, evaluator: "Evaluator", engine: "Engine", asked: "Asked[Any, Quick]") -> Quick:
+    """The estimate of a request that is looked at already: as it was, where the engine does not come to it soon."""
+    request, found, job = st.session_state.get(_LOOKED_AT, (None, None, None))
+    if request != (bench.key, asked.request):
+        return _glimpse(bench, evaluator, engine, asked)
+    job = job or engine.submit(session(), _GLIMPSE, lambda job: asked.glimpse(evaluator), urgent=True)
+    try:
+        found, job = job.future.result(timeout=_GLANCE), None
+    except TimeoutError:
+        pass
+    except CancelledError:
+        job = None
+    st.session_state[_LOOKED_AT] = request, found, job
+    return found
 
 
 def _full(bench: Bench, evaluator: "Evaluator", engine: "Engine", asked: "Asked[Any, Any]") -> "tuple[Job, float]":
