@@ -17,6 +17,7 @@ from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.losses import (
     TokenizedText,
+    bigram_bits,
     padded,
     prefix_token,
     sentence_bits,
@@ -392,6 +393,16 @@ def test_unigram_bits_are_add_one_frequencies():
     """Counts 3, 1, 0, 0 and one more each: 4/8, 2/8, 1/8, 1/8."""
     bits = unigram_bits([(0, 0), (0, 1)], ids_text((0, 1), (2,), ()), 4)
     np.testing.assert_allclose(bits, [1 + 2, 3, 0])
+
+
+@pytest.mark.parametrize("counted", [unigram_bits, bigram_bits])
+def test_counted_tokens_pay_for_an_unknown_one_what_a_model_pays(counted):
+    """However often it was counted: log2 of the vocabulary, whatever is before it; what follows it costs as before."""
+    fit, sentences = [(3, 3, 1)] * 9, [(3,), (3, 3), (1, 3), (3, 1)]
+    plain, unknown = (counted(fit, ids_text(*sentences, unknown=given), 4) for given in (None, 3))
+    np.testing.assert_allclose(unknown[:2], sentence_bits(uniform(4), ids_text(*sentences, unknown=3))[:2])
+    np.testing.assert_allclose(unknown[2], counted(fit, ids_text((1,)), 4)[0] + 2)
+    np.testing.assert_allclose(unknown[3] - 2, plain[3] - plain[0])
 
 
 @pytest.mark.parametrize(("wide", "positions"), [(64, 1024), (4864, 431), (1 << 22, 1)])

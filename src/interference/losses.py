@@ -317,10 +317,15 @@ def _nats(logits: Float[Tensor, "token entry"], picked: Int[Tensor, " token"]) -
 
 
 def unigram_bits(fit: Sequence[Sequence[int]], text: TokenizedText, vocabulary: int) -> np.ndarray:
-    """Bits of each sentence under token frequencies counted on `fit`, one more of each token of the vocabulary."""
+    """Bits of each sentence under token frequencies counted on `fit`, one more of each token of the vocabulary.
+
+    An UNK costs log2 of the vocabulary, as it does under a model.
+    """
     counts = np.ones(vocabulary)
     np.add.at(counts, np.concatenate([np.asarray(ids, dtype=np.int64) for ids in fit]), 1)
     cost = -np.log2(counts / counts.sum())
+    if text.unknown_id is not None:
+        cost[text.unknown_id] = math.log2(vocabulary)
     return np.array([cost[list(ids)].sum() if ids else 0.0 for ids in text.ids])
 
 
@@ -328,7 +333,8 @@ def bigram_bits(fit: Sequence[Sequence[int]], text: TokenizedText, vocabulary: i
     """Bits of each sentence under pairs of tokens counted on `fit`, interpolated with the unigram model of `fit`.
 
     After a token that was followed `count` times by `kinds` different ones, pairs weigh count / (count + kinds) and
-    the unigram model the rest (Witten and Bell); the prefix counts as a token before each sentence.
+    the unigram model the rest (Witten and Bell); the prefix counts as a token before each sentence. An UNK costs log2
+    of the vocabulary, as it does under a model.
     """
     single = np.ones(vocabulary)
     pairs: dict[int, Counter[int]] = defaultdict(Counter)
@@ -340,6 +346,8 @@ def bigram_bits(fit: Sequence[Sequence[int]], text: TokenizedText, vocabulary: i
     totals = {before: (counts.total(), len(counts)) for before, counts in pairs.items()}
 
     def probability(before: int, token: int) -> float:
+        if token == text.unknown_id:
+            return 1 / vocabulary
         count, kinds = totals.get(before, (0, 1))
         return float((pairs[before][token] if count else 0) + kinds * single[token]) / (count + kinds)
 
