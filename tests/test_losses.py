@@ -10,7 +10,7 @@ import torch
 from conftest import ENGLISH, GERMAN, gpt2, llama
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, tokenization_utils_base
 
 from interference import losses
 from interference.corpus import Corpus
@@ -384,6 +384,18 @@ def test_windows_of_a_uniform_model_cost_the_same_whatever_the_limit():
     for limit in (1, 7, 64, None):
         expected = np.array([5, 130, 1]) * 8
         np.testing.assert_allclose(sentence_bits(uniform(BYTES), texts, limit=limit), expected, rtol=1e-6)
+
+
+def test_no_alarm_is_given_of_sentences_beyond_the_context(tokenizer, monkeypatch):
+    """transformers warns of indexing errors, where windows are read and the table says so."""
+    warned: list[tuple] = []
+    monkeypatch.setattr(tokenizer, "model_max_length", 4)
+    monkeypatch.setattr(tokenizer, "deprecation_warnings", {})
+    monkeypatch.setattr(tokenization_utils_base.logger, "warning", lambda *words: warned.append(words))
+    assert len(tokenize(tokenizer, ["The book is old."]).ids[0]) > 4
+    assert not warned
+    tokenizer("The book is old.")
+    assert warned
 
 
 # The unigram control

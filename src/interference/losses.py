@@ -62,10 +62,17 @@ def prefix_token(tokenizer: object) -> tuple[int, str]:
     )
 
 
+def token_ids(tokenizer: object, sentences: Sequence[str]) -> list[list[int]]:
+    """Token ids without special tokens. Nothing is said of sentences beyond the context: what reads them does that."""
+    if not sentences:
+        return []
+    return tokenizer(list(sentences), add_special_tokens=False, verbose=False)["input_ids"]  # type: ignore[operator]
+
+
 def tokenize(tokenizer: object, sentences: Sequence[str]) -> TokenizedText:
     """Token ids of each sentence exactly as given."""
     prefix, kind = prefix_token(tokenizer)
-    encoded = tokenizer(list(sentences), add_special_tokens=False)["input_ids"] if sentences else []  # type: ignore[operator]
+    encoded = token_ids(tokenizer, sentences)
     unknown = getattr(tokenizer, "unk_token_id", None)
     decoded = [tokenizer.decode(ids, clean_up_tokenization_spaces=False) for ids in encoded]  # type: ignore[attr-defined]
     return TokenizedText(
