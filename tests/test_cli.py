@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -710,6 +711,29 @@ def test_progress_is_on_standard_error_and_the_table_alone_on_standard_output(co
         assert title in shown
     table = (tmp_path / "table").read_text()
     assert not table if command.startswith("merge") else json.loads(table)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "losses --checkpoint mono-eng",
+        "path mono-eng mono-deu --points 3",
+        "plane mixed branch-eng branch-deu --language eng --points 3",
+        "causal mono-eng mono-deu --language eng",
+        "similarity --layer 1",
+    ],
+)
+def test_documents_are_spoken_of_only_where_the_corpus_has_some(command, suite_folder, cli, tmp_path):
+    """Without them nothing was resampled by document, and their number is not that of the sentences."""
+    table = pd.read_csv(suite_folder / "corpus.tsv", sep="\t", keep_default_na=False)
+    table.drop(columns="document").to_csv(tmp_path / "plain.tsv", sep="\t", index=False)
+    _, _, said = cli(*command.split(), "--suite", suite_folder)
+    assert "documents" in said
+    code, _, said = cli(*command.split(), "--suite", suite_folder, "--corpus", tmp_path / "plain.tsv")
+    assert code == 0, said
+    assert "no document column" in said
+    assert "documents" not in said
+    assert "by document" not in said
 
 
 def test_app_starts_in_a_terminal_of_someone_who_never_used_streamlit(suite_folder, tmp_path):

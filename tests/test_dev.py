@@ -1,6 +1,7 @@
 """What is measured on the dev half: against plain computations, and never on the test half."""
 
 import dataclasses
+import math
 from collections import Counter
 from typing import Any
 
@@ -15,6 +16,7 @@ from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.layout import linear_layers, token_rows, transposed
 from interference.learn import learn_steps
+from interference.losses import sentence_bits, tokenize
 from interference.recipe import Recipe
 from interference.steps import finish
 from interference.store import Store
@@ -125,6 +127,18 @@ def test_nats_are_the_sum_over_the_text(suite):
         sum(b.nats(network(input_ids=b.inputs).logits).item() for b in dev.batches(PAIR, 6, size)) for size in (1, 5)
     ]
     assert sums[0] == pytest.approx(sums[1], rel=1e-5)
+
+
+def test_an_unknown_token_costs_what_it_costs_in_a_loss(suite):
+    """Log of the vocabulary, whatever the network says of it: so nothing is measured or learned of UNK."""
+    checkpoint = suite["mono-eng"]
+    checkpoint.tokenizer.unk_token = "e"
+    dev = DevHalf(suite, CPU)
+    text = tokenize(checkpoint.tokenizer, suite.corpus.text("eng", dev.rows(6)))
+    assert sum(text.unknown)
+    network, batches = dev.network("mono-eng"), dev.batches(["mono-eng"], 6, 4)
+    found = sum(b.nats(network(input_ids=b.inputs).logits).item() for b in batches)
+    assert found == pytest.approx(sentence_bits(network, text).sum() * math.log(2), rel=1e-5)
 
 
 def test_what_is_known_is_not_measured_again(suite, few, monkeypatch):

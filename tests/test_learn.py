@@ -169,6 +169,7 @@ def test_the_command_writes_a_recipe(suite_folder, tmp_path, capsys):
     app(arguments, standalone_mode=False)
     printed = capsys.readouterr()
     assert "learned" in printed.out
+    assert "sentences of the dev half" in printed.err
     assert "test half was not read" in printed.err
     assert parse_recipe(out.read_text()).models == PAIR
     with pytest.raises(UserError, match="Name another for --out"):

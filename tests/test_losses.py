@@ -10,13 +10,14 @@ import torch
 from conftest import ENGLISH, GERMAN, gpt2, llama
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, tokenization_utils_base
 
 from interference import losses
 from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.losses import (
     TokenizedText,
+    bigram_bits,
     long_notes,
     padded,
     prefix_token,
@@ -394,6 +395,18 @@ def test_windows_of_a_uniform_model_cost_the_same_whatever_the_limit():
         np.testing.assert_allclose(sentence_bits(uniform(BYTES), texts, limit=limit), expected, rtol=1e-6)
 
 
+def test_no_alarm_is_given_of_sentences_beyond_the_context(tokenizer, monkeypatch):
+    """transformers warns of indexing errors, where windows are read and the table says so."""
+    warned: list[tuple] = []
+    monkeypatch.setattr(tokenizer, "model_max_length", 4)
+    monkeypatch.setattr(tokenizer, "deprecation_warnings", {})
+    monkeypatch.setattr(tokenization_utils_base.logger, "warning", lambda *words: warned.append(words))
+    assert len(tokenize(tokenizer, ["The book is old."]).ids[0]) > 4
+    assert not warned
+    tokenizer("The book is old.")
+    assert warned
+
+
 # The unigram control
 
 
@@ -401,6 +414,16 @@ def test_unigram_bits_are_add_one_frequencies():
     """Counts 3, 1, 0, 0 and one more each: 4/8, 2/8, 1/8, 1/8."""
     bits = unigram_bits([(0, 0), (0, 1)], ids_text((0, 1), (2,), ()), 4)
     np.testing.assert_allclose(bits, [1 + 2, 3, 0])
+
+
+@pytest.mark.parametrize("counted", [unigram_bits, bigram_bits])
+def test_counted_tokens_pay_for_an_unknown_one_what_a_model_pays(counted):
+    """However often it was counted: log2 of the vocabulary, whatever is before it; what follows it costs as before."""
+    fit, sentences = [(3, 3, 1)] * 9, [(3,), (3, 3), (1, 3), (3, 1)]
+    plain, unknown = (counted(fit, ids_text(*sentences, unknown=given), 4) for given in (None, 3))
+    np.testing.assert_allclose(unknown[:2], sentence_bits(uniform(4), ids_text(*sentences, unknown=3))[:2])
+    np.testing.assert_allclose(unknown[2], counted(fit, ids_text((1,)), 4)[0] + 2)
+    np.testing.assert_allclose(unknown[3] - 2, plain[3] - plain[0])
 
 
 @pytest.mark.parametrize(("wide", "positions"), [(64, 1024), (4864, 431), (1 << 22, 1)])

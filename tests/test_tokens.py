@@ -1,6 +1,7 @@
 """Single sentences and tokens: sums are the losses, costs are the loss table's, lines of tokens are safe HTML."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -128,6 +129,9 @@ def test_reading_of_the_sentences(evaluator):
     assert found.sentence().startswith(f"{(cost > 0).sum()} of 5 sentences")
     assert f"{signed(cost.mean(), 1)} bits on average, {signed(cost.max(), 1)} at worst" in found.sentence()
     assert found.note == "5 of 12 sentences of the test half in each language."
+    evaluator.corpus = replace(evaluator.corpus, has_documents=False)
+    found = finish(sentence_steps(evaluator, MERGE, ["eng"], 5))
+    assert found.note == "5 of 24 sentences in each language."
 
 
 def test_a_language_that_the_corpus_lacks(evaluator):

@@ -142,9 +142,8 @@ def _table(
         if lossy and unit == "bits per byte":
             frame[["bits", "low", "high"]] = np.nan
         units[unit] = frame.astype({"layer": "Int64"})
-    half, count = "test half, " if len(corpus.halves["dev"]) else "", len(set(documents))
     own = (
-        f"{len(rows)} sentences of {language} ({half}{count} documents); intervals are 95 %, by document.",
+        f"{len(rows)} sentences of {language} {corpus.clusters(rows)}.",
         f"The merge: {trial.recipe.label()}. The parent: {trial.parent}.",
         "Components interact: the cells do not add up to the whole model's cost.",
     )

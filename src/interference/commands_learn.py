@@ -40,7 +40,7 @@ def learn(
 
     from interference.errors import UserError, user_path
     from interference.export import writing
-    from interference.learn import Learned, learn_steps
+    from interference.learn import EACH, Learned, learn_steps
     from interference.progress import progress_bar
     from interference.steps import finish
     from interference.whole import write_whole
@@ -70,4 +70,8 @@ def learn(
         ),
         form,
     )
-    note(f"wrote {out}: bits per sentence on the dev half, mean of {', '.join(languages)}; the test half was not read")
+    count = len(evaluator.dev.rows(EACH))
+    note(
+        f"wrote {out}: bits per sentence on {count} sentences of the dev half, mean of {', '.join(languages)}; "
+        "the test half was not read"
+    )

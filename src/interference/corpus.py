@@ -50,6 +50,13 @@ class Corpus:
         parity = np.array([order[name] % 2 if self.has_documents and len(order) > 1 else 0 for name in self.documents])
         return {half: _read_only(np.flatnonzero(parity == i)) for i, half in enumerate(("test", "dev"))}
 
+    def clusters(self, rows: Sequence[int] | np.ndarray) -> str:
+        """In words, which half these rows are of and what intervals resample: documents, where there are any."""
+        if not self.has_documents:
+            return "(no document column: each sentence is its own cluster); intervals are 95 %"
+        half, count = "test half, " if len(self.halves["dev"]) else "", len({self.documents[row] for row in rows})
+        return f"({half}{count} documents); intervals are 95 %, by document"
+
     @cached_property
     def _subsets(self) -> dict[tuple[int, str], np.ndarray]:
         """What `rows` has given so far."""

@@ -1,5 +1,6 @@
 """The dev half of a corpus as methods and post-steps see it: text of models' languages, and what is measured there."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from interference.checkpoint import Checkpoint, build
 from interference.errors import UserError, nearest
 from interference.layout import inputs_of, linear_layers, token_rows, transposed
-from interference.losses import padded, prefix_token
+from interference.losses import padded, prefix_token, token_ids
 from interference.registry import DATA
 from interference.steps import finish
 from interference.store import digest
@@ -30,10 +31,11 @@ Measured = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Batch:
-    """Sentences side by side: prefix and tokens, padded on the right, and which of them are the text's."""
+    """Sentences side by side: prefix and tokens, padded on the right; which of them are the text's; the id of UNK."""
 
     ids: Int[Tensor, "row position"]
     mask: Bool[Tensor, "row position"]
+    unknown: int | None = None
 
     @property
     def inputs(self) -> Int[Tensor, "row input"]:
@@ -45,8 +47,12 @@ class Batch:
         return self.mask[:, 1:]
 
     def nats(self, logits: Float[Tensor, "row input token"]) -> Float[Tensor, ""]:
-        """-ln p of all scored tokens."""
-        return nn.functional.cross_entropy(logits[self.scored].float(), self.ids[:, 1:][self.scored], reduction="sum")
+        """-ln p of all scored tokens; an UNK costs ln of the vocabulary, as in a loss, and so has no gradient."""
+        logits, ids = logits[self.scored].float(), self.ids[:, 1:][self.scored]
+        if self.unknown is None:
+            return nn.functional.cross_entropy(logits, ids, reduction="sum")
+        told = nn.functional.cross_entropy(logits, ids, reduction="sum", ignore_index=self.unknown)
+        return told + (ids == self.unknown).sum() * math.log(logits.shape[-1])
 
 
 class DevHalf:
@@ -94,7 +100,7 @@ class DevHalf:
         """Tokens of `each` dev sentences of every language by a checkpoint's tokenizer, none of them special."""
         rows, tokenizer = self.rows(each), self._suite[name].tokenizer
         texts = {code: self._suite.corpus.text(code, rows) for code in languages}  # type: ignore[union-attr]
-        return {code: tokenizer(text, add_special_tokens=False)["input_ids"] for code, text in texts.items()}
+        return {code: token_ids(tokenizer, text) for code, text in texts.items()}
 
     def batches(
         self, names: Sequence[str], each: int, size: int, languages: Iterable[str] | None = None
@@ -110,7 +116,8 @@ class DevHalf:
             [prefix, *ids][: (first.positions or len(ids)) + 1] for lines in found.values() for ids in lines if ids
         ]
         lines = sorted(every, key=len)
-        return [_batch(lines[i : i + size], self._device) for i in range(0, len(lines), size)]
+        unknown = getattr(first.tokenizer, "unk_token_id", None)
+        return [_batch(lines[i : i + size], unknown, self._device) for i in range(0, len(lines), size)]
 
     def network(self, name: str) -> nn.Module:
         """A network of its own with a checkpoint's weights in float32."""
@@ -170,11 +177,11 @@ class DevHalf:
         return self.batches([name], max(1, SENTENCES // len(self.languages([name]))), 1)
 
 
-def _batch(lines: Sequence[Sequence[int]], device: torch.device) -> Batch:
+def _batch(lines: Sequence[Sequence[int]], unknown: int | None, device: torch.device) -> Batch:
     width = max(map(len, lines))
     ids = padded(lines).to(device)
     lengths = torch.tensor([len(line) for line in lines], device=device)
-    return Batch(ids, torch.arange(width, device=device) < lengths[:, None])
+    return Batch(ids, torch.arange(width, device=device) < lengths[:, None], unknown)
 
 
 def _bytes(measured: Mapping[str, Tensor]) -> int:

@@ -57,7 +57,7 @@ from interference.tables import Glimpse, LossTable, Subject, known_units, loss_t
 _COUNTED = {UNIGRAM: unigram_bits, BIGRAM: bigram_bits}  # models that count tokens of the dev half
 _MADE_BY = f"interference {__version__}"
 _TABLES = 256  # loss tables kept in memory
-_SINCE = 2  # before, a suite's first model could be scored with another's weights
+_SINCE = 3  # before 2 a suite's first model could be scored with another's weights, before 3 counts had UNK cheap
 _TEXTS = 512  # tokenised languages kept in memory
 Progress = Callable[[float], None]
 

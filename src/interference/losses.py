@@ -62,10 +62,17 @@ def prefix_token(tokenizer: object) -> tuple[int, str]:
     )
 
 
+def token_ids(tokenizer: object, sentences: Sequence[str]) -> list[list[int]]:
+    """Token ids without special tokens. Nothing is said of sentences beyond the context: what reads them does that."""
+    if not sentences:
+        return []
+    return tokenizer(list(sentences), add_special_tokens=False, verbose=False)["input_ids"]  # type: ignore[operator]
+
+
 def tokenize(tokenizer: object, sentences: Sequence[str]) -> TokenizedText:
     """Token ids of each sentence exactly as given."""
     prefix, kind = prefix_token(tokenizer)
-    encoded = tokenizer(list(sentences), add_special_tokens=False)["input_ids"] if sentences else []  # type: ignore[operator]
+    encoded = token_ids(tokenizer, sentences)
     unknown = getattr(tokenizer, "unk_token_id", None)
     decoded = [tokenizer.decode(ids, clean_up_tokenization_spaces=False) for ids in encoded]  # type: ignore[attr-defined]
     return TokenizedText(
@@ -326,10 +333,15 @@ def _nats(logits: Float[Tensor, "token entry"], picked: Int[Tensor, " token"]) -
 
 
 def unigram_bits(fit: Sequence[Sequence[int]], text: TokenizedText, vocabulary: int) -> np.ndarray:
-    """Bits of each sentence under token frequencies counted on `fit`, one more of each token of the vocabulary."""
+    """Bits of each sentence under token frequencies counted on `fit`, one more of each token of the vocabulary.
+
+    An UNK costs log2 of the vocabulary, as it does under a model.
+    """
     counts = np.ones(vocabulary)
     np.add.at(counts, np.concatenate([np.asarray(ids, dtype=np.int64) for ids in fit]), 1)
     cost = -np.log2(counts / counts.sum())
+    if text.unknown_id is not None:
+        cost[text.unknown_id] = math.log2(vocabulary)
     return np.array([cost[list(ids)].sum() if ids else 0.0 for ids in text.ids])
 
 
@@ -337,7 +349,8 @@ def bigram_bits(fit: Sequence[Sequence[int]], text: TokenizedText, vocabulary: i
     """Bits of each sentence under pairs of tokens counted on `fit`, interpolated with the unigram model of `fit`.
 
     After a token that was followed `count` times by `kinds` different ones, pairs weigh count / (count + kinds) and
-    the unigram model the rest (Witten and Bell); the prefix counts as a token before each sentence.
+    the unigram model the rest (Witten and Bell); the prefix counts as a token before each sentence. An UNK costs log2
+    of the vocabulary, as it does under a model.
     """
     single = np.ones(vocabulary)
     pairs: dict[int, Counter[int]] = defaultdict(Counter)
@@ -349,6 +362,8 @@ def bigram_bits(fit: Sequence[Sequence[int]], text: TokenizedText, vocabulary: i
     totals = {before: (counts.total(), len(counts)) for before, counts in pairs.items()}
 
     def probability(before: int, token: int) -> float:
+        if token == text.unknown_id:
+            return 1 / vocabulary
         count, kinds = totals.get(before, (0, 1))
         return float((pairs[before][token] if count else 0) + kinds * single[token]) / (count + kinds)
 

@@ -113,9 +113,8 @@ def path_table(
     for frame in (points["bits per byte"], summary["bits per byte"]):
         numbers = frame.columns.intersection([*SIDES, *SUMMARY_COLUMNS[2:-2]])
         frame.loc[frame["language"].isin(list(lossy)), numbers] = np.nan
-    half = "test half, " if len(corpus.halves["dev"]) else ""
     own = (
-        f"{len(rows)} sentences per language ({half}{len(set(documents))} documents); intervals are 95 %, by document.",
+        f"{len(rows)} sentences per language {corpus.clusters(rows)}.",
         f"A checkpoint counts as knowing a language if its recovery is above {KNOWS:g} with all of its interval.",
         "The interval of a barrier is that of the gap where it is largest.",
     )

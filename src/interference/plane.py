@@ -108,7 +108,7 @@ def plane_steps(evaluator: Evaluator, plane: Plane, sentences: int | None) -> St
         corners[unit] = pd.DataFrame([(name, *place, *row) for name, place, row in marks], columns=list(CORNERS))
         levels[unit] = float(untrained.sum() / size.sum()) if untrained is not None else np.nan
     own = (
-        f"{len(rows)} sentences of {language}, {len(set(documents))} documents, at each of {len(points)} points. "
+        f"{len(rows)} sentences of {language} at each of {len(points)} points {evaluator.corpus.clusters(rows)}. "
         "Distances are Euclidean, of all parameters.",
     )
     where = {"plane": " ".join(plane.models), "language": language}

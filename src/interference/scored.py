@@ -17,6 +17,7 @@ from interference.suite import Suite
 SHIPPED = "shipped"  # in place of torch's version in the key of a merge's bits that came with a suite
 UNIGRAM, BIGRAM = "unigram", "bigram"
 _MERGING = 3  # raised when a merge method gives other numbers than before, so that stored ones are not taken for its
+_MEASURING = "text 2"  # the same of those alone that measure something on text
 _SLICING = "slices 2"  # the same of those alone that are made of layers and prepare something
 Model = str | Recipe  # what a network can hold
 Scored = Model | Ensemble | Hybrid
@@ -76,7 +77,7 @@ def model_digest(suite: Suite, model: Scored, torch_version: str = torch.__versi
     corpus = suite.corpus if model.data else None  # what is measured on the dev half
     measured: list[Any] = [[corpus.digest(language) for language in corpus.languages]] if corpus else []
     parents = [suite[name].digest for name in model.needed]
-    measured += [suite[name].language for name in model.models] if corpus else []
+    measured += [*(suite[name].language for name in model.models), _MEASURING] if corpus else []
     drawn = [GENERATOR] if model.definition.seeded else []
     sliced = [_SLICING] if model.slices and model.definition.prepare else []
     return digest(model.digest(), parents, _MERGING, torch_version, *measured, *drawn, *sliced)

@@ -92,7 +92,8 @@ def sentence_steps(
         parts.append(_frame(evaluator, model, language, rows, *bits).assign(reference=reference))
         yield (number + 1) / len(languages)
     frame = pd.concat(parts).sort_values("cost", ascending=False, kind="stable", ignore_index=True)
-    note = f"{len(rows)} of {len(evaluator.corpus.rows(None))} sentences of the test half in each language."
+    half = " of the test half" if len(evaluator.corpus.halves["dev"]) else ""
+    note = f"{len(rows)} of {len(evaluator.corpus.rows(None))} sentences{half} in each language."
     made_from = _provenance(evaluator, model, frame["reference"].unique())
     return SentenceTable(frame[list(COLUMNS)], note, made_from)
 

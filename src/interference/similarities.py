@@ -309,7 +309,7 @@ def everything_steps(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Ev
     return Everything(tuple(vectors), values, chance)
 
 
-def _uncertainty(frame: pd.DataFrame, asked: bool, blocks: int) -> str:
+def _uncertainty(frame: pd.DataFrame, asked: bool, blocks: str) -> str:
     """How wide the intervals are, as one number for a whole map can say it; or why there is none."""
     half = ((frame["high"] - frame["low"]) / 2).dropna()
     if not asked:
@@ -321,7 +321,7 @@ def _uncertainty(frame: pd.DataFrame, asked: bool, blocks: int) -> str:
     widths = f"±{half.median():.2f}" + (
         f" in the middle cell, ±{half.max():.2f} in the widest" if len(half) > 1 else ""
     )
-    return f"95 % intervals {widths}, by jackknife over {blocks} blocks of documents."
+    return f"95 % intervals {widths}, by jackknife over {blocks}."
 
 
 def _borrowed(evaluator: Evaluator, asked: SimilarityRequest) -> Sequence[str]:
@@ -353,15 +353,19 @@ def _notes(
     count, documents = int(frame["sentences"].iloc[0]), int(frame["documents"].iloc[0])
     what = "numerals" if asked.condition == "numerals" else "parallel sentences"
     held = len(evaluator.corpus.halves["dev"]) and asked.condition != "numerals"
+    groups, blocks = f" in {documents} documents", f"{min(BLOCKS, documents)} blocks of documents"
+    if asked.condition == "numerals":
+        groups = f" in {documents} blocks"
+    elif not evaluator.corpus.has_documents:
+        groups, blocks = " (no document column)", f"{min(BLOCKS, documents)} blocks of sentences"
     sides = pd.concat([frame["dimensions_a"], frame["dimensions_b"]])
     wide = f"{sides.min()}" if sides.min() == sides.max() else f"{sides.min()} to {sides.max()}"
     said = [
         f"{CONDITIONS[asked.condition][0].upper()}{CONDITIONS[asked.condition][1:]}; n = {count} {what}"
-        f"{' of the test half' if held else ''} in {documents} {'blocks' if asked.condition == 'numerals' else ''}"
-        f"{'' if asked.condition == 'numerals' else 'documents'}, d = {wide}; {POOLINGS[asked.pooling]}; "
+        f"{' of the test half' if held else ''}{groups}, d = {wide}; {POOLINGS[asked.pooling]}; "
         f"{asked.preparation.label()}.",
         *_borrowed(evaluator, asked),
-        _uncertainty(frame, asked.intervals, min(BLOCKS, documents)),
+        _uncertainty(frame, asked.intervals, blocks),
         *_chances(frame),
         *left_out,
         *evaluator.unkept,

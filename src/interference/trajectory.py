@@ -192,9 +192,8 @@ def trajectory_table(
             for frame in (points[unit], summary[unit]):
                 numbers = frame.columns.intersection(["value", "low", "high", "excess", "excess_low", "excess_high"])
                 frame.loc[frame["language"].isin(list(lossy)), numbers] = np.nan
-    half = "test half, " if len(corpus.halves["dev"]) else ""
     ours = (
-        f"{len(rows)} sentences per language ({half}{len(set(documents))} documents); intervals are 95 %, by document.",
+        f"{len(rows)} sentences per language {corpus.clusters(rows)}.",
         "The merge is the plain average of both runs' checkpoints of one step. It counts as mergeable where it keeps "
         f"more than {KNOWS:g} of the better parent's gain over the untrained model with all of its interval.",
     )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from interference.evaluate import Evaluator
     from interference.suite import Suite
 
-_VERSION = 2  # raised when a measure gives other numbers than before
+_VERSION = 3  # raised when a measure gives other numbers than before
 # Multiplications spent on singular values at most: about ten minutes on two cores of a CPU.
 _DECOMPOSED = {"cpu": 4e12, "cuda": 2e13}
 _DRAWS, _ENTRIES = 4, 1 << 19  # orders a tensor is shuffled to, fewer for a large one, where one says enough
