@@ -38,7 +38,7 @@ FOREIGN = Predictor(
     "What each parent needs for the other's language on the dev half beyond that language's own model, mean of both.",
 )  # fmt: skip
 SIMILARITY = {"own": "own languages", "pivot": "one language", "numerals": "numerals"}
-_VERSION = 1  # raised when a measure of a pair gives other numbers than before
+_VERSION = 2  # raised when a measure of a pair gives other numbers than before
 _FEW = 16  # sentences of a trial
 _FISHER = 10  # times what scoring one language takes, for one model
 
@@ -106,10 +106,14 @@ class _Task:
         return float(unit_sizes(self.pairing.unit, self.evaluator.corpus, language, rows).mean())
 
     @property
+    def half(self) -> str:
+        """What is held against the damage is measured on the dev half; on all of a corpus without documents."""
+        return "dev" if len(self.evaluator.corpus.halves["dev"]) else "test"
+
+    @property
     def dev(self) -> np.ndarray:
-        """The dev half's rows, as many as are scored of the test half; the test rows of a corpus without documents."""
-        corpus = self.evaluator.corpus
-        return corpus.rows(self.pairing.sentences, "dev") if len(corpus.halves["dev"]) else self.rows
+        """Rows of that half, as many as are scored of the test half."""
+        return self.evaluator.corpus.rows(self.pairing.sentences, self.half)
 
 
 def predictors() -> tuple[Predictor, ...]:
@@ -124,7 +128,8 @@ def _similarity_predictors() -> dict[tuple[str, str], Predictor]:
     for name, condition in product((alike.DEFAULT, "cka"), SIMILARITY):
         measure = alike.measures()[name]
         label, how = f"{measure.label}, {SIMILARITY[condition]}", CONDITIONS[condition]
-        caption = f"{measure.caption} Mean over layers but the embeddings; {how}; z-scored states."
+        read = "" if condition == "numerals" else ", of the dev half"
+        caption = f"{measure.caption} Mean over layers but the embeddings; {how}{read}; z-scored states."
         key = f"{name}_{condition}"
         found[name, condition] = Predictor(key, label, "representations", measure.best, caption, measure.source)
     return found
@@ -322,7 +327,9 @@ def _one_by_one(
 def _similarity(task: _Task, name: str, condition: str, predictor: Predictor) -> Steps[Columns]:
     """A similarity of the models of every pair, the mean over layers but the embeddings."""
     models = tuple((one, one) for one in task.models.values())
-    asked = SimilarityRequest(models, (name,), condition, sentences=task.pairing.sentences, intervals=False)
+    asked = SimilarityRequest(
+        models, (name,), condition, sentences=task.pairing.sentences, intervals=False, half=task.half
+    )
     try:
         table = yield from similarity_steps(task.evaluator, asked)
     except UserError as error:  # too few sentences

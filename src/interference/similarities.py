@@ -142,7 +142,7 @@ def _texts(evaluator: Evaluator, asked: SimilarityRequest) -> dict[str, Text]:
         found = {NUMERALS: text}
     else:
         evaluator.check_languages(asked.languages)
-        rows = evaluator.corpus.rows(asked.sentences)
+        rows = evaluator.corpus.rows(asked.sentences, asked.half)
         found = {language: text_of(evaluator.corpus, language, rows) for language in evaluator.corpus.languages}
         text = next(iter(found.values()))
     if len(text.sentences) < FEWEST:
@@ -362,7 +362,7 @@ def _notes(
     wide = f"{sides.min()}" if sides.min() == sides.max() else f"{sides.min()} to {sides.max()}"
     said = [
         f"{CONDITIONS[asked.condition][0].upper()}{CONDITIONS[asked.condition][1:]}; n = {count} {what}"
-        f"{' of the test half' if held else ''}{groups}, d = {wide}; {POOLINGS[asked.pooling]}; "
+        f"{f' of the {asked.half} half' if held else ''}{groups}, d = {wide}; {POOLINGS[asked.pooling]}; "
         f"{asked.preparation.label()}.",
         *_borrowed(evaluator, asked),
         _uncertainty(frame, asked.intervals, blocks),

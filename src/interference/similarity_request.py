@@ -31,7 +31,7 @@ class SimilarityRequest:
     it is compared with. `languages` are the ones read in `pivot` and `languages`, English or the first where none is
     named in `pivot`, all in `languages`. `layers` are those of the first model (none named: all), the second's the
     nearest in relative depth; with `across` every layer is compared with every layer. Without `intervals` a table is
-    made twenty times as fast.
+    made twenty times as fast. `half` is the one of the corpus whose sentences are read, test or dev.
     """
 
     models: tuple[tuple[str, Model], ...]
@@ -45,6 +45,7 @@ class SimilarityRequest:
     pooling: str = "mean"
     preparation: Preparation = field(default_factory=Preparation)
     intervals: bool = True
+    half: str = "test"
 
     def __post_init__(self) -> None:
         for given, known, what in (
