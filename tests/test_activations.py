@@ -147,6 +147,7 @@ def test_what_a_model_cannot_read_is_cut_and_counted(tiny, tokenizer, tmp_path):
     text = text_of(evaluator.corpus, "eng", evaluator.corpus.rows(None))
     short, long = (finish(states_steps(evaluator, name, text)) for name in ("short", "long"))
     assert (short.cut.tolist(), long.cut.tolist()) == ([5, 0, 0, 0], [0, 0, 0, 0])
+    assert (short.read == short.tokens - [5, 0, 0, 0]).all()
     np.testing.assert_allclose(short.values[:, 1:], long.values[:, 1:], atol=1e-5)
     assert np.abs(short.values[:, 0] - long.values[:, 0]).max() > 1e-3
 

@@ -362,6 +362,20 @@ def test_text_without_documents_has_no_control_that_counts_on_the_dev_half(suite
     assert list(accuracy_models(merge, open_suite(suite_folder), ["eng"])) == [*names, "unigram"]
 
 
+def test_many_ties_are_told():
+    """They count half, so a model with UNK for both sentences seems to be at chance."""
+    pairs = PairSet("some", tuple(Pair(f"a{i}", f"b{i}", "p", "eng") for i in range(20)))
+    apart = np.stack([np.zeros(20), np.ones(20)])
+    for ties, told in (
+        (1, ()),
+        (2, ("Many pairs tie, as where a tokenizer has UNK for both words: 2 of 20 of eng under two.",)),
+    ):
+        some = apart.copy()
+        some[1, :ties] = 0
+        table = accuracy_table(pairs, {("one", "eng"): apart, ("two", "eng"): some})
+        assert tuple(note for note in table.notes if "tie," in note and "Many" in note) == told
+
+
 def test_pairs_are_found_under_the_codes_of_the_suite():
     """Of two languages of a file that could be the same one neither is taken for the other."""
     own = own_pairs(["eng_Latn", "arb_Arab", "deu"])

@@ -78,6 +78,11 @@ class States:
     unknown: Int[np.ndarray, " sentence"]
     cut: Int[np.ndarray, " sentence"]
 
+    @property
+    def read(self) -> Int[np.ndarray, " sentence"]:
+        """Tokens of each sentence that the states are made from."""
+        return self.tokens - self.cut
+
 
 def states_steps(
     evaluator: Evaluator, model: Model, text: Text, pooling: str = "mean"

@@ -59,7 +59,7 @@ LanguagesOption = Annotated[
 ]
 UnitOption = Annotated[str, typer.Option(help="bits per sentence, bits per byte or bits per English byte.")]
 SentencesOption = Annotated[
-    int | None, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")
+    int | None, typer.Option("--sentences", help="A fixed subset of so many, about equally many of each document.")
 ]
 
 

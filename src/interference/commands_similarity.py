@@ -20,7 +20,9 @@ from interference.commands import (
 if TYPE_CHECKING:
     from interference.similarity.table import Preparation
 
-SubsetOption = Annotated[int, typer.Option("--sentences", help="A fixed subset of so many, spread over all documents.")]
+SubsetOption = Annotated[
+    int, typer.Option("--sentences", help="A fixed subset of so many, about equally many of each document.")
+]
 PoolingOption = Annotated[str, typer.Option(help="mean, weighted (by position) or last (token).")]
 RawOption = Annotated[bool, typer.Option("--raw", help="States as they are, not z-scored.")]
 UncentredOption = Annotated[bool, typer.Option("--uncentred", help="With --raw: do not take each language's mean out.")]

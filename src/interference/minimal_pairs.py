@@ -20,6 +20,7 @@ BY = ("language", "phenomenon")
 ALL = "all"  # in the column `phenomenon`: every pair of the language
 COLUMNS = ("model", "language", "phenomenon", "pairs", "accuracy", "low", "high", "ties", "margin", "chance")
 EXAMPLES = ("model", "language", "phenomenon", "document", "good", "bad", "good_bits", "bad_bits", "right")
+_TIED = 0.05  # share of a language's pairs
 _SHOWN = 5  # faults that a message lists
 
 
@@ -153,6 +154,14 @@ class AccuracyTable:
         return self.frame[whole if kind == "language" else ~whole].reset_index(drop=True)
 
 
+def _tied(frame: pd.DataFrame) -> tuple[str, ...]:
+    """What to say where many pairs of a language tie under a model, which drags its accuracy to chance."""
+    whole = frame[(frame["phenomenon"] == ALL) & (frame["ties"] > _TIED * frame["pairs"])]
+    worst = whole.sort_values("ties").drop_duplicates("language", keep="last")
+    most = ", ".join(f"{row.ties} of {row.pairs} of {row.language} under {row.model}" for row in worst.itertuples())
+    return (f"Many pairs tie, as where a tokenizer has UNK for both words: {most}.",) if most else ()
+
+
 def accuracy_table(
     pairs: PairSet,
     bits: Mapping[tuple[str, str], np.ndarray],
@@ -183,9 +192,10 @@ def accuracy_table(
         "counts half; chance is 50 %.",
         f"Intervals are 95 %, Wilson's{', widened for pairs from one document' if clustered else ''}.",
     )
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return AccuracyTable(
-        pd.DataFrame(rows, columns=list(COLUMNS)),
+        frame,
         pd.DataFrame(examples, columns=list(EXAMPLES)),
-        (*own_notes, *notes),
+        (*own_notes, *_tied(frame), *notes),
         dict(provenance or {}) | {"pairs_from": pairs.name},
     )

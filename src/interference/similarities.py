@@ -221,7 +221,7 @@ def _sides(
                 evaluator, models[place.model], texts[place.language], asked.pooling, TOKENS
             )
         readings = read[name][place.layer] if name in read else None
-        found[place] = Side(states[name].values[place.layer], states[name].tokens.astype(np.float64), readings)
+        found[place] = Side(states[name].values[place.layer], states[name].read.astype(np.float64), readings)
     return found
 
 
@@ -253,7 +253,7 @@ def _kept_vectors(
     digests = {name: model_digest(evaluator.suite, model) for name, model in models.items()}
     keys = {
         place: digest(
-            "relations v1", measure.name, asked.preparation.label(), asked.pooling, digests[place.model],
+            "relations v2", measure.name, asked.preparation.label(), asked.pooling, digests[place.model],
             texts[place.language].digest, place.layer,
         )
         for place in dict.fromkeys(p for pair in pairs for p in pair)
@@ -291,7 +291,7 @@ def everything_steps(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Ev
         steps = states_steps(evaluator, models[name], texts[language], asked.pooling)
         states = yield from telling(done / len(readers), steps)
         layers = [n for n in range(len(states.values)) if n in asked.layers or not asked.layers]
-        sides = {Place(name, language, n): Side(states.values[n], states.tokens.astype(float)) for n in layers}
+        sides = {Place(name, language, n): Side(states.values[n], states.read.astype(float)) for n in layers}
         varying = [place for place, side in sides.items() if varies(side.x).any()]
         kept = _kept_vectors(evaluator, asked, measure, [(p, p) for p in varying], texts, models)
         for place in varying:

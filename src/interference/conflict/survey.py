@@ -245,7 +245,7 @@ def _notes(survey: Survey) -> Iterator[str]:
     else:
         yield f"Measured on differences of {models} from {'zero' if survey.base == ZERO else survey.base}."
     yield f"The merge is {survey.recipe.label()}."
-    yield "The whole model mixes groups that behave differently: norm gains, all positive, lift a cosine by themselves."
+    yield "The whole model mixes groups that behave differently: norm gains of one sign lift a cosine by themselves."
     for kind in dict.fromkeys(measure.null for measure in survey.chosen):
         yield f"Chance ({kind}) is {NULLS[kind]}."
 

@@ -55,7 +55,7 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Side:
-    """The states of one place, how many tokens each sentence has there, and what the logit lens reads if asked."""
+    """The states of one place, from how many tokens of each sentence, and what the logit lens reads if asked."""
 
     x: Float[np.ndarray, "sentence dim"]
     tokens: Float[np.ndarray, " sentence"]

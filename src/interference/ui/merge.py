@@ -121,7 +121,7 @@ def choose_setup(bench: Bench) -> Setup:
             key="sentences",
             bind="query-params",
             width=165,
-            help=f"A fixed subset of the {most} test sentences, spread over all documents.",
+            help=f"A fixed subset of the {most} test sentences, about equally many of each document.",
         )
     return Setup(method, parents, base, more, tuple(controls), int(sentences))
 
