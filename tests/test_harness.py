@@ -54,6 +54,25 @@ def test_documents_are_kept_beside_arrays(tmp_path):
     assert Store(tmp_path / "own").read_document("key") == '["ä"]'
 
 
+def test_results_kept_before_scoring_was_right_are_not_taken(tiny, monkeypatch):
+    runs = []
+
+    def run(*arguments):
+        runs.append(arguments)
+        yield 0.0
+        return "[]"
+
+    monkeypatch.setattr("interference.harness._run", run)
+    monkeypatch.setattr("interference.harness._manager", lambda tasks, include: None)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "1")
+    for _ in range(2):
+        run_tasks(tiny, {"init": "init"}, ["own"])
+    assert len(runs) == 1
+    monkeypatch.setattr("interference.evaluate._SINCE", "later")
+    run_tasks(tiny, {"init": "init"}, ["own"])
+    assert len(runs) == 2
+
+
 def test_an_unknown_task_is_named_beside_the_nearest():
     check_task("belebele_deu_Latn", ["belebele_deu_Latn"])
     with pytest.raises(UserError, match="no task 'belebele_deu': did you mean 'belebele_deu_Latn'"):

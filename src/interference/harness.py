@@ -120,7 +120,7 @@ def _kept(
     """The rows of one model and task, from the store where they are known for these `own` files."""
     version = importlib.metadata.version("lm_eval")
     key = digest(
-        "harness", version, task, limit, shots, own, model_digest(evaluator.suite, model), evaluator.device.type
+        "harness", version, task, limit, shots, own, model_digest(evaluator.suite, model), evaluator.place(model)
     )
     found = evaluator.store.read_document(key)
     if found is None:
