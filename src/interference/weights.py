@@ -154,7 +154,7 @@ class Weights:
             if name not in self._loaded:
                 row = self.names.index(name)
                 for parameter, tensor in self._checkpoints[name].tensors():
-                    # Past autograd, which holds other rows for the gradient of a merge and can't tell them from this one.
+                    # Past autograd, which holds other rows for a merge's gradient and can't tell them from this one.
                     self._stacks[parameter].data[row].copy_(tensor)
                 self._loaded.add(name)
 
