@@ -1,5 +1,6 @@
 """Tasks of lm-evaluation-harness on checkpoints and merges in memory. Needs the extra `tasks`; imported when asked."""
 
+import copy
 import hashlib
 import importlib.metadata
 import json
@@ -183,7 +184,7 @@ def _run(
     first = evaluator.suite[model if isinstance(model, str) else model.models[0]]
     language_model = Relay(
         pretrained=evaluator.networks.put(model),  # type: ignore[arg-type]
-        tokenizer=first.tokenizer,
+        tokenizer=copy.deepcopy(first.tokenizer),  # it is given a padding token where it has none
         device=str(evaluator.device),
         batch_size=16 if evaluator.device.type == "cuda" else 4,
         max_length=first.positions,
