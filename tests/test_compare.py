@@ -166,6 +166,9 @@ def test_it_is_all_in_the_store(whole, monkeypatch):
     assert compared(again, table.asked)
     assert not compared(again, replace(table.asked, sentences=5))
     assert not compared(again, replace(table.asked, search=False))
+    with monkeypatch.context() as patch:
+        patch.setattr("interference.evaluate._SINCE", "later")
+        assert not compared(again, table.asked), "the losses kept until then were wrong"
 
     def never(*rest, **named):
         raise AssertionError("computed again")

@@ -506,6 +506,17 @@ def test_merges_that_take_turns_on_one_network_keep_their_numbers(suite_folder, 
             np.testing.assert_allclose(found.frame["bits"], expected["bits"], rtol=1e-6)
 
 
+def test_a_job_of_few_sentences_leaves_what_another_kept_meanwhile(suite_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("interference.losses._BATCH_TOKENS", {"cpu": 64})
+    evaluator = Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
+    every = evaluator.corpus.rows(None)
+    few = evaluator.bits_steps("mixed", "eng", evaluator.corpus.rows(2))
+    next(few)
+    evaluator.bits("mixed", "eng", every)
+    finish(few)
+    assert evaluator.unknown("mixed", "eng", every) == 0
+
+
 def test_engine_needs_no_page_and_no_torch():
     code = "import sys, interference.engine; print([m for m in ('streamlit', 'torch') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,6 +1,7 @@
 """Tasks of lm-evaluation-harness on models in memory: its accuracy is this project's own; what is said without it."""
 
 import json
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -52,6 +53,25 @@ def test_documents_are_kept_beside_arrays(tmp_path):
     assert store.read_document("key") is None
     store.write_document("key", '["ä"]')
     assert Store(tmp_path / "own").read_document("key") == '["ä"]'
+
+
+def test_results_kept_before_scoring_was_right_are_not_taken(tiny, monkeypatch):
+    runs = []
+
+    def run(*arguments):
+        runs.append(arguments)
+        yield 0.0
+        return "[]"
+
+    monkeypatch.setattr("interference.harness._run", run)
+    monkeypatch.setattr("interference.harness._manager", lambda tasks, include: None)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "1")
+    for _ in range(2):
+        run_tasks(tiny, {"init": "init"}, ["own"])
+    assert len(runs) == 1
+    monkeypatch.setattr("interference.evaluate._SINCE", "later")
+    run_tasks(tiny, {"init": "init"}, ["own"])
+    assert len(runs) == 2
 
 
 def test_an_unknown_task_is_named_beside_the_nearest():
@@ -107,6 +127,31 @@ def test_the_harness_finds_the_same_pairs_right(tiny, tmp_path, monkeypatch):
     file.write_text(file.read_text().splitlines()[0])
     again = run_tasks(tiny, models, ["own_pairs"], include=tmp_path / "tasks")
     assert set(again["samples"]) == {1}, "what is kept is of these data, wherever they lie"
+
+
+@pytest.mark.parity
+def test_the_harness_leaves_the_tokenizer_as_it_was(suite_folder, tmp_path, monkeypatch):
+    """It gives those without a padding token one, which would be written with every merge after that."""
+    own = shutil.copytree(suite_folder, tmp_path / "own suite") / "init"
+    config = json.loads((own / "tokenizer_config.json").read_text())
+    (own / "tokenizer_config.json").write_text(json.dumps({k: v for k, v in config.items() if k != "pad_token"}))
+    task = {
+        "task": "own_text", "dataset_path": "json", "dataset_kwargs": {"data_files": str(tmp_path / "own.jsonl")},
+        "output_type": "generate_until", "test_split": "train", "doc_to_text": "{{one}}", "doc_to_target": "{{one}}",
+        "generation_kwargs": {"until": ["."], "max_gen_toks": 2}, "metric_list": [{"metric": "exact_match"}],
+    }  # fmt: skip
+    (tmp_path / "own.jsonl").write_text('{"one": "The dog"}\n{"one": "A cat eats"}\n')
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks/own.yaml").write_text(yaml.safe_dump(task))
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "data"))
+    evaluator = Evaluator(open_suite(own.parent), Store(tmp_path / "own"), torch.device("cpu"))
+    tokenizer = evaluator.suite["init"].tokenizer
+    tokenizer.save_pretrained(tmp_path / "before")
+    run_tasks(evaluator, {"init": "init"}, ["own_text"], include=tmp_path / "tasks")
+    tokenizer.save_pretrained(tmp_path / "after")
+    assert tokenizer.pad_token is None
+    for file in (tmp_path / "before").iterdir():
+        assert (tmp_path / "after" / file.name).read_text() == file.read_text()
 
 
 @pytest.mark.parity

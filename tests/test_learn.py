@@ -70,6 +70,20 @@ def test_progress_tells_the_share_and_the_losses(evaluator):
     assert told[-1].best == min(one.last for one in told[:-1] if one.last >= told[-1].best - 1e-9)
 
 
+def test_others_may_load_their_checkpoints_between_batches(suite_folder, tmp_path, evaluator):
+    """Into the same memory, of which a gradient holds the parents' part."""
+    alone = finish(learn_steps(evaluator, AVERAGE, LANGUAGES, "group", 2, 0.05))
+    other = Evaluator(open_suite(suite_folder), Store(tmp_path / "other"), CPU)
+    names = iter(("mixed", "init", "branch-eng", "branch-deu"))
+
+    def between(learned) -> None:
+        if name := next(names, ""):
+            other.networks.put(name)
+
+    assert finish(learn_steps(other, AVERAGE, LANGUAGES, "group", 2, 0.05), between) == alone
+    assert next(names, "") == ""
+
+
 def test_the_first_step_goes_down_the_slope(evaluator):
     """The sign of Adam's first step is that of finite differences of the loss that is reported."""
     found, _ = learned(evaluator, AVERAGE, steps=1, rate=0.01)

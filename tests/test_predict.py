@@ -395,6 +395,12 @@ def test_what_is_known_takes_no_time(evaluator, pairs, five, tmp_path):
     assert finish(outlook_steps(evaluator, asked)).known
 
 
+def test_what_was_kept_of_losses_before_they_were_right_is_not_known(evaluator, pairs, monkeypatch):
+    monkeypatch.setattr("interference.evaluate._SINCE", "later")
+    outlook = finish(outlook_steps(evaluator, SOME))
+    assert (outlook.losses, outlook.measures) == (20, 1)
+
+
 def test_parts_and_units_are_other_numbers(evaluator, pairs):
     asked = Pairing(measures=("cosine",), part="mlp", unit="bits per byte", sentences=4)
     other = finish(pair_steps(evaluator, asked))

@@ -452,17 +452,24 @@ def test_models_scored_in_turns_are_scored_as_alone(tokenizer, tmp_path, monkeyp
         Recipe("passthrough", slices=(one,)), Ensemble(("a", "b"), LOGITS),
     )  # fmt: skip
 
-    def begun(model):
-        return evaluator.score_steps(model, evaluator.text(evaluator.suite["a"], "eng", evaluator.corpus.rows(None)))
-
     alone: list[np.ndarray] = []
     turns: list[object] = []
     for model in scored:
         evaluator = Evaluator(open_suite(tmp_path / "suite", tmp_path / "c.tsv"), Store(tmp_path), CPU)
-        alone.append(finish(begun(model), turns.append))
+        alone.append(finish(begun(evaluator, model), turns.append))
     assert len(turns) > 3 * len(scored), "there are batches to come between"
+    for number, bits in in_turns(tmp_path, scored).items():
+        np.testing.assert_array_equal(bits, alone[number], err_msg=str(scored[number]))
+
+
+def begun(evaluator, model):
+    return evaluator.score_steps(model, evaluator.text(evaluator.suite["a"], "eng", evaluator.corpus.rows(None)))
+
+
+def in_turns(tmp_path, scored):
+    """The bits of models, by place, that are put one after the other between their batches."""
     evaluator = Evaluator(open_suite(tmp_path / "suite", tmp_path / "c.tsv"), Store(tmp_path), CPU)
-    running, found = dict(enumerate(map(begun, scored))), {}
+    running, found = {number: begun(evaluator, model) for number, model in enumerate(scored)}, {}
     while running:
         for number, steps in list(running.items()):
             try:
@@ -470,8 +477,29 @@ def test_models_scored_in_turns_are_scored_as_alone(tokenizer, tmp_path, monkeyp
             except StopIteration as end:
                 found[number] = end.value
                 del running[number]
-    for number, bits in enumerate(alone):
-        np.testing.assert_array_equal(found[number], bits, err_msg=str(scored[number]))
+    return found
+
+
+def test_merges_of_slices_are_scored_as_alone_while_others_of_their_depth_and_another_are(
+    tokenizer, tmp_path, monkeypatch
+):
+    """The network of one depth is given up for that of another, but not while somebody is in the middle of it; and
+    slices that make up the parents' own depth are put into the network of the parents, which stays."""
+    monkeypatch.setitem(losses._BATCH_TOKENS, "cpu", 24)
+    for seed, name in ((1, "a"), (2, "b")):
+        write_checkpoint(llama(seed), tokenizer, tmp_path / "suite" / name)
+    write_corpus(tmp_path / "c.tsv")
+
+    def sliced(*parts):
+        return Recipe("passthrough", slices=tuple(Slice((name,), (layers,)) for name, layers in parts))
+
+    deep = sliced(("a", (0, 2)), ("b", (0, 1))), sliced(("b", (0, 2)), ("a", (0, 1)))
+    own, shallow = sliced(("a", (0, 1)), ("b", (1, 2))), sliced(("b", (0, 1)))
+    for scored in ((*deep, shallow), (own, "a", "b", shallow)):
+        for number, bits in in_turns(tmp_path, scored).items():
+            evaluator = Evaluator(open_suite(tmp_path / "suite", tmp_path / "c.tsv"), Store(tmp_path), CPU)
+            alone = finish(begun(evaluator, scored[number]))
+            np.testing.assert_array_equal(bits, alone, err_msg=str(scored[number]))
 
 
 def test_a_network_leaves_the_configuration_that_it_is_of(tokenizer, tmp_path):

@@ -57,7 +57,7 @@ from interference.tables import Glimpse, LossTable, Subject, known_units, loss_t
 _COUNTED = {UNIGRAM: unigram_bits, BIGRAM: bigram_bits}  # models that count tokens of the dev half
 _MADE_BY = f"interference {__version__}"
 _TABLES = 256  # loss tables kept in memory
-_SINCE = 3  # before 2 a suite's first model could be scored with another's weights, before 3 counts had UNK cheap
+_SINCE = 3  # before, one could be scored with the weights of another that took turns with it, and counts had UNK cheap
 _TEXTS = 512  # tokenised languages kept in memory
 Progress = Callable[[float], None]
 
@@ -234,7 +234,7 @@ class Evaluator:
             "scoring": f"{CONVENTION}; {arithmetic(self.device)}; {_MADE_BY}; torch {torch.__version__}{came}",
         }
 
-    def _place(self, model: Scored) -> str:
+    def place(self, model: Scored) -> str:
         """What a model's numbers depend on besides itself and the text, and since when they are to be relied on."""
         return f"{self.device.type}{' tf32' * in_tf32(model, self.suite, self.device.type)} {_SINCE}"
 
@@ -276,6 +276,8 @@ class Evaluator:
         missing = rows[np.isnan(known[rows])]
         if len(missing):
             known[missing] = yield from self._compute(model, language, missing)
+            meanwhile = self._store.read(key, len(known))  # what others have kept between the batches stays
+            known = np.where(np.isnan(known), meanwhile, known)
             self._store.write(key, known)
         return known[rows]
 
@@ -293,7 +295,7 @@ class Evaluator:
             model = yield from self._best(model, language)
         own = digest(*sentences)
         fitted = self.corpus.digest(language) if model in _COUNTED else ""
-        key = digest("text", CONVENTION, model_digest(self.suite, model), fitted, own, self._place(model))
+        key = digest("text", CONVENTION, model_digest(self.suite, model), fitted, own, self.place(model))
         known = self._store.read(key, len(sentences))
         if np.isnan(known).any():
             checkpoint = self.scored_by(model)
@@ -312,7 +314,7 @@ class Evaluator:
         shipped = bits_key(model_digest(self.suite, model, SHIPPED), self.corpus, language, "cpu")
         if self._store.shipped(shipped) is not None:
             return shipped
-        return bits_key(model_digest(self.suite, model), self.corpus, language, self._place(model))
+        return bits_key(model_digest(self.suite, model), self.corpus, language, self.place(model))
 
     def _compute(self, model: Scored, language: str, rows: np.ndarray) -> Generator[None, None, np.ndarray]:
         if isinstance(model, str) and model in _COUNTED:

@@ -1,5 +1,6 @@
 """Tasks of lm-evaluation-harness on checkpoints and merges in memory. Needs the extra `tasks`; imported when asked."""
 
+import copy
 import hashlib
 import importlib.metadata
 import json
@@ -120,7 +121,7 @@ def _kept(
     """The rows of one model and task, from the store where they are known for these `own` files."""
     version = importlib.metadata.version("lm_eval")
     key = digest(
-        "harness", version, task, limit, shots, own, model_digest(evaluator.suite, model), evaluator.device.type
+        "harness", version, task, limit, shots, own, model_digest(evaluator.suite, model), evaluator.place(model)
     )
     found = evaluator.store.read_document(key)
     if found is None:
@@ -183,7 +184,7 @@ def _run(
     first = evaluator.suite[model if isinstance(model, str) else model.models[0]]
     language_model = Relay(
         pretrained=evaluator.networks.put(model),  # type: ignore[arg-type]
-        tokenizer=first.tokenizer,
+        tokenizer=copy.deepcopy(first.tokenizer),  # it is given a padding token where it has none
         device=str(evaluator.device),
         batch_size=16 if evaluator.device.type == "cuda" else 4,
         max_length=first.positions,

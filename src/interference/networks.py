@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import torch
 
@@ -32,9 +33,10 @@ class Networks:
         self.suite, self.device, self.dev = suite, device, dev
         self._weights: dict[tuple[str, ...], Weights] = {}
         self._models: dict[str, torch.nn.Module] = {}  # by configuration
-        self._held: dict[torch.nn.Module, tuple[Model | Hybrid, Sums | None]] = {}
+        self._sliced: WeakValueDictionary[str, torch.nn.Module] = WeakValueDictionary()  # of another depth
+        self._last_sliced: torch.nn.Module | None = None
+        self._held: WeakKeyDictionary[torch.nn.Module, tuple[Model | Hybrid, Sums | None]] = WeakKeyDictionary()
         self._finished: OrderedDict[Recipe, dict[str, torch.Tensor]] = OrderedDict()
-        self._sliced = ""  # the key of the network of another depth
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -127,15 +129,16 @@ class Networks:
     def network(self, model: Scored) -> torch.nn.Module:
         """One network for each configuration: equal shapes may still go with other frequencies or another epsilon.
 
-        Of the networks of another depth, which merges of slices need, the last one alone is kept.
+        Of the networks of another depth, which merges of slices need, the last one alone is kept, and those that
+        others are in the middle of: theirs must be the one that is put again.
         """
         own, config = self.suite[parents(model)[0]].config, self._config(model)
         key = config.to_json_string()
-        if key not in self._models:
-            if config is not own:
-                if self._sliced in self._models:
-                    self._held.pop(self._models.pop(self._sliced), None)
-                self._sliced = key
+        sliced = config is not own and key != own.to_json_string()
+        network = self._models.get(key) or self._sliced.get(key)
+        if network is None:
+            if sliced:
+                self._last_sliced = None  # first, for the room
             network = build(config, self.device)
             if reads_ahead(network):
                 raise UserError(
@@ -144,5 +147,7 @@ class Networks:
                     "encoder that was trained as one has is_decoder true in config.json."
                 )
             settle(network)
-            self._models[key] = network
-        return self._models[key]
+            (self._sliced if sliced else self._models)[key] = network
+        if sliced:
+            self._last_sliced = network
+        return network

@@ -287,6 +287,8 @@ def _key(task: _Task, predictor: Predictor) -> str:
         corpus = evaluator.corpus
         parts += [list(task.models), corpus.digest_of_documents, [corpus.digest(code) for code in corpus.languages]]
         parts += [pairing.sentences, pairing.unit]
+    if predictor.kind == "losses":
+        parts += [evaluator.place(name) for name in task.models.values()]
     versions = _VERSION, surveys._VERSION, torch.__version__, evaluator.device.type
     return digest("pairs", versions, predictor.name, *parts)
 

@@ -120,9 +120,10 @@ def compared(evaluator: Evaluator, asked: Comparison) -> bool:
 
 
 def _done_key(evaluator: Evaluator, asked: Comparison) -> str:
-    models = [model_digest(evaluator.suite, m) for _, m in _plan(evaluator, asked) if m is not None]
+    plan = [model for _, model in _plan(evaluator, asked) if model is not None]
+    models = [(model_digest(evaluator.suite, model), evaluator.place(model)) for model in plan]
     texts = [evaluator.corpus.digest(code) for code in evaluator.corpus.languages]
-    return digest("comparison", repr(asked), models, texts, evaluator.corpus.digest_of_documents, evaluator.device.type)
+    return digest("comparison", repr(asked), models, texts, evaluator.corpus.digest_of_documents)
 
 
 def _plan(evaluator: Evaluator, asked: Comparison) -> Iterator[tuple[Line, Scored | None]]:

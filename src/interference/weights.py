@@ -154,7 +154,8 @@ class Weights:
             if name not in self._loaded:
                 row = self.names.index(name)
                 for parameter, tensor in self._checkpoints[name].tensors():
-                    self._stacks[parameter][row].copy_(tensor)
+                    # Past autograd, which holds other rows for a merge's gradient and can't tell them from this one.
+                    self._stacks[parameter].data[row].copy_(tensor)
                 self._loaded.add(name)
 
     def read(self, parameter: str, names: Sequence[str]) -> Float[Tensor, "model *shape"]:
