@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from interference import glimpses
 from interference.evaluate import Evaluator
 from interference.preview import estimate, representative
 from interference.recipe import Recipe
@@ -84,6 +85,21 @@ def test_a_glimpse_is_made_of_the_same_sentences_every_time(suite_folder, tmp_pa
     first = finish(evaluator._glimpses._few(evaluator.suite["init"], ("eng", "deu"), rows))
     evaluator.table(Request((("mixed", "mixed"),), ("eng", "deu"), 10))
     assert finish(evaluator._glimpses._few(evaluator.suite["init"], ("eng", "deu"), rows)).tolist() == first.tolist()
+
+
+@pytest.mark.parametrize(("slow", "passes"), [(1e-9, 1), (1e9, 3)])
+def test_a_trial_is_not_made_again_where_it_is_slow(slow, passes, suite_folder, tmp_path, monkeypatch):
+    """Large models on a CPU: what a first look waits for."""
+    evaluator, asked, plain = Evaluator(open_suite(suite_folder), Store(tmp_path), CPU), [], glimpses.sentence_bits
+
+    def counted(*given, **named):
+        asked.append(given)
+        return plain(*given, **named)
+
+    monkeypatch.setattr(glimpses, "_SLOW", slow)
+    monkeypatch.setattr(glimpses, "sentence_bits", counted)
+    finish(evaluator.glimpse_steps(Request((("mixed", "mixed"),), ("eng",), 10)))
+    assert len(asked) == passes
 
 
 def test_a_glimpse_keeps_nothing_in_the_store(suite_folder, tmp_path):
