@@ -107,13 +107,13 @@ def test_the_caption_says_how_wide_the_intervals_are(tiny):
     asked = SimilarityRequest((("mono-eng", "mono-eng"), ("mixed", "mixed")), sentences=12)
     table = finish(similarity_steps(tiny, asked))
     assert "No intervals: they need 5 documents" in " ".join(table.notes)
-    frame = table.frame.assign(low=[0.1, 0.2, 0.3], high=[0.3, 0.6, 0.5])
-    assert _uncertainty(frame, True, 20) == (
-        "95 % intervals ±0.10 in the middle cell, ±0.20 in the widest, by jackknife over 20 blocks of documents."
+    frame, blocks = table.frame.assign(low=[0.1, 0.2, 0.3], high=[0.3, 0.6, 0.5]), "20 blocks of documents"
+    assert _uncertainty(frame, True, blocks) == (
+        f"95 % intervals ±0.10 in the middle cell, ±0.20 in the widest, by jackknife over {blocks}."
     )
-    assert _uncertainty(frame.head(1), True, 20).startswith("95 % intervals ±0.10, by")
-    assert "asked for" in _uncertainty(frame, False, 20)
-    assert "No pair" in _uncertainty(frame.assign(value=np.nan, low=np.nan, high=np.nan), True, 20)
+    assert _uncertainty(frame.head(1), True, blocks).startswith("95 % intervals ±0.10, by")
+    assert "asked for" in _uncertainty(frame, False, blocks)
+    assert "No pair" in _uncertainty(frame.assign(value=np.nan, low=np.nan, high=np.nan), True, blocks)
 
 
 def test_a_measure_that_does_not_apply_says_why_and_the_page_lives(own_suite):  # noqa: F811

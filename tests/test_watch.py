@@ -1,7 +1,6 @@
 """What a figure says of a request while its result is on its way, and once what was wrong is put right."""
 
 import time
-from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +19,6 @@ def engine(monkeypatch):
     found = Engine()
     monkeypatch.setattr(watch, "device", lambda bench: (object(), found))
     monkeypatch.setattr(watch, "session", lambda: "session")
-    monkeypatch.setattr(watch, "loading", nullcontext)
     monkeypatch.setattr(watch, "st", SimpleNamespace(session_state={}))
     yield found
     found.close()
