@@ -831,3 +831,22 @@ def test_running_out_of_memory_releases_everything_and_the_next_request_works(su
     monkeypatch.undo()
     assert (evaluator.bits(recipe, "deu", rows) > 0).all()
     assert (evaluator.bits(recipe, "eng", rows) == expected).all()
+
+
+def test_weights_are_read_a_tensor_at_a_time_and_which_is_told(suite_folder):
+    """By two at once, one of whom is stopped, they are what they are by one."""
+    suite = open_suite(suite_folder)
+    names = ("mono-eng", "mono-deu")
+    plain, read = (Weights([suite[name] for name in names], CPU) for _ in range(2))
+    plain.load(names)
+    first, second, third = (read.load_steps(names) for _ in range(3))
+    for steps in (first, second, first, third, second):
+        next(steps)
+        assert read.reading == "mono-eng"
+    third.close()
+    finish(second)
+    finish(first)
+    assert read.reading == ""
+    assert not list(read.load_steps(names))
+    for parameter in plain.shapes:
+        assert torch.equal(read.read(parameter, names), plain.read(parameter, names))

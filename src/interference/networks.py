@@ -17,7 +17,7 @@ from interference.hybrid import Hybrid
 from interference.merge import merge_into, merge_network_steps, output_config
 from interference.precision import in_tf32
 from interference.recipe import Recipe
-from interference.scored import Model, Scored, parents
+from interference.scored import Model, Scored, needed, parents
 from interference.steps import finish
 from interference.suite import Suite
 from interference.sums import Sums
@@ -43,6 +43,11 @@ class Networks:
         """Where weights are that are not on the device, and why."""
         return tuple(held.said for held in self._weights.values() if held.said)
 
+    @property
+    def reading(self) -> str:
+        """The checkpoint that is being read from disk, '' where none is; any thread may ask."""
+        return next((name for held in tuple(self._weights.values()) if (name := held.reading)), "")
+
     def release(self) -> None:
         """Free all that can be made again; the networks stay, for others may be in the middle of them."""
         self._finished.clear()
@@ -51,7 +56,10 @@ class Networks:
             weights.forget()
 
     def ready_steps(self, model: Scored) -> Generator[None, None, None]:
-        """What takes long before a merge can be put: measuring its parents, and what is done to the whole network."""
+        """What takes long before a model can be put: reading it or its parents, measuring these, and what is done to
+        the whole network."""
+        names = needed(model)
+        yield from self.weights(names).load_steps(names)
         model = model.recipe if isinstance(model, Hybrid) else model
         if not isinstance(model, Recipe) or model in self._finished:
             return

@@ -2,7 +2,7 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from interference.layout import transposed
 from interference.memory import ran_out
 from interference.registry import DATA
 from interference.stacks import Stack
+from interference.steps import finish
 
 if TYPE_CHECKING:
     from interference.dev import DevHalf
@@ -78,6 +79,7 @@ class Weights:
         self._checkpoints = {c.name: c for c in checkpoints}
         self._mapped: dict[str, MappedTensors] = {}
         self._loaded: set[str] = set()
+        self.reading = ""  # the checkpoint that is on its way from disk
         self.dtype = self.dtype_of(self.names)
         self.residency = residency or self._choose()
         self._budget = self.nbytes // 2
@@ -150,13 +152,23 @@ class Weights:
 
     def load(self, names: Sequence[str]) -> None:
         """Read the named checkpoints from disk unless they are here already. Raises UserError on a broken file."""
-        for name in names if self.residency != STREAMED else ():
-            if name not in self._loaded:
+        finish(self.load_steps(names))
+
+    def load_steps(self, names: Sequence[str]) -> Generator[None, None, None]:
+        """The same a tensor at a time; what is told of it meanwhile is `reading`."""
+        try:
+            for name in names if self.residency != STREAMED else ():
                 row = self.names.index(name)
-                for parameter, tensor in self._checkpoints[name].tensors():
+                for parameter, tensor in self._checkpoints[name].tensors() if name not in self._loaded else ():
+                    self.reading = name
                     # Past autograd, which holds other rows for a merge's gradient and can't tell them from this one.
                     self._stacks[parameter].data[row].copy_(tensor)
+                    yield
+                    if name in self._loaded:  # by another meanwhile
+                        break
                 self._loaded.add(name)
+        finally:
+            self.reading = ""
 
     def read(self, parameter: str, names: Sequence[str]) -> Float[Tensor, "model *shape"]:
         """One parameter of the named checkpoints in that order, on the device in the stack's dtype.

@@ -108,7 +108,12 @@ def place_of(bench: Bench, view: "View", watched: Watched) -> Place | None:
 def _glimpse(bench: Bench, evaluator: "Evaluator", engine: "Engine", asked: "Asked[Any, Quick]") -> Quick:
     """The estimate; how far it is shows where it is slow."""
     job = engine.submit(session(), _GLIMPSE, lambda job: asked.glimpse(evaluator), urgent=True)
-    found = result_of(engine, job, lambda: "Reading weights, then a few sentences of each language", _PATIENCE)
+
+    def doing() -> str:
+        reading = evaluator.networks.reading
+        return f"Reading the weights of {reading}" if reading else "A first look, at a few sentences of each language"
+
+    found = result_of(engine, job, doing, _PATIENCE)
     st.session_state[_LOOKED_AT] = (bench.key, asked.request), found, None
     return found
 
