@@ -368,7 +368,7 @@ def test_many_ties_are_told():
     apart = np.stack([np.zeros(20), np.ones(20)])
     for ties, told in (
         (1, ()),
-        (2, ("Many pairs tie, as where a tokenizer has UNK for both words: 2 of 20 of eng under two.",)),
+        (2, ("Many pairs tie, as where a tokenizer has UNK for both words: up to 2 of 20 of eng.",)),
     ):
         some = apart.copy()
         some[1, :ties] = 0

@@ -33,7 +33,7 @@ def language_name(code: str) -> str:
 
 def english(codes: Sequence[str]) -> str | None:
     """The first of these codes that stands for English; None where none does."""
-    return next((code for code in codes if NAMES.get(_language(code)) == "English"), None)
+    return next((code for code in codes if _meant(code) == "English"), None)
 
 
 def same_language(code: str, codes: Sequence[str]) -> str | None:

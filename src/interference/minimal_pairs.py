@@ -164,7 +164,7 @@ def _tied(frame: pd.DataFrame) -> tuple[str, ...]:
     whole = frame[(frame["phenomenon"] == ALL) & ~frame["model"].isin([UNIGRAM, BIGRAM])]
     whole = whole[whole["ties"] > _TIED * whole["pairs"]]
     worst = whole.sort_values("ties").drop_duplicates("language", keep="last")
-    most = ", ".join(f"{row.ties} of {row.pairs} of {row.language} under {row.model}" for row in worst.itertuples())
+    most = ", ".join(f"up to {row.ties} of {row.pairs} of {row.language}" for row in worst.itertuples())
     return (f"Many pairs tie, as where a tokenizer has UNK for both words: {most}.",) if most else ()
 
 
