@@ -22,7 +22,7 @@ from interference.scored import Request
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
-from interference.ui.shell import result_of
+from interference.ui.running import result_of, time_left
 from interference.weights import Weights
 
 WAIT = 30  # seconds after which a test that hangs fails
@@ -538,7 +538,7 @@ class Place:
 
 @pytest.mark.parametrize("imported", [False, True])
 def test_a_page_says_how_far_a_job_is_that_takes_longer_than_its_patience(engine, imported, monkeypatch):
-    monkeypatch.setattr("interference.ui.shell._importing", lambda: not imported)
+    monkeypatch.setattr("interference.ui.running._importing", lambda: not imported)
     places: list[Any] = [Place(), Place()]
     quick, slow = places
 
@@ -573,3 +573,17 @@ def test_a_job_ends_where_a_newer_run_of_its_page_begins(engine, monkeypatch):
     with pytest.raises(RuntimeError, match="a newer run"):
         result_of(engine, engine.submit("a", "s", steps), lambda: "Scoring", 0.0, place)
     assert closed.wait(WAIT)
+
+
+@pytest.mark.parametrize(
+    ("share", "gained", "seconds", "said"),
+    [
+        (0.5, 0.5, 4.0, ""),
+        (0.51, 0.01, 60.0, ""),
+        (0.5, 0.5, 10.0, ", about 10 s left"),
+        (0.75, 0.25, 60.0, ", about 60 s left"),  # what was in the store came at once and says nothing of the rest
+        (0.1, 0.1, 60.0, ", about 9 min left"),
+    ],
+)
+def test_time_left_follows_what_was_gained(share, gained, seconds, said):
+    assert time_left(share, gained, seconds) == said

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from interference.guide import opening
 from interference.registry import methods
 from interference.suite import open_suite
-from interference.ui import shell
+from interference.ui import running
 
 ROOT = Path(__file__).parents[1]
 # Findings draw nothing until some are kept: test_findings_page.py. Models draw no figure: test_models_page.py.
@@ -145,7 +145,7 @@ def test_what_is_looked_at_stays_while_the_engine_is_at_a_long_batch(own_suite, 
     app, let_go = open_page(sentences="11"), threading.Event()
     send(app, values=[0.713, 0.2], moving=True)
     preview = live_plots(app)[0]["figure"]
-    batch = shell._engine().submit("another", "batch", lambda job: let_go.wait(60), urgent=True)
+    batch = running.engine().submit("another", "batch", lambda job: let_go.wait(60), urgent=True)
     try:
         send(app, values=[0.713, 0.2])
         assert not batch.future.done()

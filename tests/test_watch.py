@@ -9,7 +9,7 @@ from interference.engine import Engine
 from interference.errors import UserError
 from interference.suite import open_suite
 from interference.ui import watch
-from interference.ui.shell import Bench
+from interference.ui.sidebar import Bench
 from interference.ui.watch import Asked, follow
 
 

@@ -30,7 +30,9 @@ from interference.ui.path import choose_walk, compute_path, draw_path
 from interference.ui.pins import draw_pins, draw_toolbar, rerun_if_asked
 from interference.ui.predict import choose_prediction, compute_prediction, draw_prediction
 from interference.ui.present import draw_presentation, presented
-from interference.ui.shell import Bench, ensure_shell, open_bench, open_sidebar, run, serve, user_errors
+from interference.ui.shell import ensure_shell, run, serve
+from interference.ui.shown import user_errors
+from interference.ui.sidebar import Bench, open_bench, open_sidebar
 from interference.ui.similarity import choose_similarity, draw_similarity
 from interference.ui.suite import choose_measure, compute_suite, draw_checkpoints, draw_losses
 from interference.ui.tasks import choose_kind, choose_tasks, compute_tasks, draw_tasks
@@ -57,7 +59,6 @@ __all__ = [
     "choose_survey",
     "choose_tasks",
     "choose_trial",
-    "choose_view",
     "choose_walk",
     "compute_accuracy",
     "compute_causal",

@@ -9,7 +9,9 @@ from interference.errors import UserError
 from interference.labels import merge_of
 from interference.languages import language_name, same_language
 from interference.ui import state
-from interference.ui.shell import EXPORT, Bench, read_path, run_steps
+from interference.ui.running import read_path, run_steps
+from interference.ui.shown import EXPORT
+from interference.ui.sidebar import Bench
 from interference.ui.widgets import csv_of, keep_valid, keep_within
 
 if TYPE_CHECKING:

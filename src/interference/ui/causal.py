@@ -11,7 +11,9 @@ from interference.languages import language_name
 from interference.signs import signed
 from interference.ui import state
 from interference.ui.live import live_plot
-from interference.ui.shell import EXPORT, Bench, run_steps, user_errors
+from interference.ui.running import run_steps
+from interference.ui.shown import EXPORT, user_errors
+from interference.ui.sidebar import Bench
 from interference.ui.widgets import csv_of, keep_valid, take_to_merge
 
 if TYPE_CHECKING:

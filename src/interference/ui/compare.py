@@ -9,7 +9,9 @@ import streamlit as st
 from interference.errors import UserError
 from interference.languages import language_name
 from interference.ui import state
-from interference.ui.shell import EXPORT, Bench, device, run_steps, session
+from interference.ui.running import device, run_steps, session
+from interference.ui.shown import EXPORT
+from interference.ui.sidebar import Bench
 from interference.ui.widgets import csv_of, decimals, keep_valid, take_to_merge
 
 if TYPE_CHECKING:

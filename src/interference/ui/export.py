@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.errors import UserError
-from interference.ui.shell import Bench, cancel, device, folder_of, session
+from interference.ui.running import cancel, device, folder_of, session
+from interference.ui.sidebar import Bench
 
 if TYPE_CHECKING:
     from interference.bench import View

@@ -8,7 +8,8 @@ import streamlit as st
 from interference.errors import UserError
 from interference.ui import state
 from interference.ui.live import live_plot
-from interference.ui.shell import Bench, open_view, run_steps
+from interference.ui.running import run_steps
+from interference.ui.sidebar import Bench, open_view
 
 if TYPE_CHECKING:
     from interference.bench import View

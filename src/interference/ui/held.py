@@ -8,7 +8,7 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.ui.setup import Setup
-from interference.ui.shell import Bench
+from interference.ui.sidebar import Bench
 from interference.ui.spread import SHAPE, WHOLE, set_spreads
 from interference.ui.widgets import ASKED, faders_of, knob_key, set_faders, widen_range
 

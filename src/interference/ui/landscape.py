@@ -7,7 +7,9 @@ import streamlit as st
 from interference.languages import language_name
 from interference.ui import state
 from interference.ui.path import choose_walk
-from interference.ui.shell import EXPORT, Bench, run_steps
+from interference.ui.running import run_steps
+from interference.ui.shown import EXPORT
+from interference.ui.sidebar import Bench
 from interference.ui.widgets import csv_of, keep_valid, keep_within
 
 WALK, PAIRS, PLANE, LAYERS = "Walk", "All pairs", "Plane", "Along the layers"

@@ -11,7 +11,7 @@ from interference.ui.held import draw_held, held_recipe
 from interference.ui.live import coefficient_panel, live_plot
 from interference.ui.more import choose_more
 from interference.ui.setup import Setup
-from interference.ui.shell import Bench
+from interference.ui.sidebar import Bench
 from interference.ui.spread import YAML, choose_shape, draw_spread, spread, spread_knobs
 from interference.ui.take import draw_take_away
 from interference.ui.watch import Watched, place_of, watch

@@ -10,7 +10,8 @@ from interference.errors import UserError
 from interference.hub import HubId, fetched, hub_id
 from interference.languages import language_name
 from interference.store import digest
-from interference.ui.shell import read_path, user_errors
+from interference.ui.running import read_path
+from interference.ui.shown import user_errors
 from interference.ui.widgets import keep_valid, recall, retain
 
 if TYPE_CHECKING:

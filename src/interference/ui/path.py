@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.ui import state
-from interference.ui.shell import EXPORT, Bench, run_steps
+from interference.ui.running import run_steps
+from interference.ui.shown import EXPORT
+from interference.ui.sidebar import Bench
 from interference.ui.widgets import csv_of, decimals, keep_valid, keep_within
 
 if TYPE_CHECKING:

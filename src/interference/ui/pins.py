@@ -9,7 +9,9 @@ import streamlit as st
 from interference.errors import UserError
 from interference.ui import state
 from interference.ui.links import draw_link
-from interference.ui.shell import EXPORT, Bench, compute, user_errors
+from interference.ui.running import compute
+from interference.ui.shown import EXPORT, user_errors
+from interference.ui.sidebar import Bench
 from interference.ui.widgets import ASKED, csv_of, write_view
 
 if TYPE_CHECKING:

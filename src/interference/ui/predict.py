@@ -8,7 +8,9 @@ import streamlit as st
 from interference.languages import language_name
 from interference.signs import signed
 from interference.ui import state
-from interference.ui.shell import EXPORT, Bench, run_steps
+from interference.ui.running import run_steps
+from interference.ui.shown import EXPORT
+from interference.ui.sidebar import Bench
 from interference.ui.widgets import csv_of, decimals, keep_valid
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.ui.live import Panel, coefficient_panel, live_plot, move_panel
-from interference.ui.shell import Bench, open_view
+from interference.ui.sidebar import Bench, open_view
 from interference.ui.watch import place_of, watch
 from interference.ui.widgets import faders_of
 

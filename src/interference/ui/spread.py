@@ -8,7 +8,7 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.ui.live.profile import profile_editor
-from interference.ui.shell import Bench
+from interference.ui.sidebar import Bench
 from interference.ui.widgets import coefficient_range, faders, knob_key, put, set_faders
 
 if TYPE_CHECKING:

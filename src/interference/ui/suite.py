@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from interference.ui.shell import EXPORT, Bench, compute, draw_table
+from interference.ui.running import compute
+from interference.ui.shown import EXPORT, draw_table
+from interference.ui.sidebar import Bench
 
 if TYPE_CHECKING:
     from interference.tables import LossTable

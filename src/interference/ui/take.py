@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from interference.ui.shell import Bench
+from interference.ui.sidebar import Bench
 from interference.ui.watch import Watched
 
 if TYPE_CHECKING:

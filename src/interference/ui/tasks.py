@@ -8,7 +8,9 @@ import streamlit as st
 from interference.errors import UserError
 from interference.labels import merge_of
 from interference.ui import state
-from interference.ui.shell import EXPORT, Bench, read_path, run_steps
+from interference.ui.running import read_path, run_steps
+from interference.ui.shown import EXPORT
+from interference.ui.sidebar import Bench
 from interference.ui.widgets import csv_of, decimals, keep_valid, keep_within
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ import streamlit as st
 
 from interference.labels import merge_of
 from interference.languages import language_name
-from interference.ui.shell import Bench, run_steps
+from interference.ui.running import run_steps
+from interference.ui.sidebar import Bench
 from interference.ui.state import present
 from interference.ui.widgets import csv_of
 

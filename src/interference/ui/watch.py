@@ -10,7 +10,8 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.ui.live import Place
-from interference.ui.shell import Bench, device, result_of, session
+from interference.ui.running import device, result_of, session
+from interference.ui.sidebar import Bench
 
 if TYPE_CHECKING:
     from interference.bench import View

@@ -9,7 +9,7 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.ui import state
-from interference.ui.shell import Bench
+from interference.ui.sidebar import Bench
 from interference.ui.spread import SHAPE, YAML
 from interference.ui.widgets import ask_recipe
 

@@ -1,6 +1,6 @@
 """Widgets of the Similarity page: what is compared and by which measure, and a view of it."""
 
-from interference.ui.shell import Bench
+from interference.ui.sidebar import Bench
 from interference.ui.similarity.choose import VIEWS, States, choose_similarity
 from interference.ui.similarity.merge import draw_merge
 from interference.ui.similarity.sentences import draw_sentences

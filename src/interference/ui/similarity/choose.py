@@ -8,7 +8,7 @@ import streamlit as st
 
 from interference.languages import language_name
 from interference.ui.live import Group, grouped_choice
-from interference.ui.shell import Bench
+from interference.ui.sidebar import Bench
 from interference.ui.widgets import choose_checkpoints, keep_valid, keep_within
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from interference.ui import state
 from interference.ui.held import is_held
 from interference.ui.live import live_plot
 from interference.ui.merge import choose_faders
-from interference.ui.shell import Bench, user_errors
+from interference.ui.shown import user_errors
+from interference.ui.sidebar import Bench
 from interference.ui.similarity.choose import States, choose_measure, request_of
 from interference.ui.similarity.draw import applies, draw_numbers, draw_reading
 from interference.ui.watch import Asked, Watched, follow

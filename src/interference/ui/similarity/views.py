@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.languages import language_name
-from interference.ui.shell import EXPORT, Bench
+from interference.ui.shown import EXPORT
+from interference.ui.sidebar import Bench
 from interference.ui.similarity.choose import (
     States,
     choose_condition,

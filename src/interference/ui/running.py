@@ -1,0 +1,211 @@
+"""How a page computes: the process's one engine, evaluators of what is open, and jobs whose progress shows."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from interference.errors import user_path
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+    from interference.engine import Engine, Job
+    from interference.evaluate import Evaluator
+    from interference.scored import Request
+    from interference.steps import Steps
+    from interference.tables import LossTable
+    from interference.ui.sidebar import Bench
+
+_PAUSE = 2.0  # seconds between the first page and the imports it does without
+_SETTLED, _GAINED = 5.0, 0.02  # seconds, and the share done in them, after which it is told how long the rest takes
+
+
+@st.cache_resource(show_spinner=False)
+def engine() -> "Engine":
+    """The one engine of the process, after the imports that a page of known results needs."""
+    import plotly.graph_objects
+
+    import interference.evaluate  # noqa: F401 - torch with it
+    from interference.engine import Engine
+
+    plotly.graph_objects.Figure()  # loads the validators
+    _freeze()
+    return Engine()
+
+
+def _freeze() -> None:
+    """Take all that was imported from the collector, which runs after every rerun and would walk it each time."""
+    import gc
+
+    gc.collect()
+    gc.freeze()
+
+
+@st.cache_resource(show_spinner=False)
+def finish_imports() -> threading.Timer:
+    """What scoring needs besides, imported on the engine's thread once the first page is seen.
+
+    The pause is for the browser: an import would hold up the script and the styles that it still loads.
+    """
+    done, owner = imported(), engine()
+
+    def imports(job: "Job") -> None:
+        from interference.checkpoint import import_models
+
+        import_models()
+        _freeze()
+        done.set()
+
+    timer = threading.Timer(_PAUSE, lambda: owner.submit("process", "imports", imports))
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+@st.cache_resource(show_spinner=False)
+def imported() -> threading.Event:
+    return threading.Event()
+
+
+def _importing() -> bool:
+    """Whether the last of what `import_models` imports is not there yet, whoever imports it."""
+    return "transformers.models.llama.modeling_llama" not in sys.modules
+
+
+def evaluator_of(suite: str, corpus: str, device: str) -> "Evaluator":
+    """The evaluator of a suite, a corpus and a device, made anew when their files have changed."""
+    engine()  # the heavy imports first
+    from interference.weights import pick_device
+
+    key = (suite, corpus, str(pick_device(device or None)))
+    evaluator = _open(*key, stamp(corpus))
+    if evaluator.changed():
+        _open.clear(*key, stamp(corpus))
+        evaluator = _open(*key, stamp(corpus))
+    return evaluator
+
+
+def stamp(corpus: str) -> tuple[int, int] | None:
+    """Size and time of change of a corpus that was named here, None for the suite's own."""
+    path = read_path(corpus)
+    if path is None or not path.exists():
+        return None
+    stats = [file.stat() for file in ([path] if path.is_file() else path.rglob("*"))]
+    return sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _open(suite: str, corpus: str, device: str, corpus_stamp: tuple[int, int] | None) -> "Evaluator":
+    """Made and used on the engine's thread alone."""
+    import torch
+
+    from interference.evaluate import Evaluator
+    from interference.results import shipped_results
+    from interference.store import Store
+    from interference.suite import open_suite
+
+    def make(job: "Job") -> Evaluator:
+        opened = open_suite(read_path(suite), read_path(corpus))
+        return Evaluator(opened, Store(shipped=shipped_results(opened)), torch.device(device))
+
+    return engine().run("process", f"open {suite} {corpus} {device}", make)
+
+
+def read_path(text: str) -> Path | None:
+    """A path as typed: relative to where the command was started."""
+    return Path(os.environ.get("INTERFERENCE_FOLDER", "."), user_path(text)) if text else None
+
+
+def folder_of(text: str) -> Path:
+    """A folder to write as typed. Raises UserError for an unusable name."""
+    return Path(os.environ.get("INTERFERENCE_FOLDER", "."), user_path(text))
+
+
+@st.cache_resource(scope="session", show_spinner=False, on_release=lambda owner: engine().cancel(owner))
+def session() -> str:
+    """This session's name in the engine's queue; its requests are dropped when the session ends."""
+    import uuid
+
+    return uuid.uuid4().hex
+
+
+def cancel(slot: str) -> None:
+    """Drop this session's request of a slot."""
+    engine().cancel(session(), slot)
+
+
+def device(bench: "Bench") -> "tuple[Evaluator, Engine]":
+    """What measures the open suite, and the engine on whose thread alone it is to be used."""
+    return evaluator_of(*bench.key), engine()
+
+
+def compute(
+    bench: "Bench", request: "Request", title: str, place: "DeltaGenerator | None" = None, slot: str = "page"
+) -> "LossTable":
+    """The loss table of a request."""
+    return run_steps(bench, slot, lambda evaluator: evaluator.table_steps(request), title, place)
+
+
+def run_steps(
+    bench: "Bench",
+    slot: str,
+    steps: "Callable[[Evaluator], Steps[Any]]",
+    title: str,
+    place: "DeltaGenerator | None" = None,
+    glance: Callable[[], None] = lambda: None,
+) -> Any:
+    """Run a job in steps on the engine; the newest of this session and slot wins, whatever page it is from.
+
+    Progress shows in `place`, which is then emptied; `glance` is called again and again meanwhile.
+    """
+    evaluator, engine = device(bench)
+    job = engine.submit(session(), slot, lambda job: steps(evaluator))
+    return result_of(
+        engine, job, lambda: f"{title} ({engine.depth()} waiting)" if engine.depth() else title, 0.3, place, glance
+    )
+
+
+def result_of(
+    engine: "Engine",
+    job: "Job",
+    title: Callable[[], str],
+    patience: float,
+    place: "DeltaGenerator | None" = None,
+    glance: Callable[[], None] = lambda: None,
+) -> Any:
+    """What a job of this session comes to; its progress shows where it takes longer than `patience` seconds.
+
+    From then on the job ends where a newer run of the page begins, which before that waits for it.
+    """
+    place, started = place or st.empty(), time.monotonic()
+    first: tuple[float, float] | None = None  # when the bar was first drawn, and the share that was done then
+    try:
+        while not wait([job.future], timeout=0.1).done:
+            glance()
+            if (now := time.monotonic()) - started > patience:
+                first = first or (now, job.progress)
+                left = time_left(job.progress, job.progress - first[1], now - first[0])
+                place.progress(job.progress, text="Loading transformers…" if _importing() else title() + left)
+    finally:
+        if not job.future.done():  # this run of the page was ended by another
+            engine.cancel(job.owner, job.slot)
+    place.empty()
+    try:
+        return job.future.result()
+    except CancelledError:  # a newer rerun of this session has taken over
+        st.stop()
+
+
+def time_left(share: float, gained: float, seconds: float) -> str:
+    """How long what is not done yet should take, by what was gained in some seconds; empty where that says little."""
+    if seconds < _SETTLED or gained < _GAINED:
+        return ""
+    left = (1 - share) * seconds / gained
+    return f", about {left:.0f} s left" if left < 90 else f", about {left / 60:.0f} min left"

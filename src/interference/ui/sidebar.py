@@ -1,0 +1,126 @@
+"""The sidebar, and the bench that it settles: an open suite, and where and how to measure."""
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from interference.errors import UserError
+from interference.languages import language_name
+from interference.ui.links import draw_link_error
+from interference.ui.running import evaluator_of
+from interference.ui.widgets import keep_valid
+
+if TYPE_CHECKING:
+    from interference.corpus import Corpus
+    from interference.suite import Suite
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the sidebar has settled: an open suite and where and how to measure."""
+
+    suite: "Suite"
+    key: tuple[str, str, str]
+    languages: tuple[str, ...]
+    unit: str
+
+    @property
+    def corpus(self) -> "Corpus":
+        """The corpus losses are measured on; a bench is not opened without one."""
+        assert self.suite.corpus is not None
+        return self.suite.corpus
+
+
+def open_sidebar() -> None:
+    """The sidebar alone, for a page that needs no suite; one that can't be opened is said there."""
+    try:
+        _open_bench()
+    except UserError as error:
+        st.sidebar.error(str(error), icon=":material/error:")
+
+
+def open_bench() -> Bench:
+    """The sidebar, and the suite it names. Stops the page with a message if that can't be opened."""
+    try:
+        return _open_bench()
+    except UserError as error:
+        st.error(str(error), icon=":material/error:")
+        st.stop()
+
+
+def _open_bench() -> Bench:
+    from interference.ui.export import draw_exporting
+
+    for name in ("suite", "corpus"):
+        if name in st.session_state:  # set anew, or what came with an address would be lost on the way to another page
+            st.session_state[name] = st.session_state[name]
+    with st.sidebar:
+        draw_exporting()
+        suite = st.text_input(
+            "Suite",
+            os.environ.get("INTERFERENCE_SUITE", ""),
+            placeholder="built-in: ten languages",
+            key="suite",
+            bind="query-params",
+            help="A suite.yaml, or a folder of checkpoint folders. Empty is the built-in suite.",
+        )
+        corpus = st.text_input(
+            "Corpus",
+            os.environ.get("INTERFERENCE_CORPUS", ""),
+            placeholder="the suite's own",
+            key="corpus",
+            bind="query-params",
+            help="Parallel text: a table (TSV, JSONL, parquet) with a column for each language and optionally "
+            "`document`, a folder of eng.txt, deu.txt, ..., or a corpus.yaml that describes either.",
+        )
+        device = _choose_device()
+    key = (suite.strip(), corpus.strip(), device)
+    draw_link_error()
+    place = st.empty()
+    try:
+        with place.container(), st.spinner("Loading torch and opening the suite…"):
+            evaluator = evaluator_of(*key)
+    finally:
+        place.empty()
+    from interference.tables import known_units
+
+    with st.sidebar:
+        languages = _choose_languages(evaluator.corpus.languages)
+        known = known_units(evaluator.corpus)
+        keep_valid("unit", known)
+        unit = st.selectbox(
+            "Unit", known, key="unit", bind="query-params",
+            help="Bits per sentence are fair across languages (the same meaning), bits per byte across tokenizers.",
+        )  # fmt: skip
+        sizes = f"{len(evaluator.suite.checkpoints)} checkpoints, {len(evaluator.corpus.rows(None))} test sentences"
+        left = evaluator.corpus.left
+        said = f"; not read: {', '.join(left)}, no language of the suite" if left else ""
+        st.caption(f"**{evaluator.suite.name}**: {sizes}, on {evaluator.device}{said}")
+    return Bench(evaluator.suite, key, languages, unit)
+
+
+def open_view(bench: Bench, suite: str, corpus: str) -> Bench:
+    """The same bench on another suite and corpus, all languages. Raises UserError if they can't be opened."""
+    key = (suite, corpus, bench.key[2])
+    evaluator = evaluator_of(*key)
+    return Bench(evaluator.suite, key, evaluator.corpus.languages, bench.unit)
+
+
+def _choose_device() -> str:
+    given = os.environ.get("INTERFERENCE_DEVICE", "")
+    options = list(dict.fromkeys([given, "", "cpu", "cuda"])) if given else ["", "cpu", "cuda"]
+    return st.selectbox(
+        "Device", options, format_func=lambda d: d or "automatic", key="device", bind="query-params",
+        help="Where merges and losses are computed: automatic is CUDA where there is one, else the CPU.",
+    )  # fmt: skip
+
+
+def _choose_languages(known: tuple[str, ...]) -> tuple[str, ...]:
+    keep_valid("languages", known, codes=list)
+    chosen = st.multiselect(
+        "Languages", known, placeholder="all", format_func=language_name, key="languages", bind="query-params",
+        help="Languages of the corpus to show; empty is all of them.",
+    )  # fmt: skip
+    return tuple(code for code in known if code in chosen) or known
