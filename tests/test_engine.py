@@ -22,7 +22,7 @@ from interference.scored import Request
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
-from interference.ui.running import result_of, time_left
+from interference.ui.running import Pace, result_of
 from interference.weights import Weights
 
 WAIT = 30  # seconds after which a test that hangs fails
@@ -576,14 +576,27 @@ def test_a_job_ends_where_a_newer_run_of_its_page_begins(engine, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("share", "gained", "seconds", "said"),
+    ("seen", "said"),
     [
-        (0.5, 0.5, 4.0, ""),
-        (0.51, 0.01, 60.0, ""),
-        (0.5, 0.5, 10.0, ", about 10 s left"),
-        (0.75, 0.25, 60.0, ", about 60 s left"),  # what was in the store came at once and says nothing of the rest
-        (0.1, 0.1, 60.0, ", about 9 min left"),
+        ([], ""),
+        ([(0.5, 4.0)], ""),
+        ([(0.5, 10.0)], ", about 10 s left"),
+        ([(0.1, 60.0)], ", about 9 min left"),
+        ([(0.5, 50.0), (0.5, 68.0)], ", about 35 s left"),  # counts down while nothing moves
+        ([(0.5, 50.0), (0.5, 101.0)], ""),
     ],
 )
-def test_time_left_follows_what_was_gained(share, gained, seconds, said):
-    assert time_left(share, gained, seconds) == said
+def test_the_time_left_follows_when_progress_moved(seen, said):
+    pace = started(0.0)
+    assert [pace.left(share, now) for share, now in [(0.0, 1.0), *seen]][-1] == said
+
+
+def test_what_was_done_at_once_says_nothing_of_the_rest():
+    """Half of it was in the store."""
+    assert started(0.5).left(0.75, 60.0) == ", about 60 s left"
+
+
+def started(share):
+    pace = Pace()
+    assert pace.left(share, 0.0) == ""
+    return pace

@@ -1,6 +1,6 @@
 """Hidden states of sentences under checkpoints and merges, one vector for each sentence and layer."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +17,7 @@ from interference.layout import body, final_norm
 from interference.losses import TokenizedText, padded, tokenize
 from interference.recipe import Recipe
 from interference.scored import Model, model_digest, scoring
+from interference.steps import Steps, telling
 from interference.store import digest
 
 POOLINGS = {
@@ -84,9 +85,7 @@ class States:
         return self.tokens - self.cut
 
 
-def states_steps(
-    evaluator: Evaluator, model: Model, text: Text, pooling: str = "mean"
-) -> Generator[None, None, States]:
+def states_steps(evaluator: Evaluator, model: Model, text: Text, pooling: str = "mean") -> Steps[States]:
     """The states of a text a batch at a time; between batches another may use the networks.
 
     They are kept by digest, those of checkpoints in files too. Raises UserError for an unknown pooling, a sentence
@@ -98,7 +97,7 @@ def states_steps(
 
 def all_states_steps(
     evaluator: Evaluator, model: Model, texts: Sequence[Text], pooling: str = "mean"
-) -> Generator[None, None, list[States]]:
+) -> Steps[list[States]]:
     """The states of several texts, as `states_steps` gives them; what is not kept is read in batches across texts,
     which is fast where each of them is short."""
     keys = [_key(evaluator, "states", model, text, pooling) for text in texts]
@@ -123,16 +122,17 @@ def _key(evaluator: Evaluator, kind: str, model: Model, text: Text, pooling: str
 
 def _capture(
     evaluator: Evaluator, model: Model, texts: Sequence[Text], pooling: str
-) -> Generator[None, None, list[dict[str, np.ndarray]]]:
-    yield from evaluator.networks.ready_steps(model)
+) -> Steps[list[dict[str, np.ndarray]]]:
+    yield from telling(0.0, evaluator.networks.ready_steps(model))
     read = [_sequences(evaluator, model, text) for text in texts]
     every = [sequence for sequences, _ in read for sequence in sequences]
-    values = None
+    values, done = None, 0
     for batch in _batches(every, _BATCH_TOKENS[evaluator.device.type]):
         pooled = _pooled(evaluator.networks.put(model), [every[place] for place in batch], pooling, evaluator.device)
         values = np.empty((len(pooled), len(every), pooled.shape[2]), np.float32) if values is None else values
         values[:, batch] = pooled
-        yield
+        done += len(batch)
+        yield done / len(every)
     assert values is not None  # there are sentences: the corpus gives one row at least
     found, start = [], 0
     for text, (sequences, facts) in zip(texts, read, strict=True):
@@ -213,7 +213,7 @@ def pool_weights(own: Bool[Tensor, "row position"], pooling: str) -> Float[Tenso
 
 def readings_steps(
     evaluator: Evaluator, model: Model, text: Text, pooling: str, tokens: int
-) -> Generator[None, None, Float[np.ndarray, "layer sentence token"]]:
+) -> Steps[Float[np.ndarray, "layer sentence token"]]:
     """The likeliest tokens by the logit lens: the model's final norm and head on the pooled states of every layer."""
     states = yield from states_steps(evaluator, model, text, pooling)
     key = digest(_key(evaluator, "readings", model, text, pooling), tokens)
@@ -224,10 +224,8 @@ def readings_steps(
     return kept["tokens"]
 
 
-def _readings(
-    evaluator: Evaluator, model: Model, states: States, tokens: int
-) -> Generator[None, None, dict[str, np.ndarray]]:
-    yield from evaluator.networks.ready_steps(model)
+def _readings(evaluator: Evaluator, model: Model, states: States, tokens: int) -> Steps[dict[str, np.ndarray]]:
+    yield from telling(0.0, evaluator.networks.ready_steps(model))
     network = evaluator.networks.put(model)
     found = [_read(network, layer, tokens, last=False) for layer in states.values[:-1]]
     return {"tokens": np.stack([*found, _read(network, states.values[-1], tokens, last=True)])}

@@ -14,7 +14,7 @@ from interference.recipe import Recipe, site_at
 from interference.recipe.values import Where, fallback
 from interference.scored import Scored
 from interference.statistics import clustered_means
-from interference.steps import Steps, telling
+from interference.steps import Steps, nth, telling
 from interference.suite import difference
 from interference.tables import known_units, unit_sizes
 
@@ -109,7 +109,7 @@ def causal_steps(
     # The embeddings first: what they cost bounds what any layer can be blamed for.
     for number, (part, (kind, recipe)) in enumerate((p, r) for p in parts for r in recipes.items()):
         hybrid = Hybrid(recipe, trial.parent, part, kind == RESTORED)
-        bits = yield from telling(number / total, evaluator.bits_steps(hybrid, trial.language, rows))
+        bits = yield from nth(number, total, evaluator.bits_steps(hybrid, trial.language, rows))
         found[kind, part] = ends["merge"] - bits if kind == RESTORED else bits - ends["parent"]
         if (number + 1) % (_SHOWN * len(recipes)) == 0:
             show(table((number + 1) / total))

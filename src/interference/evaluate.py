@@ -2,7 +2,7 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import product
 
@@ -49,7 +49,7 @@ from interference.scored import (
     tokens_key,
 )
 from interference.settings import settings_notes
-from interference.steps import Steps, finish, telling
+from interference.steps import Steps, finish, nth, telling
 from interference.store import Store, digest
 from interference.suite import Suite
 from interference.tables import Glimpse, LossTable, Subject, known_units, loss_table
@@ -111,8 +111,8 @@ class Evaluator:
         subjects, wanted = self.wanted(request)
         bits: dict[tuple[str, str], np.ndarray] = {}
         for language, (name, model) in product(request.languages, wanted.items()):
-            share = len(bits) / (len(wanted) * len(request.languages))
-            bits[name, language] = yield from telling(share, self.bits_steps(model, language, rows))
+            steps = self.bits_steps(model, language, rows)
+            bits[name, language] = yield from nth(len(bits), len(wanted) * len(request.languages), steps)
         references = request.references(self.suite)
         init = self.suite.init.name if self.suite.init else None
         scored = {name: self.scored_by(model) for name, model in request.models}
@@ -158,7 +158,7 @@ class Evaluator:
         """Languages in which costs are counted from the best parent of each merge."""
         return [c for c, name in request.references(self.suite).items() if name is None] if self.has_roles else []
 
-    def _choose_parents(self, request: Request) -> Generator[None, None, tuple[str, ...]]:
+    def _choose_parents(self, request: Request) -> Steps[tuple[str, ...]]:
         """Settle the best parents that costs are counted from where the suite names no reference; what to say of it."""
         merges = dict.fromkeys(parents(model) for _, model in request.models if not isinstance(model, str))
         languages = self._without_reference(request)
@@ -268,7 +268,7 @@ class Evaluator:
         """Bits of the given rows of one language, float64; what the store has not seen is computed and kept there."""
         return finish(self.bits_steps(model, language, rows))
 
-    def bits_steps(self, model: Scored, language: str, rows: np.ndarray) -> Generator[None, None, np.ndarray]:
+    def bits_steps(self, model: Scored, language: str, rows: np.ndarray) -> Steps[np.ndarray]:
         """`bits` one batch at a time."""
         self.check_languages([language])
         key = self.key(model, language)
@@ -286,13 +286,13 @@ class Evaluator:
         known = self._store.read(self.key(model, language), len(self.corpus.documents))
         return int(np.isnan(known[rows]).sum())
 
-    def text_steps(self, model: Scored, sentences: Sequence[str], language: str) -> Generator[None, None, np.ndarray]:
+    def text_steps(self, model: Scored, sentences: Sequence[str], language: str) -> Steps[np.ndarray]:
         """Bits of sentences that are not the corpus's, one batch at a time; kept in the store.
 
         `language` is whose dev half models that count tokens, and the best of an ensemble, go by.
         """
         if isinstance(model, Ensemble) and model.kind == BEST:
-            model = yield from self._best(model, language)
+            model = yield from telling(0.0, self._best(model, language))
         own = digest(*sentences)
         fitted = self.corpus.digest(language) if model in _COUNTED else ""
         key = digest("text", CONVENTION, model_digest(self.suite, model), fitted, own, self.place(model))
@@ -316,29 +316,29 @@ class Evaluator:
             return shipped
         return bits_key(model_digest(self.suite, model), self.corpus, language, self.place(model))
 
-    def _compute(self, model: Scored, language: str, rows: np.ndarray) -> Generator[None, None, np.ndarray]:
+    def _compute(self, model: Scored, language: str, rows: np.ndarray) -> Steps[np.ndarray]:
         if isinstance(model, str) and model in _COUNTED:
             return self._counted(model, language, rows)
         if isinstance(model, Ensemble) and model.kind == BEST:
-            return (yield from self.bits_steps((yield from self._best(model, language)), language, rows))
+            return (yield from self.bits_steps((yield from telling(0.0, self._best(model, language))), language, rows))
         return (yield from self.score_steps(model, self.text(self.scored_by(model), language, rows)))
 
-    def score_steps(self, model: Scored, text: TokenizedText, exact: bool = True) -> Generator[None, None, np.ndarray]:
+    def score_steps(self, model: Scored, text: TokenizedText, exact: bool = True) -> Steps[np.ndarray]:
         """Bits of a text under a checkpoint or a merge, which is put again where another was put between batches."""
         with self.room(scoring(model)):
-            yield from self.networks.ready_steps(model)
+            yield from telling(0.0, self.networks.ready_steps(model))
             steps = sentence_bits_steps(self.networks.put(model, exact), text, limit=self.scored_by(model).positions)
             while True:
                 self.networks.put(model, exact)
                 try:
-                    next(steps)
+                    share = next(steps)
                 except StopIteration as end:
                     if not np.isfinite(end.value).all():
                         raise UserError(
                             f"{name_of(model)} gives losses that are not finite; its weights overflow."
                         ) from None
                     return end.value
-                yield
+                yield share
 
     def room(self, doing: str) -> AbstractContextManager[None]:
         """Raise UserError where the device runs out of memory inside, everything released first; see `memory.room`."""
@@ -350,13 +350,11 @@ class Evaluator:
         fit, text = self.text(first, language, dev), self.text(first, language, rows)
         return _COUNTED[model](fit.ids, text, first.vocabulary)
 
-    def _best(self, model: Ensemble, language: str) -> Generator[None, None, str]:
+    def _best(self, model: Ensemble, language: str) -> Steps[str]:
         self.dev.rows()  # for it says so where there is none
         return (yield from self.best_steps(model.models, language))
 
-    def best_steps(
-        self, names: tuple[str, ...], language: str, sentences: int | None = None
-    ) -> Generator[None, None, str]:
+    def best_steps(self, names: tuple[str, ...], language: str, sentences: int | None = None) -> Steps[str]:
         """The one of several checkpoints that needs least for so many sentences of a language.
 
         They are of the dev half, or where there is none those that are reported.
@@ -364,9 +362,9 @@ class Evaluator:
         key = names, language, sentences
         if key not in self._best_of:
             half = "dev" if len(self.corpus.halves["dev"]) else "test"
-            rows, found = self.corpus.rows(sentences, half), {}
+            rows, found = self.corpus.rows(sentences, half), dict[str, float]()
             for name in names:
-                found[name] = (yield from self.bits_steps(name, language, rows)).sum()
+                found[name] = (yield from nth(len(found), len(names), self.bits_steps(name, language, rows))).sum()
             self._best_of[key] = min(found, key=lambda name: found[name])
         return self._best_of[key]
 

@@ -14,7 +14,7 @@ from interference.ensemble import BEST, Ensemble
 from interference.losses import TokenizedText, sentence_bits
 from interference.preview import estimate, representative
 from interference.scored import BIGRAM, UNIGRAM, Request, Scored
-from interference.steps import Steps, telling
+from interference.steps import Steps, nth, telling
 from interference.tables import Glimpse, glimpse
 
 if TYPE_CHECKING:
@@ -41,17 +41,17 @@ class Glimpses:
         subjects, wanted = self._evaluator.wanted(request)
         means: dict[tuple[str, str], tuple[float, int]] = {}
         for number, (name, model) in enumerate(wanted.items()):
-            share, missing = number / len(wanted), set()
+            missing = set()
             counted = model in (UNIGRAM, BIGRAM) or (isinstance(model, Ensemble) and model.kind == BEST)
             for language in request.languages:
                 if counted:  # as fast as an estimate
-                    yield from telling(share, self._evaluator.bits_steps(model, language, rows))
+                    yield from telling(number / len(wanted), self._evaluator.bits_steps(model, language, rows))
                 known = self._known(model, language, rows)
                 means[name, language] = float(known.mean()), len(rows)
                 if np.isnan(known).any():
                     missing.add(language)
             if missing:
-                found = yield from telling(share, self._estimate(model, request.languages, rows))
+                found = yield from nth(number, len(wanted), self._estimate(model, request.languages, rows))
                 means |= {(name, language): found[language] for language in missing}
         references = request.references(self._evaluator.suite)
         init = self._evaluator.suite.init.name if self._evaluator.suite.init else None
@@ -60,12 +60,12 @@ class Glimpses:
 
     def _estimate(
         self, model: Scored, languages: tuple[str, ...], rows: np.ndarray
-    ) -> Generator[None, None, dict[str, tuple[float, int]]]:
+    ) -> Steps[dict[str, tuple[float, int]]]:
         """(bits per sentence, sentences behind it) of a model by language, from few of the rows."""
         key = (model, languages, rows.tobytes())
         if key not in self._estimates:
             scored = self._evaluator.scored_by(model)
-            few = yield from self._few(scored, languages, rows)
+            few = yield from telling(0.0, self._few(scored, languages, rows))
             texts = self._texts_of(scored, languages, few)
             bits = yield from self._evaluator.score_steps(model, texts, exact=False)
             own = dict(zip(languages, bits.reshape(len(languages), len(few)).sum(axis=1), strict=True))

@@ -21,7 +21,7 @@ from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
 from interference.memory import ran_out
 from interference.scored import Model, model_digest
-from interference.steps import Result, Steps, telling, within
+from interference.steps import Result, Steps, nth, telling
 from interference.store import digest
 
 COLUMNS = ("model", "task", "metric", "filter", "value", "standard_error", "samples", "shots", "higher_is_better")
@@ -62,7 +62,7 @@ def tasks_steps(
     rows, total = [], len(models) * len(tasks)
     for number, (name, task) in enumerate((name, task) for name in models for task in tasks):
         steps = _kept(evaluator, models[name], task, limit, shots, files, manager)
-        found = yield from within(number / total, (number + 1) / total, steps)
+        found = yield from nth(number, total, steps)
         rows += [(name, *row) for row in found]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"samples": "Int64"})  # a group has none of its own
 

@@ -9,7 +9,7 @@ import math
 import os
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from interference.errors import UserError
 from interference.groups import layer_of
-from interference.steps import finish
+from interference.steps import Steps, finish
 
 CONVENTION = "prefix BOS|CLS|EOS, first token scored, end not scored, float32 log-softmax, float64 sums, v1"
 PREFIXES = ("bos", "cls", "eos")
@@ -145,13 +145,14 @@ def sentence_bits(
 
 def sentence_bits_steps(
     model: nn.Module, text: TokenizedText, *, limit: int | None = None, batch_tokens: int | None = None
-) -> Generator[None, None, np.ndarray]:
-    """`sentence_bits` in steps of a batch for every core: yields after each, and returns the result."""
-    totals = np.zeros(len(text.ids))
+) -> Steps[np.ndarray]:
+    """`sentence_bits` in steps of a batch for every core: yields the share of tokens after each, returns the result."""
+    totals, tokens, done = np.zeros(len(text.ids)), max(sum(map(len, text.ids)), 1), 0
     for step in _scored(model, text, limit, batch_tokens):
         for pieces, bits in step:
             np.add.at(totals, [row for row, *_ in pieces], bits.sum(dim=1).numpy())
-        yield
+            done += sum(len(sequence) - start for _, sequence, start, _ in pieces)
+        yield done / tokens
     return totals
 
 

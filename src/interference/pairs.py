@@ -23,7 +23,7 @@ from interference.predict import HEADS, PairTable, Prediction, Predictor, check_
 from interference.similarities import similarity_steps
 from interference.similarity_request import CONDITIONS, SimilarityRequest
 from interference.statistics import clustered_means
-from interference.steps import Steps, telling, within
+from interference.steps import Steps, nth, telling, within
 from interference.store import Store, digest
 from interference.suite import Suite
 from interference.tables import unit_sizes
@@ -227,12 +227,12 @@ def _damage(task: _Task) -> Steps[tuple[np.ndarray, tuple[str, ...]]]:
     documents = [task.evaluator.corpus.documents[row] for row in task.rows]
     scaled = []
     for number, pair in enumerate(task.pairs):
-        sides = []
+        sides: list[np.ndarray] = []
         for language in pair:
-            losses = []
+            losses: list[np.ndarray] = []
             for model in (task.merge(pair), task.models[language]):
                 steps = task.evaluator.bits_steps(model, language, task.rows)
-                losses.append((yield from telling(number / len(task.pairs), steps)))
+                losses.append((yield from nth(4 * number + 2 * len(sides) + len(losses), 4 * len(task.pairs), steps)))
             sides.append((losses[0] - losses[1]) / task.size(language, task.rows))
         scaled.append(np.mean(sides, axis=0))
     names = {name: task.evaluator.suite[name] for name in task.models.values()}
@@ -320,7 +320,7 @@ def _one_by_one(
     pairs = pairs or task.pairs
     for number, (a, b) in enumerate(pairs):
         steps = _survey(task, (task.models[a], task.models[b]), some, store)
-        table = yield from within(number / len(pairs), (number + 1) / len(pairs), steps)
+        table = yield from nth(number, len(pairs), steps)
         for name in found:
             found[name].append(float(table.loc[table["measure"] == name, "value"].mean(skipna=False)))
     return _split(found)
@@ -375,7 +375,7 @@ def _foreign(task: _Task) -> Steps[np.ndarray]:
     bits: dict[tuple[str, str], float] = {}
     for name, language in product(task.models.values(), task.models):
         steps = task.evaluator.bits_steps(name, language, task.dev)
-        own = yield from telling(len(bits) / len(task.models) ** 2, steps)
+        own = yield from nth(len(bits), len(task.models) ** 2, steps)
         bits[name, language] = float(own.mean()) / task.size(language, task.dev)
     excess = {(name, code): own - bits[task.models[code], code] for (name, code), own in bits.items()}
     return np.array([(excess[task.models[a], b] + excess[task.models[b], a]) / 2 for a, b in task.pairs])

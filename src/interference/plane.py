@@ -13,7 +13,7 @@ from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.recipe import Recipe
 from interference.statistics import clustered_means
-from interference.steps import Steps, telling
+from interference.steps import Steps, nth, telling
 from interference.tables import known_units, unit_sizes
 from interference.weights import Weights
 
@@ -85,7 +85,7 @@ def plane_steps(evaluator: Evaluator, plane: Plane, sentences: int | None) -> St
     bits = []
     for number, share in enumerate(shares):
         recipe = Recipe("linear", plane.models, share)
-        bits.append((yield from telling(number / len(shares), evaluator.bits_steps(recipe, language, rows))))
+        bits.append((yield from nth(number, len(shares), evaluator.bits_steps(recipe, language, rows))))
     ends = []
     for name in plane.models:
         ends.append((yield from telling(1.0, evaluator.bits_steps(name, language, rows))))

@@ -15,7 +15,7 @@ from interference.scored import Model
 from interference.similarity.kernels import cosines, double_centred, gram
 from interference.similarity.table import Preparation, Side, prepared
 from interference.similarity_request import multilingual
-from interference.steps import Steps, telling
+from interference.steps import Steps, nth
 
 PLANES = {
     "PCA": "the two directions of largest variance",
@@ -170,7 +170,7 @@ def _read(evaluator: Evaluator, spot: Spot) -> Steps[tuple[dict[str, Text], dict
     found: dict[str, np.ndarray] = {}
     for language, text in texts.items():
         steps = states_steps(evaluator, spot.model, text, spot.pooling)
-        states: States = yield from telling(len(found) / len(texts), steps)
+        states: States = yield from nth(len(found), len(texts), steps)
         if not 0 <= spot.layer < len(states.values):
             raise UserError(
                 f"{spot.name} has no layer {spot.layer}; expected 0 (the embeddings) to {len(states.values) - 1}."

@@ -1,6 +1,6 @@
 """What a model costs sentence by sentence against another, and token by token inside one sentence."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from interference.losses import token_bits, tokenize
 from interference.recipe import Recipe
 from interference.scored import Model, scoring
 from interference.signs import signed
-from interference.steps import Steps, telling
+from interference.steps import Steps, nth, telling
 from interference.tokens import pieces
 
 COLUMNS = ("row", "document", "language", "text", "tokens", "bits", "reference_bits", "cost", "reference")
@@ -86,9 +86,10 @@ def sentence_steps(
         reference = against or evaluator.suite.reference(language)
         if reference is None:
             reference = yield from telling(done, _best_parent(evaluator, model, language, sentences))
-        bits = []
+        bits: list[np.ndarray] = []
         for one in (model, reference):
-            bits.append((yield from telling(done, evaluator.bits_steps(one, language, rows))))
+            steps = evaluator.bits_steps(one, language, rows)
+            bits.append((yield from nth(2 * number + len(bits), 2 * len(languages), steps)))
         parts.append(_frame(evaluator, model, language, rows, *bits).assign(reference=reference))
         yield (number + 1) / len(languages)
     frame = pd.concat(parts).sort_values("cost", ascending=False, kind="stable", ignore_index=True)
@@ -98,9 +99,7 @@ def sentence_steps(
     return SentenceTable(frame[list(COLUMNS)], note, made_from)
 
 
-def _best_parent(
-    evaluator: Evaluator, model: Model, language: str, sentences: int | None
-) -> Generator[None, None, str]:
+def _best_parent(evaluator: Evaluator, model: Model, language: str, sentences: int | None) -> Steps[str]:
     """Chosen as for the loss table: on the dev half where there is one, else on the sentences that are shown."""
     if not isinstance(model, Recipe):
         raise UserError(

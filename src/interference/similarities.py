@@ -1,7 +1,7 @@
 """What is compared with what: models and texts in, a table of similarities out, a batch at a time."""
 
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, combinations_with_replacement, product
@@ -46,7 +46,7 @@ from interference.similarity.table import (
     spanned,
 )
 from interference.similarity_request import CONDITIONS, SimilarityRequest, pivot_of
-from interference.steps import Steps, telling, within
+from interference.steps import Steps, nth, telling, within
 from interference.store import digest
 from interference.suite import Suite
 
@@ -85,7 +85,7 @@ def tables_steps(evaluator: Evaluator, *asked: SimilarityRequest) -> Steps[tuple
     found: list[SimilarityTable] = []
     for one in asked:
         steps = similarity_steps(evaluator, one)
-        found.append((yield from within(len(found) / len(asked), (len(found) + 1) / len(asked), steps)))
+        found.append((yield from nth(len(found), len(asked), steps)))
     return tuple(found)
 
 
@@ -97,7 +97,8 @@ def _compare(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Similarity
     for name, languages in _read_at_once(wanted, models):
         read = [texts[language] for language in languages]
         steps = all_states_steps(evaluator, models[name], read, asked.pooling)
-        found = yield from telling(0.7 * len(states) / len(wanted), steps)
+        start, stop = (0.7 * count / len(wanted) for count in (len(states), len(states) + len(languages)))
+        found = yield from within(start, stop, steps)
         states |= zip([(name, language) for language in languages], found, strict=True)
     pairs = [pair for one in readers for pair in _layered(asked, one, states)]
     documents = texts[wanted[0][1]].documents
@@ -210,16 +211,15 @@ def _sides(
     states: Mapping[Names, States],
     texts: Mapping[str, Text],
     models: Mapping[str, Model],
-) -> Generator[None, None, dict[Place, Side]]:
+) -> Steps[dict[Place, Side]]:
     """What a measure is given of each place: its states, or what the logit lens reads from them."""
     found: dict[Place, Side] = {}
     read: dict[Names, np.ndarray] = {}
     for place in dict.fromkeys(p for pair in pairs for p in pair):
         name = place.model, place.language
         if measure.needs == "vocabulary" and name not in read:
-            read[name] = yield from readings_steps(
-                evaluator, models[place.model], texts[place.language], asked.pooling, TOKENS
-            )
+            steps = readings_steps(evaluator, models[place.model], texts[place.language], asked.pooling, TOKENS)
+            read[name] = yield from telling(0.0, steps)
         readings = read[name][place.layer] if name in read else None
         found[place] = Side(states[name].values[place.layer], states[name].read.astype(np.float64), readings)
     return found
@@ -289,7 +289,7 @@ def everything_steps(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Ev
     vectors: dict[Place, np.ndarray] = {}
     for done, (name, language) in enumerate(readers):
         steps = states_steps(evaluator, models[name], texts[language], asked.pooling)
-        states = yield from telling(done / len(readers), steps)
+        states = yield from nth(done, len(readers), steps)
         layers = [n for n in range(len(states.values)) if n in asked.layers or not asked.layers]
         sides = {Place(name, language, n): Side(states.values[n], states.read.astype(float)) for n in layers}
         varying = [place for place, side in sides.items() if varies(side.x).any()]

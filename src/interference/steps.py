@@ -26,6 +26,11 @@ def telling(share: float, steps: Generator[Any, None, Result]) -> Steps[Result]:
         yield share
 
 
+def nth(number: int, total: int, steps: Steps[Result]) -> Steps[Result]:
+    """The same steps as the one of that number, from 0, of `total` alike."""
+    return within(number / total, (number + 1) / total, steps)
+
+
 def within(start: float, stop: float, steps: Steps[Result]) -> Steps[Result]:
     """The same steps, their share of 0 to 1 told as one of `start` to `stop`."""
     while True:

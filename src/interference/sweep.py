@@ -34,7 +34,7 @@ from interference.recipe import Recipe
 from interference.registry import methods
 from interference.scored import BIGRAM, UNIGRAM, Request, Scored, model_digest, scoring
 from interference.search import EACH, search_steps
-from interference.steps import Steps, telling, within
+from interference.steps import Steps, nth, telling, within
 from interference.store import digest
 
 
@@ -47,7 +47,7 @@ def path_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sente
     bits: dict[tuple[float, str], np.ndarray] = {}
     for weight, language in product(walk.weights, languages):  # every merge is made once
         steps = evaluator.bits_steps(walk.at(weight), language, rows)
-        bits[weight, language] = yield from telling(len(bits) / (len(languages) * walk.points), steps)
+        bits[weight, language] = yield from nth(len(bits), len(languages) * walk.points, steps)
     levels: dict[tuple[str, str], np.ndarray] = {}
     against: list[str] = []
     for language in languages:
@@ -79,7 +79,7 @@ def accuracy_steps(
             uncounted[language] = None
             continue
         sentences = [*(pair.good for pair in own), *(pair.bad for pair in own)]
-        found = yield from telling(number / len(cells), evaluator.text_steps(model, sentences, language))
+        found = yield from nth(number, len(cells), evaluator.text_steps(model, sentences, language))
         bits[name, language] = found.reshape(2, len(own))
     ordered = {(name, language): bits[name, language] for name in models for language in languages
                if (name, language) in bits}  # fmt: skip
@@ -90,6 +90,8 @@ def accuracy_steps(
 
 
 Tell = Callable[[Line], None]
+
+_RESULT = 0.1  # of the time that goes into a line whose settings are searched
 
 
 def compare_steps(evaluator: Evaluator, asked: Comparison, tell: Tell = lambda line: None) -> Steps[CompareTable]:
@@ -102,13 +104,14 @@ def compare_steps(evaluator: Evaluator, asked: Comparison, tell: Tell = lambda l
     evaluator.check_languages(asked.languages)
     plan, lines = list(_plan(evaluator, asked)), list[Line]()
     for number, (line, model) in enumerate(plan):
-        share = number / len(plan)
+        start, stop = number / len(plan), (number + 1) / len(plan)
+        found = start + (stop - start) * (_RESULT if asked.search else 1.0)
         if model is not None:
-            line = yield from telling(share, _measured(evaluator, asked, line, model))
+            line = yield from within(start, found, _measured(evaluator, asked, line, model))
         lines.append(line)
         tell(line)
         if asked.search and line.variant == DEFAULT and not line.reason:
-            lines.append((yield from telling(share, _best(evaluator, asked, line))))
+            lines.append((yield from within(found, stop, _best(evaluator, asked, line))))
             tell(lines[-1])
     evaluator.store.write(_done_key(evaluator, asked), np.ones(1))
     return CompareTable(asked, tuple(lines), compare_notes(evaluator, asked, lines))
@@ -154,7 +157,7 @@ def _measured(evaluator: Evaluator, asked: Comparison, line: Line, model: Scored
     name = model if isinstance(model, str) else f"{line.name}\0{line.variant}"
     try:
         table = yield from evaluator.table_steps(Request(((name, model),), asked.languages, asked.sentences))
-        seconds = (yield from telling(0.0, _seconds(evaluator, model))) if isinstance(model, Recipe) else np.nan
+        seconds = (yield from telling(1.0, _seconds(evaluator, model))) if isinstance(model, Recipe) else np.nan
     except UserError as error:
         return replace(line, reason=str(error))
     return replace(line, table=table, seconds=seconds)
@@ -166,12 +169,13 @@ def _best(evaluator: Evaluator, asked: Comparison, default: Line) -> Steps[Line]
     assert default.recipe  # a method's line has one
     try:
         languages = evaluator.dev.languages(asked.models)
-        best, tried = yield from telling(0.0, search_steps(evaluator, default.recipe, languages))
+        best, tried = yield from within(0.0, 1 - _RESULT, search_steps(evaluator, default.recipe, languages))
     except UserError as error:
         return replace(line, reason=str(error), recipe=None, seconds=np.nan)
     if best == default.recipe:
         return replace(default, variant=BEST, tried=tried)
-    return (yield from _measured(evaluator, asked, replace(line, recipe=best, tried=tried), best))
+    measuring = _measured(evaluator, asked, replace(line, recipe=best, tried=tried), best)
+    return (yield from within(1 - _RESULT, 1.0, measuring))
 
 
 def _seconds(evaluator: Evaluator, recipe: Recipe) -> Generator[None, None, float]:
@@ -282,5 +286,5 @@ def pairs_steps(
     found = []
     for number, (first, second) in enumerate(pairs):
         steps = path_steps(evaluator, Walk(first, second, points, method), languages, sentences)
-        found.append((yield from within(number / len(pairs), (number + 1) / len(pairs), steps)))
+        found.append((yield from nth(number, len(pairs), steps)))
     return tuple(found)

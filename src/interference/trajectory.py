@@ -15,7 +15,7 @@ from interference.path import KNOWS
 from interference.recipe import Recipe
 from interference.scored import Scored
 from interference.statistics import clustered_means
-from interference.steps import Steps, telling
+from interference.steps import Steps, nth
 from interference.suite import Suite
 from interference.tables import known_units, unit_sizes
 
@@ -146,7 +146,7 @@ def trajectory_steps(
     bits: dict[tuple[int, str, str], np.ndarray] = {}
     for (place, model), language in product(models.items(), languages):  # every merge is made once
         steps = evaluator.bits_steps(model, language, rows)
-        bits[(*place, language)] = yield from telling(len(bits) / (len(models) * len(languages)), steps)
+        bits[(*place, language)] = yield from nth(len(bits), len(models) * len(languages), steps)
     names = [*first.values(), *second.values()]
     scored = [*names, *([suite.init.name] if suite.init else [])]
     cells, notes = evaluator.tokenization({name: suite[name] for name in names}, languages, rows)

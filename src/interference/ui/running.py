@@ -1,5 +1,6 @@
 """How a page computes: the process's one engine, evaluators of what is open, and jobs whose progress shows."""
 
+import math
 import os
 import sys
 import threading
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from interference.ui.sidebar import Bench
 
 _PAUSE = 2.0  # seconds between the first page and the imports it does without
-_SETTLED, _GAINED = 5.0, 0.02  # seconds, and the share done in them, after which it is told how long the rest takes
+_SETTLED = 5.0  # seconds after which a job tells how long it should still take
 
 
 @st.cache_resource(show_spinner=False)
@@ -184,15 +185,13 @@ def result_of(
 
     From then on the job ends where a newer run of the page begins, which before that waits for it.
     """
-    place, started = place or st.empty(), time.monotonic()
-    first: tuple[float, float] | None = None  # when the bar was first drawn, and the share that was done then
+    place, started, pace = place or st.empty(), time.monotonic(), Pace()
     try:
         while not wait([job.future], timeout=0.1).done:
             glance()
             if (now := time.monotonic()) - started > patience:
-                first = first or (now, job.progress)
-                left = time_left(job.progress, job.progress - first[1], now - first[0])
-                place.progress(job.progress, text="Loading transformers…" if _importing() else title() + left)
+                said = "Loading transformers…" if _importing() else title() + pace.left(job.progress, now)
+                place.progress(job.progress, text=said)
     finally:
         if not job.future.done():  # this run of the page was ended by another
             engine.cancel(job.owner, job.slot)
@@ -203,9 +202,20 @@ def result_of(
         st.stop()
 
 
-def time_left(share: float, gained: float, seconds: float) -> str:
-    """How long what is not done yet should take, by what was gained in some seconds; empty where that says little."""
-    if seconds < _SETTLED or gained < _GAINED:
-        return ""
-    left = (1 - share) * seconds / gained
-    return f", about {left:.0f} s left" if left < 90 else f", about {left / 60:.0f} min left"
+class Pace:
+    """How long a job should still take, by when the share that is done, from 0 to 1, was seen to move."""
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[float, float]] = []  # time and share, when first seen and when it moved last
+
+    def left(self, share: float, now: float) -> str:
+        """What to say of the time left; empty where nothing is known of it or it took longer than that."""
+        if not self._seen or share != self._seen[-1][1]:
+            self._seen[1:] = [(now, share)]
+        (start, before), (moved, done) = self._seen[0], self._seen[-1]
+        if moved - start < _SETTLED or done <= before:
+            return ""
+        left = (1 - done) * (moved - start) / (done - before) - (now - moved)
+        if left < 0:
+            return ""
+        return f", about {5 * math.ceil(left / 5)} s left" if left < 90 else f", about {left / 60:.0f} min left"
