@@ -1,6 +1,7 @@
 """Tiny real models, seeded, in a temporary folder; no test sees the user's own store."""
 
 import importlib.util
+import logging
 import os
 from pathlib import Path
 
@@ -63,6 +64,19 @@ GERMAN = (
 def own_store(tmp_path, monkeypatch):
     """Point every cache and store at the test's own folder."""
     monkeypatch.setenv("INTERFERENCE_CACHE", str(tmp_path / "store"))
+
+
+@pytest.fixture(autouse=True)
+def no_session_in_jobs():
+    """No job asks for its session's state: on the engine's thread Streamlit knows none, and warns."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+    assert not [line for line in said if "'engine'" in line]
 
 
 @pytest.fixture(scope="session")

@@ -79,6 +79,7 @@ def served(folder: Path, *options: str) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(timeout=20)
+    assert "missing ScriptRunContext" not in (folder / "log").read_text()  # see `no_session_in_jobs`
 
 
 def _wait_for(address: str, server: subprocess.Popen) -> None:

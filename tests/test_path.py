@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.figures.path import path_figure
-from interference.path import POINT_COLUMNS, SIDES, SUMMARY_COLUMNS, Walk, path_table
+from interference.path import POINT_COLUMNS, POINTS, SIDES, SUMMARY_COLUMNS, PathTable, Walk, path_table
 from interference.recipe import Recipe
 from interference.results import open_evaluator
 from interference.steps import finish
@@ -41,6 +42,25 @@ def test_every_point_is_the_merge_it_says_and_the_ends_are_the_checkpoints(tiny)
     models = {0.0: "mono-eng", 1.0: "mono-deu", 0.25: Recipe("linear", ("mono-eng", "mono-deu"), (0.75, 0.25))}
     for weight, model in models.items():
         assert points["deu", weight] == pytest.approx(tiny.bits(model, "deu", rows).mean())
+
+
+def test_few_points_of_a_path_are_told_before_the_others(tiny):
+    told: list[PathTable] = []
+    steps, shares = path_steps(tiny, Walk("mono-eng", "mixed", 9), ("eng", "deu"), 6, told.append), list[float]()
+    whole = finish(steps, shares.append)
+    assert [table.walk.points for table in told] == [3, 5]
+    assert shares == sorted(shares)
+    for table in told:
+        alone = walk(tiny, "mono-eng", "mixed", table.walk.points, languages=("eng", "deu"), sentences=6)
+        pd.testing.assert_frame_equal(table.points["bits per sentence"], alone.points["bits per sentence"])
+    few, all_of_it = (each.points["bits per sentence"] for each in (told[0], whole))
+    pd.testing.assert_frame_equal(few, all_of_it[all_of_it["weight"].isin([0.0, 0.5, 1.0])].reset_index(drop=True))
+
+
+def test_few_points_are_points_of_the_whole_path():
+    for points in range(POINTS[0], POINTS[1] + 1, 2):
+        whole = Walk("a", "b", points)
+        assert all(set(coarse.weights) < set(whole.weights) for coarse in whole.coarser), points
 
 
 def test_gap_and_excess_by_hand():

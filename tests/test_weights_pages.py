@@ -143,3 +143,16 @@ def test_every_view_of_the_path_draws(own_suite, view):  # noqa: F811
 def test_a_plane_through_two_checkpoints_is_none(own_suite):  # noqa: F811
     app = open_page("pages/path.py", path_view="Plane", plane_first="mixed", plane_second="mixed")
     assert "three different ones" in app.error[0].value
+
+
+@pytest.mark.parametrize(
+    ("page", "query"), [("causal", {}), ("path", {"path_view": "All pairs"}), ("path", {"path_view": "Plane"})]
+)
+def test_other_pages_take_as_many_sentences_as_the_merge_page(own_suite, page, query):  # noqa: F811
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    for key, value in {"sentences": "5", **query}.items():
+        app.query_params[key] = value
+    settled(app.run())
+    settled(app.switch_page("pages/merge.py").run())
+    app.switch_page(f"pages/{page}.py").run()
+    assert any("5 sentences" in caption.value for caption in app.caption), [caption.value for caption in app.caption]

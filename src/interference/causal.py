@@ -14,7 +14,7 @@ from interference.recipe import Recipe, site_at
 from interference.recipe.values import Where, fallback
 from interference.scored import Scored
 from interference.statistics import clustered_means
-from interference.steps import Steps, nth, telling
+from interference.steps import Steps, nth
 from interference.suite import difference
 from interference.tables import known_units, unit_sizes
 
@@ -91,10 +91,12 @@ def causal_steps(
     if init and init != trial.parent and not difference(suite[trial.parent], suite[init]):
         recipes[UNTRAINED] = Recipe("passthrough", (init,))
     sizes = {part: sum(int(np.prod(shapes[name])) for name in part.names(shapes)) for part in parts}
-    ends: dict[str, np.ndarray] = {}
-    for kind, model in (("parent", trial.parent), ("merge", trial.recipe), (UNTRAINED, init)):
-        if model and (kind != UNTRAINED or UNTRAINED in recipes):
-            ends[kind] = yield from telling(0.0, evaluator.bits_steps(model, trial.language, rows))
+    scored: dict[str, Scored] = {"parent": trial.parent, "merge": trial.recipe}
+    if init and UNTRAINED in recipes:
+        scored[UNTRAINED] = init
+    total, ends = len(parts) * len(recipes), dict[str, np.ndarray]()
+    for kind, model in scored.items():
+        ends[kind] = yield from nth(len(ends), len(scored) + total, evaluator.bits_steps(model, trial.language, rows))
     found: dict[tuple[str, Component | None], np.ndarray] = {
         (TRANSPLANTED, None): ends["merge"] - ends["parent"],
         (RESTORED, None): ends["merge"] - ends["parent"],
@@ -105,11 +107,11 @@ def causal_steps(
     def table(done: float) -> CausalTable:
         return _table(trial, found, sizes, evaluator, rows, done)
 
-    total = len(parts) * len(recipes)
     # The embeddings first: what they cost bounds what any layer can be blamed for.
     for number, (part, (kind, recipe)) in enumerate((p, r) for p in parts for r in recipes.items()):
         hybrid = Hybrid(recipe, trial.parent, part, kind == RESTORED)
-        bits = yield from nth(number, total, evaluator.bits_steps(hybrid, trial.language, rows))
+        steps = evaluator.bits_steps(hybrid, trial.language, rows)
+        bits = yield from nth(len(scored) + number, len(scored) + total, steps)
         found[kind, part] = ends["merge"] - bits if kind == RESTORED else bits - ends["parent"]
         if (number + 1) % (_SHOWN * len(recipes)) == 0:
             show(table((number + 1) / total))

@@ -1,7 +1,7 @@
 """The path between two checkpoints: the loss of every language along it, excess and barrier."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -49,6 +49,12 @@ class Walk:
     def weights(self) -> tuple[float, ...]:
         """How much of the second checkpoint each point has."""
         return tuple(round(float(w), 6) for w in np.linspace(0, 1, self.points))
+
+    @property
+    def coarser(self) -> tuple["Walk", ...]:
+        """The same way in fewer points, all of them points of this one, the fewest first."""
+        steps = self.points - 1
+        return tuple(replace(self, points=few + 1) for few in range(2, steps, 2) if steps % few == 0)
 
     def at(self, weight: float) -> str | Recipe:
         """The model at one point: the checkpoints themselves at the ends, a recipe between them."""

@@ -38,8 +38,25 @@ from interference.steps import Steps, nth, telling, within
 from interference.store import digest
 
 
-def path_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sentences: int | None) -> Steps[PathTable]:
-    """Score every point of a path on every language, one batch at a time; points are kept in the store."""
+def path_steps(
+    evaluator: Evaluator,
+    walk: Walk,
+    languages: Sequence[str],
+    sentences: int | None,
+    tell: Callable[[PathTable], None] = lambda table: None,
+) -> Steps[PathTable]:
+    """Score every point of a path on every language, one batch at a time; points are kept in the store.
+
+    Few points come first: what is known of the path then is told before the others are scored.
+    """
+    done = 0.0
+    for coarse in walk.coarser:
+        tell((yield from within(done, coarse.points / walk.points, _path(evaluator, coarse, languages, sentences))))
+        done = coarse.points / walk.points
+    return (yield from within(done, 1.0, _path(evaluator, walk, languages, sentences)))
+
+
+def _path(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sentences: int | None) -> Steps[PathTable]:
     suite = evaluator.suite
     suite.mergeable((walk.first, walk.second))
     evaluator.check_languages(languages)

@@ -63,7 +63,8 @@ def compute_causal(bench: Bench, trial: "Trial") -> "CausalTable | None":
     """The table of the map; what is known already is drawn while the rest is computed. None where it was cancelled."""
     from interference.causal import causal_steps
 
-    asked = (bench.key, trial, state.sentences())
+    sentences = state.sentences()
+    asked = (bench.key, trial, sentences)
     stopped, shown = st.session_state.get(_STOPPED, (None, []))
     if stopped == asked:
         _draw_stopped(bench, shown)
@@ -84,7 +85,7 @@ def compute_causal(bench: Bench, trial: "Trial") -> "CausalTable | None":
             figure.plotly_chart(_figure(bench, told[-1]), config=EXPORT)
 
     table = run_steps(
-        bench, "causal", lambda found: causal_steps(found, trial, state.sentences(), told.append),
+        bench, "causal", lambda found: causal_steps(found, trial, sentences, told.append),
         "Exchanging components", place, glance,
     )  # fmt: skip
     cancel.empty()

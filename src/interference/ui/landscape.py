@@ -53,9 +53,10 @@ def _draw_pairs(bench: Bench) -> None:
             bind="query-params", width=520, help="Every two of them are the ends of a path.",
         )  # fmt: skip
         points = _points("pairs_points", 3, 21, 5)
+    sentences = state.sentences()
     tables = run_steps(
         bench, "path",
-        lambda found: pairs_steps(found, models, points, "linear", bench.languages, state.sentences()),
+        lambda found: pairs_steps(found, models, points, "linear", bench.languages, sentences),
         "Walking all pairs",
     )  # fmt: skip
     import pandas as pd
@@ -111,9 +112,8 @@ def _draw_plane(bench: Bench) -> None:
         )  # fmt: skip
         points = _points("plane_points", 3, 41, 7, 1)
     plane = Plane((chosen[0], chosen[1], chosen[2]), language, points)
-    table = run_steps(
-        bench, "path", lambda found: plane_steps(found, plane, min(state.sentences(), 50)), "Scoring the plane"
-    )
+    sentences = min(state.sentences(), 50)
+    table = run_steps(bench, "path", lambda found: plane_steps(found, plane, sentences), "Scoring the plane")
     unit = bench.unit if bench.unit in table.units else "bits per sentence"
     frame, corners = table.units[unit], table.corners[unit]
     st.markdown(plane_sentence(table, unit))

@@ -1,5 +1,6 @@
 """Widgets of the Path page."""
 
+import time
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -11,13 +12,16 @@ from interference.ui.sidebar import Bench
 from interference.ui.widgets import csv_of, decimals, keep_valid, keep_within
 
 if TYPE_CHECKING:
+    from interference.evaluate import Evaluator
     from interference.path import PathTable, Walk
+    from interference.steps import Steps
 
 # As much of the summary as is seen without scrolling: what is lost halfway, and the barrier or why there is none.
 ORDER = (
     "language", "best_parent", "best", "untrained", "middle_excess", "middle_excess_low", "middle_excess_high",
     "barrier", "barrier_low", "barrier_high", "why_no_barrier",
 )  # fmt: skip
+_PATIENCE = 1.0  # seconds after which what is known is drawn
 READINGS = {
     "loss": "Lower is better. The green line is the better parent, the dashed grey one an untrained model; a bulge "
     "above the red chord is a barrier, and there is a chord only where both ends know the language.",
@@ -70,11 +74,26 @@ def _default_ends(bench: Bench) -> tuple[str, str]:
 
 
 def compute_path(bench: Bench, walk: "Walk") -> "PathTable":
-    """The losses along the path, as many sentences as the Merge page takes."""
+    """The losses along the path, as many sentences as the Merge page takes; few points are drawn while others come."""
+    from interference.figures.path import MEASURES, path_figure
     from interference.sweep import path_steps
 
-    sentences = state.sentences()
-    return run_steps(bench, "path", lambda found: path_steps(found, walk, bench.languages, sentences), "Walking")
+    sentences, place, figure = state.sentences(), st.empty(), st.empty()
+    told: list[PathTable] = []
+    started, drawn = time.monotonic(), [0]
+
+    def glance() -> None:
+        if len(told) > drawn[0] and time.monotonic() - started > _PATIENCE:
+            drawn[0] = len(told)
+            measure = st.session_state.get("path_measure") or next(iter(MEASURES))
+            figure.plotly_chart(path_figure(told[-1], bench.unit, measure, None), config=EXPORT)
+
+    def steps(evaluator: "Evaluator") -> "Steps[PathTable]":
+        return path_steps(evaluator, walk, bench.languages, sentences, told.append)
+
+    table = run_steps(bench, "path", steps, "Walking", place, glance)
+    figure.empty()
+    return table
 
 
 def draw_path(bench: Bench, table: "PathTable") -> None:
