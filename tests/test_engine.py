@@ -582,6 +582,7 @@ def test_a_job_ends_where_a_newer_run_of_its_page_begins(engine, monkeypatch):
         ([(0.5, 4.0)], ""),
         ([(0.5, 10.0)], ", about 10 s left"),
         ([(0.1, 60.0)], ", about 9 min left"),
+        ([(0.01, 100.0)], ", about 3 h left"),
         ([(0.5, 50.0), (0.5, 68.0)], ", about 35 s left"),  # counts down while nothing moves
         ([(0.5, 50.0), (0.5, 101.0)], ""),
     ],

@@ -86,7 +86,7 @@ def compute_causal(bench: Bench, trial: "Trial") -> "CausalTable | None":
 
     table = run_steps(
         bench, "causal", lambda found: causal_steps(found, trial, sentences, told.append),
-        "Exchanging components", place, glance,
+        f"Exchanging components, {sentences} sentences as on the Merge page", place, glance,
     )  # fmt: skip
     cancel.empty()
     figure.empty()

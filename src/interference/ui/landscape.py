@@ -57,7 +57,7 @@ def _draw_pairs(bench: Bench) -> None:
     tables = run_steps(
         bench, "path",
         lambda found: pairs_steps(found, models, points, "linear", bench.languages, sentences),
-        "Walking all pairs",
+        f"Walking all pairs, {sentences} sentences as on the Merge page",
     )  # fmt: skip
     import pandas as pd
 

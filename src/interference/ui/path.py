@@ -91,7 +91,7 @@ def compute_path(bench: Bench, walk: "Walk") -> "PathTable":
     def steps(evaluator: "Evaluator") -> "Steps[PathTable]":
         return path_steps(evaluator, walk, bench.languages, sentences, told.append)
 
-    table = run_steps(bench, "path", steps, "Walking", place, glance)
+    table = run_steps(bench, "path", steps, f"Walking, {sentences} sentences as on the Merge page", place, glance)
     figure.empty()
     return table
 

@@ -218,4 +218,6 @@ class Pace:
         left = (1 - done) * (moved - start) / (done - before) - (now - moved)
         if left < 0:
             return ""
-        return f", about {5 * math.ceil(left / 5)} s left" if left < 90 else f", about {left / 60:.0f} min left"
+        if left < 90:
+            return f", about {5 * math.ceil(left / 5)} s left"
+        return f", about {left / 60:.0f} min left" if left < 5400 else f", about {left / 3600:.0f} h left"
