@@ -284,6 +284,29 @@ def test_a_generator_that_fails_half_way_tells_its_asker_and_the_worker_lives_on
     assert engine.run("b", "s", lambda job: "alive") == "alive"
 
 
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_job_that_fails_while_it_is_given_up_does_not_kill_the_worker(engine, waiting):
+    started = threading.Event()
+
+    def steps(job):
+        try:
+            while True:
+                started.set()
+                yield 0.5
+        finally:
+            raise OSError("no room to tidy up")
+
+    job = engine.submit("a", "s", steps)
+    assert started.wait(WAIT)
+    if waiting:
+        engine.run("b", "s", lambda other: engine.cancel("a"), urgent=True)  # the first is in the middle and waits
+    else:
+        engine.cancel("a")
+    with pytest.raises(Superseded):
+        job.future.result(WAIT)
+    assert engine.run("b", "s", lambda other: "lives on") == "lives on"
+
+
 def test_closing_drops_interrupted_jobs_too():
     engine, gate = Engine("closing"), Gate()
     record: list = []
