@@ -540,6 +540,17 @@ def test_a_job_of_few_sentences_leaves_what_another_kept_meanwhile(suite_folder,
     assert evaluator.unknown("mixed", "eng", every) == 0
 
 
+def test_what_another_process_has_kept_of_a_text_stays(suite_folder, tmp_path):
+    """Each has a store of its own in the one folder, and what it has written in memory."""
+    opened = open_suite(suite_folder)
+    one, other = (Evaluator(opened, Store(tmp_path / "own"), torch.device("cpu")) for _ in range(2))
+    every = one.corpus.rows(None)
+    for evaluator, row in ((one, 0), (other, 1), (one, 2)):
+        evaluator.bits("mixed", "eng", every[row : row + 1])
+    later = Evaluator(opened, Store(tmp_path / "own"), torch.device("cpu"))
+    assert later.unknown("mixed", "eng", every[:3]) == 0
+
+
 def test_engine_needs_no_page_and_no_torch():
     code = "import sys, interference.engine; print([m for m in ('streamlit', 'torch') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -276,7 +276,7 @@ class Evaluator:
         missing = rows[np.isnan(known[rows])]
         if len(missing):
             known[missing] = yield from self._compute(model, language, missing)
-            meanwhile = self._store.read(key, len(known))  # what others have kept between the batches stays
+            meanwhile = self._store.read_anew(key, len(known))  # what others have kept between the batches stays
             known = np.where(np.isnan(known), meanwhile, known)
             self._store.write(key, known)
         return known[rows]
