@@ -294,7 +294,7 @@ class Evaluator:
         if isinstance(model, Ensemble) and model.kind == BEST:
             model = yield from self._best(model, language)
         own = digest(*sentences)
-        fitted = self.corpus.digest(language) if model in _COUNTED else ""
+        fitted = (self.corpus.digest(language), self.corpus.digest_of_documents) if model in _COUNTED else ""
         key = digest("text", CONVENTION, model_digest(self.suite, model), fitted, own, self.place(model))
         known = self._store.read(key, len(sentences))
         if np.isnan(known).any():

@@ -76,7 +76,9 @@ def model_digest(suite: Suite, model: Scored, torch_version: str = torch.__versi
         parts = (model_digest(suite, name, torch_version) for name in (model.parent, model.recipe))
         return digest("hybrid", astuple(model.component), model.restored, *parts)
     corpus = suite.corpus if model.data else None  # what is measured on the dev half
-    measured: list[Any] = [[corpus.digest(language) for language in corpus.languages]] if corpus else []
+    measured: list[Any] = []
+    if corpus:
+        measured = [[corpus.digest(language) for language in corpus.languages], corpus.digest_of_documents]
     parents = [suite[name].digest for name in model.needed]
     measured += [*(suite[name].language for name in model.models), _MEASURING] if corpus else []
     drawn = [GENERATOR] if model.definition.seeded else []
