@@ -284,6 +284,29 @@ def test_a_generator_that_fails_half_way_tells_its_asker_and_the_worker_lives_on
     assert engine.run("b", "s", lambda job: "alive") == "alive"
 
 
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_job_that_fails_while_it_is_given_up_does_not_kill_the_worker(engine, waiting):
+    started = threading.Event()
+
+    def steps(job):
+        try:
+            while True:
+                started.set()
+                yield 0.5
+        finally:
+            raise OSError("no room to tidy up")
+
+    job = engine.submit("a", "s", steps)
+    assert started.wait(WAIT)
+    if waiting:
+        engine.run("b", "s", lambda other: engine.cancel("a"), urgent=True)  # the first is in the middle and waits
+    else:
+        engine.cancel("a")
+    with pytest.raises(Superseded):
+        job.future.result(WAIT)
+    assert engine.run("b", "s", lambda other: "lives on") == "lives on"
+
+
 def test_closing_drops_interrupted_jobs_too():
     engine, gate = Engine("closing"), Gate()
     record: list = []
@@ -515,6 +538,17 @@ def test_a_job_of_few_sentences_leaves_what_another_kept_meanwhile(suite_folder,
     evaluator.bits("mixed", "eng", every)
     finish(few)
     assert evaluator.unknown("mixed", "eng", every) == 0
+
+
+def test_what_another_process_has_kept_of_a_text_stays(suite_folder, tmp_path):
+    """Each has a store of its own in the one folder, and what it has written in memory."""
+    opened = open_suite(suite_folder)
+    one, other = (Evaluator(opened, Store(tmp_path / "own"), torch.device("cpu")) for _ in range(2))
+    every = one.corpus.rows(None)
+    for evaluator, row in ((one, 0), (other, 1), (one, 2)):
+        evaluator.bits("mixed", "eng", every[row : row + 1])
+    later = Evaluator(opened, Store(tmp_path / "own"), torch.device("cpu"))
+    assert later.unknown("mixed", "eng", every[:3]) == 0
 
 
 def test_engine_needs_no_page_and_no_torch():

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import llama, write_checkpoint, write_corpus
 
 from interference.ensemble import BEST, KINDS, LOGITS, PROBABILITIES, Ensemble
 from interference.errors import UserError
@@ -46,6 +47,18 @@ def test_ensembles_are_the_means_that_they_are_named_after(kind, evaluator):
         mean = each.mean(dim=0).softmax(dim=-1) if kind == LOGITS else each.softmax(dim=-1).mean(dim=0)
         picked = mean[:-1].gather(1, torch.tensor(ids[1:])[:, None])
         assert found == pytest.approx(-float(picked.log2().sum()), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [LOGITS, PROBABILITIES])
+def test_each_model_of_an_ensemble_computes_by_its_own_configuration(kind, tokenizer, tmp_path):
+    """Whichever of them is the first: equal shapes may go with another epsilon."""
+    write_checkpoint(llama(1), tokenizer, tmp_path / "s" / "a")
+    write_checkpoint(llama(2, rms_norm_eps=0.5), tokenizer, tmp_path / "s" / "b")
+    opened = open_suite(tmp_path / "s", write_corpus(tmp_path / "c.tsv"))
+    evaluator = Evaluator(opened, Store(tmp_path / "a store"), CPU)
+    rows = evaluator.corpus.rows(3)
+    one, other = (evaluator.bits(Ensemble(names, kind), "eng", rows) for names in (("a", "b"), ("b", "a")))
+    np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
 def test_the_mean_of_probabilities_costs_at_most_log2_n_per_token_above_the_best_model(evaluator):

@@ -224,6 +224,20 @@ def test_the_unigram_control_is_blind_to_order(tiny):
     assert (order["accuracy"], order["ties"]) == (0.5, 1)
 
 
+@pytest.mark.parametrize("model", [UNIGRAM, Recipe("regmean", ("mono-eng", "mono-deu"), (0.5, 0.5))])
+def test_what_is_learned_from_the_dev_half_is_kept_by_its_documents(model, suite_folder, tmp_path):
+    """The first sentence in a document of its own moves all others to the other half."""
+    text = (suite_folder / "corpus.tsv").read_text()
+    (tmp_path / "moved.tsv").write_text(text.replace("d0\t", "own\t", 1))
+    found = []
+    for corpus, store in ((None, "one"), (tmp_path / "moved.tsv", "one"), (tmp_path / "moved.tsv", "other")):
+        evaluator = Evaluator(open_suite(suite_folder, corpus), Store(tmp_path / store), torch.device("cpu"))
+        found.append(finish(evaluator.text_steps(model, ["The dog eats.", "Who is it?"], "eng")))
+    first, again, anew = found
+    np.testing.assert_array_equal(again, anew)
+    assert (first != anew).all()
+
+
 def test_tokens_are_counted_only_where_there_is_text_to_count(tiny):
     pairs = PairSet("p", (Pair("a", "b", "x", "fra"), Pair("c", "d", "x", "eng")))
     table = finish(accuracy_steps(tiny, {UNIGRAM: UNIGRAM, "init": "init"}, pairs, pairs.languages))

@@ -395,6 +395,19 @@ def test_what_is_known_takes_no_time(evaluator, pairs, five, tmp_path):
     assert finish(outlook_steps(evaluator, asked)).known
 
 
+def test_what_others_do_between_the_steps_of_an_outlook_is_not_in_its_seconds(five, tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+
+    def others(share):
+        now[0] += 60
+
+    asked = Pairing(measures=("cosine", "cancellation"), sentences=4)
+    outlook = finish(outlook_steps(Evaluator(five, Store(tmp_path), torch.device("cpu")), asked), others)
+    assert now[0] > 600
+    assert outlook.seconds == 0
+
+
 def test_what_was_kept_of_losses_before_they_were_right_is_not_known(evaluator, pairs, monkeypatch):
     monkeypatch.setattr("interference.evaluate._SINCE", "later")
     outlook = finish(outlook_steps(evaluator, SOME))

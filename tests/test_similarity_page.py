@@ -381,6 +381,18 @@ def test_the_plane_is_the_principal_components(tiny):
     assert sum(value is None for value in figure.data[0].x) == 5, "one line for each sentence"
 
 
+def test_sentences_that_are_read_to_one_length_keep_their_place_where_length_is_regressed_out(tokenizer, tmp_path):
+    """Of longer ones a model of 8 positions reads 7 tokens, and its states are made from these."""
+    write_checkpoint(llama(1, max_position_embeddings=8), tokenizer, tmp_path / "s" / "mixed")
+    opened = open_suite(tmp_path / "s", write_corpus(tmp_path / "c.tsv"))
+    evaluator = Evaluator(opened, Store(tmp_path / "store"), torch.device("cpu"))
+    places = [
+        finish(projection_steps(evaluator, spot(preparation=Preparation(length=length)))).frame[["x", "y"]]
+        for length in (False, True)
+    ]
+    np.testing.assert_allclose(*places, atol=1e-9)
+
+
 def test_scaling_keeps_cosine_distances_of_points_in_a_plane():
     angles = np.linspace(0, 6, 12)
     x = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.arange(1, 13)[:, None]

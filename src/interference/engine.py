@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,7 +139,7 @@ class Engine:
                     self._put_back(job)
                 given_up, self._given_up = self._given_up, []
             for dropped in given_up:
-                dropped.steps.close()  # type: ignore[union-attr]
+                _end(dropped)
 
     def _advance(self, job: Job) -> bool:
         """Run a job until it has ended or has to make room for another; whether it has ended."""
@@ -161,8 +162,7 @@ class Engine:
         except StopIteration as end:
             return _give(job, end.value)
         except BaseException as error:  # the worker must outlive whatever a job raises
-            if job.steps:
-                job.steps.close()
+            _end(job)
             job.future.set_exception(error)
             return True
 
@@ -176,13 +176,20 @@ class Engine:
     def _put_back(self, job: Job) -> None:
         """An interrupted job waits before its owner's others and after other owners, if it is still wanted."""
         if job.stopped:
-            job.steps.close()  # type: ignore[union-attr]
+            self._given_up.append(job)
             job.future.set_exception(Superseded(f"{job.owner}/{job.slot} was superseded"))
             return
         queue = self._queues.setdefault(job.owner, OrderedDict())
         queue[job.slot] = job
         queue.move_to_end(job.slot, last=False)
         self._queues.move_to_end(job.owner)
+
+
+def _end(job: Job) -> None:
+    """Close the steps of a job that does not go on; what goes wrong in that is nobody's, and the worker outlives it."""
+    if job.steps:
+        with suppress(Exception):
+            job.steps.close()
 
 
 def _give(job: Job, result: Any) -> bool:

@@ -30,15 +30,16 @@ class Ensemble:
 
 
 class Averaged(nn.Module):
-    """A network whose logits are those of an ensemble of networks like the one given, with other parameters.
+    """A network whose logits are those of an ensemble: of networks, one for each configuration, with its parameters.
 
     Each model's are read when it has its turn, for on the device there may be no room for all.
     """
 
-    def __init__(self, network: nn.Module, reads: Sequence[Callable[[], Mapping[str, Tensor]]], kind: str):
+    def __init__(self, models: Sequence[tuple[nn.Module, Callable[[], Mapping[str, Tensor]]]], kind: str):
         super().__init__()
-        self.network, self.config = network, network.config
-        self._reads, self._kind = reads, kind
+        self.network = models[0][0]
+        self.config = self.network.config
+        self._models, self._kind = models, kind
 
     def get_output_embeddings(self) -> nn.Module:
         return self.network.get_output_embeddings()  # type: ignore[operator]
@@ -48,10 +49,10 @@ class Averaged(nn.Module):
         total: Float[Tensor, "row position token"] | None = None
         arguments = {"input_ids": input_ids, "use_cache": use_cache}
         add = torch.add if self._kind == LOGITS else torch.logaddexp
-        for read in self._reads:
-            logits = torch.func.functional_call(self.network, dict(read()), (), arguments).logits
+        for network, read in self._models:
+            logits = torch.func.functional_call(network, dict(read()), (), arguments).logits
             own = logits if self._kind == LOGITS else logits.log_softmax(dim=-1)
             total = own if total is None else add(total, own)
         assert total is not None  # an ensemble has a model
-        count = len(self._reads)
+        count = len(self._models)
         return SimpleNamespace(logits=total / count if self._kind == LOGITS else total - math.log(count))

@@ -276,7 +276,7 @@ class Evaluator:
         missing = rows[np.isnan(known[rows])]
         if len(missing):
             known[missing] = yield from self._compute(model, language, missing)
-            meanwhile = self._store.read(key, len(known))  # what others have kept between the batches stays
+            meanwhile = self._store.read_anew(key, len(known))  # what others have kept between the batches stays
             known = np.where(np.isnan(known), meanwhile, known)
             self._store.write(key, known)
         return known[rows]
@@ -294,7 +294,7 @@ class Evaluator:
         if isinstance(model, Ensemble) and model.kind == BEST:
             model = yield from telling(0.0, self._best(model, language))
         own = digest(*sentences)
-        fitted = self.corpus.digest(language) if model in _COUNTED else ""
+        fitted = (self.corpus.digest(language), self.corpus.digest_of_documents) if model in _COUNTED else ""
         key = digest("text", CONVENTION, model_digest(self.suite, model), fitted, own, self.place(model))
         known = self._store.read(key, len(sentences))
         if np.isnan(known).any():

@@ -116,10 +116,9 @@ class Networks:
         return None
 
     def _averaged(self, model: Ensemble) -> Averaged:
-        """The models of an ensemble, which share one network and leave what it holds."""
+        """The models of an ensemble, which share the networks of their configurations and leave what these hold."""
         weights = self.weights(model.models)
-        reads = [partial(weights.whole, name) for name in model.models]
-        return Averaged(self.network(model.models[0]), reads, model.kind)
+        return Averaged([(self.network(name), partial(weights.whole, name)) for name in model.models], model.kind)
 
     def weights(self, names: Sequence[str]) -> Weights:
         """The resident weights of the merging group of checkpoints. Raises UserError if they can't be merged."""

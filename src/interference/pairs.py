@@ -23,7 +23,7 @@ from interference.predict import HEADS, PairTable, Prediction, Predictor, check_
 from interference.similarities import similarity_steps
 from interference.similarity_request import CONDITIONS, SimilarityRequest
 from interference.statistics import clustered_means
-from interference.steps import Steps, nth, telling, within
+from interference.steps import Steps, clocked, nth, telling, within
 from interference.store import Store, digest
 from interference.suite import Suite
 from interference.tables import unit_sizes
@@ -424,11 +424,10 @@ def outlook_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[Outlook]:
     named = [measures()[p.name] for p in missing if p.kind == "weights"]
     for kind in (False, True):
         some = [m for m in named if _pairwise(m) == kind and "a corpus" not in m.needs]
-        started = time.perf_counter()
         if some:
-            yield from telling(0.5, _one_by_one(task, some, _Forgetful(), [pair]))
-        # A pass over all models takes as long as one over each pair where the measure is of pairs; at most.
-        seconds += (time.perf_counter() - started) * len(task.pairs) * (1.0 if kind else 0.5)
+            spent = yield from telling(0.5, clocked(_one_by_one(task, some, _Forgetful(), [pair])))
+            # A pass over all models takes as long as one over each pair where the measure is of pairs; at most.
+            seconds += spent * len(task.pairs) * (1.0 if kind else 0.5)
     if any(p.kind == "representations" for p in missing):  # states are read once, and compared
         seconds += 2 * cell * len(task.models)
     if len(named) and any("a corpus" in m.needs for m in named):

@@ -175,7 +175,7 @@ def _read(evaluator: Evaluator, spot: Spot) -> Steps[tuple[dict[str, Text], dict
             raise UserError(
                 f"{spot.name} has no layer {spot.layer}; expected 0 (the embeddings) to {len(states.values) - 1}."
             )
-        side = Side(states.values[spot.layer], states.tokens.astype(float))
+        side = Side(states.values[spot.layer], states.read.astype(float))
         found[language] = prepared(side, spot.preparation)
         yield len(found) / len(texts)
     return texts, found

@@ -17,6 +17,7 @@ from interference.suite import Suite
 SHIPPED = "shipped"  # in place of torch's version in the key of a merge's bits that came with a suite
 UNIGRAM, BIGRAM = "unigram", "bigram"
 _MERGING = 3  # raised when a merge method gives other numbers than before, so that stored ones are not taken for its
+_TOGETHER = "each by its own configuration"  # in the key of an ensemble, whose models once computed as the first does
 _MEASURING = "text 2"  # the same of those alone that measure something on text
 _SLICING = "slices 2"  # the same of those alone that are made of layers and prepare something
 Model = str | Recipe  # what a network can hold
@@ -70,12 +71,14 @@ def model_digest(suite: Suite, model: Scored, torch_version: str = torch.__versi
     if isinstance(model, str):
         return digest(model, suite.checkpoints[0].digest) if model in (UNIGRAM, BIGRAM) else suite[model].digest
     if isinstance(model, Ensemble):
-        return digest(model.kind, [suite[name].digest for name in model.models])
+        return digest(model.kind, _TOGETHER, [suite[name].digest for name in model.models])
     if isinstance(model, Hybrid):
         parts = (model_digest(suite, name, torch_version) for name in (model.parent, model.recipe))
         return digest("hybrid", astuple(model.component), model.restored, *parts)
     corpus = suite.corpus if model.data else None  # what is measured on the dev half
-    measured: list[Any] = [[corpus.digest(language) for language in corpus.languages]] if corpus else []
+    measured: list[Any] = []
+    if corpus:
+        measured = [[corpus.digest(language) for language in corpus.languages], corpus.digest_of_documents]
     parents = [suite[name].digest for name in model.needed]
     measured += [*(suite[name].language for name in model.models), _MEASURING] if corpus else []
     drawn = [GENERATOR] if model.definition.seeded else []

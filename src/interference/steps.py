@@ -1,5 +1,6 @@
 """Work in steps: generators that yield between batches, where others may come in, and return a result."""
 
+import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
@@ -39,3 +40,21 @@ def within(start: float, stop: float, steps: Steps[Result]) -> Steps[Result]:
         except StopIteration as end:
             return end.value
         yield start + (stop - start) * share
+
+
+def clocked(
+    steps: Generator[Any, None, Any], settle: Callable[[], None] = lambda: None
+) -> Generator[None, None, float]:
+    """Seconds spent inside of steps, not between them, where others work; `settle` waits for what a step set off."""
+    spent, ended = 0.0, False
+    while True:
+        started = time.perf_counter()
+        try:
+            next(steps)
+        except StopIteration:
+            ended = True
+        settle()
+        spent += time.perf_counter() - started
+        if ended:
+            return spent
+        yield

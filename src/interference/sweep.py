@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations, product
 
 import numpy as np
@@ -34,7 +35,7 @@ from interference.recipe import Recipe
 from interference.registry import methods
 from interference.scored import BIGRAM, UNIGRAM, Request, Scored, model_digest, scoring
 from interference.search import EACH, search_steps
-from interference.steps import Steps, nth, telling, within
+from interference.steps import Steps, clocked, nth, telling, within
 from interference.store import digest
 
 
@@ -215,7 +216,8 @@ def _timed(evaluator: Evaluator, recipe: Recipe) -> Generator[None, None, float]
     weights.load(recipe.needed)
     if recipe.finished:
         network = evaluator.dev.network(recipe.models[0])
-        return (yield from _clocked(merge_network_steps(recipe, weights, network), evaluator.device))
+        settle = partial(_settle, evaluator.device)
+        return (yield from clocked(merge_network_steps(recipe, weights, network), settle))
     times = []
     for _ in range(2):
         with weights.unprepared():
@@ -225,19 +227,6 @@ def _timed(evaluator: Evaluator, recipe: Recipe) -> Generator[None, None, float]
             times.append(time.perf_counter() - started)
         yield
     return min(times)
-
-
-def _clocked(steps: Generator[None, None, None], device: torch.device) -> Generator[None, None, float]:
-    """Seconds spent inside of steps, not between them, where others work."""
-    spent = 0.0
-    while True:
-        started = time.perf_counter()
-        ended = next(steps, True)
-        _settle(device)
-        spent += time.perf_counter() - started
-        if ended:
-            return spent
-        yield
 
 
 def _settle(device: torch.device) -> None:
