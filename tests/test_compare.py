@@ -25,7 +25,7 @@ from interference.compare import (
 )
 from interference.corpus import Corpus
 from interference.ensemble import BEST, PROBABILITIES, Ensemble
-from interference.errors import UserError
+from interference.errors import Shortage, UserError
 from interference.evaluate import Evaluator
 from interference.figures.compare import LEVELS, compare_figure
 from interference.learn import learn_steps
@@ -177,6 +177,28 @@ def test_it_is_all_in_the_store(whole, monkeypatch):
     monkeypatch.setattr(sweep, "merge", never)
     found = finish(compare_steps(again, table.asked))
     assert found.in_unit(BITS).equals(table.in_unit(BITS))
+
+
+def test_a_passing_shortage_of_memory_ends_a_search_and_is_tried_again(evaluator, monkeypatch):
+    asked = Comparison(PAIR, ("eng",), methods=("slerp",), sentences=5)
+    real, calls = Evaluator.score_steps, [0]
+
+    def short(self, model, *rest):
+        if isinstance(model, Recipe) and model.method == "slerp":
+            calls[0] += 1
+            if calls[0] == 3:
+                raise Shortage("no room")
+        return (yield from real(self, model, *rest))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluator, "score_steps", short)
+        found = {(line.name, line.variant): line for line in finish(compare_steps(evaluator, asked)).lines}
+    assert not found["slerp", DEFAULT].reason
+    assert found["slerp", BEST_LINE].reason == "no room"
+    assert not compared(evaluator, asked)
+    again = {(line.name, line.variant): line for line in finish(compare_steps(evaluator, asked)).lines}
+    assert again["slerp", BEST_LINE].table is not None
+    assert compared(evaluator, asked)
 
 
 # --- nothing searched sees the test half ------------------------------------------------------------------------

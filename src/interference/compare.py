@@ -139,7 +139,7 @@ class Line:
     """One line of a comparison: a method at one setting, a post-step or a reference.
 
     `tried` counts the settings scored on the dev half, `seconds` is what merging took; `table` has one row for each
-    language, and is None where `reason` says why.
+    language, and is None where `reason` says why, which is `passing` where memory was short.
     """
 
     name: str
@@ -151,6 +151,7 @@ class Line:
     seconds: float = np.nan
     table: LossTable | None = None
     reason: str = ""
+    passing: bool = False
 
     @property
     def settings(self) -> str:

@@ -1,4 +1,4 @@
-"""The one exception for what a user can put right."""
+"""The exceptions for what a user can put right."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,6 +7,10 @@ from pathlib import Path
 
 class UserError(ValueError):
     """Something the user gave can't be used. The message names it, says what was expected and what to do."""
+
+
+class Shortage(UserError):
+    """A device had no memory left for what was asked: it may have another time."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-from interference.errors import UserError
+from interference.errors import Shortage
 
 # Of a CPU, of a host's pinned memory and of CUDA's libraries, which have no kind of error of their own for this. An
 # "illegal memory access" is another trouble and no want of memory.
@@ -30,7 +30,7 @@ def ran_out(error: BaseException) -> bool:
 def room(
     device: torch.device, doing: str, release: Callable[[], None] = lambda: None, instead: str = INSTEAD
 ) -> Iterator[None]:
-    """Raise UserError where memory runs out inside, once what failed is gone and `release` has freed the rest.
+    """Raise Shortage where memory runs out inside, once what failed is gone and `release` has freed the rest.
 
     What the calling function itself still names stays: call it around a function of its own.
     """
@@ -42,7 +42,7 @@ def room(
         _forget_frames(error)
         release()
         torch.cuda.empty_cache()
-        raise UserError(f"{device} ran out of memory while {doing}. {instead}") from None
+        raise Shortage(f"{device} ran out of memory while {doing}. {instead}") from None
 
 
 def trim() -> None:

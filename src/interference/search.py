@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from interference.compare import TRIES, changed, moves
-from interference.errors import UserError
+from interference.errors import Shortage, UserError
 from interference.evaluate import Evaluator
 from interference.recipe import Recipe
 from interference.steps import Steps, nth
@@ -28,6 +28,8 @@ def search_steps(evaluator: Evaluator, start: Recipe, languages: Sequence[str]) 
                 continue
             try:
                 bits = yield from nth(tried, TRIES, _dev_bits(evaluator, candidate, languages))
+            except Shortage:  # says nothing of the setting
+                raise
             except UserError:
                 continue
             tried += 1

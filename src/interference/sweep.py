@@ -24,7 +24,7 @@ from interference.compare import (
 )
 from interference.ensemble import BEST as ALONE
 from interference.ensemble import LOGITS, PROBABILITIES, Ensemble
-from interference.errors import UserError
+from interference.errors import Shortage, UserError
 from interference.evaluate import Evaluator
 from interference.losses import sentence_bits
 from interference.merge import merge, merge_network_steps
@@ -131,7 +131,8 @@ def compare_steps(evaluator: Evaluator, asked: Comparison, tell: Tell = lambda l
         if asked.search and line.variant == DEFAULT and not line.reason:
             lines.append((yield from within(found, stop, _best(evaluator, asked, line))))
             tell(lines[-1])
-    evaluator.store.write(_done_key(evaluator, asked), np.ones(1))
+    if not any(line.passing for line in lines):
+        evaluator.store.write(_done_key(evaluator, asked), np.ones(1))
     return CompareTable(asked, tuple(lines), compare_notes(evaluator, asked, lines))
 
 
@@ -177,7 +178,7 @@ def _measured(evaluator: Evaluator, asked: Comparison, line: Line, model: Scored
         table = yield from evaluator.table_steps(Request(((name, model),), asked.languages, asked.sentences))
         seconds = (yield from telling(1.0, _seconds(evaluator, model))) if isinstance(model, Recipe) else np.nan
     except UserError as error:
-        return replace(line, reason=str(error))
+        return replace(line, reason=str(error), passing=isinstance(error, Shortage))
     return replace(line, table=table, seconds=seconds)
 
 
@@ -189,7 +190,7 @@ def _best(evaluator: Evaluator, asked: Comparison, default: Line) -> Steps[Line]
         languages = evaluator.dev.languages(asked.models)
         best, tried = yield from within(0.0, 1 - _RESULT, search_steps(evaluator, default.recipe, languages))
     except UserError as error:
-        return replace(line, reason=str(error), recipe=None, seconds=np.nan)
+        return replace(line, reason=str(error), passing=isinstance(error, Shortage), recipe=None, seconds=np.nan)
     if best == default.recipe:
         return replace(default, variant=BEST, tried=tried)
     measuring = _measured(evaluator, asked, replace(line, recipe=best, tried=tried), best)
