@@ -186,7 +186,7 @@ def test_a_passing_shortage_of_memory_ends_a_search_and_is_tried_again(evaluator
     def short(self, model, *rest):
         if isinstance(model, Recipe) and model.method == "slerp":
             calls[0] += 1
-            if calls[0] == 3:
+            if calls[0] == 4:
                 raise Shortage("no room")
         return (yield from real(self, model, *rest))
 
