@@ -52,6 +52,13 @@ def test_array_of_another_length_is_not_used(tmp_path):
     assert np.isnan(store.read("k", 4)).all()
 
 
+def test_an_array_that_was_cut_off_is_none(tmp_path):
+    Store(tmp_path).write("key", np.array([1.0, 2.0]))
+    store = Store(tmp_path)
+    store._connection.execute("update bits set value = substr(value, 1, 11)")
+    assert np.isnan(store.read("key", 2)).all()
+
+
 def test_what_is_read_may_be_changed_without_changing_the_store(tmp_path):
     store = Store(tmp_path, {"shipped": np.ones(2, np.float32)})
     store.write("k", np.ones(2))

@@ -1,5 +1,7 @@
 """The command about accuracy on minimal pairs."""
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -99,7 +101,8 @@ def tasks(
     evaluator, recipes = evaluator_for(suite, None, device, checkpoint or [], recipe or [])
     models: dict[str, Any] = {f"recipe {n}\0": r for n, r in enumerate(recipes)}
     models |= {name: name for name in checkpoint or []}
-    with progress_bar("tasks") as bar:
+    # The harness says on standard output what it bootstraps.
+    with progress_bar("tasks") as bar, redirect_stdout(sys.stderr):
         frame = finish(tasks_steps(evaluator, models, task, limit, shots, folder), bar)
     shown = dict(zip(models, [path.stem for path in recipe or []] + (checkpoint or []), strict=True))
     print_table(frame.assign(model=frame["model"].map(shown)), form)

@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, wait
-from contextlib import redirect_stdout
 from glob import glob
 from pathlib import Path
 from queue import SimpleQueue
@@ -195,11 +194,10 @@ def _run(
         return getattr(HFLM, kind)(language_model, requests, disable_tqdm=True)
 
     def work() -> Any:
-        with redirect_stdout(sys.stderr):  # it says there what it bootstraps, and standard output is the table's
-            return simple_evaluate(
-                language_model, tasks=[task], limit=limit, num_fewshot=shots, task_manager=manager, log_samples=False,
-                bootstrap_iters=_RESAMPLES,
-            )  # fmt: skip
+        return simple_evaluate(
+            language_model, tasks=[task], limit=limit, num_fewshot=shots, task_manager=manager, log_samples=False,
+            bootstrap_iters=_RESAMPLES,
+        )  # fmt: skip
 
     try:
         found = yield from _aside(work, lambda: desk.answer_steps(answer))
