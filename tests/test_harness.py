@@ -171,8 +171,9 @@ def test_tasks_that_are_stopped_leave_no_thread(tiny, tmp_path, monkeypatch):
         pass
     steps.close()
     for thread in set(threading.enumerate()) - before:
-        thread.join(timeout=20)
-        assert not thread.is_alive()
+        if thread.name != "tqdm_monitor":  # one for the whole process, started by its first bar
+            thread.join(timeout=20)
+            assert not thread.is_alive()
 
 
 @pytest.mark.parity
