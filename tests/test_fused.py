@@ -273,6 +273,76 @@ def test_every_number_of_parents_and_dtype_is_compiled_and_no_size_again():
     assert int(ran.stdout) == 12 * 2
 
 
+PLACES = """
+import torch
+from interference import fused as fusing
+from interference.pieces import on_blocks
+from interference.ranks import Cut, Cuts
+from interference.registry import methods
+graphs = []
+fusing.DEVICES, fusing.BACKEND = ("cpu",), lambda graph, inputs: graphs.append(graph) or graph.forward
+stack, out = torch.rand(5, 1024).bfloat16(), torch.zeros(1, 1024)
+
+
+def blocks(row, start, stop):
+    return row[start:stop].view(-1, 128)
+
+
+def cuts(*sizes):
+    return Cuts.of([Cut(torch.zeros(2), torch.zeros(2, dtype=torch.int64)) for _ in sizes], sizes)
+
+
+for first, start, stop in ((1, 0, 1024), (2, 0, 1024), (3, 256, 512), (1, 512, 1024)):
+    rows = [blocks(stack[number], start, stop) for number in (first, first + 1)]
+    fusing.fused(fusing.add_up)(rows, torch.ones(2), blocks(out[0], start, stop), torch.float32)
+print(len(graphs))
+graphs.clear()
+ties = on_blocks(methods()["ties"], None, None, torch.bfloat16)
+settings = {"normalize": True, "lambda_": 1.0}
+for first, sizes in ((1, (1024,)), (2, (512, 256, 256)), (3, (512,))):
+    rows = [blocks(stack[number], 0, sum(sizes)) for number in (first, first + 1)]
+    given = {"weights": torch.ones(2), "prepared": cuts(*sizes)}
+    ties(rows, None, blocks(out[0], 0, sum(sizes)), given, settings)
+print(len(graphs))
+"""
+
+
+def test_no_place_in_memory_is_compiled_for():
+    """Where one happens to be a size too, and where one tensor alone is merged: that would take seconds for each."""
+    ran = subprocess.run([sys.executable, "-c", PLACES], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == ["1", "1"]
+    assert "not compiled" not in ran.stderr
+
+
+LOGITS = """
+import numpy as np
+import torch
+from interference import fused as fusing, losses
+from interference.evaluate import Evaluator
+from interference.store import Store
+from interference.suite import open_suite
+graphs = []
+evaluator = Evaluator(open_suite(), Store(), torch.device("cpu"))
+network, rows = evaluator.networks.put("mono-eng"), evaluator.corpus.rows(20)
+text = evaluator.text(evaluator.suite["mono-eng"], "zho", rows)
+plainly = losses.sentence_bits(network, text)
+fusing.DEVICES, fusing.BACKEND = ("cpu",), lambda graph, inputs: graphs.append(graph) or graph.forward
+losses._LOGIT_ELEMENTS, losses.DEVICES = 1 << 16, fusing.DEVICES
+np.testing.assert_allclose(losses.sentence_bits(network, text), plainly, rtol=1e-6)
+given = [node.meta["example_value"] for graph in graphs for node in graph.graph.nodes if node.op == "placeholder"]
+print(*(type(each.shape[1]).__name__ for each in given if getattr(each, "ndim", 0) == 2))
+"""
+
+
+def test_logits_are_gone_through_by_one_function():
+    """In parts of any size, of a vocabulary that it is compiled for; the bits are those of the plain functions."""
+    ran = subprocess.run([sys.executable, "-c", LOGITS], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == ["int"]
+    assert "not compiled" not in ran.stderr
+
+
 class Made(TorchDispatchMode):
     """Notes what every operation is called and makes."""
 

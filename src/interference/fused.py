@@ -59,9 +59,15 @@ def _compiled(function: Callable) -> Callable:
 
 
 def _allow_kinds() -> None:
-    """In this thread, for each has settings of its own."""
-    import torch._dynamo.config as limits
+    """In this thread, for each has settings of its own.
 
+    Places in memory make no kinds either: unless told, one that happens to be another's or a size always has to be.
+    """
+    import torch._dynamo.config as limits
+    import torch.fx.experimental._config as shapes
+
+    if shapes.use_duck_shape:
+        shapes.use_duck_shape = False
     if limits.recompile_limit < _KINDS:
         limits.recompile_limit = _KINDS
     if limits.accumulated_recompile_limit < 8 * _KINDS:

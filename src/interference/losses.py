@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from interference.errors import UserError
+from interference.fused import DEVICES, fused
 from interference.groups import layer_of
 from interference.steps import Steps, finish
 
@@ -300,12 +301,12 @@ def _token_nats(model: nn.Module, ids: Int[Tensor, "row position"], scored: Tens
         head = model.get_output_embeddings()  # type: ignore[operator]
         size = max(1, most // vocabulary)
         logits = _writing(head, hidden, size)
-        return torch.cat([_nats(logits(h), p) for h, p in zip(hidden.split(size), picked.split(size), strict=True)])
+        return torch.cat([_nats_of(logits(h), p) for h, p in zip(hidden.split(size), picked.split(size), strict=True)])
     rows = max(1, most // (ids.shape[1] * vocabulary))
     found = []
     for part, mask in zip(ids.split(rows), scored.split(rows), strict=True):
         logits = model(input_ids=part[:, :-1], use_cache=False).logits[mask]
-        found.append(_nats(logits, part[:, 1:][mask]))
+        found.append(_nats_of(logits, part[:, 1:][mask]))
     return torch.cat(found)
 
 
@@ -322,11 +323,23 @@ def _writing(head: nn.Module, hidden: Float[Tensor, "token dim"], size: int) -> 
     return lambda part: torch.mm(part, head.weight.T, out=room[: len(part)])
 
 
-def _nats(logits: Float[Tensor, "token entry"], picked: Int[Tensor, " token"]) -> Float[Tensor, " token"]:
-    """-ln p of the picked entries, of a softmax in float32; the logits are no longer there then.
+def _nats_of(logits: Float[Tensor, "token entry"], picked: Int[Tensor, " token"]) -> Float[Tensor, " token"]:
+    """-ln p of the picked entries; the logits may no longer be there then."""
+    if logits.device.type in DEVICES:  # of a number of entries that is known a row is read once, and by wide loads
+        torch._dynamo.mark_static(logits, 1)
+    return fused(_nats, _nats_in_place)(logits, picked)
 
-    As torch.logsumexp has it, but in place.
-    """
+
+def _nats(logits: Float[Tensor, "token entry"], picked: Int[Tensor, " token"]) -> Float[Tensor, " token"]:
+    """-ln p of the picked entries, of a softmax in float32: to compile, for then nothing but the sums is written."""
+    logits = logits.float()
+    highest = logits.amax(dim=-1, keepdim=True)
+    total = (logits - highest).exp().sum(dim=-1, keepdim=True)
+    return (total.log() + highest - logits.gather(1, picked[:, None]))[:, 0]
+
+
+def _nats_in_place(logits: Float[Tensor, "token entry"], picked: Int[Tensor, " token"]) -> Float[Tensor, " token"]:
+    """The same as it stands, as torch.logsumexp has it, but in place: the logits are no longer there then."""
     logits = logits.float()
     own, highest = logits.gather(1, picked[:, None])[:, 0], logits.amax(dim=-1, keepdim=True)
     highest.masked_fill_(highest.isinf(), 0)

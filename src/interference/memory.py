@@ -14,7 +14,9 @@ from interference.errors import Shortage
 # Of a CPU, of a host's pinned memory and of CUDA's libraries, which have no kind of error of their own for this. An
 # "illegal memory access" is another trouble and no want of memory.
 _REFUSED = re.compile(
-    r"out of memory|(can't|cannot|not able to) allocate|not enough memory|ALLOC_FAILED|bad_alloc", re.I
+    r"out of memory|(can't|cannot|not able to) allocate|not enough memory|ALLOC_FAILED|bad_alloc|"
+    r"NOT_INITIALIZED when calling `cu\w+Create",  # CUDA's libraries have room of their own, taken at first use
+    re.I,
 )
 INSTEAD = "Use fewer models, fewer sentences, checkpoints in a smaller dtype, or another device."
 

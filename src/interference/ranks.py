@@ -52,6 +52,8 @@ class Cuts(NamedTuple):
     @classmethod
     def of(cls, found: Sequence[Cut], sizes: Sequence[int]) -> "Cuts":
         """The cuts of tensors of so many entries, multiples of BLOCK."""
+        if len(found) == 1:  # of two, one of them empty: alone it would be a kind of its own to compile
+            found, sizes = [*found, *found], [*sizes, 0]
         device, places = found[0].limit.device, [cut.place for cut in found if cut.place is not None]
         counts = torch.tensor(sizes)
         short = torch.int32 if sum(sizes) < 1 << 31 else torch.int64  # of half the work on a GPU

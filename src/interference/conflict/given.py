@@ -98,9 +98,9 @@ def given_of(weights: Weights, survey: "Survey", name: str) -> Given:
     )
 
 
-def noise(shape: tuple[int, ...], name: str) -> Given:
-    """A tensor of independent normal numbers, the same for every model."""
-    return Given(torch.randn(1, *shape, generator=_generator("noise", name)), group_of(name))
+def noise(shape: tuple[int, ...], name: str, device: torch.device) -> Given:
+    """A tensor of independent normal numbers, the same for every model and on every device."""
+    return Given(torch.randn(1, *shape, generator=_generator("noise", name)).to(device), group_of(name))
 
 
 class Shuffled(Weights):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -173,7 +174,7 @@ def _pass(weights: Weights, survey: Survey, chosen: Sequence[Measure]) -> Steps[
         asked = [m for m in chosen if name in decomposed or not (m.decomposes or (m.matrices and len(shape) != 2))]
         nulls: dict[str, Iterator[Given]] = {
             "own": iter([given_of(weights, survey, name)]),
-            "Gaussian": iter([noise(shape, name)]),
+            "Gaussian": map(partial(noise, shape, name), [weights.device]),
             "permuted": (given_of(one, survey, name) for one in shuffled[: _ENTRIES // torch.Size(shape).numel() or 1]),
         }
         for kind, given in nulls.items():

@@ -27,10 +27,11 @@ def regmean(
     coefficients alone weigh the parents; solved in float64.
     """
     shares = weights.double() / weights.double().sum()
-    parts = [torch.tensordot(shares, piece.double(), dims=1) for piece in pieces(tensors, _CHUNK)]
+    kind = tensors.dtype if grams is None else torch.float64
+    parts = [torch.tensordot(shares, piece.double(), dims=1).to(kind) for piece in pieces(tensors, _CHUNK)]
     mean = torch.cat(parts).reshape(tensors.shape[1:])
     if grams is None:
-        return mean.to(tensors.dtype)
+        return mean
     average = mean if transposed else mean.mT
     total = lacking = torch.zeros((), dtype=mean.dtype, device=mean.device)
     for share, own, gram in zip(shares, tensors, grams, strict=True):

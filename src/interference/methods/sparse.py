@@ -24,7 +24,8 @@ def with_l1_factors(deltas: Float[Tensor, "model *shape"], mask: Bool[Tensor, "m
     """The mask with the factor that gives what it keeps of each delta that delta's L1 norm; 1 if not asked or tiny."""
     factors = deltas.new_ones(len(deltas))
     for row, (delta, keep) in enumerate(zip(deltas, mask, strict=True) if rescale else ()):
-        before, after = delta.abs().sum(), (delta * keep).abs().sum()
+        sizes = delta.abs()
+        before, after = sizes.sum(), sizes.mul_(keep).sum()
         tiny = torch.minimum(before, after) < 1e-7
         factors[row] = torch.where(tiny, 1, before) / torch.where(tiny, 1, after)
     return mask, factors
