@@ -147,6 +147,16 @@ def test_recovery_is_empty_where_reference_and_init_are_alike():
     assert table.frame["recovery"].isna().all()
 
 
+def test_recovery_is_empty_with_the_reason_where_the_reference_is_worse_than_init():
+    """Else what is worse than untrained would have a recovery above 0, and what is better one below."""
+    levels = {"m": 150.0, "init": 100.0, "ref": 200.0}
+    bits = {(name, "eng"): np.full(len(ROWS), value) for name, value in levels.items()}
+    table = loss_table([Subject("m")], bits, CORPUS, ROWS, {"eng": "ref"}, "init", ["eng"])
+    assert table.frame["recovery"].isna().all()
+    assert table.frame["cost"][0] == -50
+    assert "No recovery where costs are counted from what is no better than untrained: ref in eng." in table.notes
+
+
 def test_best_parent_stands_in_for_a_missing_reference():
     """By language the parent with the fewest bits; the label says that it is one, and which."""
     table = made(references={})
