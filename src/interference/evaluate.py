@@ -295,7 +295,7 @@ class Evaluator:
             model = yield from self._best(model, language)
         own = digest(*sentences)
         fitted = self.corpus.digest(language) if model in _COUNTED else ""
-        key = digest("text", CONVENTION, model_digest(self.suite, model), fitted, own, self.place(model))
+        key = digest("text 2", CONVENTION, model_digest(self.suite, model), fitted, own, self.place(model))
         known = self._store.read(key, len(sentences))
         if np.isnan(known).any():
             checkpoint = self.scored_by(model)

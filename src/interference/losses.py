@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, islice, pairwise
 
@@ -146,13 +146,17 @@ def sentence_bits(
 def sentence_bits_steps(
     model: nn.Module, text: TokenizedText, *, limit: int | None = None, batch_tokens: int | None = None
 ) -> Generator[None, None, np.ndarray]:
-    """`sentence_bits` in steps of a batch for every core: yields after each, and returns the result."""
-    totals = np.zeros(len(text.ids))
-    for step in _scored(model, text, limit, batch_tokens):
+    """`sentence_bits` in steps of a batch for every core: yields after each, and returns the result.
+
+    Sentences of the same tokens are scored once, for in different batches they would differ by rounding.
+    """
+    places = {ids: place for place, ids in enumerate(dict.fromkeys(text.ids))}
+    totals = np.zeros(len(places))
+    for step in _scored(model, replace(text, ids=tuple(places)), limit, batch_tokens):
         for pieces, bits in step:
             np.add.at(totals, [row for row, *_ in pieces], bits.sum(dim=1).numpy())
         yield
-    return totals
+    return totals[[places[ids] for ids in text.ids]]
 
 
 def token_bits(model: nn.Module, text: TokenizedText, *, limit: int | None = None) -> tuple[np.ndarray, ...]:
