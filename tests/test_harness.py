@@ -84,6 +84,12 @@ def test_an_unknown_task_is_named_beside_the_nearest():
         check_task("xyz", ["belebele_deu_Latn"], Path("own"))
 
 
+@pytest.mark.parametrize("counted", ["unigram", "bigram"])
+def test_what_counts_tokens_is_refused(tiny, counted):
+    with pytest.raises(UserError, match=f"{counted} counts tokens, and tasks are run on networks"):
+        run_tasks(tiny, {"init": "init", counted: counted}, ["own"])
+
+
 @pytest.mark.parity
 def test_the_harness_finds_the_same_pairs_right(tiny, tmp_path, monkeypatch):
     """A task of one's own with the same pairs, on a checkpoint and a merge; the second time from the store."""

@@ -20,7 +20,7 @@ import pandas as pd
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
 from interference.memory import ran_out
-from interference.scored import Model, model_digest
+from interference.scored import BIGRAM, UNIGRAM, Model, model_digest
 from interference.steps import Result, Steps, telling, within
 from interference.store import digest
 
@@ -57,6 +57,8 @@ def tasks_steps(
     """
     if limit is not None and limit < 1:
         raise UserError(f"{limit} samples of each task were asked for; give 1 or more.")
+    if counted := [model for model in models.values() if model in (UNIGRAM, BIGRAM)]:
+        raise UserError(f"{counted[0]} counts tokens, and tasks are run on networks. Take it out.")
     manager = yield from _aside(lambda: _manager(tasks, include))
     files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(include, manager)] if include else []
     rows, total = [], len(models) * len(tasks)
