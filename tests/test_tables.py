@@ -257,6 +257,15 @@ def test_a_lossy_tokenizer_has_no_bits_per_byte():
     assert np.isfinite(frame["bits_per_byte"]["eng"])
 
 
+def test_a_lossy_reference_gives_no_costs_in_bits_per_byte():
+    table = made(lossy={("mono-rus", "rus")})
+    byte, sentence = (table.in_unit(unit).set_index("language") for unit in ("bits per byte", "bits per sentence"))
+    assert byte[["cost_value", "cost_low_value", "cost_high_value"]].isna().loc["rus"].all()
+    assert np.isfinite(byte["value"]["rus"])
+    assert np.isfinite(byte["cost_value"]["eng"])
+    assert np.isfinite(sentence["cost_value"]["rus"])
+
+
 def test_a_checkpoint_is_not_its_own_best_parent():
     """Without a reference only merges have parents to be compared with."""
     frame = made(("merge", "other"), references={}).frame

@@ -115,7 +115,7 @@ class Evaluator:
             bits[name, language] = yield from telling(share, self.bits_steps(model, language, rows))
         references = request.references(self.suite)
         init = self.suite.init.name if self.suite.init else None
-        scored = {name: self.scored_by(model) for name, model in request.models}
+        scored = {name: self.scored_by(model) for name, model in (*request.models, *wanted.items())}
         lossy, notes = self.tokenization(scored, request.languages, rows)
         return loss_table(
             subjects,
@@ -130,6 +130,7 @@ class Evaluator:
             notes=(
                 *notes,
                 *by_best,
+                *self.counted_notes(wanted.values()),
                 *self._precision(request),
                 *self.networks.said,
             ),
@@ -203,6 +204,15 @@ class Evaluator:
         if left := self.corpus.left:
             notes["left"] = f"Not read of {self.corpus.name}: {', '.join(left)}, no language of the suite."
         return lossy, (*lost_notes(lost.values()), *long_notes(long), *notes.values(), *self.unkept)
+
+    def counted_notes(self, models: Iterable[Scored]) -> tuple[str, ...]:
+        """Whose tokens are counted, where models beside have other ones."""
+        models = tuple(models)
+        if not any(model in _COUNTED for model in models):
+            return ()
+        first, beside = self.suite.checkpoints[0], [self.scored_by(model) for model in models]
+        others = ", ".join(dict.fromkeys(c.name for c in beside if c.vocabulary_digest != first.vocabulary_digest))
+        return (f"Tokens are counted as {first.name} has them; others are those of {others}.",) if others else ()
 
     @property
     def unkept(self) -> tuple[str, ...]:

@@ -77,7 +77,8 @@ def loss_table(
     The cost is counted from the language's reference, else from the subject's best parent, if it names none from the
     one that needs least for these rows; recovery is
     (init - model) / (init - reference) and empty where there is no init, or no reference that is better. Cells in
-    `lossy` (model, language), whose tokenizer does not give the text back, have no bits per byte.
+    `lossy` (model, language), whose tokenizer does not give the text back, have no bits per byte, and no costs in them
+    what is counted from such a one.
     """
     cells = [
         _Cell(subject.name, language, _reference(subject, language, bits, references, has_roles))
@@ -191,9 +192,12 @@ def _unit_frame(
     """Loss and paired cost of every cell in one unit, the denominators resampled with the documents."""
     documents = [corpus.documents[row] for row in rows]
     sizes = {language: unit_sizes(unit, corpus, language, rows) for language in {c.language for c in cells}}
-    undefined = [unit == "bits per byte" and (c.model, c.language) in lossy for c in cells]
-    values = [None if bad else one for bad, one in zip(undefined, own, strict=True)]
-    paired = [None if bad else one for bad, one in zip(undefined, costs, strict=True)]
+    undefined = {cell for cell in lossy if unit == "bits per byte"}
+    values = [None if (c.model, c.language) in undefined else one for c, one in zip(cells, own, strict=True)]
+    paired = [
+        None if values[i] is None or (c.reference and (c.reference[0], c.language) in undefined) else costs[i]
+        for i, c in enumerate(cells)
+    ]
     scale = [sizes[c.language] for c in cells]
     columns = [
         (*a, *b)
