@@ -7,6 +7,7 @@ import json
 import math
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import redirect_stdout
@@ -33,6 +34,7 @@ _ADVICE = (
     "Data of the Hub that do not lie in the cache need it: be online for the first time, and unset HF_HUB_OFFLINE. A "
     "description of your own is to be put right."
 )
+_ASSERTED = "lm-evaluation-harness asks that of this task with this model, its tokenizer and its context."
 _DATA = ("dataset_path", "dataset_kwargs")  # of a description: where data are
 _LOADERS = ("json", "csv", "parquet", "text")  # what a `dataset_path` may be called beside a folder or an id
 _RESAMPLES = 1000  # for standard errors of metrics that have no formula
@@ -208,12 +210,19 @@ def _run(
     except Exception as error:  # of the Hub, of data sets and of tasks, each with exceptions of its own
         if ran_out(error):
             raise
-        why = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+        why = " ".join(str(error).split())[:300].rstrip(".") or _line(error)
         what = "Install that." if isinstance(error, ImportError) else _ADVICE
+        what = _ASSERTED if isinstance(error, AssertionError) else what
         raise UserError(f"The task {task} can't be run: {why}. {what}") from None
     finally:
         desk.close()
     return json.dumps([row for name in found["results"] for row in _rows(name, found)])
+
+
+def _line(error: Exception) -> str:
+    """Where an error without words comes from."""
+    found = traceback.extract_tb(error.__traceback__)
+    return (found[-1].line if found else "") or type(error).__name__
 
 
 def _aside(work: Callable[[], Result], meanwhile: Callable[[], Steps[None]] | None = None) -> Steps[Result]:
