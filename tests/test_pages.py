@@ -387,7 +387,7 @@ def test_where_nothing_was_learned_the_suite_page_says_so(own_suite):
     app = open_page("pages/suite.py", measure="recovery")
     assert not app.exception
     assert not figures(app)
-    assert any("No recovery where costs are counted from what is no better" in info.value for info in app.info)
+    assert any("what costs are counted from is no better than untrained." in info.value for info in app.info)
 
 
 def test_units_and_languages_from_the_link(own_suite):

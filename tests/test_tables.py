@@ -154,7 +154,7 @@ def test_recovery_is_empty_with_the_reason_where_the_reference_is_worse_than_ini
     table = loss_table([Subject("m")], bits, CORPUS, ROWS, {"eng": "ref"}, "init", ["eng"])
     assert table.frame["recovery"].isna().all()
     assert table.frame["cost"][0] == -50
-    assert "No recovery where costs are counted from what is no better than untrained: ref in eng." in table.notes
+    assert "No recovery in eng: what costs are counted from is no better than untrained." in table.notes
 
 
 def test_best_parent_stands_in_for_a_missing_reference():

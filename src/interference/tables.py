@@ -251,10 +251,9 @@ def _gain(reference: str, language: str, bits: Mapping[tuple[str, str], np.ndarr
 
 def _unlearned(cells: Sequence[_Cell], bits: Mapping[tuple[str, str], np.ndarray], init: str | None) -> tuple[str, ...]:
     """What to say where a reference is no better than the untrained model: there is nothing to recover."""
-    known = dict.fromkeys((cell.reference[0], cell.language) for cell in cells if cell.reference)
-    gains = {f"{name} in {code}": _gain(name, code, bits, init) for name, code in known}
-    none = ", ".join(place for place, gain in gains.items() if gain is not None and gain <= 1e-9)
-    return (f"No recovery where costs are counted from what is no better than untrained: {none}.",) if none else ()
+    gains = [(c.language, _gain(c.reference[0], c.language, bits, init)) for c in cells if c.reference]
+    none = ", ".join(dict.fromkeys(language for language, gain in gains if gain is not None and gain <= 1e-9))
+    return (f"No recovery in {none}: what costs are counted from is no better than untrained.",) if none else ()
 
 
 def _reference(
