@@ -1,5 +1,6 @@
 """Suites: what can be opened, what of it can be merged, and why not."""
 
+import copy
 import shutil
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from conftest import gpt2, llama, write_checkpoint, write_corpus
 from safetensors.torch import load_file, save_file
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from interference import losses
@@ -453,6 +454,24 @@ def test_what_costs_are_counted_from_may_lose_text_too(tokenizer, tmp_path):
     assert np.isfinite(table.in_unit("bits per byte")["value"]).all()
     assert table.in_unit("bits per byte")["cost_value"].isna().all()
     assert np.isfinite(table.frame["cost"]).all()
+
+
+def test_parents_that_read_text_otherwise_are_named_beside_a_merge(tokenizer, tmp_path):
+    """Token ids are the same, so they can be merged, and the merge reads as its first model does."""
+    lower = copy.deepcopy(tokenizer)
+    lower.backend_tokenizer.normalizer = normalizers.Lowercase()
+    for name, own in (("as-written", tokenizer), ("lower", lower), ("as-written-too", tokenizer)):
+        write_checkpoint(llama(1), own, tmp_path / name)
+    evaluator = Evaluator(open_suite(tmp_path, write_corpus(tmp_path / "corpus.tsv")), Store(tmp_path / "s"), CPU)
+
+    def notes(*names):
+        recipe = Recipe("linear", names, (0.5, 0.5))
+        return [note for note in evaluator.table(Request((("m", recipe),), ("eng",), 2)).notes if "first model" in note]
+
+    said = "Merges whose first model is {} read text as it does, not as {}."
+    assert notes("as-written", "lower") == [said.format("as-written", "lower")]
+    assert notes("lower", "as-written") == [said.format("lower", "as-written")]
+    assert notes("as-written", "as-written-too") == []
 
 
 @pytest.mark.parametrize(

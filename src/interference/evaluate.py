@@ -132,6 +132,7 @@ class Evaluator:
                 *by_best,
                 *self.counted_notes(wanted.values()),
                 *self._precision(request),
+                *self._read_otherwise(request, rows),
                 *self.networks.said,
             ),
             provenance=self.provenance(wanted.values()),
@@ -141,6 +142,26 @@ class Evaluator:
         recipes = [model for _, model in request.models if isinstance(model, Recipe)]
         said = (precision_notes, settings_notes)
         return dict.fromkeys(note for recipe in recipes for notes in said for note in notes(recipe, self.suite))
+
+    def _read_otherwise(self, request: Request, rows: np.ndarray) -> tuple[str, ...]:
+        """Which models of merges have other tokens for the text than the first, whose tokenizer the merge has."""
+        found: dict[str, None] = {}
+        for model in (model for _, model in request.models if isinstance(model, Recipe | Ensemble)):
+            first, *others = (self.suite[name] for name in model.models)
+            other = [c.name for c in others if not all(self._alike(first, c, code, rows) for code in request.languages)]
+            if other and getattr(model, "kind", None) != BEST:  # which reads as each language's best does
+                what = f"Merges whose first model is {first.name} read text as it does, not as {', '.join(other)}."
+                found[what] = None
+        return tuple(found)
+
+    def _alike(self, first: Checkpoint, other: Checkpoint, language: str, rows: np.ndarray) -> bool:
+        """Whether two checkpoints have the same tokens for a text."""
+        if first.digest_of_tokenizer == other.digest_of_tokenizer:
+            return True
+        try:
+            return self.text(first, language, rows) == self.text(other, language, rows)
+        except UserError:  # of one that can't read it
+            return False
 
     def wanted(self, request: Request) -> tuple[list[Subject], dict[str, Scored]]:
         """What the rows are about, and every model to score for them by name."""
