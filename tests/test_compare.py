@@ -99,7 +99,7 @@ def test_what_cannot_be_run_says_why_and_has_no_numbers(whole, evaluator):
     assert set(reasons) == {"passthrough", "arcee_fusion", "nearswap"}
     assert "merges exactly 1 model" in reasons["passthrough"]
     assert frame[frame["reason"] != ""][["value", "cost", "recovery", "seconds"]].isna().all(axis=None)
-    assert frame[frame["reason"] == ""][["value", "low", "high", "cost", "recovery"]].notna().all(axis=None)
+    assert frame[frame["reason"] == ""][["value", "low", "high", "cost"]].notna().all(axis=None)
     table = compare(evaluator, search=False, languages=("deu",), sentences=2)
     lacking = {line.name for line in table.lines if "needs a base" in line.reason}
     assert lacking == {name for name, method in methods().items() if method.needs_base}
@@ -405,6 +405,25 @@ def test_the_sentence_names_the_best_merge(whole):
     assert "No method" in compare_sentence(replace(table, lines=()), BITS)
     first = tuple(line for line in table.lines if line.name == "linear")
     assert "Of 1 method linear" in compare_sentence(replace(table, lines=first), BITS)
+
+
+def test_means_beside_the_best_method_are_over_its_languages(whole):
+    """Where a tokenizer loses one language there are bits per byte of the others only."""
+    table = whole[1]
+    lacking, full, means = [], [], {}
+    for line in table.lines:
+        if line.table and line.name in ("linear", "unigram", "init"):
+            own = line.table.in_unit(BITS)
+            units = line.table.units[BITS].copy()
+            if line.name == "linear":
+                units.loc[own["language"] == "deu", "value"] = np.nan
+            means[line.name] = own["value"][own["language"] == "eng"].iloc[0]
+            lacking.append(replace(line, table=replace(line.table, units={BITS: units})))
+            full.append(line)
+    sentence = compare_sentence(replace(table, lines=tuple(lacking)), BITS)
+    assert "mean of 1 language (" in sentence
+    assert f"unigram {means['unigram']:.3g}, init {means['init']:.3g})" in sentence
+    assert "mean of 2 languages" in compare_sentence(replace(table, lines=tuple(full)), BITS)
 
 
 def test_the_command_prints_what_the_page_shows(suite_folder, capsys, tmp_path, monkeypatch):

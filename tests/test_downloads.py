@@ -92,6 +92,19 @@ def test_a_causal_map(own_suite, given, printed, monkeypatch, tmp_path):
     assert set(own["unit"]) == {"bits per sentence"}
 
 
+def test_pins_beside_a_baseline(own_suite, given, monkeypatch):
+    """Costs are counted from a pin, which the file calls as the page does."""
+    app = opened_on(own_suite, monkeypatch, "pages/merge.py")
+    for label in ("Pin", "Pin", "Make baseline"):
+        button(app, label).click().run()
+    assert not app.exception
+    found = given("Pins, CSV")
+    first, second = dict.fromkeys(found["model"])
+    assert (first[:4], second[:4]) == ("1 · ", "2 · ")
+    assert set(found["reference"]) == {first}
+    assert not any("\0" in caption.value for caption in app.caption)
+
+
 def test_a_comparison(own_suite, given, printed, monkeypatch):
     """Every merge with its recipe, for the settings in a line name no models and round."""
     few(monkeypatch)

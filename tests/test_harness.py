@@ -84,6 +84,12 @@ def test_an_unknown_task_is_named_beside_the_nearest():
         check_task("xyz", ["belebele_deu_Latn"], Path("own"))
 
 
+@pytest.mark.parametrize("counted", ["unigram", "bigram"])
+def test_what_counts_tokens_is_refused(tiny, counted):
+    with pytest.raises(UserError, match=f"{counted} counts tokens, and tasks are run on networks"):
+        run_tasks(tiny, {"init": "init", counted: counted}, ["own"])
+
+
 @pytest.mark.parity
 def test_the_harness_finds_the_same_pairs_right(tiny, tmp_path, monkeypatch):
     """A task of one's own with the same pairs, on a checkpoint and a merge; the second time from the store."""
@@ -192,12 +198,14 @@ def test_a_table_of_tasks_is_all_that_is_printed(suite_folder, tmp_path, monkeyp
     (tmp_path / "broken.yaml").write_text(yaml.safe_dump(task | {"task": "own_broken", "doc_to_text": "{{one"}))
     group = {"group": "own_group", "task": ["own_words"], "aggregate_metric_list": [{"metric": "perplexity"}]}
     (tmp_path / "group.yaml").write_text(yaml.safe_dump(group))
+    long = task | {"task": "own_long", "doc_to_target": "{{two}}" * 40}
+    (tmp_path / "long.yaml").write_text(yaml.safe_dump(long))
     (tmp_path / "own.py").write_text("import no_such_package\n\ndef docs(rows): ...\n")
     (tmp_path / "lacking.yaml").write_text(
         yaml.safe_dump(task | {"task": "own_lacking"}) + "process_docs: !function own.docs\n"
     )
     options = ["--suite", str(suite_folder), "--checkpoint", "init", "--include", str(tmp_path), "--format", "json"]
-    cases = {"own_words": 0, "own_group": 0, "own_lacking": 2, "own_broken": 2}
+    cases = {"own_words": 0, "own_group": 0, "own_lacking": 2, "own_broken": 2, "own_long": 2}
     said = {}
     for name, code in cases.items():
         with pytest.raises(SystemExit) as end:
@@ -210,3 +218,4 @@ def test_a_table_of_tasks_is_all_that_is_printed(suite_folder, tmp_path, monkeyp
     assert repr(of_group) == "{'own_words': 3, 'own_group': None}"
     assert "No module named 'no_such_package'. Install that." in said["own_lacking"].err
     assert "A description of your own is to be put right" in said["own_broken"].err
+    assert "assert len(continuation_enc) <= self.max_length. lm-evaluation-harness asks that" in said["own_long"].err

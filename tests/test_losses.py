@@ -183,6 +183,16 @@ def test_order_of_the_sentences_does_not_matter(tokenizer):
     np.testing.assert_allclose(there, back[::-1], atol=1e-3)
 
 
+def test_sentences_of_the_same_tokens_need_the_same_bits_to_the_last_digit():
+    """Where another batch rounds otherwise: a pair whose words are both UNK would not tie."""
+    model = Toy(BYTES, lambda ids: torch.randn(*ids.shape, BYTES))
+    text = TokenizedText(((5, 6), (7, 8), (5, 6), (), (9, 9, 9), (5, 6)), 0, "BOS", (), (), None)
+    bits = sentence_bits(model, text, batch_tokens=1)
+    assert bits[0] == bits[2] == bits[5]
+    assert len(set(bits.tolist())) == 4
+    assert sorted(model.seen) == [[0, 5], [0, 7], [0, 9, 9]]
+
+
 def test_half_precision_logits_are_normalised_in_float32():
     """Logits in bfloat16 over 5,000 tokens: a log-softmax in bfloat16 would be off by whole percents."""
     rounded = torch.randn(5000, generator=torch.Generator().manual_seed(0)).bfloat16()

@@ -645,6 +645,19 @@ def test_random_masks_follow_the_seed_and_the_parent_alone(weights):
         torch.testing.assert_close(turned[name], first[name])
 
 
+@pytest.mark.parametrize("method", ["dare_ties", "della_paper"])
+def test_random_masks_do_not_ask_where_a_parent_lies(method, suite_folder):
+    """A file of a recipe gives one merge, by whatever names of its checkpoints; two that end alike draw apart."""
+    knobs, made = (("density", 0.5),), []
+    for places in (("mono-eng", "mono-deu"), (str(suite_folder / "mono-eng"), "./mono-deu")):
+        named = {name: dataclasses.replace(open_suite(suite_folder)[name.split("/")[-1]], name=name) for name in places}
+        init = dataclasses.replace(open_suite(suite_folder)["init"])
+        weights = Weights((*named.values(), init), CPU)
+        made.append(merge(Recipe(method, places, (0.5, 0.7), knobs, "init"), weights))
+    assert same(*made)
+    assert inputs._drawn_as(("a", "x/a", "org/b@one")) == ("a", "x/a", "b@one")
+
+
 def test_random_masks_differ_between_parents_and_parameters(weights):
     one, other = (inputs._uniforms(0, MONOS, name, torch.Size((32, 48)), CPU) for name in ("one", "other"))
     assert not torch.equal(one[0], one[1])

@@ -37,7 +37,7 @@ from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
 from interference.sweep import accuracy_steps
-from interference.views_accuracy import accuracy_models
+from interference.views_accuracy import accuracy_models, accuracy_sentence
 
 PHENOMENA = {  # no gender in English, Turkish and Chinese, no case that an error could show in most
     "eng": {"determiner number", "negation", "order", "subject-verb number"},
@@ -423,3 +423,11 @@ def test_a_file_that_is_no_table_is_refused(tmp_path):
     (tmp_path / "recipe.yaml").write_text("merge_method: linear")
     with pytest.raises(UserError, match=r"recipe\.yaml is no table .* expected \.tsv, \.jsonl or \.parquet"):
         read_pairs(tmp_path / "recipe.yaml")
+
+
+def test_means_in_a_sentence_are_over_the_languages_of_the_merge():
+    """A control that was not counted in one of them has no mean to stand beside."""
+    rows = [("merge", "eng", 0.9, 0.8), ("merge", "rus", 0.5, 0.4), ("untrained", "eng", 0.6, 0.5),
+            ("untrained", "rus", 0.4, 0.3), ("unigram", "eng", 0.7, 0.6)]  # fmt: skip
+    said = accuracy_sentence(pd.DataFrame(rows, columns=["role", "language", "accuracy", "low"]))
+    assert "right on 70 % of the pairs** (mean of 2 languages; chance 50 %, untrained 50 %)." in said

@@ -18,7 +18,7 @@ from interference.recipe import Recipe, parse_recipe
 from interference.report import markdown_html, report_html
 from interference.results import open_evaluator
 from interference.shown import request_in, show_all
-from interference.views import merge_view
+from interference.views import merge_sentence, merge_view
 
 RECIPE = Recipe("linear", ("mono-eng", "mono-deu"), (0.7, 0.3))
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)> \"&' \u202e </style> -->  ]]> \u2028 مرحبا"
@@ -222,3 +222,15 @@ def test_all_that_a_figure_shows_is_in_the_table(evaluator):
     assert set(found["unit"]) == {view.unit}
     drawn = shown.frame[shown.frame["role"] == "merge"]["value"]
     assert found[found["model"] == "merge"]["value"].tolist() == drawn.tolist()
+
+
+def test_means_in_a_sentence_are_over_the_languages_of_the_merge():
+    """Its tokenizer loses one of three, and one has no reference."""
+    values = {
+        "merge": (3.0, 5.0, None), "best parent": (2.0, 3.0, None), "untrained": (4.0, 8.0, 90.0),
+        "reference": (1.0, None, 70.0), "perfect model": (1.0, 2.0, 60.0),
+    }  # fmt: skip
+    rows = [(role, code, v) for role, own in values.items() for code, v in zip(("eng", "deu", "rus"), own, strict=True)]
+    said = merge_sentence(pd.DataFrame(rows, columns=["role", "language", "value"]).astype({"value": float}), "bits")
+    assert "needs 4.00 bits** (mean of 2 languages, best parents 2.50, untrained 6.00, perfect 1.50)." in said
+    assert said.endswith("in 0 of 2.")

@@ -51,7 +51,8 @@ def test_the_command_prints_the_numbers_of_the_page(view, expected, tmp_path):
     rows = json.loads(run(["bash", "-c", as_command(view) + " --format json"], tmp_path / "empty"))
     assert [row["language"] for row in rows] == ["deu"]
     for column in ("bits", "bits_per_byte", "cost", "cost_low", "recovery"):
-        assert rows[0][column] == pytest.approx(float(expected.frame[column].iloc[0]), rel=1e-6)
+        own = float("nan") if rows[0][column] is None else rows[0][column]
+        assert own == pytest.approx(float(expected.frame[column].iloc[0]), rel=1e-6, nan_ok=True)
 
 
 def test_the_script_prints_the_table_of_the_page(view, expected, tmp_path):

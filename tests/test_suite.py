@@ -1,6 +1,8 @@
 """Suites: what can be opened, what of it can be merged, and why not."""
 
+import copy
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,7 @@ import pytest
 import torch
 from conftest import gpt2, llama, write_checkpoint, write_corpus
 from safetensors.torch import load_file, save_file
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from interference import losses
@@ -422,15 +424,21 @@ def test_a_model_that_has_no_value_is_no_row_of_the_heat_map():
     assert list(heat_map(frame, "cost against the reference", "bits").data[0].y) == ["a"]
 
 
-def test_numbers_of_a_tokenizer_that_loses_text_are_marked_and_said_once_for_each(tokenizer, tmp_path):
-    """Monolingual tokenizers read a foreign script as few UNK, which looks better than to know the language."""
+def poor_and_rich(tokenizer, tmp_path, **references) -> Evaluator:
+    """Two checkpoints: one whose tokenizer has few letters, one that loses nothing."""
     letters = {token: number for number, token in enumerate(["<s>", "<unk>", *"Thedogslps."])}
     poor = Tokenizer(models.WordLevel(letters, unk_token="<unk>"))
     poor.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
     fast = PreTrainedTokenizerFast(tokenizer_object=poor, bos_token="<s>", unk_token="<unk>")
     write_checkpoint(llama(1), fast, tmp_path / "poor")
     write_checkpoint(llama(2), tokenizer, tmp_path / "rich")
-    evaluator = Evaluator(open_suite(tmp_path, write_corpus(tmp_path / "corpus.tsv")), Store(tmp_path / "s"), CPU)
+    suite = replace(open_suite(tmp_path, write_corpus(tmp_path / "corpus.tsv")), references=references)
+    return Evaluator(suite, Store(tmp_path / "s"), CPU)
+
+
+def test_numbers_of_a_tokenizer_that_loses_text_are_marked_and_said_once_for_each(tokenizer, tmp_path):
+    """Monolingual tokenizers read a foreign script as few UNK, which looks better than to know the language."""
+    evaluator = poor_and_rich(tokenizer, tmp_path)
     table = evaluator.table(Request((("poor", "poor"), ("rich", "rich")), ("eng", "deu"), 2))
     cells = heat_map(table.in_unit("bits per sentence"), "loss", "bits per sentence").data[0].text
     assert [[cell.endswith("*") for cell in row] for row in cells] == [[True, True], [False, False]]
@@ -438,6 +446,45 @@ def test_numbers_of_a_tokenizer_that_loses_text_are_marked_and_said_once_for_eac
     assert lost.count("2 of 2 (") == 2
     assert "does not give back: 2 of 2 (" in lost
     assert sum("UNK log2 of the vocabulary" in note for note in table.notes) == 1
+
+
+def test_what_costs_are_counted_from_may_lose_text_too(tokenizer, tmp_path):
+    table = poor_and_rich(tokenizer, tmp_path, eng="poor").table(Request((("rich", "rich"),), ("eng",), 2))
+    assert any("the tokenizer of poor does not give back: 2 of 2 (" in note for note in table.notes)
+    assert np.isfinite(table.in_unit("bits per byte")["value"]).all()
+    assert table.in_unit("bits per byte")["cost_value"].isna().all()
+    assert np.isfinite(table.frame["cost"]).all()
+
+
+def test_parents_that_read_text_otherwise_are_named_beside_a_merge(tokenizer, tmp_path):
+    """Token ids are the same, so they can be merged, and the merge reads as its first model does."""
+    lower = copy.deepcopy(tokenizer)
+    lower.backend_tokenizer.normalizer = normalizers.Lowercase()
+    for name, own in (("as-written", tokenizer), ("lower", lower), ("as-written-too", tokenizer)):
+        write_checkpoint(llama(1), own, tmp_path / name)
+    evaluator = Evaluator(open_suite(tmp_path, write_corpus(tmp_path / "corpus.tsv")), Store(tmp_path / "s"), CPU)
+
+    def notes(*names):
+        recipe = Recipe("linear", names, (0.5, 0.5))
+        return [note for note in evaluator.table(Request((("m", recipe),), ("eng",), 2)).notes if "first model" in note]
+
+    said = "Merges whose first model is {} read text as it does, not as {}."
+    assert notes("as-written", "lower") == [said.format("as-written", "lower")]
+    assert notes("lower", "as-written") == [said.format("lower", "as-written")]
+    assert notes("as-written", "as-written-too") == []
+
+
+@pytest.mark.parametrize(
+    ("names", "reference", "told"),
+    [
+        (("rich", "unigram"), "poor", True), (("unigram",), "rich", True), (("bigram",), "poor", False),
+        (("poor", "unigram"), "poor", False), (("rich",), "poor", False),
+    ],
+)  # fmt: skip
+def test_whose_tokens_are_counted_is_said_where_others_stand_beside(tokenizer, tmp_path, names, reference, told):
+    evaluator = poor_and_rich(tokenizer, tmp_path, eng=reference)
+    notes = evaluator.table(Request(tuple((name, name) for name in names), ("eng",), 2)).notes
+    assert ("Tokens are counted as poor has them; others are those of rich." in notes) == told
 
 
 def test_models_scored_in_turns_are_scored_as_alone(tokenizer, tmp_path, monkeypatch):

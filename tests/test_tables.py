@@ -147,6 +147,16 @@ def test_recovery_is_empty_where_reference_and_init_are_alike():
     assert table.frame["recovery"].isna().all()
 
 
+def test_recovery_is_empty_with_the_reason_where_the_reference_is_worse_than_init():
+    """Else what is worse than untrained would have a recovery above 0, and what is better one below."""
+    levels = {"m": 150.0, "init": 100.0, "ref": 200.0}
+    bits = {(name, "eng"): np.full(len(ROWS), value) for name, value in levels.items()}
+    table = loss_table([Subject("m")], bits, CORPUS, ROWS, {"eng": "ref"}, "init", ["eng"])
+    assert table.frame["recovery"].isna().all()
+    assert table.frame["cost"][0] == -50
+    assert "No recovery in eng: what costs are counted from is no better than untrained." in table.notes
+
+
 def test_best_parent_stands_in_for_a_missing_reference():
     """By language the parent with the fewest bits; the label says that it is one, and which."""
     table = made(references={})
@@ -245,6 +255,15 @@ def test_a_lossy_tokenizer_has_no_bits_per_byte():
     assert np.isnan(frame["bits_per_byte"]["rus"])
     assert np.isfinite(frame["bits_per_sentence"]["rus"])
     assert np.isfinite(frame["bits_per_byte"]["eng"])
+
+
+def test_a_lossy_reference_gives_no_costs_in_bits_per_byte():
+    table = made(lossy={("mono-rus", "rus")})
+    byte, sentence = (table.in_unit(unit).set_index("language") for unit in ("bits per byte", "bits per sentence"))
+    assert byte[["cost_value", "cost_low_value", "cost_high_value"]].isna().loc["rus"].all()
+    assert np.isfinite(byte["value"]["rus"])
+    assert np.isfinite(byte["cost_value"]["eng"])
+    assert np.isfinite(sentence["cost_value"]["rus"])
 
 
 def test_a_checkpoint_is_not_its_own_best_parent():

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ENGLISH, gpt2, llama, write_checkpoint
+from test_suite import poor_and_rich
 
 from interference.errors import UserError
 from interference.evaluate import Evaluator
@@ -128,10 +129,17 @@ def test_reading_of_the_sentences(evaluator):
     cost = found.frame["cost"]
     assert found.sentence().startswith(f"{(cost > 0).sum()} of 5 sentences")
     assert f"{signed(cost.mean(), 1)} bits on average, {signed(cost.max(), 1)} at worst" in found.sentence()
-    assert found.note == "5 of 12 sentences of the test half in each language."
+    after = "Each sentence follows BOS; float32 on cpu."
+    assert found.note == f"5 of 12 sentences of the test half in each language. {after}"
     evaluator.corpus = replace(evaluator.corpus, has_documents=False)
     found = finish(sentence_steps(evaluator, MERGE, ["eng"], 5))
-    assert found.note == "5 of 24 sentences in each language."
+    assert found.note == f"5 of 24 sentences in each language. {after}"
+
+
+@pytest.mark.parametrize(("model", "reference"), [("rich", "poor"), ("poor", "rich")])
+def test_costs_of_sentences_that_a_tokenizer_loses_are_told_as_such(tokenizer, tmp_path, model, reference):
+    found = finish(sentence_steps(poor_and_rich(tokenizer, tmp_path), model, ["eng"], 2, reference))
+    assert found.note.count("Sentences that the tokenizer of poor does not give back: 2 of 2 (") == 1
 
 
 def test_a_language_that_the_corpus_lacks(evaluator):

@@ -215,7 +215,9 @@ def _rows(line: Line, languages: Sequence[str], unit: str) -> pd.DataFrame:
 def compare_sentence(table: CompareTable, unit: str) -> str:
     """What a comparison shows, in one sentence: the best method over its languages beside what needs no merge."""
     frame = table.in_unit(unit).dropna(subset=["value"])
-    means = frame.groupby(["method", "variant"], sort=False)["value"].mean()
+    frame = frame[frame["language"].isin(frame.loc[frame["variant"].isin([DEFAULT, BEST]), "language"])]
+    lines = frame.groupby(["method", "variant"], sort=False)["value"]
+    means = lines.mean()[lines.size() == frame["language"].nunique()]  # others can't stand beside
     merges = means[[variant in (DEFAULT, BEST) for _, variant in means.index]]
     if merges.empty:
         return "No method has been measured yet."

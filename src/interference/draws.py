@@ -10,7 +10,7 @@ from torch import Tensor
 
 from interference.fused import fused
 
-GENERATOR = "Philox4x32-10"
+GENERATOR = "Philox4x32-10, by the ends of names"
 _FACTORS = 0xD2511F53, 0xCD9E8D57  # the constants of Philox4x32
 _STEPS = 0x9E3779B9, 0xBB67AE85
 _ROUNDS = 10

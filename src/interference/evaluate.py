@@ -115,7 +115,7 @@ class Evaluator:
             bits[name, language] = yield from nth(len(bits), len(wanted) * len(request.languages), steps)
         references = request.references(self.suite)
         init = self.suite.init.name if self.suite.init else None
-        scored = {name: self.scored_by(model) for name, model in request.models}
+        scored = {name: self.scored_by(model) for name, model in (*request.models, *wanted.items())}
         lossy, notes = self.tokenization(scored, request.languages, rows)
         return loss_table(
             subjects,
@@ -130,7 +130,9 @@ class Evaluator:
             notes=(
                 *notes,
                 *by_best,
+                *self.counted_notes(wanted.values()),
                 *self._precision(request),
+                *self._read_otherwise(request, rows),
                 *self.networks.said,
             ),
             provenance=self.provenance(wanted.values()),
@@ -140,6 +142,26 @@ class Evaluator:
         recipes = [model for _, model in request.models if isinstance(model, Recipe)]
         said = (precision_notes, settings_notes)
         return dict.fromkeys(note for recipe in recipes for notes in said for note in notes(recipe, self.suite))
+
+    def _read_otherwise(self, request: Request, rows: np.ndarray) -> tuple[str, ...]:
+        """Which models of merges have other tokens for the text than the first, whose tokenizer the merge has."""
+        found: dict[str, None] = {}
+        for model in (model for _, model in request.models if isinstance(model, Recipe | Ensemble)):
+            first, *others = (self.suite[name] for name in model.models)
+            other = [c.name for c in others if not all(self._alike(first, c, code, rows) for code in request.languages)]
+            if other and getattr(model, "kind", None) != BEST:  # which reads as each language's best does
+                what = f"Merges whose first model is {first.name} read text as it does, not as {', '.join(other)}."
+                found[what] = None
+        return tuple(found)
+
+    def _alike(self, first: Checkpoint, other: Checkpoint, language: str, rows: np.ndarray) -> bool:
+        """Whether two checkpoints have the same tokens for a text."""
+        if first.digest_of_tokenizer == other.digest_of_tokenizer:
+            return True
+        try:
+            return self.text(first, language, rows) == self.text(other, language, rows)
+        except UserError:  # of one that can't read it
+            return False
 
     def wanted(self, request: Request) -> tuple[list[Subject], dict[str, Scored]]:
         """What the rows are about, and every model to score for them by name."""
@@ -203,6 +225,15 @@ class Evaluator:
         if left := self.corpus.left:
             notes["left"] = f"Not read of {self.corpus.name}: {', '.join(left)}, no language of the suite."
         return lossy, (*lost_notes(lost.values()), *long_notes(long), *notes.values(), *self.unkept)
+
+    def counted_notes(self, models: Iterable[Scored]) -> tuple[str, ...]:
+        """Whose tokens are counted, where models beside have other ones."""
+        models = tuple(models)
+        if not any(model in _COUNTED for model in models):
+            return ()
+        first, beside = self.suite.checkpoints[0], [self.scored_by(model) for model in models]
+        others = ", ".join(dict.fromkeys(c.name for c in beside if c.vocabulary_digest != first.vocabulary_digest))
+        return (f"Tokens are counted as {first.name} has them; others are those of {others}.",) if others else ()
 
     @property
     def unkept(self) -> tuple[str, ...]:
@@ -295,7 +326,7 @@ class Evaluator:
             model = yield from telling(0.0, self._best(model, language))
         own = digest(*sentences)
         fitted = (self.corpus.digest(language), self.corpus.digest_of_documents) if model in _COUNTED else ""
-        key = digest("text", CONVENTION, model_digest(self.suite, model), fitted, own, self.place(model))
+        key = digest("text 2", CONVENTION, model_digest(self.suite, model), fitted, own, self.place(model))
         known = self._store.read(key, len(sentences))
         if np.isnan(known).any():
             checkpoint = self.scored_by(model)

@@ -7,6 +7,7 @@ import json
 import math
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from glob import glob
@@ -19,7 +20,7 @@ import pandas as pd
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
 from interference.memory import ran_out
-from interference.scored import Model, model_digest
+from interference.scored import BIGRAM, UNIGRAM, Model, model_digest
 from interference.steps import Result, Steps, nth, telling
 from interference.store import digest
 
@@ -32,6 +33,7 @@ _ADVICE = (
     "Data of the Hub that do not lie in the cache need it: be online for the first time, and unset HF_HUB_OFFLINE. A "
     "description of your own is to be put right."
 )
+_ASSERTED = "lm-evaluation-harness asks that of this task with this model, its tokenizer and its context."
 _DATA = ("dataset_path", "dataset_kwargs")  # of a description: where data are
 _LOADERS = ("json", "csv", "parquet", "text")  # what a `dataset_path` may be called beside a folder or an id
 _RESAMPLES = 1000  # for standard errors of metrics that have no formula
@@ -56,6 +58,8 @@ def tasks_steps(
     """
     if limit is not None and limit < 1:
         raise UserError(f"{limit} samples of each task were asked for; give 1 or more.")
+    if counted := [model for model in models.values() if model in (UNIGRAM, BIGRAM)]:
+        raise UserError(f"{counted[0]} counts tokens, and tasks are run on networks. Take it out.")
     manager = yield from _aside(lambda: _manager(tasks, include))
     files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(include, manager)] if include else []
     rows, total = [], len(models) * len(tasks)
@@ -204,12 +208,19 @@ def _run(
     except Exception as error:  # of the Hub, of data sets and of tasks, each with exceptions of its own
         if ran_out(error):
             raise
-        why = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+        why = " ".join(str(error).split())[:300].rstrip(".") or _line(error)
         what = "Install that." if isinstance(error, ImportError) else _ADVICE
+        what = _ASSERTED if isinstance(error, AssertionError) else what
         raise UserError(f"The task {task} can't be run: {why}. {what}") from None
     finally:
         desk.close()
     return json.dumps([row for name in found["results"] for row in _rows(name, found)])
+
+
+def _line(error: Exception) -> str:
+    """Where an error without words comes from."""
+    found = traceback.extract_tb(error.__traceback__)
+    return (found[-1].line if found else "") or type(error).__name__
 
 
 def _aside(work: Callable[[], Result], meanwhile: Callable[[], Steps[None]] | None = None) -> Steps[Result]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from pathlib import PurePath
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ def given_whole(recipe: Recipe, weights: Weights, site: Site) -> dict[str, Calla
         "tensors": lambda: _stack(recipe, weights, site),
         "deltas": lambda: _stack(recipe, weights, site, base()),
         "base": lambda: torch.zeros(shape, device=weights.device) if recipe.base == ZERO else base(),
-        "uniforms": lambda: _uniforms(recipe.seed, site.models, site.name, shape, weights.device),
+        "uniforms": lambda: _uniforms(recipe.seed, _drawn_as(site.models), site.name, shape, weights.device),
         "name": lambda: site.name,
         "group": lambda: group_of(site.name),
         "layer": lambda: layer_of(site.name),
@@ -123,12 +124,13 @@ def _cut_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> 
 def _prepared_by_parent(recipe: Recipe, weights: Weights, site: Site, part: Part) -> tuple[Tensor | Bits, ...]:
     """What is prepared of every parent by itself, so that one of them at a time is in float32, beside the base."""
     base = _base(recipe, weights, site) if recipe.definition.takes == "deltas" else None
+    drawn_as = dict(zip(site.models, _drawn_as(site.models), strict=True))
 
     def make(model: str, source: str, settings: Mapping[str, Any]) -> tuple[Tensor | Bits, ...]:
         own = _stack(recipe, weights, replace(site, models=(model,), sources=(source,)), base).whole()
         given = {
             recipe.definition.takes: lambda: own,
-            "uniforms": lambda: _uniforms(recipe.seed, (model,), site.name, own.shape[1:], own.device),
+            "uniforms": lambda: _uniforms(recipe.seed, (drawn_as[model],), site.name, own.shape[1:], own.device),
         }
         return packed(call(part, given, settings), own.ndim - 1)
 
@@ -198,6 +200,15 @@ def _read_as(recipe: Recipe) -> torch.dtype | None:
 def _as_float32(stored: Tensor, recipe: Recipe) -> Float[Tensor, "*shape"]:
     """What is stored as mergekit reads it: cast to `dtype` first if the recipe names one, then to float32."""
     return stored.to(_read_as(recipe)).float()
+
+
+def _drawn_as(models: tuple[str, ...]) -> tuple[str, ...]:
+    """What parents' random numbers go by: the last part of a name, so that `a` and `/home/me/a` draw alike.
+
+    All of the name where another parent's ends in the same.
+    """
+    ends = [PurePath(model).name for model in models]
+    return tuple(end if end and ends.count(end) == 1 else model for end, model in zip(ends, models, strict=True))
 
 
 def _uniforms(

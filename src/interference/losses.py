@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, islice, pairwise
 
@@ -147,14 +147,18 @@ def sentence_bits(
 def sentence_bits_steps(
     model: nn.Module, text: TokenizedText, *, limit: int | None = None, batch_tokens: int | None = None
 ) -> Steps[np.ndarray]:
-    """`sentence_bits` in steps of a batch for every core: yields the share of tokens after each, returns the result."""
-    totals, tokens, done = np.zeros(len(text.ids)), max(sum(map(len, text.ids)), 1), 0
-    for step in _scored(model, text, limit, batch_tokens):
+    """`sentence_bits` in steps of a batch for every core: yields the share of tokens after each, returns the result.
+
+    Sentences of the same tokens are scored once, for in different batches they would differ by rounding.
+    """
+    places = {ids: place for place, ids in enumerate(dict.fromkeys(text.ids))}
+    totals, tokens, done = np.zeros(len(places)), max(sum(map(len, places)), 1), 0
+    for step in _scored(model, replace(text, ids=tuple(places)), limit, batch_tokens):
         for pieces, bits in step:
             np.add.at(totals, [row for row, *_ in pieces], bits.sum(dim=1).numpy())
             done += sum(len(sequence) - start for _, sequence, start, _ in pieces)
         yield done / tokens
-    return totals
+    return totals[[places[ids] for ids in text.ids]]
 
 
 def token_bits(model: nn.Module, text: TokenizedText, *, limit: int | None = None) -> tuple[np.ndarray, ...]:

@@ -80,7 +80,7 @@ def sentence_steps(
     The reference is `against`, else the suite's of each language, else the best parent of a merge in it.
     """
     evaluator.check_languages(languages)
-    rows, parts = evaluator.corpus.rows(sentences), []
+    rows, parts, said = evaluator.corpus.rows(sentences), [], dict[str, None]()
     for number, language in enumerate(languages):
         done = number / len(languages)
         reference = against or evaluator.suite.reference(language)
@@ -91,10 +91,13 @@ def sentence_steps(
             steps = evaluator.bits_steps(one, language, rows)
             bits.append((yield from nth(2 * number + len(bits), 2 * len(languages), steps)))
         parts.append(_frame(evaluator, model, language, rows, *bits).assign(reference=reference))
+        read = {name: evaluator.scored_by(one) for name, one in (("", model), (reference, reference))}
+        said |= dict.fromkeys(evaluator.tokenization(read, [language], rows)[1])
         yield (number + 1) / len(languages)
     frame = pd.concat(parts).sort_values("cost", ascending=False, kind="stable", ignore_index=True)
     half = " of the test half" if len(evaluator.corpus.halves["dev"]) else ""
-    note = f"{len(rows)} of {len(evaluator.corpus.rows(None))} sentences{half} in each language."
+    own = f"{len(rows)} of {len(evaluator.corpus.rows(None))} sentences{half} in each language."
+    note = " ".join((own, *said))
     made_from = _provenance(evaluator, model, frame["reference"].unique())
     return SentenceTable(frame[list(COLUMNS)], note, made_from)
 

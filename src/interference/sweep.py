@@ -104,7 +104,8 @@ def accuracy_steps(
     why = f"The corpus has no {', '.join(uncounted)}, so no tokens of it are counted." if uncounted else ""
     recipes = [model.to_yaml() for model in models.values() if isinstance(model, Recipe)]
     made_from = evaluator.provenance(models.values()) | ({"recipes": "---\n".join(recipes)} if recipes else {})
-    return accuracy_table(pairs, ordered, made_from, [why] if why else [])
+    notes = (*([why] if why else []), *evaluator.counted_notes(models.values()))
+    return accuracy_table(pairs, ordered, made_from, notes)
 
 
 Tell = Callable[[Line], None]
@@ -238,6 +239,7 @@ def _settle(device: torch.device) -> None:
 def compare_notes(evaluator: Evaluator, asked: Comparison, lines: Sequence[Line]) -> tuple[str, ...]:
     """What belongs beside the numbers of a comparison."""
     notes = list(next((line.table.notes for line in lines if line.table), ()))
+    notes += evaluator.counted_notes((UNIGRAM, BIGRAM, *asked.models))
     notes.append("Default: equal coefficients, every knob at its declared default.")
     if asked.search and any(line.variant == BEST and line.table for line in lines):
         coefficients = ", coefficients equal" if len(asked.models) > SEARCHED_PARENTS else ""

@@ -76,8 +76,9 @@ def loss_table(
     `bits[model, language]` are bits by sentence over `rows`, for the subjects and whatever they are compared with.
     The cost is counted from the language's reference, else from the subject's best parent, if it names none from the
     one that needs least for these rows; recovery is
-    (init - model) / (init - reference) and empty where there is no init or no reference. Cells in `lossy` (model,
-    language), whose tokenizer does not give the text back, have no bits per byte.
+    (init - model) / (init - reference) and empty where there is no init, or no reference that is better. Cells in
+    `lossy` (model, language), whose tokenizer does not give the text back, have no bits per byte, and no costs in them
+    what is counted from such a one.
     """
     cells = [
         _Cell(subject.name, language, _reference(subject, language, bits, references, has_roles))
@@ -96,7 +97,8 @@ def loss_table(
         for i, c in enumerate(cells)
     ]  # fmt: skip
     frame = pd.DataFrame(records, columns=list(COLUMNS))
-    return LossTable(frame, (*_notes(corpus, documents, init, cells), *notes), units, provenance or {})
+    said = (*_notes(corpus, documents, init, cells), *_unlearned(cells, bits, init), *notes)
+    return LossTable(frame, said, units, provenance or {})
 
 
 @dataclass(frozen=True)
@@ -190,9 +192,12 @@ def _unit_frame(
     """Loss and paired cost of every cell in one unit, the denominators resampled with the documents."""
     documents = [corpus.documents[row] for row in rows]
     sizes = {language: unit_sizes(unit, corpus, language, rows) for language in {c.language for c in cells}}
-    undefined = [unit == "bits per byte" and (c.model, c.language) in lossy for c in cells]
-    values = [None if bad else one for bad, one in zip(undefined, own, strict=True)]
-    paired = [None if bad else one for bad, one in zip(undefined, costs, strict=True)]
+    undefined = {cell for cell in lossy if unit == "bits per byte"}
+    values = [None if (c.model, c.language) in undefined else one for c, one in zip(cells, own, strict=True)]
+    paired = [
+        None if values[i] is None or (c.reference and (c.reference[0], c.language) in undefined) else costs[i]
+        for i, c in enumerate(cells)
+    ]
     scale = [sizes[c.language] for c in cells]
     columns = [
         (*a, *b)
@@ -233,11 +238,22 @@ def _intervals(
 
 
 def _recovery(cell: _Cell, bits: Mapping[tuple[str, str], np.ndarray], init: str | None) -> float:
-    if not cell.reference or (init, cell.language) not in bits:
-        return np.nan
-    own, best = bits[cell.model, cell.language].sum(), bits[cell.reference[0], cell.language].sum()
-    untrained = bits[init, cell.language].sum()  # type: ignore[index]
-    return float((untrained - own) / (untrained - best)) if abs(untrained - best) > 1e-9 else np.nan
+    gain = _gain(cell.reference[0], cell.language, bits, init) if cell.reference else None
+    own = bits[cell.model, cell.language].sum()
+    return float((bits[init, cell.language].sum() - own) / gain) if gain and gain > 1e-9 else np.nan  # type: ignore[index]
+
+
+def _gain(reference: str, language: str, bits: Mapping[tuple[str, str], np.ndarray], init: str | None) -> float | None:
+    """How many bits a reference needs less than the untrained model, if there is one."""
+    untrained = bits.get((init, language)) if init else None
+    return None if untrained is None else float(untrained.sum() - bits[reference, language].sum())
+
+
+def _unlearned(cells: Sequence[_Cell], bits: Mapping[tuple[str, str], np.ndarray], init: str | None) -> tuple[str, ...]:
+    """What to say where a reference is no better than the untrained model: there is nothing to recover."""
+    gains = [(c.language, _gain(c.reference[0], c.language, bits, init)) for c in cells if c.reference]
+    none = ", ".join(dict.fromkeys(language for language, gain in gains if gain is not None and gain <= 1e-9))
+    return (f"No recovery in {none}: what costs are counted from is no better than untrained.",) if none else ()
 
 
 def _reference(

@@ -176,14 +176,22 @@ def presets(parents: Sequence[str], one: str) -> dict[str, tuple[dict[str, float
 
 
 def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
-    """What a merge's figure shows, in one sentence: means over its languages, and how many are back at untrained."""
+    """What a merge's figure shows, in one sentence: means over its languages, and how many are back at untrained.
+
+    What lacks one of them is left out, for a mean over other languages can't stand beside.
+    """
     by_role: dict[str, dict[str, float]] = {}
     for role, language, value in zip(*(frame[c].tolist() for c in ("role", "language", "value")), strict=True):
         if value == value:  # no bits per byte where the tokenizer loses text
             by_role.setdefault(role, {})[language] = value
-    merge, means = by_role.get("merge", {}), {role: sum(v.values()) / len(v) for role, v in by_role.items()}
+    merge = by_role.get("merge", {})
     if not merge:
         return f"**The merge has no {unit}.**"
+    means = {
+        role: sum(own[code] for code in merge) / len(merge)
+        for role, own in by_role.items()
+        if merge.keys() <= own.keys()
+    }
     named = {
         "reference": "references",
         "best parent": "best parents",

@@ -40,8 +40,11 @@ def accuracy_view(table: AccuracyTable, recipe: Recipe, suite: Suite) -> pd.Data
 
 
 def accuracy_sentence(view: pd.DataFrame) -> str:
-    """What the figure shows, in one sentence: means over languages, and where the merge is above the controls."""
-    means = view.groupby("role")["accuracy"].mean()
+    """What the figure shows, in one sentence: means over languages, and where the merge is above the controls.
+
+    What lacks one of the languages has no mean.
+    """
+    means = view.pivot(index="role", columns="language", values="accuracy").mean(axis=1, skipna=False).dropna()
     merged = view[view["role"] == "merge"].set_index("language")
     controls = view[view["role"].isin(["untrained", "unigram"])].groupby("language")["accuracy"].max()
     level = controls.reindex(merged.index).fillna(CHANCE).clip(lower=CHANCE)

@@ -131,7 +131,7 @@ def _draw_comparison(bench: Bench, present: "State", shown: "list[Pin]") -> None
     baseline = present.pins[present.baseline] if present.baseline is not None else None
     request, names = pin_request(shown, baseline, bench.suite, bench.languages, present.view.sentences)
     table = compute(bench, request, "Scoring the pins", slot="pins")
-    frame = table.in_unit(bench.unit).replace({"model": names})
+    frame = table.in_unit(bench.unit).replace({"model": names, "reference": names})
     if baseline:
         figure = delta_map(frame, bench.unit, baseline.name)
         reading = f"Positive is worse than {baseline.name}, sentence by sentence."
