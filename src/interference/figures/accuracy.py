@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from interference.figures.hover import all_between, all_said, said
 from interference.figures.losses import GREEN, GREY, MARKS, ORANGE
 from interference.languages import language_name
 
@@ -49,13 +50,18 @@ def accuracy_figure(frame: pd.DataFrame) -> go.Figure:
 
 
 _HOVER = (
-    " (%{customdata[0]})<br>%{customdata[1]:.1%} of %{customdata[2]} pairs<br>95 % %{customdata[3]:.1%} to "
-    "%{customdata[4]:.1%}<br>%{customdata[5]} ties, margin %{customdata[6]:+.2f} bits<extra></extra>"
+    " (%{customdata[0]})<br>%{customdata[1]} of %{customdata[2]} pairs%{customdata[3]}<br>%{customdata[4]} ties, "
+    "margin %{customdata[5]} bits<extra></extra>"
 )
 
 
 def _custom(part: pd.DataFrame) -> np.ndarray:
-    return part[["model", "accuracy", "pairs", "low", "high", "ties", "margin"]].to_numpy()
+    return np.stack(
+        [
+            part["model"], all_said(part["accuracy"], ".1%"), part["pairs"],
+            all_between(part["low"], part["high"], ".1%"), part["ties"], all_said(part["margin"], "+.2f"),
+        ], axis=1,
+    )  # fmt: skip
 
 
 TASK_MARKS = {  # role: (name in the legend, colour, symbol, size)
@@ -66,7 +72,7 @@ TASK_MARKS = {  # role: (name in the legend, colour, symbol, size)
 }
 
 _TASK_HOVER = (
-    " %{x:.4f}<br>standard error %{customdata[1]:.4f}<br>%{customdata[2]} samples, %{customdata[3]} examples, filter "
+    " %{x:.4f}<br>standard error %{customdata[1]}<br>%{customdata[2]} samples, %{customdata[3]} examples, filter "
     "%{customdata[4]}<extra></extra>"
 )
 
@@ -87,7 +93,10 @@ def tasks_figure(frame: pd.DataFrame) -> go.Figure:
                     "type": "data", "array": 1.96 * part["standard_error"].astype(float).fillna(0), "color": color,
                     "thickness": 1.5,
                 } if role == "merge" else None,
-                customdata=part[["model", "standard_error", "samples", "shots", "filter"]].astype(object).to_numpy(),
+                customdata=part.assign(
+                    standard_error=all_said(part["standard_error"].astype(float), ".4f"),
+                    samples=[said(float(count), ".0f") for count in part["samples"].astype(float)],
+                )[["model", "standard_error", "samples", "shots", "filter"]].astype(object).to_numpy(),
                 hovertemplate="%{y}<br>%{customdata[0]}<br>" + metric + _TASK_HOVER,
             )
         )  # fmt: skip
@@ -131,14 +140,15 @@ def phenomenon_figure(frame: pd.DataFrame, control: pd.DataFrame) -> go.Figure:
         go.Heatmap(
             z=100 * share, x=languages, y=rows, zmin=0, zmax=100, zmid=50, colorscale="PuOr", xgap=1, ygap=1,
             text=text, texttemplate="%{text}", textfont={"size": 11}, hoverongaps=False,
-            customdata=np.dstack([low, high, pairs, margin, other]),
+            customdata=np.dstack([
+                all_between(low, high, ".1%"), all_said(pairs, ".0f"), all_said(margin, "+.2f"), all_said(other, ".1%"),
+            ]),
             colorbar={
                 "title": {"text": "pairs right, %", "side": "right"}, "orientation": "h", "thickness": 10, "len": 0.6,
                 "yref": "container", "y": 0, "yanchor": "bottom",
             },
-            hovertemplate="%{y}, %{x}<br>%{z:.1f} % of %{customdata[2]:.0f} pairs<br>95 % %{customdata[0]:.1%} to "
-            "%{customdata[1]:.1%}<br>margin %{customdata[3]:+.2f} bits<br>unigram control %{customdata[4]:.1%}"
-            "<extra></extra>",
+            hovertemplate="%{y}, %{x}<br>%{z:.1f} % of %{customdata[1]} pairs%{customdata[0]}"
+            "<br>margin %{customdata[2]} bits<br>unigram control %{customdata[3]}<extra></extra>",
         )
     )  # fmt: skip
     figure.update_layout(

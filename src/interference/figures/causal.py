@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from interference.figures.hover import all_between
 from interference.groups import GROUPS, LAYER_AXIS
 from interference.signs import signed, signed_short
 
@@ -40,11 +41,12 @@ def causal_figure(frame: pd.DataFrame, unit: str, kinds: Sequence[str]) -> go.Fi
         ]
         figure.add_trace(
             go.Heatmap(
-                z=grids[0], x=groups, y=rows, customdata=np.dstack(grids[1:]), coloraxis="coloraxis", xgap=1, ygap=1,
+                z=grids[0], x=groups, y=rows, customdata=all_between(*grids[1:], "+.3f"), coloraxis="coloraxis",
+                xgap=1, ygap=1,
                 text=[[_text(*cell) for cell in line] for line in np.stack(grids, axis=-1).tolist()],
                 texttemplate="%{text}", hoverongaps=False, name=kind,
                 hovertemplate="%{y}, %{x}<br>%{z:+.3f} " + unit
-                + "<br>95 % %{customdata[0]:+.3f} to %{customdata[1]:+.3f}<extra></extra>",
+                + "%{customdata}<extra></extra>",
             ), 1, number,
         )  # fmt: skip
     figure.update_xaxes(type="category", showgrid=False)

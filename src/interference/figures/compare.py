@@ -2,10 +2,12 @@
 
 from collections.abc import Collection
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from interference.figures.hover import all_between, all_said
 from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, PINK, RED
 from interference.languages import language_name
 
@@ -104,10 +106,14 @@ def _dots(part: pd.DataFrame, rows: dict[str, str], unit: str) -> list[go.Scatte
                     "type": "data", "array": (own["high"] - own["value"]).fillna(0),
                     "arrayminus": (own["value"] - own["low"]).fillna(0), "color": color, "thickness": 1,
                 },
-                customdata=own[["label", "low", "high", "cost", "settings"]].fillna("").to_numpy(),
+                customdata=np.stack(
+                    [
+                        own["label"], all_between(own["low"], own["high"]), all_said(own["cost"], "+.3f"),
+                        own["settings"],
+                    ], axis=1,
+                ),
                 hovertemplate="%{customdata[0]}, " + name + "<br>%{x:.3f} " + unit
-                + "<br>95 % %{customdata[1]:.3f} to %{customdata[2]:.3f}<br>cost %{customdata[3]:+.3f}"
-                "<br>%{customdata[4]}<extra></extra>",
+                + "%{customdata[1]}<br>cost %{customdata[2]}<br>%{customdata[3]}<extra></extra>",
             )
         )  # fmt: skip
     return traces

@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from interference.figures.hover import all_between, all_said
 from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, RED
 from interference.groups import LAYER_AXIS
 from interference.languages import language_name
@@ -53,9 +54,9 @@ def pairs_figure(tables: Sequence[PathTable], unit: str) -> go.Figure:
                 go.Scatter(
                     x=part["weight"], y=part["excess"], mode="lines", name=name, legendgroup=name,
                     showlegend=name not in named, line={"color": color, "width": width},
-                    customdata=part[["excess_low", "excess_high"]],
-                    hovertemplate=f"{pair}<br>share %{{x:.2f}}<br>%{{y:+.3f}} {unit} (95 % %{{customdata[0]:.3f}} to "
-                    f"%{{customdata[1]:.3f}})<br>{barrier}<extra></extra>",
+                    customdata=all_between(part["excess_low"], part["excess_high"]),
+                    hovertemplate=f"{pair}<br>share %{{x:.2f}}<br>%{{y:+.3f}} {unit}%{{customdata}}<br>{barrier}"
+                    "<extra></extra>",
                 ), number // columns + 1, number % columns + 1,
             )  # fmt: skip
             named.add(name)
@@ -107,9 +108,10 @@ def plane_figure(frame: pd.DataFrame, corners: pd.DataFrame, untrained: float, u
                 x=corners["x"], y=corners["y"], mode="markers+text", text=corners["model"], textposition="top center",
                 marker={"size": 11, "color": "white", "line": {"color": RED, "width": 2}}, showlegend=False,
                 textfont={"color": "white", "shadow": "0 0 4px black, 0 0 4px black"},
-                customdata=corners[["value", "low", "high"]],
-                hovertemplate="%{text}<br>%{customdata[0]:.3f} " + unit
-                + " (95 % %{customdata[1]:.3f} to %{customdata[2]:.3f})<extra></extra>",
+                customdata=np.stack(
+                    [all_said(corners["value"], ".3f"), all_between(corners["low"], corners["high"])], axis=1
+                ),
+                hovertemplate="%{text}<br>%{customdata[0]} " + unit + "%{customdata[1]}<extra></extra>",
             ),
         ]
     )  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from interference.figures.hover import all_between, between, said
 from interference.labels import ticks
 from interference.languages import language_name
 from interference.signs import plain, signed_short
@@ -38,8 +39,8 @@ def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
         scale |= {"zmin": -1, "zmax": 1}
     low, high = _sides(frame, measure)
     lossy = np.isnan(_grid(frame, grid, "bits_per_byte"))
-    custom = np.dstack([_grid(frame, grid, low), _grid(frame, grid, high)]) if low and high else None
-    interval = "<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}" if low else ""
+    custom = all_between(_grid(frame, grid, low), _grid(frame, grid, high)) if low and high else None
+    interval = "%{customdata}" if low else ""
     figure = go.Figure(
         go.Heatmap(
             z=values,
@@ -185,14 +186,14 @@ def _dots(cells: list[dict], names: dict, name: str, color: str, symbol: str, si
         "y": [names[cell["language"]] for cell in cells],
         "name": name,
         "mode": "markers",
-        "customdata": [[cell["low"], cell["high"], cell["model"]] for cell in cells],
+        "customdata": [[between(cell["low"], cell["high"]), cell["model"]] for cell in cells],
         "marker": {"color": color, "symbol": symbol, "size": size, "line": {"width": 2, "color": color}},
         "error_x": error and error | {"thickness": 1.5},
         "hovertemplate": "%{y}<br>"
         + name
-        + " (%{customdata[2]})<br>%{x:.3f} "
+        + " (%{customdata[1]})<br>%{x:.3f} "
         + unit
-        + "<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}<extra></extra>",
+        + "%{customdata[0]}<extra></extra>",
     }
 
 
@@ -211,9 +212,11 @@ def _costs(cells: list[dict], names: dict, unit: str) -> dict:
         "text": [signed_short(v) for v in values],
         "textposition": "inside",
         "insidetextanchor": "start",
-        "customdata": [[c["cost_low_value"], c["cost_high_value"], c["reference"], c["recovery"]] for c in cells],
+        "customdata": [
+            [between(c["cost_low_value"], c["cost_high_value"]), c["reference"], said(c["recovery"], ".2f")]
+            for c in cells
+        ],
         "hovertemplate": "%{y}<br>%{x:+.3f} "
         + unit
-        + " against %{customdata[2]}<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}"
-        "<br>recovery %{customdata[3]:.2f}<extra></extra>",
+        + " against %{customdata[1]}%{customdata[0]}<br>recovery %{customdata[2]}<extra></extra>",
     }

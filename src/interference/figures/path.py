@@ -1,9 +1,11 @@
 """Figures of paths between two checkpoints."""
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from interference.figures.hover import all_between, all_said
 from interference.figures.losses import BLUE, GREEN, GREY, RED
 from interference.languages import language_name
 from interference.path import PathTable
@@ -67,9 +69,11 @@ def _traces(part: pd.DataFrame, level: pd.Series, column: str, unit: str) -> lis
         go.Scatter(
             x=weight, y=value, mode="lines+markers", name="along the path",
             line={"color": BLUE, "width": 2}, marker={"size": 4},
-            customdata=pd.concat([low, high, part["excess"], part["gap"]], axis=1).to_numpy(),
-            hovertemplate="share %{x:.2f}<br>%{y:.3f} " + unit + "<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}"
-            "<br>excess %{customdata[2]:+.3f}, over the chord %{customdata[3]:+.3f}<extra></extra>",
+            customdata=np.stack(
+                [all_between(low, high), all_said(part["excess"], "+.3f"), all_said(part["gap"], "+.3f")], axis=1
+            ),
+            hovertemplate="share %{x:.2f}<br>%{y:.3f} " + unit + "%{customdata[0]}"
+            "<br>excess %{customdata[1]}, over the chord %{customdata[2]}<extra></extra>",
         )
     )  # fmt: skip
     if column == "value":

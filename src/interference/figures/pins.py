@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from interference.figures.hover import all_between
 from interference.figures.losses import BLUE, GREY, TOOLBAR
 from interference.languages import language_name
 from interference.signs import signed_short
@@ -35,9 +36,8 @@ def small_multiples(frame: pd.DataFrame, unit: str) -> go.Figure:
                 "type": "data", "array": part["high"] - part["value"], "arrayminus": part["value"] - part["low"],
                 "color": GREY,
             },
-            customdata=part[["low", "high"]].to_numpy(),
-            hovertemplate="%{y}<br>%{x:.3f} " + unit + "<br>95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}"
-            f"<extra>{_escaped(pin)}</extra>",
+            customdata=all_between(part["low"], part["high"]),
+            hovertemplate="%{y}<br>%{x:.3f} " + unit + f"%{{customdata}}<extra>{_escaped(pin)}</extra>",
             showlegend=False,
         )  # fmt: skip
         figure.add_trace(bar, row=number // columns + 1, col=number % columns + 1)
@@ -63,7 +63,7 @@ def delta_map(frame: pd.DataFrame, unit: str, baseline: str) -> go.Figure:
             z=values,
             x=[language_name(code) for code in languages],
             y=[_short(pin) for pin in pins],
-            customdata=np.dstack([grid("cost_low_value"), grid("cost_high_value")]),
+            customdata=all_between(grid("cost_low_value"), grid("cost_high_value")),
             text=[[signed_short(v) for v in row] for row in values],
             texttemplate="%{text}",
             colorscale="PuOr_r",
@@ -71,8 +71,8 @@ def delta_map(frame: pd.DataFrame, unit: str, baseline: str) -> go.Figure:
             zmin=-largest,
             zmax=largest,
             colorbar={"title": {"text": f"extra {unit}", "side": "right"}, "thickness": 12},
-            hovertemplate="%{y} on %{x}<br>%{z:+.3f} " + unit + " against " + _escaped(baseline) + "<br>"
-            "95 % %{customdata[0]:.3f} to %{customdata[1]:.3f}<extra></extra>",
+            hovertemplate="%{y} on %{x}<br>%{z:+.3f} " + unit + " against " + _escaped(baseline)
+            + "%{customdata}<extra></extra>",
         )
     )  # fmt: skip
     figure.update_layout(

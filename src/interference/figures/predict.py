@@ -1,8 +1,10 @@
 """Figures of predictions: every measure's correlation with the damage, and one measure against it pair by pair."""
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from interference.figures.hover import all_between, all_said
 from interference.figures.losses import BLUE, GREY, ORANGE
 from interference.languages import language_name
 from interference.predict import PairTable, Prediction
@@ -39,10 +41,15 @@ def forest_figure(prediction: Prediction) -> go.Figure:
             go.Scatter(
                 x=frame[column], y=labels, mode="markers", name=name, error_x=error,
                 marker={"color": color, "symbol": symbols, "size": 9, "line": {"width": 2, "color": color}},
-                customdata=frame[[prefix, f"{prefix}_holm", "low", "high", "survives", chance]].to_numpy(),
-                hovertemplate="%{y}<br>" + name + ": %{x:+.3f}<br>p %{customdata[0]:.4f}, Holm %{customdata[1]:.4f}"
-                + ("<br>95 % %{customdata[2]:+.2f} to %{customdata[3]:+.2f}" if error else "")
-                + ", chance %{customdata[5]:.2f}<br>survives: %{customdata[4]}<extra></extra>",
+                customdata=np.stack(
+                    [
+                        *(all_said(frame[one], ".4f") for one in (prefix, f"{prefix}_holm")),
+                        all_between(frame["low"], frame["high"], "+.2f") if error else [""] * len(frame),
+                        all_said(frame[chance], ".2f"), frame["survives"],
+                    ], axis=1,
+                ),
+                hovertemplate="%{y}<br>" + name + ": %{x:+.3f}<br>p %{customdata[0]}, Holm %{customdata[1]}"
+                "%{customdata[2]}, chance %{customdata[3]}<br>survives: %{customdata[4]}<extra></extra>",
             )
         )  # fmt: skip
     figure.add_vline(0, line={"color": GREY, "width": 1})

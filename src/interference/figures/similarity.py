@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from interference.figures.hover import all_between, all_said
 from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, TOOLBAR
 from interference.labels import labels, ticks
 from interference.languages import language_name
@@ -37,8 +38,7 @@ def _heat(grid: Map, label: str, where: str, text: bool) -> go.Heatmap:
     value = grid.value.to_numpy(dtype=float)
     low, high, chance = (grid.parts[part].to_numpy(dtype=float) for part in ("low", "high", "chance"))
     raw, scaled = (grid.parts[part].to_numpy(dtype=float) for part in ("raw", "z_scored"))
-    blank = [[_interval(a, b) for a, b in zip(*rows, strict=True)] for rows in zip(low, high, strict=True)]
-    custom = np.dstack([np.array(blank, dtype=object), chance, raw, scaled])
+    custom = np.dstack([all_between(low, high), *(all_said(part, ".3f") for part in (chance, raw, scaled))])
     names = _names(grid)
     unclear = np.isfinite(low) & (low <= chance)
     texts = [
@@ -48,13 +48,9 @@ def _heat(grid: Map, label: str, where: str, text: bool) -> go.Heatmap:
     return go.Heatmap(
         z=value, x=names[0], y=names[1], customdata=custom, coloraxis="coloraxis", hoverongaps=False,
         text=texts if text else None, texttemplate="%{text}" if text else None,
-        hovertemplate=f"{where}<br>{label} %{{z:.3f}}%{{customdata[0]}}<br>chance %{{customdata[1]:.3f}}"
-        "<br>raw %{customdata[2]:.3f}, z-scored %{customdata[3]:.3f}<extra></extra>",
+        hovertemplate=f"{where}<br>{label} %{{z:.3f}}%{{customdata[0]}}<br>chance %{{customdata[1]}}"
+        "<br>raw %{customdata[2]}, z-scored %{customdata[3]}<extra></extra>",
     )  # fmt: skip
-
-
-def _interval(low: float, high: float) -> str:
-    return f"<br>95 % {low:.3f} to {high:.3f}" if np.isfinite(low) else ""
 
 
 def _names(grid: Map) -> tuple[list[str], list[str]]:

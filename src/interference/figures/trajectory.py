@@ -4,6 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from interference.figures.hover import all_between
 from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, RED
 from interference.languages import language_name
 
@@ -92,9 +93,8 @@ def _excess(own: pd.DataFrame, names: dict[str, str], unit: str) -> list[go.Scat
 def _line(own: pd.DataFrame, column: str, name: str, color: str, unit: str) -> go.Scatter:
     return go.Scatter(
         x=own["step"], y=own[column], mode="lines+markers", name=name,
-        line={"color": color, "width": 2}, marker={"size": 5}, customdata=own[["low", "high"]].to_numpy(),
-        hovertemplate=f"{name}<br>step %{{x:,}}<br>%{{y:.3f}} {unit}<br>95 % %{{customdata[0]:.3f}} to "
-        "%{customdata[1]:.3f}<extra></extra>",
+        line={"color": color, "width": 2}, marker={"size": 5}, customdata=all_between(own["low"], own["high"]),
+        hovertemplate=f"{name}<br>step %{{x:,}}<br>%{{y:.3f}} {unit}%{{customdata}}<extra></extra>",
     )  # fmt: skip
 
 
