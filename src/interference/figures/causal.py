@@ -41,7 +41,7 @@ def causal_figure(frame: pd.DataFrame, unit: str, kinds: Sequence[str]) -> go.Fi
         ]
         figure.add_trace(
             go.Heatmap(
-                z=grids[0], x=groups, y=rows, customdata=all_between(*grids[1:], "+.3f"), coloraxis="coloraxis",
+                z=grids[0], x=groups, y=rows, customdata=all_between(grids[1], grids[2], "+.3f"), coloraxis="coloraxis",
                 xgap=1, ygap=1,
                 text=[[_text(*cell) for cell in line] for line in np.stack(grids, axis=-1).tolist()],
                 texttemplate="%{text}", hoverongaps=False, name=kind,
