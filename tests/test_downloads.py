@@ -226,7 +226,6 @@ def test_numbers_are_printed_in_full(suite_folder, capsys):
     """JSON has the very numbers that CSV has."""
     arguments = ["losses", "--suite", suite_folder, "--checkpoint", "mono-eng,mono-deu"]
     own = pd.read_csv(io.StringIO(told(capsys, *arguments, "--format", "csv")), float_precision="round_trip")
-    pd.testing.assert_frame_equal(
-        pd.DataFrame(json.loads(told(capsys, *arguments, "--format", "json"))), own, check_exact=True
-    )
+    read = pd.DataFrame(json.loads(told(capsys, *arguments, "--format", "json")))
+    pd.testing.assert_frame_equal(read.astype({"recovery": float}), own, check_exact=True)  # there is none here
     assert (own["bits"] != own["bits"].round(8)).any()
