@@ -17,5 +17,5 @@ ui.draw_checkpoints(bench)
 st.subheader("Losses", anchor=False)
 with ui.user_errors():
     measure = ui.choose_measure()
-    result = ui.compute_suite(bench)
+    result = ui.compute_suite(bench, measure)
     ui.draw_losses(bench, result, measure)

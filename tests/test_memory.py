@@ -25,7 +25,7 @@ from interference.sentences import token_line_steps
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
-from interference.sweep import compare_steps, estimate_seconds
+from interference.sweep import compare_steps, outlook_steps
 
 CPU = torch.device("cpu")
 PAIR = ("mono-eng", "mono-deu")
@@ -79,7 +79,7 @@ def timed(evaluator: Evaluator) -> object:
 
 
 def estimate(evaluator: Evaluator) -> object:
-    return estimate_seconds(evaluator, Comparison(PAIR, ("eng",)))
+    return finish(outlook_steps(evaluator, Comparison(PAIR, ("eng",))))
 
 
 def plane(evaluator: Evaluator) -> object:

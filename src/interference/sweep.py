@@ -258,16 +258,24 @@ def compare_notes(evaluator: Evaluator, asked: Comparison, lines: Sequence[Line]
     return tuple(notes)
 
 
-def estimate_seconds(evaluator: Evaluator, asked: Comparison) -> float:
-    """Roughly how long a comparison of which nothing is known yet will take, by a trial on a few sentences."""
+def outlook_steps(evaluator: Evaluator, asked: Comparison) -> Steps[float]:
+    """Roughly how many seconds a comparison will take; 0 if it was measured before.
+
+    By a trial on a few sentences, as if nothing were known. Raises UserError for models that can't be merged.
+    """
+    evaluator.suite.mergeable(asked.models)
+    if compared(evaluator, asked):
+        return 0.0
     first = evaluator.suite[asked.models[0]]
     text = evaluator.text(first, asked.languages[0], evaluator.corpus.rows(_TRIAL))
-    times = []
-    for _ in range(3):  # the first pass sets up kernels
-        started = time.perf_counter()
-        with evaluator.room(scoring(first.name)):
-            sentence_bits(evaluator.networks.put(first.name), text, limit=first.positions)
-        times.append(time.perf_counter() - started)
+    times: list[float] = []
+    with evaluator.room(scoring(first.name)):
+        yield from telling(0.0, evaluator.networks.ready_steps(first.name))
+        while len(times) < 3:  # the first pass sets up kernels
+            network, started = evaluator.networks.put(first.name), time.perf_counter()
+            sentence_bits(network, text, limit=first.positions)
+            times.append(time.perf_counter() - started)
+            yield len(times) / 3
     each = len(evaluator.corpus.rows(asked.sentences)) * len(asked.languages)
     searched = TRIES * EACH * (len({evaluator.suite[m].language for m in asked.models})) if asked.search else 0
     plan = [model for _, model in _plan(evaluator, asked) if model is not None]

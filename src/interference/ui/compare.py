@@ -1,7 +1,6 @@
 """Widgets of the Compare page."""
 
 from collections.abc import Callable
-from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -9,7 +8,7 @@ import streamlit as st
 from interference.errors import UserError
 from interference.languages import language_name
 from interference.ui import state
-from interference.ui.running import device, run_steps, session
+from interference.ui.running import run_steps
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
 from interference.ui.widgets import csv_of, decimals, keep_valid, take_to_merge
@@ -96,15 +95,13 @@ def compute_comparison(
     kept = st.session_state.get(_FOUND)
     if kept and kept[0] is bench.suite and kept[1].asked == asked:
         return kept[1]
-    if st.session_state.get(_ASKED) != (bench.key, asked):
-        known, seconds = _outlook(bench, asked)
-        if not known:
-            st.button(
-                f"Compare (about {_spoken(seconds)})", icon=":material/play_arrow:", type="primary",
-                key="compare_start", on_click=_start, args=(bench, asked),
-                help="Runs in the background; lines appear as they come, and what is done is kept.",
-            )  # fmt: skip
-            return None
+    if st.session_state.get(_ASKED) != (bench.key, asked) and (seconds := _outlook(bench, asked)):
+        st.button(
+            f"Compare (about {_spoken(seconds)})", icon=":material/play_arrow:", type="primary",
+            key="compare_start", on_click=_start, args=(bench, asked),
+            help="Runs in the background; lines appear as they come, and what is done is kept.",
+        )  # fmt: skip
+        return None
     cancel = st.empty()
     cancel.button("Cancel", icon=":material/close:", key="compare_cancel", on_click=_stop, help="What is done is kept.")
     told: list[Line] = []
@@ -124,30 +121,23 @@ def compute_comparison(
     return found
 
 
-def _outlook(bench: Bench, asked: "Comparison") -> tuple[bool, float]:
-    """Whether a comparison is in the store, and else about how many seconds it takes; looked up once."""
-    from interference.sweep import compared, estimate_seconds
+def _outlook(bench: Bench, asked: "Comparison") -> float:
+    """About how many seconds a comparison takes, 0 of one that is in the store; looked up once."""
+    from interference.sweep import outlook_steps
 
     kept = st.session_state.get(_OUTLOOK)
     if kept and kept[0] is bench.suite and kept[1] == asked:
         return kept[2]
-    evaluator, engine = device(bench)
-
-    def look(job: object) -> tuple[bool, float]:
-        evaluator.suite.mergeable(asked.models)
-        known = compared(evaluator, asked)
-        return known, 0.0 if known else estimate_seconds(evaluator, asked)
-
-    try:
-        found = engine.run(session(), "compare outlook", look)
-    except CancelledError:  # a newer rerun of this session has taken over
-        st.stop()
+    title = "Trying how long a comparison takes"
+    found = run_steps(bench, "compare outlook", lambda evaluator: outlook_steps(evaluator, asked), title)
     st.session_state[_OUTLOOK] = (bench.suite, asked, found)
     return found
 
 
 def _spoken(seconds: float) -> str:
-    return f"{max(5, round(seconds / 5) * 5)} s" if seconds < 90 else f"{round(seconds / 60)} min"
+    if seconds < 90:
+        return f"{max(5, round(seconds / 5) * 5)} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{round(seconds / 3600)} h"
 
 
 def _start(bench: Bench, asked: "Comparison") -> None:

@@ -1,27 +1,23 @@
 """Widgets of the Path page."""
 
-import time
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from interference.ui import state
-from interference.ui.running import run_steps
+from interference.ui.running import run_drawing
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
 from interference.ui.widgets import csv_of, decimals, keep_valid, keep_within
 
 if TYPE_CHECKING:
-    from interference.evaluate import Evaluator
     from interference.path import PathTable, Walk
-    from interference.steps import Steps
 
 # As much of the summary as is seen without scrolling: what is lost halfway, and the barrier or why there is none.
 ORDER = (
     "language", "best_parent", "best", "untrained", "middle_excess", "middle_excess_low", "middle_excess_high",
     "barrier", "barrier_low", "barrier_high", "why_no_barrier",
 )  # fmt: skip
-_PATIENCE = 1.0  # seconds after which what is known is drawn
 READINGS = {
     "loss": "Lower is better. The green line is the better parent, the dashed grey one an untrained model; a bulge "
     "above the red chord is a barrier, and there is a chord only where both ends know the language.",
@@ -78,22 +74,12 @@ def compute_path(bench: Bench, walk: "Walk") -> "PathTable":
     from interference.figures.path import MEASURES, path_figure
     from interference.sweep import path_steps
 
-    sentences, place, figure = state.sentences(), st.empty(), st.empty()
-    told: list[PathTable] = []
-    started, drawn = time.monotonic(), [0]
-
-    def glance() -> None:
-        if len(told) > drawn[0] and time.monotonic() - started > _PATIENCE:
-            drawn[0] = len(told)
-            measure = st.session_state.get("path_measure") or next(iter(MEASURES))
-            figure.plotly_chart(path_figure(told[-1], bench.unit, measure, None), config=EXPORT)
-
-    def steps(evaluator: "Evaluator") -> "Steps[PathTable]":
-        return path_steps(evaluator, walk, bench.languages, sentences, told.append)
-
-    table = run_steps(bench, "path", steps, f"Walking, {sentences} sentences as on the Merge page", place, glance)
-    figure.empty()
-    return table
+    sentences, measure = state.sentences(), st.session_state.get("path_measure") or next(iter(MEASURES))
+    return run_drawing(
+        bench, "path", lambda found, tell: path_steps(found, walk, bench.languages, sentences, tell),
+        f"Walking, {sentences} sentences as on the Merge page",
+        lambda table: st.plotly_chart(path_figure(table, bench.unit, measure, None), config=EXPORT),
+    )  # fmt: skip
 
 
 def draw_path(bench: Bench, table: "PathTable") -> None:

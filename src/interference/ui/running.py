@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from interference.ui.sidebar import Bench
 
 _PAUSE = 2.0  # seconds between the first page and the imports it does without
+_SHOWN = 1.0  # seconds after which what is known is drawn, for a little later it may be all there
 _SETTLED = 5.0  # seconds after which a job tells how long it should still take
 
 
@@ -171,6 +172,28 @@ def run_steps(
     return result_of(
         engine, job, lambda: f"{title} ({engine.depth()} waiting)" if engine.depth() else title, 0.3, place, glance
     )
+
+
+def run_drawing(
+    bench: "Bench",
+    slot: str,
+    steps: "Callable[[Evaluator, Callable[[Any], None]], Steps[Any]]",
+    title: str,
+    draw: Callable[[Any], object],
+) -> Any:
+    """`run_steps` of a job that tells what it knows so far, which is drawn until the whole is there."""
+    place, figure, told = st.empty(), st.empty(), list[Any]()
+    started, drawn = time.monotonic(), [0]
+
+    def glance() -> None:
+        if len(told) > drawn[0] and time.monotonic() - started > _SHOWN:
+            drawn[0] = len(told)
+            with figure.container():
+                draw(told[-1])
+
+    found = run_steps(bench, slot, lambda evaluator: steps(evaluator, told.append), title, place, glance)
+    figure.empty()
+    return found
 
 
 def result_of(

@@ -1,16 +1,23 @@
 """Widgets of the Suite page."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from interference.ui.running import compute
+from interference.steps import within
+from interference.ui.running import run_drawing
 from interference.ui.shown import EXPORT, draw_table
 from interference.ui.sidebar import Bench
 
 if TYPE_CHECKING:
+    from interference.evaluate import Evaluator
+    from interference.steps import Steps
     from interference.tables import LossTable
 
+_FEW = 16  # sentences of a first look
 READINGS = {
     "loss": "Lower is better. A model that knows its language stands out as a pale cell in a dark row.",
     "cost against the reference": (
@@ -66,29 +73,50 @@ def choose_measure() -> str:
     )
 
 
-def compute_suite(bench: Bench) -> "LossTable":
-    """Every checkpoint on every language chosen, on all of the test half."""
+def compute_suite(bench: Bench, measure: str) -> "LossTable":
+    """Every checkpoint on every language chosen, on all of the test half; few sentences are drawn while others come."""
     from interference.scored import Request
 
-    return compute(bench, Request(tuple((n, n) for n in bench.suite.names), bench.languages), "Scoring the checkpoints")
+    request = Request(tuple((name, name) for name in bench.suite.names), bench.languages)
+    most = len(bench.corpus.rows(None))
+
+    def steps(evaluator: "Evaluator", tell: "Callable[[LossTable], None]") -> "Steps[LossTable]":
+        start = 0.0
+        cells = product(bench.suite.names, bench.languages)
+        if most > _FEW and any(evaluator.unknown(*cell, bench.corpus.rows(None)) for cell in cells):
+            start = _FEW / most
+            tell((yield from within(0.0, start, evaluator.table_steps(replace(request, sentences=_FEW)))))
+        return (yield from within(start, 1.0, evaluator.table_steps(request)))
+
+    def draw(table: "LossTable") -> None:
+        _draw_heat(bench, table, measure, _FEW)
+        st.caption(f"A first look, at {_FEW} of {most} sentences.")
+
+    return run_drawing(bench, "page", steps, "Scoring the checkpoints", draw)
 
 
 def draw_losses(bench: Bench, result: "LossTable", measure: str) -> None:
     """Heat map, its reading, and the table with a download."""
+    if not _draw_heat(bench, result, measure):
+        return
+    star = " A star: the tokenizer loses some of this text." if result.frame["bits_per_byte"].isna().any() else ""
+    st.caption(f"{READINGS[measure]}{star} {' '.join(result.notes)}")
+    draw_table(result, "losses")
+
+
+def _draw_heat(bench: Bench, result: "LossTable", measure: str, sentences: int | None = None) -> bool:
+    """The heat map, or why there is none; whether there is one."""
     from interference.figures.losses import heat_map
     from interference.views import suite_view
 
-    rows = bench.corpus.rows(None)
-    frame = suite_view(result, bench.corpus, rows, bench.unit)
     if measure != "loss" and result.frame[{"recovery": "recovery"}.get(measure, "cost")].isna().all():
         st.info(f"No {measure}. " + " ".join(result.notes[1:]))
-        return
+        return False
+    frame = suite_view(result, bench.corpus, bench.corpus.rows(sentences), bench.unit)
     st.plotly_chart(
         heat_map(frame, measure, bench.unit),
         config=EXPORT,
-        key="losses_heat_map",
+        key="losses_heat_map" if sentences is None else None,
         alt=f"Heat map of {measure}, models by languages",
     )
-    star = " A star: the tokenizer loses some of this text." if frame["bits_per_byte"].isna().any() else ""
-    st.caption(f"{READINGS[measure]}{star} {' '.join(result.notes)}")
-    draw_table(result, "losses")
+    return True
