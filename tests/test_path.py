@@ -14,6 +14,7 @@ from interference.evaluate import Evaluator
 from interference.figures.path import path_figure
 from interference.path import POINT_COLUMNS, POINTS, SIDES, SUMMARY_COLUMNS, PathTable, Walk, path_table
 from interference.recipe import Recipe
+from interference.recipe.values import Gradient, Where
 from interference.results import open_evaluator
 from interference.steps import finish
 from interference.store import Store
@@ -211,6 +212,8 @@ def test_slerp_takes_another_way_between_the_same_ends(tiny):
         (Recipe("linear", ("a", "b", "c"), (1.0, 1.0, 1.0)), None),
         (Recipe("linear", ("a", "b"), (1.0, 1.0), post=("rescale",)), None),
         (Recipe("slerp", ("a", "b"), knobs=(("t", 0.25),)), None),
+        (Recipe("linear", ("a", "b", "b"), (0.5, 0.2, 0.3)), None),
+        (Recipe("linear", ("a", "b"), (Where((("mlp", 1.0), (None, 0.5))), 0.5)), None),
     ],
 )
 def test_the_place_of_a_merge_on_a_path(recipe, place):
@@ -219,6 +222,8 @@ def test_the_place_of_a_merge_on_a_path(recipe, place):
 
 def test_the_place_of_a_slerp():
     assert Walk("a", "b", method="slerp").place(Recipe("slerp", ("b", "a"), knobs=(("t", 0.25),))) == 0.75
+    layered = Recipe("slerp", ("b", "a"), knobs=(("t", Gradient((0.0, 1.0))),))
+    assert Walk("a", "b", method="slerp").place(layered) is None
 
 
 @pytest.mark.parametrize(
