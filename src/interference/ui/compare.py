@@ -196,7 +196,7 @@ def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> N
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Open on the Merge page", icon=":material/merge:", disabled=recipe is None, key="compare_open",
-            on_click=take_to_merge, args=(bench.key, recipe),
+            on_click=take_to_merge, args=(bench, recipe),
             help="Set the Merge page to the recipe of the chosen row.",
         )  # fmt: skip
         st.download_button(

@@ -326,9 +326,8 @@ def present_view(bench: Bench, chosen: Chosen, setup: Setup) -> "View":
     """What the page shows, as a value."""
     from interference.bench import View
 
-    chosen_languages = bench.languages if set(bench.languages) != set(bench.corpus.languages) else ()
     return View(
-        chosen.recipe, bench.key[0], bench.key[1], chosen_languages, bench.unit, setup.sentences, setup.controls,
+        chosen.recipe, bench.key[0], bench.key[1], bench.chosen, bench.unit, setup.sentences, setup.controls,
         chosen.faders,
     )  # fmt: skip
 

@@ -27,6 +27,11 @@ class Bench:
     unit: str
 
     @property
+    def chosen(self) -> tuple[str, ...]:
+        """The languages as a view names them: none where they are all of the corpus, which need not all have models."""
+        return () if set(self.languages) == set(self.corpus.languages) else self.languages
+
+    @property
     def corpus(self) -> "Corpus":
         """The corpus losses are measured on; a bench is not opened without one."""
         assert self.suite.corpus is not None
