@@ -232,6 +232,18 @@ def test_pins_are_kept_compared_renamed_restored_and_deleted_with_undo(own_suite
     assert app.subheader[0].value == "Pins (2)"
 
 
+def test_no_difference_is_counted_from_a_pin_of_another_suite(own_suite, tmp_path):
+    app = open_page()
+    button(app, "Pin").click().run()
+    button(app, "Make baseline").click().run()
+    app.text_input(key="suite").set_value(str(shutil.copytree(own_suite, tmp_path / "other"))).run()
+    button(settled(app), "Pin").click().run()
+    said = " ".join(caption.value for caption in app.caption)
+    assert "Positive is worse than" not in said
+    assert "The baseline is one of them" in said
+    assert "lower is better" in figures(app)[1]
+
+
 def link_of(app: AppTest) -> str:
     app.session_state["link_open"] = True
     app.run()
