@@ -7,6 +7,7 @@ import time
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -14,6 +15,7 @@ from interference.guide import opening
 from interference.registry import methods
 from interference.suite import open_suite
 from interference.ui import running
+from interference.views import merge_sentence
 
 ROOT = Path(__file__).parents[1]
 # Findings draw nothing until some are kept: test_findings_page.py. Models draw no figure: test_models_page.py.
@@ -351,6 +353,30 @@ def test_all_coefficients_zero_is_said(own_suite):
 def test_parents_that_no_panel_has_room_for_are_counted(own_suite, monkeypatch):
     monkeypatch.setattr("interference.bench.PARENTS", 1)
     assert "Parents (1 of 2)" in [block.proto.popover.label for block in open_page().get("popover")]
+
+
+def test_what_a_caption_explains_is_drawn(suite_folder, tmp_path, monkeypatch):
+    """A folder of checkpoints has no untrained one, and no references to count costs from."""
+    for name in ("mono-eng", "mono-deu", "mixed"):
+        shutil.copytree(suite_folder / name, tmp_path / "plain" / name)
+    monkeypatch.setenv("INTERFERENCE_CORPUS", str(suite_folder / "corpus.tsv"))
+    views = ({}, {"points": "3"}, {"path_view": "Plane", "plane_points": "3"})
+    said: dict[Path, str] = {}
+    for folder in (suite_folder, tmp_path / "plain"):
+        monkeypatch.setenv("INTERFERENCE_SUITE", str(folder))
+        apps = [open_page("pages/path.py" if view else "pages/merge.py", **view) for view in views]
+        said[folder] = " ".join(caption.value for app in apps for caption in app.caption)
+    with_roles, plain = said.values()
+    for words in ("grey is an untrained model", "bars on the right", "grey one an untrained", "one and a half times"):
+        assert (words in with_roles, words in plain) == (True, False)
+
+
+def test_means_beside_the_merge_are_of_the_same_languages():
+    values = {"merge": (1.0, 3.0), "reference": (2.0,), "best parent": (2.0, 4.0), "untrained": (8.0, 9.0, 100.0)}
+    cells = [(role, f"l{i}", value) for role, own in values.items() for i, value in enumerate(own)]
+    sentence = merge_sentence(pd.DataFrame(cells, columns=["role", "language", "value"]), "bits per byte")
+    assert sentence.startswith("**The merge needs 2.00 bits per byte** (mean of 2 languages, best parents 3.00, un")
+    assert "untrained 8.50" in sentence
 
 
 @pytest.mark.parametrize("roles", [True, False])

@@ -20,7 +20,7 @@ from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
 from interference.sweep import path_steps
-from interference.views import path_sentence
+from interference.views import pairs_sentence, path_sentence
 
 
 @pytest.fixture
@@ -131,9 +131,11 @@ def test_the_sentence_counts_languages_that_an_end_knows():
     assert "no language is known to both ends" in sentence
     assert "0.50 bits per sentence below" in path_sentence(by_hand({"eng": (1.0, 1.0)}, 0.5), "bits per sentence")
     assert "neither end knows" in path_sentence(by_hand({"fra": (90.0, 90.0)}), "bits per sentence")
-    assert "the suite has no untrained" in path_sentence(
-        by_hand({"eng": (1.0, 1.0)}, levels=(None, 1.0)), "bits per sentence"
-    )
+    unsaid = by_hand({"eng": (1.0, 1.0)}, levels=(None, 1.0))
+    assert "the suite has no untrained" in path_sentence(unsaid, "bits per sentence")
+    several = pairs_sentence([unsaid, unsaid], "bits per sentence")
+    assert "the suite has no untrained" in several
+    assert "that an end knows" not in several
 
 
 def test_where_no_language_has_a_barrier_none_is_named():

@@ -181,9 +181,12 @@ def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
     for role, language, value in zip(*(frame[c].tolist() for c in ("role", "language", "value")), strict=True):
         if value == value:  # no bits per byte where the tokenizer loses text
             by_role.setdefault(role, {})[language] = value
-    merge, means = by_role.get("merge", {}), {role: sum(v.values()) / len(v) for role, v in by_role.items()}
+    merge = by_role.get("merge", {})
     if not merge:
         return f"**The merge has no {unit}.**"
+    # Means over the same languages, or none: a suite may have references for some of them only.
+    whole = {role: values for role, values in by_role.items() if merge.keys() <= values.keys()}
+    means = {role: sum(values[language] for language in merge) / len(merge) for role, values in whole.items()}
     named = {
         "reference": "references",
         "best parent": "best parents",
@@ -332,15 +335,18 @@ def pairs_sentence(tables: Sequence[PathTable], unit: str) -> str:
     """What the paths between all pairs show, in one sentence: where a barrier is defined, and the highest."""
     summary = pd.concat([t.summary[unit].assign(pair=f"{t.walk.first} to {t.walk.second}") for t in tables])
     defined = summary[(summary["why_no_barrier"] == "") & summary["barrier"].notna()]
-    known = summary[summary["known_by"] != ""]
+    known = summary[summary["known_by"] != ""]  # as on a single path
+    whose = "the languages that an end knows" if known["known_by"].notna().all() else "they"
     sentence = (
-        f"**{len(tables)} pairs, {summary['language'].nunique()} languages.** Halfway, the languages that an end knows "
+        f"**{len(tables)} pairs, {summary['language'].nunique()} languages.** Halfway, {whose} "
         f"are {_signed(known['middle_excess'].mean())} {unit} above the better end, on average"
         if known["middle_excess"].notna().any()
         else f"**{len(tables)} pairs.** No end knows one of these languages in this unit"
     )
     if defined.empty:
-        return f"{sentence}; no barrier is defined, for no language is known to both ends of a pair."
+        unsaid = summary.loc[summary["known_by"].isna(), "why_no_barrier"]
+        why = "no language is known to both ends of a pair" if unsaid.empty else unsaid.iloc[0]
+        return f"{sentence}; no barrier is defined, for {why}."
     highest = defined.iloc[defined["barrier"].argmax()]
     return (
         f"{sentence}; a barrier is defined {len(defined)} times, the highest is {_amount(highest['barrier'])} "

@@ -360,8 +360,8 @@ def draw_merge(bench: Bench, view: "View", watched: Watched) -> None:
     )
     scored = f"; {watched.share:.0%} of it is scored" if watched.share >= 0.01 else ""
     notes = getattr(watched.found, "notes", (f"Estimated from few sentences until the full result is there{scored}.",))
-    st.caption(
-        f"{view.recipe.label()}. Lower is better; grey is an untrained model, bars on the right are what the merge "
-        f"costs each language against its reference. {' '.join(notes)}"
-    )
+    grey = "; grey is an untrained model" if frame["role"].eq("untrained").any() else ""
+    costs = frame.loc[frame["role"] == "merge", "cost_value"].notna().any()
+    bars = "; bars on the right are what the merge costs each language against its reference" if costs else ""
+    st.caption(f"{view.recipe.label()}. Lower is better{grey}{bars}. {' '.join(notes)}")
     draw_take_away(bench, view, figure, watched)
