@@ -360,7 +360,7 @@ def test_what_a_caption_explains_is_drawn(suite_folder, tmp_path, monkeypatch):
     for name in ("mono-eng", "mono-deu", "mixed"):
         shutil.copytree(suite_folder / name, tmp_path / "plain" / name)
     monkeypatch.setenv("INTERFERENCE_CORPUS", str(suite_folder / "corpus.tsv"))
-    views = ({}, {"points": "3"}, {"path_view": "Plane", "plane_points": "3"})
+    views: tuple[dict[str, str], ...] = ({}, {"points": "3"}, {"path_view": "Plane", "plane_points": "3"})
     said: dict[Path, str] = {}
     for folder in (suite_folder, tmp_path / "plain"):
         monkeypatch.setenv("INTERFERENCE_SUITE", str(folder))

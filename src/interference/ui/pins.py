@@ -136,7 +136,9 @@ def _draw_comparison(bench: Bench, present: "State", shown: "list[Pin]") -> None
     baseline = baseline if baseline in shown else None  # costs can't be counted from a merge of another suite
     request, names = pin_request(shown, baseline, bench.suite, bench.languages, present.view.sentences)
     table = compute(bench, request, "Scoring the pins", slot="pins")
-    frame = table.in_unit(bench.unit).replace({"model": names})
+    recipes = {name: pin.view.recipe.to_yaml() for name, pin in zip(names, shown, strict=True)}
+    frame = table.in_unit(bench.unit)
+    frame = frame.assign(model=frame["model"].map(names), recipe=frame["model"].map(recipes))
     if baseline:
         figure = delta_map(frame, bench.unit, baseline.name)
         reading = f"Positive is worse than {baseline.name}, sentence by sentence."
@@ -146,6 +148,6 @@ def _draw_comparison(bench: Bench, present: "State", shown: "list[Pin]") -> None
     st.plotly_chart(figure, config=EXPORT, key="pins_figure", alt="The pinned merges by language")
     st.caption(f"{reading} {' '.join(table.notes)}")
     st.download_button(
-        "Pins, CSV", csv_of(frame, table.provenance), "pins.csv", "text/csv",
+        "Pins, CSV", csv_of(frame, table.provenance, unit=bench.unit), "pins.csv", "text/csv",
         on_click="ignore", icon=":material/download:", key="pins_csv", help="The numbers of this figure.",
     )  # fmt: skip
