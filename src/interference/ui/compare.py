@@ -176,9 +176,11 @@ def draw_comparison(
             compare_figure(drawn, bench.unit, families), config=EXPORT, key="compare_figure" if final else None,
             alt="Loss of every method at its default and its best, chance levels as lines",
         )  # fmt: skip
+    levels = {"unigram": "red line is worse than counting tokens", "init": "grey line is worse than no training"}
+    right = ", right of the ".join(text for name, text in levels.items() if name in set(drawn["method"]))
     st.caption(
-        "Lower is better. Open circles are defaults, filled ones the best settings; a merge right of the red line is "
-        f"worse than counting tokens, right of the grey one worse than no training. {' '.join(table.notes)}"
+        f"Lower is better. Open circles are defaults{', filled ones the best settings' if table.asked.search else ''}"
+        f"{f'; a merge right of the {right}' if right else ''}. {' '.join(table.notes)}"
         f"{f' The table is in {bench.unit}.' if final else ''}"
     )
     if final:
