@@ -455,6 +455,19 @@ def test_merge_page_opens_with_the_merge_that_ships(own_suite):
     assert view.recipe == opening(open_suite(own_suite))
 
 
+def test_a_merge_of_weights_that_were_replaced_is_another(suite_folder, tmp_path, monkeypatch):
+    """What stands on the page is computed anew although nothing on the page was changed."""
+    folder = Path(shutil.copytree(suite_folder, tmp_path / "moving"))
+    monkeypatch.setenv("INTERFERENCE_SUITE", str(folder))
+    app = open_page()
+    before = figures(app)
+    shutil.copy(next((folder / "mixed").glob("*.safetensors")), tmp_path / "other")
+    (tmp_path / "other").replace(next((folder / "mono-eng").glob("*.safetensors")))
+    app.run()
+    assert figures(app) != before
+    assert figures(app) == figures(open_page())
+
+
 def test_a_suite_replaced_and_taken_away_while_it_is_open(suite_folder, tmp_path, monkeypatch):
     """Other weights give other numbers; a checkpoint that is gone is a message that names it."""
     folder = Path(shutil.copytree(suite_folder, tmp_path / "moving"))
