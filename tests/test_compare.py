@@ -383,6 +383,10 @@ def test_the_sentence_names_the_best_merge(whole):
     assert "No method" in compare_sentence(replace(table, lines=()), BITS)
     first = tuple(line for line in table.lines if line.name == "linear")
     assert "Of 1 method linear" in compare_sentence(replace(table, lines=first), BITS)
+    german = frame[(frame["language"] == "deu") & frame["variant"].isin([DEFAULT, BEST_LINE])]
+    best = german.loc[german["value"].idxmin()]
+    alone = f" For German (deu) alone it is {best['method']} ({best['variant']}) with {best['value']:.3g}."
+    assert compare_sentence(table, BITS, "deu") == sentence + alone
 
 
 def test_the_command_prints_what_the_page_shows(suite_folder, capsys, tmp_path, monkeypatch):

@@ -74,8 +74,10 @@ def test_families_and_languages_choose_what_is_shown(own_suite, monkeypatch):
         begin.click().run()
     app.pills[0].set_value(["spherical"]).run()
     assert set(app.dataframe[0].value["method"]) == {"slerp"}
+    assert any("For English (eng) alone" in text.value for text in app.markdown)
     next(s for s in app.selectbox if s.label == "Language").set_value("all").run()
     assert set(app.dataframe[0].value["language"]) == {"eng", "deu"}
+    assert not any("alone" in text.value for text in app.markdown)
     assert not app.exception
 
 
