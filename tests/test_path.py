@@ -133,6 +133,9 @@ def test_the_sentence_counts_languages_that_an_end_knows():
     assert "neither end knows" in path_sentence(by_hand({"fra": (90.0, 90.0)}), "bits per sentence")
     unsaid = by_hand({"eng": (1.0, 1.0)}, levels=(None, 1.0))
     assert "the suite has no untrained" in path_sentence(unsaid, "bits per sentence")
+    assert pairs_sentence([unsaid], "bits per sentence").startswith(
+        "**1 pair, 1 language.** Halfway, they are 6.00 bits"
+    )
     several = pairs_sentence([unsaid, unsaid], "bits per sentence")
     assert "the suite has no untrained" in several
     assert "that an end knows" not in several

@@ -338,10 +338,10 @@ def pairs_sentence(tables: Sequence[PathTable], unit: str) -> str:
     known = summary[summary["known_by"] != ""]  # as on a single path
     whose = "the languages that an end knows" if known["known_by"].notna().all() else "they"
     sentence = (
-        f"**{len(tables)} pairs, {summary['language'].nunique()} languages.** Halfway, {whose} "
+        f"**{_counted(len(tables), 'pair')}, {_counted(summary['language'].nunique(), 'language')}.** Halfway, {whose} "
         f"are {_signed(known['middle_excess'].mean())} {unit} above the better end, on average"
         if known["middle_excess"].notna().any()
-        else f"**{len(tables)} pairs.** No end knows one of these languages in this unit"
+        else f"**{_counted(len(tables), 'pair')}.** No end knows one of these languages in this unit"
     )
     if defined.empty:
         unsaid = summary.loc[summary["known_by"].isna(), "why_no_barrier"]
@@ -352,6 +352,10 @@ def pairs_sentence(tables: Sequence[PathTable], unit: str) -> str:
         f"{sentence}; a barrier is defined {len(defined)} times, the highest is {_amount(highest['barrier'])} "
         f"({language_name(highest['language'])}, {highest['pair']})."
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def plane_sentence(table: PlaneTable, unit: str) -> str:
