@@ -373,6 +373,13 @@ def test_the_figure_has_every_number_and_the_chance_levels(whole):
     assert any(trace.name == "unigram model" for trace in few.data), "levels stay where the references have no rows"
 
 
+@pytest.mark.filterwarnings("error")
+def test_lines_without_costs_are_drawn(whole):
+    """A suite without references has none."""
+    frame = whole[1].in_unit(BITS).dropna(subset=["value"])
+    assert compare_figure(frame.assign(cost=np.nan), BITS).data
+
+
 def test_the_sentence_names_the_best_merge(whole):
     table = whole[1]
     frame = table.in_unit(BITS).dropna(subset=["value"])

@@ -62,6 +62,7 @@ def test_what_the_caption_explains_is_drawn(own_suite, tmp_path, monkeypatch):
         app = open_page(PAGE, compare_search="true" if untrained else "false")
         if begin := start(app):
             begin.click().run()
+        assert not app.exception
         said = " ".join(caption.value for caption in app.caption)
         assert "red line is worse than counting tokens" in said
         assert ("grey line is worse" in said, "filled ones" in said) == (untrained, untrained)

@@ -104,7 +104,7 @@ def _dots(part: pd.DataFrame, rows: dict[str, str], unit: str) -> list[go.Scatte
                     "type": "data", "array": (own["high"] - own["value"]).fillna(0),
                     "arrayminus": (own["value"] - own["low"]).fillna(0), "color": color, "thickness": 1,
                 },
-                customdata=own[["label", "low", "high", "cost", "settings"]].fillna("").to_numpy(),
+                customdata=own[["label", "low", "high", "cost", "settings"]].astype(object).fillna("").to_numpy(),
                 hovertemplate="%{customdata[0]}, " + name + "<br>%{x:.3f} " + unit
                 + "<br>95 % %{customdata[1]:.3f} to %{customdata[2]:.3f}<br>cost %{customdata[3]:+.3f}"
                 "<br>%{customdata[4]}<extra></extra>",
