@@ -418,6 +418,29 @@ def test_a_suite_in_the_address_is_kept_on_the_way_to_another_page(browser, tmp_
         expect(field).to_have_value(str(suite_folder))
 
 
+def test_unit_and_languages_in_the_address_are_kept_on_the_way_to_another_page(browser, tmp_path, suite_folder):
+    with (
+        served(tmp_path, "--suite", str(suite_folder)) as address,
+        opened(browser, f"{address}/suite?unit=bits+per+byte&languages=deu") as page,
+    ):
+        wait_for_figure(page)
+        page.get_by_role("link", name="Merge", exact=True).click()
+        expect(merge_sentence(page)).to_contain_text("bits per byte (mean of 1 language", timeout=WAIT)
+
+
+def test_a_cell_goes_to_the_merge_page_where_the_address_names_widgets(browser, tmp_path, suite_folder):
+    with (
+        served(tmp_path, "--suite", str(suite_folder)) as address,
+        opened(browser, f"{address}/causal?unit=bits+per+byte&causal_parent=mono-deu") as page,
+    ):
+        page.locator(".js-plotly-plot .heatmaplayer").first.wait_for(timeout=WAIT)
+        expect(page.get_by_role("button", name="Cancel")).to_have_count(0, timeout=WAIT)
+        box = box_of(page.locator(".js-plotly-plot .heatmaplayer image").first)
+        page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.4 * box["height"])
+        page.get_by_role("button", name="Set the Merge page to it").click()
+        expect(merge_sentence(page)).to_contain_text("bits per byte", timeout=WAIT)
+
+
 def test_curves_of_a_path_are_inside_their_panels(browser, tmp_path):
     """All panels share one range, which holds every value; a figure drawn by the page alone would not show it."""
     with served(tmp_path / "app") as address, opened(browser, f"{address}/path?points=3") as page:

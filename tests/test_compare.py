@@ -395,6 +395,13 @@ def test_the_figure_has_every_number_and_the_chance_levels(whole):
     assert any(trace.name == "unigram model" for trace in few.data), "levels stay where the references have no rows"
 
 
+@pytest.mark.filterwarnings("error")
+def test_lines_without_costs_are_drawn(whole):
+    """A suite without references has none."""
+    frame = whole[1].in_unit(BITS).dropna(subset=["value"])
+    assert compare_figure(frame.assign(cost=np.nan), BITS).data
+
+
 def test_the_sentence_names_the_best_merge(whole):
     table = whole[1]
     frame = table.in_unit(BITS).dropna(subset=["value"])
@@ -405,6 +412,10 @@ def test_the_sentence_names_the_best_merge(whole):
     assert "No method" in compare_sentence(replace(table, lines=()), BITS)
     first = tuple(line for line in table.lines if line.name == "linear")
     assert "Of 1 method linear" in compare_sentence(replace(table, lines=first), BITS)
+    german = frame[(frame["language"] == "deu") & frame["variant"].isin([DEFAULT, BEST_LINE])]
+    best = german.loc[german["value"].idxmin()]
+    alone = f" For German (deu) alone it is {best['method']} ({best['variant']}) with {best['value']:.3g}."
+    assert compare_sentence(table, BITS, "deu") == sentence + alone
 
 
 def test_means_beside_the_best_method_are_over_its_languages(whole):

@@ -1,5 +1,7 @@
 """The Compare page: nothing runs until it is asked for, what is known shows at once, a row opens on the Merge page."""
 
+import shutil
+
 import pytest
 from test_pages import ROOT, button, open_page
 
@@ -50,6 +52,22 @@ def test_it_starts_when_asked_and_then_is_known(own_suite, monkeypatch):
         assert any("The table is in bits per sentence" in caption.value for caption in page.caption)
 
 
+def test_what_the_caption_explains_is_drawn(own_suite, tmp_path, monkeypatch):
+    few(monkeypatch)
+    for name in PAIR:
+        shutil.copytree(own_suite / name, tmp_path / "plain" / name)
+    monkeypatch.setenv("INTERFERENCE_CORPUS", str(own_suite / "corpus.tsv"))
+    for folder, untrained in ((own_suite, True), (tmp_path / "plain", False)):
+        monkeypatch.setenv("INTERFERENCE_SUITE", str(folder))
+        app = open_page(PAGE, compare_search="true" if untrained else "false")
+        if begin := start(app):
+            begin.click().run()
+        assert not app.exception
+        said = " ".join(caption.value for caption in app.caption)
+        assert "red line is worse than counting tokens" in said
+        assert ("grey line is worse" in said, "filled ones" in said) == (untrained, untrained)
+
+
 def test_families_and_languages_choose_what_is_shown(own_suite, monkeypatch):
     few(monkeypatch)
     app = open_page(PAGE)
@@ -57,8 +75,10 @@ def test_families_and_languages_choose_what_is_shown(own_suite, monkeypatch):
         begin.click().run()
     app.pills[0].set_value(["spherical"]).run()
     assert set(app.dataframe[0].value["method"]) == {"slerp"}
+    assert any("For English (eng) alone" in text.value for text in app.markdown)
     next(s for s in app.selectbox if s.label == "Language").set_value("all").run()
     assert set(app.dataframe[0].value["language"]) == {"eng", "deu"}
+    assert not any("alone" in text.value for text in app.markdown)
     assert not app.exception
 
 

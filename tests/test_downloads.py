@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import streamlit as st
 from test_compare_page import few, start
-from test_pages import button, open_page
+from test_pages import button, open_page, send, settled
 from test_predict import five  # noqa: F401 - the suite of five languages
 from test_trajectory import stepped  # noqa: F401 - two runs of three steps
 
@@ -220,6 +220,19 @@ def test_a_merge_has_the_unit_that_is_drawn(own_suite, given, monkeypatch):
     english = found[found["language"] == "eng"]
     assert english["value"].tolist() == pytest.approx(english["bits_per_byte"].tolist())
     assert found["low"].notna().all()
+
+
+def test_pins_have_their_unit_and_recipes(own_suite, given, printed, monkeypatch, tmp_path):
+    app = opened_on(own_suite, monkeypatch, "pages/merge.py", unit="bits per byte", sentences="5")
+    for values in ([0.5, 0.5], [0.9, 0.2]):
+        button(settled(send(app, values=values)), "Pin").click().run()
+    found = given("Pins, CSV")
+    assert set(found["unit"]) == {"bits per byte"}
+    for _, rows in found.groupby("model"):
+        (tmp_path / "r.yaml").write_text(rows["recipe"].unique().item())
+        own = printed("losses", "--recipe", tmp_path / "r.yaml", "--suite", own_suite, "--sentences", "5")
+        assert rows["bits"].tolist() == own["bits"].tolist()
+        assert rows["value"].tolist() == pytest.approx(own["bits_per_byte"].tolist())
 
 
 def test_numbers_are_printed_in_full(suite_folder, capsys):

@@ -7,6 +7,7 @@ import time
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -14,6 +15,7 @@ from interference.guide import opening
 from interference.registry import methods
 from interference.suite import open_suite
 from interference.ui import running
+from interference.views import merge_sentence
 
 ROOT = Path(__file__).parents[1]
 # Findings draw nothing until some are kept: test_findings_page.py. Models draw no figure: test_models_page.py.
@@ -232,6 +234,18 @@ def test_pins_are_kept_compared_renamed_restored_and_deleted_with_undo(own_suite
     assert app.subheader[0].value == "Pins (2)"
 
 
+def test_no_difference_is_counted_from_a_pin_of_another_suite(own_suite, tmp_path):
+    app = open_page()
+    button(app, "Pin").click().run()
+    button(app, "Make baseline").click().run()
+    app.text_input(key="suite").set_value(str(shutil.copytree(own_suite, tmp_path / "other"))).run()
+    button(settled(app), "Pin").click().run()
+    said = " ".join(caption.value for caption in app.caption)
+    assert "Positive is worse than" not in said
+    assert "The baseline is one of them" in said
+    assert "lower is better" in figures(app)[1]
+
+
 def link_of(app: AppTest) -> str:
     app.session_state["link_open"] = True
     app.run()
@@ -341,6 +355,30 @@ def test_parents_that_no_panel_has_room_for_are_counted(own_suite, monkeypatch):
     assert "Parents (1 of 2)" in [block.proto.popover.label for block in open_page().get("popover")]
 
 
+def test_what_a_caption_explains_is_drawn(suite_folder, tmp_path, monkeypatch):
+    """A folder of checkpoints has no untrained one, and no references to count costs from."""
+    for name in ("mono-eng", "mono-deu", "mixed"):
+        shutil.copytree(suite_folder / name, tmp_path / "plain" / name)
+    monkeypatch.setenv("INTERFERENCE_CORPUS", str(suite_folder / "corpus.tsv"))
+    views: tuple[dict[str, str], ...] = ({}, {"points": "3"}, {"path_view": "Plane", "plane_points": "3"})
+    said: dict[Path, str] = {}
+    for folder in (suite_folder, tmp_path / "plain"):
+        monkeypatch.setenv("INTERFERENCE_SUITE", str(folder))
+        apps = [open_page("pages/path.py" if view else "pages/merge.py", **view) for view in views]
+        said[folder] = " ".join(caption.value for app in apps for caption in app.caption)
+    with_roles, plain = said.values()
+    for words in ("grey is an untrained model", "bars on the right", "grey one an untrained", "one and a half times"):
+        assert (words in with_roles, words in plain) == (True, False)
+
+
+def test_means_beside_the_merge_are_of_the_same_languages():
+    values = {"merge": (1.0, 3.0), "reference": (2.0,), "best parent": (2.0, 4.0), "untrained": (8.0, 9.0, 100.0)}
+    cells = [(role, f"l{i}", value) for role, own in values.items() for i, value in enumerate(own)]
+    sentence = merge_sentence(pd.DataFrame(cells, columns=["role", "language", "value"]), "bits per byte")
+    assert sentence.startswith("**The merge needs 2.00 bits per byte** (mean of 2 languages, best parents 3.00, un")
+    assert "untrained 8.50" in sentence
+
+
 @pytest.mark.parametrize("roles", [True, False])
 def test_costs_have_axes_where_there_are_costs(roles, suite_folder, tmp_path, monkeypatch):
     """A folder of checkpoints says nothing of references, and half an empty figure would stand for that."""
@@ -424,6 +462,19 @@ def test_merge_page_opens_with_the_merge_that_ships(own_suite):
     """Else its first figure would have to be computed."""
     view = open_page().session_state["history"].present.view
     assert view.recipe == opening(open_suite(own_suite))
+
+
+def test_a_merge_of_weights_that_were_replaced_is_another(suite_folder, tmp_path, monkeypatch):
+    """What stands on the page is computed anew although nothing on the page was changed."""
+    folder = Path(shutil.copytree(suite_folder, tmp_path / "moving"))
+    monkeypatch.setenv("INTERFERENCE_SUITE", str(folder))
+    app = open_page()
+    before = figures(app)
+    shutil.copy(next((folder / "mixed").glob("*.safetensors")), tmp_path / "other")
+    (tmp_path / "other").replace(next((folder / "mono-eng").glob("*.safetensors")))
+    app.run()
+    assert figures(app) != before
+    assert figures(app) == figures(open_page())
 
 
 def test_a_suite_replaced_and_taken_away_while_it_is_open(suite_folder, tmp_path, monkeypatch):

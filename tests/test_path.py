@@ -14,12 +14,13 @@ from interference.evaluate import Evaluator
 from interference.figures.path import path_figure
 from interference.path import POINT_COLUMNS, POINTS, SIDES, SUMMARY_COLUMNS, PathTable, Walk, path_table
 from interference.recipe import Recipe
+from interference.recipe.values import Gradient, Where
 from interference.results import open_evaluator
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
 from interference.sweep import path_steps
-from interference.views import path_sentence
+from interference.views import pairs_sentence, path_sentence
 
 
 @pytest.fixture
@@ -130,9 +131,14 @@ def test_the_sentence_counts_languages_that_an_end_knows():
     assert "no language is known to both ends" in sentence
     assert "0.50 bits per sentence below" in path_sentence(by_hand({"eng": (1.0, 1.0)}, 0.5), "bits per sentence")
     assert "neither end knows" in path_sentence(by_hand({"fra": (90.0, 90.0)}), "bits per sentence")
-    assert "the suite has no untrained" in path_sentence(
-        by_hand({"eng": (1.0, 1.0)}, levels=(None, 1.0)), "bits per sentence"
+    unsaid = by_hand({"eng": (1.0, 1.0)}, levels=(None, 1.0))
+    assert "the suite has no untrained" in path_sentence(unsaid, "bits per sentence")
+    assert pairs_sentence([unsaid], "bits per sentence").startswith(
+        "**1 pair, 1 language.** Halfway, they are 6.00 bits"
     )
+    several = pairs_sentence([unsaid, unsaid], "bits per sentence")
+    assert "the suite has no untrained" in several
+    assert "that an end knows" not in several
 
 
 def test_where_no_language_has_a_barrier_none_is_named():
@@ -211,6 +217,8 @@ def test_slerp_takes_another_way_between_the_same_ends(tiny):
         (Recipe("linear", ("a", "b", "c"), (1.0, 1.0, 1.0)), None),
         (Recipe("linear", ("a", "b"), (1.0, 1.0), post=("rescale",)), None),
         (Recipe("slerp", ("a", "b"), knobs=(("t", 0.25),)), None),
+        (Recipe("linear", ("a", "b", "b"), (0.5, 0.2, 0.3)), None),
+        (Recipe("linear", ("a", "b"), (Where((("mlp", 1.0), (None, 0.5))), 0.5)), None),
     ],
 )
 def test_the_place_of_a_merge_on_a_path(recipe, place):
@@ -219,6 +227,8 @@ def test_the_place_of_a_merge_on_a_path(recipe, place):
 
 def test_the_place_of_a_slerp():
     assert Walk("a", "b", method="slerp").place(Recipe("slerp", ("b", "a"), knobs=(("t", 0.25),))) == 0.75
+    layered = Recipe("slerp", ("b", "a"), knobs=(("t", Gradient((0.0, 1.0))),))
+    assert Walk("a", "b", method="slerp").place(layered) is None
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from urllib.parse import unquote
 
 import pandas as pd
+import plotly.io
 import pytest
 
 from interference.bench import View
@@ -93,6 +94,12 @@ def test_same_input_same_bytes(findings, outcomes, report):
     other = report_html(findings, outcomes, "26 November 2026")
     assert other != report
     assert other.replace("26 November", "25 November") == report
+
+
+def test_the_dashboard_and_the_command_write_the_same(findings, outcomes, report, monkeypatch):
+    """Streamlit gives all figures of its process a template whose colours its own pages alone replace."""
+    monkeypatch.setattr(plotly.io.templates, "default", "plotly_dark")
+    assert report_html(findings, outcomes, "25 November 2026") == report
 
 
 def test_nothing_is_loaded(page):

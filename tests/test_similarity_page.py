@@ -92,6 +92,13 @@ def test_every_view_draws(own_suite, view):  # noqa: F811
         assert "Rotation gap" in said(app, "markdown")
 
 
+def test_an_address_written_by_hand_may_name_condition_and_pooling(own_suite):  # noqa: F811
+    app = open_page(similarity_condition="pivot", similarity_pivot="deu", similarity_pooling="last")
+    assert not app.exception
+    assert "All models on one language" in said(app)
+    assert "its last token" in said(app)
+
+
 def test_models_without_a_language_read_one_at_first(tokenizer, tmp_path, monkeypatch):
     """A folder of checkpoints, or seeds of one corpus: there are no own languages to compare on."""
     for seed in (1, 2):
@@ -410,7 +417,7 @@ def test_neighbours_leave_the_sentence_itself_out_and_know_translations(tiny):
     assert near["cosine"].is_monotonic_decreasing
     assert not ((near["language"] == "eng") & (near["row"] == row)).any()
     assert near.loc[near["translation"], ["language", "row"]].to_numpy().tolist() == [["deu", row]]
-    assert "Its 1 translations stand at rank" in neighbours_sentence(near)
+    assert "Its translation stands at rank" in neighbours_sentence(near)
     assert neighbours_sentence(near.assign(translation=False)) == "By cosine among 23 sentences."
     with pytest.raises(UserError, match="none of the 12 sentences"):
         finish(neighbour_steps(tiny, spot(), "eng", 10**6))

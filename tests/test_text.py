@@ -181,6 +181,20 @@ def test_language_prompt_and_sampling_change_what_is_written(own_suite):  # noqa
     assert "&lt;b&gt;" in lines(app)[0]
 
 
+def test_a_prompt_that_nobody_edited_is_of_the_corpus_that_is_open(own_suite, tmp_path):  # noqa: F811
+    rows = [f"Yesterday {number} cats were there.\tGestern waren {number} Katzen da." for number in range(4)]
+    (tmp_path / "cats.tsv").write_text("\n".join(["eng\tdeu", *rows]))
+    app = open_page(PAGE)
+    app.text_input(key="corpus").set_value(str(tmp_path / "cats.tsv")).run()
+    assert app.text_input(key="prompt eng").value.startswith("Yesterday")
+    app.text_input(key="prompt eng").set_value("Who").run()
+    app.text_input(key="corpus").set_value("").run()
+    assert app.text_input(key="prompt eng").value == "Who"
+    app.switch_page("pages/suite.py").run()
+    app.switch_page(PAGE).run()
+    assert app.text_input(key="prompt eng").value == "Who"
+
+
 def test_a_prompt_that_is_too_long_leaves_the_rest_of_the_page(own_suite):  # noqa: F811
     app = open_page(PAGE)
     app.text_input(key="prompt eng").set_value("a" * 64).run()

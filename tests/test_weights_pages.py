@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -128,6 +129,26 @@ def test_a_chosen_cell_says_its_number_and_goes_to_the_merge_page(own_suite):  #
     assert not app.exception
     recipe = app.session_state["history"].present.view.recipe
     assert isinstance(recipe.weights[0], Where)  # the component by filters, all else the parent's
+
+
+def test_a_cell_goes_to_the_merge_page_as_the_sidebar_stands_by_then(own_suite, tmp_path):  # noqa: F811
+    """What the address names stays, and so does what was set since the Merge page was left: it is where the cell is."""
+    other = shutil.copytree(own_suite, tmp_path / "other")
+    app = open_page("pages/merge.py")
+    settled(app.switch_page("pages/causal.py").run())
+    app.text_input(key="suite").set_value(str(other)).run()
+    app.selectbox(key="unit").set_value("bits per byte").run()
+    app.multiselect(key="languages").set_value(["deu"]).run()
+    app.session_state["causal_cell"] = ("transplanted", "mlp", "1")
+    app.run()
+    button(app, "Set the Merge page to it").click().run()
+    assert not app.exception
+    assert app.title[0].value == "Merge"
+    view = app.session_state["history"].present.view
+    assert isinstance(view.recipe.weights[0], Where)
+    assert (view.suite, view.unit, view.languages) == (str(other), "bits per byte", ("deu",))
+    settled(app.switch_page("pages/path.py").run())
+    assert not app.exception
 
 
 @pytest.mark.parametrize("view", ["All pairs", "Plane", "Along the layers"])

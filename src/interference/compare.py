@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from interference.errors import UserError, nearest
+from interference.languages import language_name
 from interference.recipe import BASES, Recipe
 from interference.registry import Argument, Method, methods, post_steps
 from interference.tables import LossTable
@@ -212,8 +213,11 @@ def _rows(line: Line, languages: Sequence[str], unit: str) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def compare_sentence(table: CompareTable, unit: str) -> str:
-    """What a comparison shows, in one sentence: the best method over its languages beside what needs no merge."""
+def compare_sentence(table: CompareTable, unit: str, language: str | None = None) -> str:
+    """What a comparison shows, in one sentence: the best method over its languages beside what needs no merge.
+
+    Where one of several languages is drawn alone, a second one says which is the best there.
+    """
     frame = table.in_unit(unit).dropna(subset=["value"])
     frame = frame[frame["language"].isin(frame.loc[frame["variant"].isin([DEFAULT, BEST]), "language"])]
     lines = frame.groupby(["method", "variant"], sort=False)["value"]
@@ -227,7 +231,15 @@ def compare_sentence(table: CompareTable, unit: str) -> str:
     beside = [f"{n} {means[n, REFERENCE]:.3g}" for n in ("best parent", "unigram", "init") if (n, REFERENCE) in means]
     aside = f" ({', '.join(beside)})" if beside else ""
     languages = frame["language"].nunique()
-    return (
+    sentence = (
         f"**Of {counted} {name} ({variant}) needs least: {value:.3g} {unit}**, mean of {languages} "
         f"language{'s' if languages > 1 else ''}{aside}."
+    )
+    here = frame[(frame["language"] == language) & frame["variant"].isin([DEFAULT, BEST])]
+    if languages < 2 or here.empty:
+        return sentence
+    best = here.iloc[int(here["value"].argmin())]
+    return (
+        f"{sentence} For {language_name(str(language))} alone it is {best['method']} ({best['variant']}) with "
+        f"{best['value']:.3g}."
     )

@@ -66,8 +66,11 @@ class Walk:
 
     def place(self, recipe: Recipe) -> float | None:
         """Where on this path a merge lies, if it lies on it."""
-        if recipe.method != self.method or recipe.post or set(recipe.models) != {self.first, self.second}:
+        if recipe.method != self.method or recipe.post or sorted(recipe.models) != sorted((self.first, self.second)):
             return None
+        within = (*recipe.weights, *recipe.settings().values())
+        if recipe.slices or not all(isinstance(value, int | float) for value in within):
+            return None  # it lies on it with some of its tensors at most
         if self.method == "slerp":
             share = float(recipe.settings()["t"])
         else:

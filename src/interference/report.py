@@ -149,7 +149,7 @@ def _section(number: int, block: Block, outcome: "Outcome") -> str:
 def _measured(number: int, view: View, shown: "Shown") -> list[str]:
     """Figure, reading, table, recipe and provenance."""
     label, recipe = view.recipe.label(), view.recipe.to_yaml()
-    figure = figure_of(view, shown)
+    figure = figure_of(view, shown).update_layout(template=None)  # the dashboard's is not the command line's
     drawn = figure.to_json().replace("<", "\\u003c")  # or a label could end the script that it stands in
     csv = with_provenance(shown.table.in_unit(view.unit), shown.table.provenance, unit=view.unit, recipe=recipe)
     downloads = [

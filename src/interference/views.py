@@ -187,11 +187,8 @@ def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
     merge = by_role.get("merge", {})
     if not merge:
         return f"**The merge has no {unit}.**"
-    means = {
-        role: sum(own[code] for code in merge) / len(merge)
-        for role, own in by_role.items()
-        if merge.keys() <= own.keys()
-    }
+    whole = {role: values for role, values in by_role.items() if merge.keys() <= values.keys()}
+    means = {role: sum(values[language] for language in merge) / len(merge) for role, values in whole.items()}
     named = {
         "reference": "references",
         "best parent": "best parents",
@@ -340,20 +337,27 @@ def pairs_sentence(tables: Sequence[PathTable], unit: str) -> str:
     """What the paths between all pairs show, in one sentence: where a barrier is defined, and the highest."""
     summary = pd.concat([t.summary[unit].assign(pair=f"{t.walk.first} to {t.walk.second}") for t in tables])
     defined = summary[(summary["why_no_barrier"] == "") & summary["barrier"].notna()]
-    known = summary[summary["known_by"] != ""]
+    known = summary[summary["known_by"] != ""]  # as on a single path
+    whose = "the languages that an end knows" if known["known_by"].notna().all() else "they"
     sentence = (
-        f"**{len(tables)} pairs, {summary['language'].nunique()} languages.** Halfway, the languages that an end knows "
+        f"**{_counted(len(tables), 'pair')}, {_counted(summary['language'].nunique(), 'language')}.** Halfway, {whose} "
         f"are {_signed(known['middle_excess'].mean())} {unit} above the better end, on average"
         if known["middle_excess"].notna().any()
-        else f"**{len(tables)} pairs.** No end knows one of these languages in this unit"
+        else f"**{_counted(len(tables), 'pair')}.** No end knows one of these languages in this unit"
     )
     if defined.empty:
-        return f"{sentence}; no barrier is defined, for no language is known to both ends of a pair."
+        unsaid = summary.loc[summary["known_by"].isna(), "why_no_barrier"]
+        why = "no language is known to both ends of a pair" if unsaid.empty else unsaid.iloc[0]
+        return f"{sentence}; no barrier is defined, for {why}."
     highest = defined.iloc[defined["barrier"].argmax()]
     return (
         f"{sentence}; a barrier is defined {len(defined)} times, the highest is {_amount(highest['barrier'])} "
         f"({language_name(highest['language'])}, {highest['pair']})."
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def plane_sentence(table: PlaneTable, unit: str) -> str:

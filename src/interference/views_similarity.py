@@ -164,6 +164,8 @@ def neighbours_sentence(near: pd.DataFrame) -> str:
     if ranks.empty:
         return by
     half = (len(near) + 1) / 2
+    if len(ranks) == 1:
+        return f"{by} Its translation stands at rank {ranks.item()}; by chance it would be {half:.0f}."
     return f"{by} Its {len(ranks)} translations stand at rank {ranks.median():.0f} in the middle (the best at " + (
         f"{ranks.min()}); by chance it would be {half:.0f}."
     )

@@ -169,7 +169,7 @@ def _draw_cell(bench: Bench, table: "CausalTable") -> bool:
         with st.container(horizontal=True):
             st.button(
                 "Set the Merge page to it", icon=":material/merge:", key="causal_take", on_click=take_to_merge,
-                args=(bench.key, recipe), help="Its recipe, with filters by tensor, goes to the Merge page.",
+                args=(bench, recipe), help="Its recipe, with filters by tensor, goes to the Merge page.",
             )  # fmt: skip
             st.download_button(
                 "Recipe, YAML", recipe.to_yaml, "cell.yaml", "text/yaml", on_click="ignore",

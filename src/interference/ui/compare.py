@@ -158,7 +158,7 @@ def draw_comparison(
 
     frame = table.in_unit(bench.unit)
     frame = frame if language == ALL else frame[frame["language"] == language]
-    st.markdown(compare_sentence(table, bench.unit))
+    st.markdown(compare_sentence(table, bench.unit, None if language == ALL else language))
     drawn = frame.dropna(subset=["value"])
     frame = frame[frame["family"].isin(families)] if families else frame
     if drawn["family"].isin(frame["family"]).any():
@@ -166,9 +166,11 @@ def draw_comparison(
             compare_figure(drawn, bench.unit, families), config=EXPORT, key="compare_figure" if final else None,
             alt="Loss of every method at its default and its best, chance levels as lines",
         )  # fmt: skip
+    levels = {"unigram": "red line is worse than counting tokens", "init": "grey line is worse than no training"}
+    right = ", right of the ".join(text for name, text in levels.items() if name in set(drawn["method"]))
     st.caption(
-        "Lower is better. Open circles are defaults, filled ones the best settings; a merge right of the red line is "
-        f"worse than counting tokens, right of the grey one worse than no training. {' '.join(table.notes)}"
+        f"Lower is better. Open circles are defaults{', filled ones the best settings' if table.asked.search else ''}"
+        f"{f'; a merge right of the {right}' if right else ''}. {' '.join(table.notes)}"
         f"{f' The table is in {bench.unit}.' if final else ''}"
     )
     if final:
@@ -186,7 +188,7 @@ def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> N
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Open on the Merge page", icon=":material/merge:", disabled=recipe is None, key="compare_open",
-            on_click=take_to_merge, args=(bench.key, recipe),
+            on_click=take_to_merge, args=(bench, recipe),
             help="Set the Merge page to the recipe of the chosen row.",
         )  # fmt: skip
         st.download_button(

@@ -123,9 +123,10 @@ def _draw_plane(bench: Bench) -> None:
     )  # fmt: skip
     level = table.untrained[unit]
     known = f" The untrained model stands at {level:.3g}." if level == level else ""
+    limit = "one and a half times that" if known else "the worst of the three"
     st.caption(
-        f"Dark is bad.{known} What is worse than one and a half times that is drawn in one colour; the numbers under "
-        f"the pointer are exact. Inside the dotted triangle all weights are positive. {' '.join(table.notes)}"
+        f"Dark is bad.{known} What is worse than {limit} is drawn in one colour; the numbers under the pointer are "
+        f"exact. Inside the dotted triangle all weights are positive. {' '.join(table.notes)}"
     )
     with st.expander("Table"):
         st.dataframe(frame, hide_index=True, placeholder="", key="plane_table")

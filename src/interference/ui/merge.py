@@ -326,9 +326,8 @@ def present_view(bench: Bench, chosen: Chosen, setup: Setup) -> "View":
     """What the page shows, as a value."""
     from interference.bench import View
 
-    chosen_languages = bench.languages if set(bench.languages) != set(bench.corpus.languages) else ()
     return View(
-        chosen.recipe, bench.key[0], bench.key[1], chosen_languages, bench.unit, setup.sentences, setup.controls,
+        chosen.recipe, bench.key[0], bench.key[1], bench.chosen, bench.unit, setup.sentences, setup.controls,
         chosen.faders,
     )  # fmt: skip
 
@@ -361,8 +360,8 @@ def draw_merge(bench: Bench, view: "View", watched: Watched) -> None:
     )
     scored = f"; {watched.share:.0%} of it is scored" if watched.share >= 0.01 else ""
     notes = getattr(watched.found, "notes", (f"Estimated from few sentences until the full result is there{scored}.",))
-    st.caption(
-        f"{view.recipe.label()}. Lower is better; grey is an untrained model, bars on the right are what the merge "
-        f"costs each language against its reference. {' '.join(notes)}"
-    )
+    grey = "; grey is an untrained model" if frame["role"].eq("untrained").any() else ""
+    costs = frame.loc[frame["role"] == "merge", "cost_value"].notna().any()
+    bars = "; bars on the right are what the merge costs each language against its reference" if costs else ""
+    st.caption(f"{view.recipe.label()}. Lower is better{grey}{bars}. {' '.join(notes)}")
     draw_take_away(bench, view, figure, watched)

@@ -19,8 +19,8 @@ ORDER = (
     "barrier", "barrier_low", "barrier_high", "why_no_barrier",
 )  # fmt: skip
 READINGS = {
-    "loss": "Lower is better. The green line is the better parent, the dashed grey one an untrained model; a bulge "
-    "above the red chord is a barrier, and there is a chord only where both ends know the language.",
+    "loss": "Lower is better. The green line is the better parent{untrained}; a bulge above the red chord is a "
+    "barrier, and there is a chord only where both ends know the language.",
     "excess over the better parent": "Zero is as good as the better parent; what stands above it is lost on the "
     "way. Where neither end knows the language both are worse than untrained, and below zero nothing is gained.",
 }
@@ -101,8 +101,11 @@ def draw_path(bench: Bench, table: "PathTable") -> None:
         alt=f"{measure} of every language along the path from {table.walk.first} to {table.walk.second}",
     )
     where = f" The dotted red line is the merge of the Merge page, at {place:.2f}." if place is not None else ""
-    st.caption(f"{READINGS[measure]}{where} {' '.join(table.notes)} The table is in {bench.unit}.")
     summary = table.summary[bench.unit]
+    reading = READINGS[measure].format(
+        untrained=", the dashed grey one an untrained model" if summary["untrained"].notna().any() else ""
+    )
+    st.caption(f"{reading}{where} {' '.join(table.notes)} The table is in {bench.unit}.")
     st.dataframe(
         summary, hide_index=True, placeholder="", key="path_summary", height="content", column_order=ORDER,
         column_config=decimals(summary, 2),

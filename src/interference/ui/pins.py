@@ -75,7 +75,11 @@ def draw_pins(bench: Bench) -> None:
         _draw_pin(present, number, pin)
     shown = [pin for pin in present.pins if (pin.view.suite, pin.view.corpus) == bench.key[:2]]
     if len(shown) < len(present.pins):
-        st.caption(f"{len(present.pins) - len(shown)} of another suite are not in the figure; restoring one opens it.")
+        elsewhere = present.baseline is not None and present.pins[present.baseline] not in shown
+        others = " The baseline is one of them, so there are no differences." if elsewhere else ""
+        st.caption(
+            f"{len(present.pins) - len(shown)} of another suite are not in the figure; restoring one opens it.{others}"
+        )
     if shown:
         with user_errors():
             _draw_comparison(bench, present, shown)
@@ -129,9 +133,12 @@ def _draw_comparison(bench: Bench, present: "State", shown: "list[Pin]") -> None
     from interference.views import pin_request
 
     baseline = present.pins[present.baseline] if present.baseline is not None else None
+    baseline = baseline if baseline in shown else None  # costs can't be counted from a merge of another suite
     request, names = pin_request(shown, baseline, bench.suite, bench.languages, present.view.sentences)
     table = compute(bench, request, "Scoring the pins", slot="pins")
-    frame = table.in_unit(bench.unit).replace({"model": names, "reference": names})
+    recipes = {name: pin.view.recipe.to_yaml() for name, pin in zip(names, shown, strict=True)}
+    frame = table.in_unit(bench.unit)
+    frame = frame.assign(recipe=frame["model"].map(recipes)).replace({"model": names, "reference": names})
     if baseline:
         figure = delta_map(frame, bench.unit, baseline.name)
         reading = f"Positive is worse than {baseline.name}, sentence by sentence."
@@ -141,6 +148,6 @@ def _draw_comparison(bench: Bench, present: "State", shown: "list[Pin]") -> None
     st.plotly_chart(figure, config=EXPORT, key="pins_figure", alt="The pinned merges by language")
     st.caption(f"{reading} {' '.join(table.notes)}")
     st.download_button(
-        "Pins, CSV", csv_of(frame, table.provenance), "pins.csv", "text/csv",
+        "Pins, CSV", csv_of(frame, table.provenance, unit=bench.unit), "pins.csv", "text/csv",
         on_click="ignore", icon=":material/download:", key="pins_csv", help="The numbers of this figure.",
     )  # fmt: skip

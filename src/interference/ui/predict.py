@@ -78,12 +78,7 @@ def choose_prediction(bench: Bench) -> "Pairing | None":
                 key="predict_measures", bind="query-params",
                 help="Fewer measures are corrected for fewer tries; choose before looking.",
             )  # fmt: skip
-    return Pairing(role, _chosen_languages(bench), tuple(measures), bench.unit, state.sentences(), part)
-
-
-def _chosen_languages(bench: Bench) -> tuple[str, ...]:
-    """The languages of the sidebar; none where it names all, for not every one of them need have a model."""
-    return () if set(bench.languages) == set(bench.corpus.languages) else bench.languages
+    return Pairing(role, bench.chosen, tuple(measures), bench.unit, state.sentences(), part)
 
 
 def compute_prediction(bench: Bench, wanted: "Pairing | None") -> "Prediction | None":
@@ -91,7 +86,7 @@ def compute_prediction(bench: Bench, wanted: "Pairing | None") -> "Prediction | 
     from interference.pairs import outlook_steps
 
     if wanted is None:
-        return run_steps(bench, "predict", _paper_steps(_chosen_languages(bench)), "Relating")
+        return run_steps(bench, "predict", _paper_steps(bench.chosen), "Relating")
     key = (bench.key, wanted)
     asked, outlook = st.session_state.get(_OUTLOOK, (None, None))
     if asked != key:

@@ -8,6 +8,7 @@ import streamlit as st
 from interference.ui.links import open_link
 from interference.ui.live import load_ahead
 from interference.ui.running import finish_imports, imported
+from interference.ui.sidebar import carry_sidebar
 
 # Title, icon and file of every page under the heading of its question, in the order of the menu.
 PAGES = {
@@ -44,6 +45,7 @@ def run() -> None:
     """What app.py does: the frame around every page."""
     page = _frame()
     st.session_state["_shell"] = True
+    carry_sidebar(page.url_path)
     open_link()
     try:
         page.run()

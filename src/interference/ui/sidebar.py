@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from interference.suite import Suite
 
 
+_PAGE = "page"  # in the session: the one that was drawn last
+
+
 @dataclass(frozen=True)
 class Bench:
     """What the sidebar has settled: an open suite and where and how to measure."""
@@ -27,10 +30,31 @@ class Bench:
     unit: str
 
     @property
+    def chosen(self) -> tuple[str, ...]:
+        """The languages as a view names them: none where they are all of the corpus, which need not all have models."""
+        return () if set(self.languages) == set(self.corpus.languages) else self.languages
+
+    @property
     def corpus(self) -> "Corpus":
         """The corpus losses are measured on; a bench is not opened without one."""
         assert self.suite.corpus is not None
         return self.suite.corpus
+
+
+def carry_sidebar(page: str) -> None:
+    """On the way to another page set anew what the sidebar says: else what came with an address would be lost.
+
+    Not on every run, as suite and corpus are: a browser that is told where a widget stands drops a click on its way.
+    """
+    if st.session_state.get(_PAGE, page) != page:
+        _set_anew("device", "languages", "unit")
+    st.session_state[_PAGE] = page
+
+
+def _set_anew(*names: str) -> None:
+    for name in names:
+        if name in st.session_state:
+            st.session_state[name] = st.session_state[name]
 
 
 def open_sidebar() -> None:
@@ -53,9 +77,7 @@ def open_bench() -> Bench:
 def _open_bench() -> Bench:
     from interference.ui.export import draw_exporting
 
-    for name in ("suite", "corpus"):
-        if name in st.session_state:  # set anew, or what came with an address would be lost on the way to another page
-            st.session_state[name] = st.session_state[name]
+    _set_anew("suite", "corpus")
     with st.sidebar:
         draw_exporting()
         suite = st.text_input(

@@ -21,7 +21,7 @@ _FEW = 16  # sentences of a first look
 READINGS = {
     "loss": "Lower is better. A model that knows its language stands out as a pale cell in a dark row.",
     "cost against the reference": (
-        "Zero is as good as the language's reference, positive is that many bits worse, sentence by sentence."
+        "Zero is as good as the language's reference, positive is so much worse, sentence by sentence."
     ),
     "recovery": (
         "1 is as good as the language's reference, 0 as bad as the untrained model, below 0 worse than untrained; what "

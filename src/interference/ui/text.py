@@ -78,10 +78,13 @@ def _choose_question(bench: Bench) -> "Question":
             width=160,
             help="The language of the prompt, and of the parent that is offered at first.",
         )
+        key, default = f"prompt {language}", default_prompt(bench.corpus, language)
+        if st.session_state.get(key) == st.session_state.get(f"{key} unedited"):
+            st.session_state[key] = default  # of the corpus that is open now
+        st.session_state[f"{key} unedited"] = default
         prompt = st.text_input(
             "Prompt",
-            default_prompt(bench.corpus, language),
-            key=f"prompt {language}",
+            key=key,
             persist_state="session",
             width=320,
             help="Unless edited, how the first test sentence begins. Empty: the model begins by itself.",

@@ -115,14 +115,19 @@ def _glimpse(bench: Bench, evaluator: "Evaluator", engine: "Engine", asked: "Ask
         return f"Reading the weights of {reading}" if reading else "A first look, at a few sentences of each language"
 
     found = result_of(engine, job, doing, _PATIENCE)
-    st.session_state[_LOOKED_AT] = (bench.key, asked.request), found, None
+    st.session_state[_LOOKED_AT] = _of(bench, evaluator, asked), found, None
     return found
+
+
+def _of(bench: Bench, evaluator: "Evaluator", asked: "Asked[Any, Any]") -> Hashable:
+    """What a result is of: a suite whose files have changed is opened anew, and is another."""
+    return bench.key, id(evaluator), asked.request
 
 
 def _glimpse_again(bench: Bench, evaluator: "Evaluator", engine: "Engine", asked: "Asked[Any, Quick]") -> Quick:
     """The estimate of a request that is looked at already: as it was, where the engine does not come to it soon."""
     request, found, job = st.session_state.get(_LOOKED_AT, (None, None, None))
-    if request != (bench.key, asked.request):
+    if request != _of(bench, evaluator, asked):
         return _glimpse(bench, evaluator, engine, asked)
     job = job or engine.submit(session(), _GLIMPSE, lambda job: asked.glimpse(evaluator), urgent=True)
     try:
@@ -138,9 +143,9 @@ def _glimpse_again(bench: Bench, evaluator: "Evaluator", engine: "Engine", asked
 def _full(bench: Bench, evaluator: "Evaluator", engine: "Engine", asked: "Asked[Any, Any]") -> "tuple[Job, float]":
     """The job that computes the request, the one that runs if it is for this request, and when it was submitted."""
     request, job, started = st.session_state.get(_FULL, (None, None, 0.0))
-    if request != (bench.key, asked.request) or job.stopped:
+    if request != _of(bench, evaluator, asked) or job.stopped:
         job, started = engine.submit(session(), _FULL, lambda job: asked.full(evaluator)), time.monotonic()
-        st.session_state[_FULL] = ((bench.key, asked.request), job, started)
+        st.session_state[_FULL] = (_of(bench, evaluator, asked), job, started)
     return job, started
 
 

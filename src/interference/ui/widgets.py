@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from interference.bench import Faders, View
     from interference.recipe import Recipe
     from interference.registry import Argument, Method
+    from interference.ui.sidebar import Bench
 
 _GOTO = "to the merge page"
 ASKED = "recipe asked for"  # in the session: a recipe, and the panel that gave it, if any
@@ -97,14 +98,16 @@ def ask_recipe(recipe: "Recipe", view: "View | None" = None) -> None:
     st.session_state[ASKED] = (recipe, view.faders if view else None)
 
 
-def view_of(key: tuple[str, ...], recipe: "Recipe", panel: "Faders | None" = None) -> "View":
-    """The present view with another recipe, and the panel that gave it, if any. `key` is the bench's."""
+def view_of(bench: "Bench", recipe: "Recipe", panel: "Faders | None" = None) -> "View":
+    """The present view with another recipe, the panel that gave it, if any, and what the sidebar says by now."""
     from interference.bench import View
 
     present = state.present()
-    if present:
-        return replace(present.view, recipe=recipe, faders=panel)
-    return View(recipe, key[0], key[1], faders=panel)
+    before = present.view if present else View(recipe)
+    return replace(
+        before, recipe=recipe, faders=panel, suite=bench.key[0], corpus=bench.key[1], languages=bench.chosen,
+        unit=bench.unit,
+    )  # fmt: skip
 
 
 def remember(view: "View") -> None:
@@ -115,10 +118,10 @@ def remember(view: "View") -> None:
     state.move(replace(before, view=view) if before else State(view))
 
 
-def take_to_merge(key: tuple[str, ...], recipe: "Recipe") -> None:
+def take_to_merge(bench: "Bench", recipe: "Recipe") -> None:
     """Make a recipe the present view and go to the Merge page with the next run: for a callback, for the widgets that
-    are set may stand on the page. `key` is the bench's."""
-    view = view_of(key, recipe)
+    are set may stand on the page."""
+    view = view_of(bench, recipe)
     write_view(view)
     remember(view)
     st.session_state[_GOTO] = True
@@ -127,7 +130,7 @@ def take_to_merge(key: tuple[str, ...], recipe: "Recipe") -> None:
 def go_if_asked() -> None:
     """To the Merge page, where a recipe was taken there."""
     if st.session_state.pop(_GOTO, False):
-        st.switch_page("pages/merge.py")
+        st.switch_page("pages/merge.py", query_params={})  # without these it fails where the address names a widget
 
 
 def faders_of(recipe: "Recipe", weights: tuple[float, ...] | None = None) -> "Faders":

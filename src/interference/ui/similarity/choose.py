@@ -74,6 +74,7 @@ def _choose_states(bench: Bench, view: str, place: "DeltaGenerator") -> States:
         "Sentences", FEWEST, limit, min(SENTENCES, limit), key="similarity_sentences", bind="query-params",
         width=120, help="Of the test half, evenly spread over its documents.",
     )  # fmt: skip
+    keep_valid("similarity_pooling", POOLINGS, codes=str)
     with st.popover("Preparation", width=140, help="How states are pooled and what is taken out of them."):
         pooling = st.selectbox(
             "Pooling", list(POOLINGS), format_func=lambda p: f"{p}: {POOLINGS[p]}", key="similarity_pooling",
@@ -149,6 +150,7 @@ def choose_condition(bench: Bench) -> "tuple[str, tuple[str, ...]]":
 
     options = ["own", "pivot", "numerals"]
     labels = {"own": "own languages", "pivot": "one language", "numerals": "numerals"}
+    keep_valid("similarity_condition", options, codes=str)
     spoken = any(c.language for c in bench.suite.checkpoints)
     condition = st.segmented_control(
         "Text", options, default="own" if spoken else "pivot", required=True, key="similarity_condition",

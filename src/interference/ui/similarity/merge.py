@@ -51,9 +51,9 @@ def _present(bench: Bench) -> "View | None":
 
     recipe, present = state.present_recipe(bench.suite), state.present()
     if recipe and present:
-        return present.view
+        return view_of(bench, recipe, present.view.faders)
     recipe = equal_merge(bench.suite)
-    return view_of(bench.key, recipe) if recipe else None
+    return view_of(bench, recipe) if recipe else None
 
 
 def _parents(merge: "Recipe") -> tuple[str, ...]:
