@@ -105,6 +105,15 @@ def test_pins_beside_a_baseline(own_suite, given, monkeypatch):
     assert not any("\0" in caption.value for caption in app.caption)
 
 
+def test_sentences_are_those_that_are_shown(own_suite, given, monkeypatch):
+    app = opened_on(own_suite, monkeypatch, "pages/text.py")
+    assert set(given("Sentences as CSV")["language"]) == {"eng", "deu"}
+    app.multiselect(key="costs_languages").set_value(["deu"]).run()
+    found = given("Sentences as CSV")
+    assert set(found["language"]) == {"deu"}
+    assert found["text"].tolist() == app.dataframe[0].value["text"].tolist()
+
+
 def test_a_comparison(own_suite, given, printed, monkeypatch):
     """Every merge with its recipe, for the settings in a line name no models and round."""
     few(monkeypatch)

@@ -185,7 +185,7 @@ def draw_sentences(bench: Bench) -> None:
         },
     )
     st.caption(f"{table.note} {_label(merge)} Choose a row to see its tokens; without a choice it is the first.")
-    _download(table.frame, table.provenance, "sentences")
+    _download(shown, table.provenance, "sentences")
     chosen = [row for row in event["selection"]["rows"] if row < len(shown)]
     _draw_line(bench, merge, shown.iloc[chosen[0] if chosen else 0])
 
