@@ -65,6 +65,7 @@ OWN: dict[str, dict[str, Any]] = {  # kinds that need sizes that fit each other
     "zamba": {
         "num_hidden_layers": 4, "layers_block_type": ["mamba", "hybrid"] * 2, "attention_hidden_size": 64,
         "attention_head_dim": 16, "mamba_d_state": 8, "mamba_dt_rank": 4, "num_key_value_heads": 4,
+        "use_mamba_kernels": False,  # older ones of transformers do not go without by themselves
     },
     "zamba2": {
         "num_hidden_layers": 4, "layers_block_type": ["mamba", "hybrid"] * 2, "num_mem_blocks": 1, "mamba_d_state": 8,
