@@ -13,11 +13,15 @@ from interference.ui.sidebar import Bench
 from interference.ui.watch import Asked, follow
 
 
+class AnyEvaluator:
+    """Stands for one that is not asked."""
+
+
 @pytest.fixture
 def engine(monkeypatch):
     """An engine behind the page of one session."""
-    found = Engine()
-    monkeypatch.setattr(watch, "device", lambda bench: (object(), found))
+    found, evaluator = Engine(), AnyEvaluator()
+    monkeypatch.setattr(watch, "device", lambda bench: (evaluator, found))
     monkeypatch.setattr(watch, "session", lambda: "session")
     monkeypatch.setattr(watch, "st", SimpleNamespace(session_state={}))
     yield found

@@ -1,6 +1,7 @@
 """How a merge follows its sliders: an estimate at once, the full result language by language."""
 
 import time
+import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
@@ -121,7 +122,7 @@ def _glimpse(bench: Bench, evaluator: "Evaluator", engine: "Engine", asked: "Ask
 
 def _of(bench: Bench, evaluator: "Evaluator", asked: "Asked[Any, Any]") -> Hashable:
     """What a result is of: a suite whose files have changed is opened anew, and is another."""
-    return bench.key, id(evaluator), asked.request
+    return bench.key, weakref.ref(evaluator), asked.request
 
 
 def _glimpse_again(bench: Bench, evaluator: "Evaluator", engine: "Engine", asked: "Asked[Any, Quick]") -> Quick:
