@@ -110,7 +110,8 @@ def _draw_heat(bench: Bench, result: "LossTable", measure: str, sentences: int |
     from interference.views import suite_view
 
     if measure != "loss" and result.frame[{"recovery": "recovery"}.get(measure, "cost")].isna().all():
-        st.info(f"No {measure}. " + " ".join(result.notes[1:]))
+        why = [note for note in result.notes if note.startswith("No ") and measure.split()[0] in note]
+        st.info(" ".join(why) or f"No {measure}. {' '.join(result.notes[1:])}")
         return False
     frame = suite_view(result, bench.corpus, bench.corpus.rows(sentences), bench.unit)
     st.plotly_chart(
