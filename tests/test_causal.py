@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import write_checkpoint
+from conftest import llama, write_checkpoint
 
 from interference.__main__ import main
 from interference.causal import (
@@ -20,6 +20,7 @@ from interference.causal import (
     Trial,
     causal_steps,
     cell_recipe,
+    default_parent,
 )
 from interference.conflict.survey import equal_average
 from interference.dev import DevHalf
@@ -140,6 +141,21 @@ def test_any_method_and_any_parent(evaluator):
     frame = run(evaluator, Trial(ties, "mono-eng", "eng", control=False)).units["bits per sentence"]
     assert set(frame["map"]) == {TRANSPLANTED, RESTORED}
     assert np.isfinite(frame["bits"]).all()
+
+
+def test_a_reference_of_another_shape_is_no_parent(tokenizer, tmp_path):
+    for name, width in (("mono-eng", 64), ("eng", 48), ("deu", 48)):
+        write_checkpoint(llama(1, intermediate_size=width), tokenizer, tmp_path / name)
+    entries = [
+        "{path: ./mono-eng, role: mono, language: eng}", "{path: ./deu, role: branch, language: deu}",
+        "{path: ./eng, role: branch, language: eng}",
+    ]  # fmt: skip
+    (tmp_path / "suite.yaml").write_text("checkpoints:\n" + "".join(f"- {entry}\n" for entry in entries))
+    found = open_suite(tmp_path)
+    assert found.reference("eng") == "mono-eng"
+    assert default_parent(found, equal_average(("deu", "eng")), "eng") == "eng"
+    assert default_parent(found, equal_average(("mono-eng",)), "eng") == "mono-eng"
+    assert default_parent(found, equal_average(("deu", "eng")), "fra") == "deu"
 
 
 def test_copies_say_what_was_tried(table):

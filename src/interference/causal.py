@@ -15,7 +15,7 @@ from interference.recipe.values import Where, fallback
 from interference.scored import Scored
 from interference.statistics import clustered_means
 from interference.steps import Steps, nth
-from interference.suite import difference
+from interference.suite import Suite, difference
 from interference.tables import known_units, unit_sizes
 
 TRANSPLANTED, RESTORED, UNTRAINED = "transplanted", "restored", "untrained"
@@ -68,9 +68,13 @@ class CausalTable:
                 raise ValueError(f"a causal table has the columns {COLUMNS}, not {tuple(frame.columns)}")
 
 
-def default_parent(recipe: Recipe, reference: str | None) -> str:
-    """What a language's merge is held against unless said otherwise: its reference, else the first of the models."""
-    return reference or recipe.models[0]
+def default_parent(suite: Suite, recipe: Recipe, language: str) -> str:
+    """What a language's merge is held against unless said otherwise: its reference if that is of the merge's shape,
+    else a model of the language, else the first."""
+    reference, models = suite.reference(language), recipe.models
+    if reference and not difference(suite[models[0]], suite[reference]):
+        return reference
+    return next((name for name in models if suite[name].language == language), models[0])
 
 
 def causal_steps(

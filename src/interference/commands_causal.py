@@ -52,7 +52,7 @@ def causal(
     evaluator, recipes = evaluator_for(suite, corpus, device, named, [recipe] if recipe else [])
     evaluator.check_unit(unit)
     chosen = recipes[0] if recipes else equal_average(tuple(models or ()))
-    trial = Trial(chosen, parent or default_parent(chosen, evaluator.suite.reference(language)), language, control)
+    trial = Trial(chosen, parent or default_parent(evaluator.suite, chosen, language), language, control)
     with progress_bar("causal map") as bar:
         table = finish(causal_steps(evaluator, trial, sentences), bar)
     print_table(table.units[unit].assign(unit=unit), form)

@@ -45,7 +45,7 @@ def choose_trial(bench: Bench) -> "Trial":
             "Language", bench.languages, format_func=language_name, key="causal_language", bind="query-params",
             width=180, help="The language whose loss is measured.",
         )  # fmt: skip
-        default = default_parent(recipe, bench.suite.reference(language))
+        default = default_parent(bench.suite, recipe, language)
         parent = st.selectbox(
             "Parent", parents, format_func=lambda n: n or "of the language",
             key="causal_parent", bind="query-params", width=260,
