@@ -44,16 +44,17 @@ def path_steps(
     walk: Walk,
     languages: Sequence[str],
     sentences: int | None,
-    tell: Callable[[PathTable], None] = lambda table: None,
+    tell: Callable[[PathTable], None] | None = None,
 ) -> Steps[PathTable]:
     """Score every point of a path on every language, one batch at a time; points are kept in the store.
 
-    Few points come first: what is known of the path then is told before the others are scored.
+    Where somebody is to be told few points come first, and what is known of the path then.
     """
     done = 0.0
-    for coarse in walk.coarser:
-        tell((yield from within(done, coarse.points / walk.points, _path(evaluator, coarse, languages, sentences))))
-        done = coarse.points / walk.points
+    if tell:
+        for coarse in walk.coarser:
+            tell((yield from within(done, coarse.points / walk.points, _path(evaluator, coarse, languages, sentences))))
+            done = coarse.points / walk.points
     return (yield from within(done, 1.0, _path(evaluator, walk, languages, sentences)))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from interference.figures.hover import all_between, all_said, said
+from interference.figures.hover import all_between, all_said
 from interference.figures.losses import GREEN, GREY, MARKS, ORANGE
 from interference.languages import language_name
 
@@ -95,7 +95,7 @@ def tasks_figure(frame: pd.DataFrame) -> go.Figure:
                 } if role == "merge" else None,
                 customdata=part.assign(
                     standard_error=all_said(part["standard_error"].astype(float), ".4f"),
-                    samples=[said(float(count), ".0f") for count in part["samples"].astype(float)],
+                    samples=all_said(part["samples"].astype(float), ".0f"),
                 )[["model", "standard_error", "samples", "shots", "filter"]].astype(object).to_numpy(),
                 hovertemplate="%{y}<br>%{customdata[0]}<br>" + metric + _TASK_HOVER,
             )

@@ -89,7 +89,7 @@ def plane_figure(frame: pd.DataFrame, corners: pd.DataFrame, untrained: float, u
     low = float(frame["value"].min())
     limit = 1.5 * untrained if np.isfinite(untrained) else float(corners["value"].max())
     high = min(max(limit, low * 1.05), float(frame["value"].max()))
-    shown = np.array([[f"{v:.3f}" for v in row] for row in grid.to_numpy()], dtype=object)
+    shown = all_said(grid, ".3f")
     a, b, c = corners["model"]
     figure = go.Figure(
         [

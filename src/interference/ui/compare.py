@@ -8,7 +8,7 @@ import streamlit as st
 from interference.errors import UserError
 from interference.languages import language_name
 from interference.ui import state
-from interference.ui.running import run_steps
+from interference.ui.running import duration, run_steps
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
 from interference.ui.widgets import csv_of, decimals, keep_valid, take_to_merge
@@ -97,7 +97,7 @@ def compute_comparison(
         return kept[1]
     if st.session_state.get(_ASKED) != (bench.key, asked) and (seconds := _outlook(bench, asked)):
         st.button(
-            f"Compare (about {_spoken(seconds)})", icon=":material/play_arrow:", type="primary",
+            f"Compare (about {duration(seconds)})", icon=":material/play_arrow:", type="primary",
             key="compare_start", on_click=_start, args=(bench, asked),
             help="Runs in the background; lines appear as they come, and what is done is kept.",
         )  # fmt: skip
@@ -132,12 +132,6 @@ def _outlook(bench: Bench, asked: "Comparison") -> float:
     found = run_steps(bench, "compare outlook", lambda evaluator: outlook_steps(evaluator, asked), title)
     st.session_state[_OUTLOOK] = (bench.suite, asked, found)
     return found
-
-
-def _spoken(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(5, round(seconds / 5) * 5)} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{round(seconds / 3600)} h"
 
 
 def _start(bench: Bench, asked: "Comparison") -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 from interference.languages import language_name
 from interference.signs import signed
 from interference.ui import state
-from interference.ui.running import run_steps
+from interference.ui.running import duration, run_steps
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
 from interference.ui.widgets import csv_of, decimals, keep_valid
@@ -140,13 +140,8 @@ def _what_it_takes(outlook: "Outlook") -> str:
         parts.append(f"{outlook.losses} losses of {outlook.pairs} merges")
     if outlook.measures:
         parts.append(f"{outlook.measures} measure{'' if outlook.measures == 1 else 's'} of {outlook.pairs} pairs")
-    return f"Not computed yet: {' and '.join(parts)}. {_duration(outlook.seconds)}; what is done is kept."
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"About {max(round(seconds, -1), 10):.0f} seconds here, by a trial"
-    return f"About {seconds / 60:.0f} minutes here, by a trial"
+    takes = f"About {duration(outlook.seconds)} here, by a trial; what is done is kept."
+    return f"Not computed yet: {' and '.join(parts)}. {takes}"
 
 
 def draw_prediction(bench: Bench, wanted: "Pairing | None", found: "Prediction | None") -> None:

@@ -239,8 +239,11 @@ class Pace:
         if moved - start < _SETTLED or done <= before:
             return ""
         left = (1 - done) * (moved - start) / (done - before) - (now - moved)
-        if left < 0:
-            return ""
-        if left < 90:
-            return f", about {5 * math.ceil(left / 5)} s left"
-        return f", about {left / 60:.0f} min left" if left < 5400 else f", about {left / 3600:.0f} h left"
+        return f", about {duration(left)} left" if left >= 0 else ""
+
+
+def duration(seconds: float) -> str:
+    """An estimate in steps of 5 seconds, in minutes or in hours."""
+    if seconds < 90:
+        return f"{5 * max(math.ceil(seconds / 5), 1)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
