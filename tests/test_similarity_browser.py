@@ -70,7 +70,7 @@ def test_what_does_not_apply_is_greyed_out_with_the_reason(browser, tmp_path):  
         page.get_by_role("combobox", name="Across").click()
         page.get_by_role("option", name="mono-eng", exact=True).click()
         expect(page.get_by_text("Greyed out")).to_be_hidden(timeout=WAIT)
-        assert option.is_enabled()
+        expect(option).to_be_enabled(timeout=WAIT)  # its list may come after the words
         measure.select_option("cosine")
         expect(page.locator("p", has_text=re.compile("^Cosine of translations: "))).to_be_visible(timeout=WAIT)
         link = page.url
