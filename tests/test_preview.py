@@ -13,6 +13,7 @@ from interference.scored import Request
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
+from interference.views import merge_request, merge_view
 
 CPU = torch.device("cpu")
 
@@ -100,6 +101,31 @@ def test_a_trial_is_not_made_again_where_it_is_slow(slow, passes, suite_folder, 
     monkeypatch.setattr(glimpses, "sentence_bits", counted)
     finish(evaluator.glimpse_steps(Request((("mixed", "mixed"),), ("eng",), 10)))
     assert len(asked) == passes
+
+
+def test_a_slow_glimpse_tells_the_merge_first_and_a_model_more_each_time(suite_folder, tmp_path, monkeypatch):
+    """Nothing is counted from a reference, or called the best of the parents, before all of them are known."""
+    evaluator = Evaluator(open_suite(suite_folder), Store(tmp_path), CPU)
+    recipe = Recipe("linear", ("mono-eng", "mono-deu"), (0.2, 0.8))
+    request = merge_request(recipe, evaluator.suite, ("eng", "deu"), 12)
+    whole = finish(evaluator.glimpse_steps(request))
+    assert whole.left == ()
+    monkeypatch.setattr(glimpses, "_PATIENCE", 0)
+    slow, rows = Evaluator(open_suite(suite_folder), Store(tmp_path), CPU), evaluator.corpus.rows(12)
+    monkeypatch.setattr(slow._glimpses, "_rows", evaluator._glimpses._rows)
+    names = [name for name, _ in request.models]
+    assert names == ["merge", "mono-eng", "mono-deu", "init"]
+    for known in range(1, len(names) + 1):
+        told = finish(slow.glimpse_steps(request))
+        assert told.frame["model"].unique().tolist() == names[:known]
+        assert told.left == tuple(names[known:])
+        assert told.frame["bits"].tolist() == whole.frame["bits"].tolist()[: 2 * known]
+        roles = set(merge_view(told.in_unit("bits per byte"), recipe, slow.suite, rows)["role"])
+        assert ("best parent" in roles) == (known >= 3)
+        if told.left:
+            assert told.frame[["cost", "recovery"]].isna().all(axis=None)
+    assert told.frame.equals(whole.frame)
+    assert whole.frame["cost"].notna().all()
 
 
 def test_a_glimpse_keeps_nothing_in_the_store(suite_folder, tmp_path):

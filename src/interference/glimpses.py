@@ -24,6 +24,7 @@ _KEPT = 2048  # estimates kept in memory
 _SECONDS = 0.06  # what an estimate of one merge may take, so that it can follow a slider
 _SLOW = 1.0  # seconds of a trial on a CPU that leave no doubt; on a GPU setting up kernels may take as long
 _FEW = (4, 48)  # sentences behind an estimate, at least and at most
+_PATIENCE = 1.0  # seconds after which what is estimated so far is told, and the rest when asked again
 
 
 class Glimpses:
@@ -35,28 +36,46 @@ class Glimpses:
         self._rows: dict[tuple[tuple[str, ...], bytes], np.ndarray] = {}
 
     def steps(self, request: Request) -> Steps[Glimpse]:
-        """The glimpse of a request: a mean of all its sentences, or an estimate, for every model and language."""
+        """The glimpse of a request: a mean of all its sentences, or an estimate, for every model and language.
+
+        The models asked for come first, then what they are compared with. Where that takes long, at least one of the
+        models is there that were not the last time.
+        """
         self._evaluator.check_languages(request.languages)
         rows = self._evaluator.corpus.rows(request.sentences)
         subjects, wanted = self._evaluator.wanted(request)
-        means: dict[tuple[str, str], tuple[float, int]] = {}
-        for number, (name, model) in enumerate(wanted.items()):
-            missing = set()
-            counted = model in (UNIGRAM, BIGRAM) or (isinstance(model, Ensemble) and model.kind == BEST)
-            for language in request.languages:
-                if counted:  # as fast as an estimate
-                    yield from telling(number / len(wanted), self._evaluator.bits_steps(model, language, rows))
-                known = self._known(model, language, rows)
-                means[name, language] = float(known.mean()), len(rows)
-                if np.isnan(known).any():
-                    missing.add(language)
+        means: dict[str, dict[str, tuple[float, int]]] = {}
+        started, new = time.monotonic(), 0
+        for number, (name, model) in enumerate((dict(request.models) | wanted).items()):
+            known = {language: self._known(model, language, rows) for language in request.languages}
+            missing = [language for language in request.languages if np.isnan(known[language]).any()]
+            if missing and (model, request.languages, rows.tobytes()) not in self._estimates:
+                if new and time.monotonic() - started > _PATIENCE:
+                    continue
+                new += 1
+            if missing and (model in (UNIGRAM, BIGRAM) or (isinstance(model, Ensemble) and model.kind == BEST)):
+                for language in missing:  # as fast as an estimate
+                    steps = self._evaluator.bits_steps(model, language, rows)
+                    known[language] = yield from telling(number / len(wanted), steps)
+                missing = []
+            means[name] = {language: (float(known[language].mean()), len(rows)) for language in request.languages}
             if missing:
                 found = yield from nth(number, len(wanted), self._estimate(model, request.languages, rows))
-                means |= {(name, language): found[language] for language in missing}
-        references = request.references(self._evaluator.suite)
-        init = self._evaluator.suite.init.name if self._evaluator.suite.init else None
-        has_roles = self._evaluator.has_roles
-        return glimpse(subjects, means, self._evaluator.corpus, rows, references, init, request.languages, has_roles)
+                means[name] |= {language: found[language] for language in missing}
+        left = tuple(name for name in wanted if name not in means)
+        references = {} if left else request.references(self._evaluator.suite)
+        init = self._evaluator.suite.init
+        return glimpse(
+            [subject for subject in subjects if subject.name in means],
+            {(name, language): mean for name, by_language in means.items() for language, mean in by_language.items()},
+            self._evaluator.corpus,
+            rows,
+            references,
+            init.name if init and not left else None,
+            request.languages,
+            has_roles=self._evaluator.has_roles and not left,
+            left=left,
+        )
 
     def _estimate(
         self, model: Scored, languages: tuple[str, ...], rows: np.ndarray

@@ -106,10 +106,12 @@ class Glimpse:
     """Means without intervals, some of them estimated from few sentences: what is shown while a slider moves.
 
     `frame` and `units` are those of a LossTable with empty intervals; `sentences` counts what is behind each number.
+    `left` are the models that nothing is known of yet; as long as there are any, there are no costs.
     """
 
     frame: pd.DataFrame
     units: Mapping[str, pd.DataFrame]
+    left: tuple[str, ...] = ()
 
     def in_unit(self, unit: str) -> pd.DataFrame:
         """The frame with UNIT_COLUMNS in the unit asked for."""
@@ -125,6 +127,7 @@ def glimpse(
     init: str | None,
     languages: Sequence[str],
     has_roles: bool = True,
+    left: tuple[str, ...] = (),
 ) -> Glimpse:
     """A glimpse of `means[model, language]`: bits per sentence of all `rows`, and how many of them it was made from."""
     bits = {cell: np.array([mean]) for cell, (mean, _) in means.items()}
@@ -154,7 +157,7 @@ def glimpse(
         own * len(rows), [int(sizes[c.language]) for c in cells], own, empty, empty, own / per["bits per byte"],
         costs, empty, empty, [c.reference_label for c in cells], [_recovery(c, bits, init) for c in cells],
     )  # fmt: skip
-    return Glimpse(pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))), units)
+    return Glimpse(pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))), units, left)
 
 
 def with_provenance(frame: pd.DataFrame, provenance: Mapping[str, str], **more: str) -> pd.DataFrame:

@@ -98,8 +98,9 @@ def merge_view(frame: pd.DataFrame, recipe: Recipe, suite: Suite, rows: np.ndarr
     references = {language: suite.reference(language) for language in set(languages)}
     untrained = suite.init.name if suite.init else None
     best: dict[str, int] = {}
+    parents = set(recipe.models) if set(models) >= set(recipe.models) else ()  # the best of some would be another
     for place, (model, language, value) in enumerate(zip(models, languages, values, strict=True)):
-        if model in recipe.models and (language not in best or value < values[best[language]]):
+        if model in parents and (language not in best or value < values[best[language]]):
             best[language] = place
     cells = list(enumerate(zip(models, languages, strict=True)))
     places = {role: [i for i, (model, _) in cells if model == name] for name, role in CONTROLS.items()}

@@ -358,10 +358,16 @@ def draw_merge(bench: Bench, view: "View", watched: Watched) -> None:
         alt="Losses of the merge and its reference points by language",
         place=place_of(bench, view, watched),
     )
-    scored = f"; {watched.share:.0%} of it is scored" if watched.share >= 0.01 else ""
-    notes = getattr(watched.found, "notes", (f"Estimated from few sentences until the full result is there{scored}.",))
+    notes = getattr(watched.found, "notes", None) or _estimated(watched)
     grey = "; grey is an untrained model" if frame["role"].eq("untrained").any() else ""
     costs = frame.loc[frame["role"] == "merge", "cost_value"].notna().any()
     bars = "; bars on the right are what the merge costs each language against its reference" if costs else ""
     st.caption(f"{view.recipe.label()}. Lower is better{grey}{bars}. {' '.join(notes)}")
     draw_take_away(bench, view, figure, watched)
+
+
+def _estimated(watched: Watched) -> tuple[str, ...]:
+    """What to say of a glimpse: what is done of the full result, and what it does not show yet."""
+    scored = f"; {watched.share:.0%} of it is scored" if watched.share >= 0.01 else ""
+    said = f"Estimated from few sentences until the full result is there{scored}."
+    return (said, f"Not looked at yet: {', '.join(left)}.") if (left := watched.found.left) else (said,)
