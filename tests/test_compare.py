@@ -418,6 +418,21 @@ def test_the_sentence_names_the_best_merge(whole):
     assert compare_sentence(table, BITS, "deu") == sentence + alone
 
 
+def test_the_sentence_is_about_the_methods_that_are_shown(whole):
+    table = whole[1]
+    frame = table.in_unit(BITS).dropna(subset=["value"])
+    frame = frame[frame["variant"].isin([DEFAULT, BEST_LINE])]
+    worst = max(frame.groupby("family")["value"].mean().items(), key=lambda pair: pair[1])[0]
+    own = frame[frame["family"] == worst]
+    best = own.groupby(["method", "variant"], sort=False)["value"].mean().idxmin()
+    count = own["method"].nunique()
+    expected = f"Of the {count} method{'s' * (count > 1)} shown {best[0]} ({best[1]}) needs least"
+    assert expected in compare_sentence(table, BITS, families=[worst])
+    everything = compare_sentence(table, BITS)
+    assert best[0] not in everything
+    assert compare_sentence(table, BITS, families=["references"]) == everything
+
+
 def test_means_beside_the_best_method_are_over_its_languages(whole):
     """Where a tokenizer loses one language there are bits per byte of the others only."""
     table = whole[1]

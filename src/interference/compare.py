@@ -1,6 +1,6 @@
 """Comparing merge methods: the same parents under each, at its default and at its best on the dev half. No torch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -213,12 +213,18 @@ def _rows(line: Line, languages: Sequence[str], unit: str) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def compare_sentence(table: CompareTable, unit: str, language: str | None = None) -> str:
+def compare_sentence(
+    table: CompareTable, unit: str, language: str | None = None, families: Collection[str] = ()
+) -> str:
     """What a comparison shows, in one sentence: the best method over its languages beside what needs no merge.
 
-    Where one of several languages is drawn alone, a second one says which is the best there.
+    Where one of several languages is drawn alone, a second one says which is the best there. Of the methods, those
+    of the given families are meant, if there are any.
     """
     frame = table.in_unit(unit).dropna(subset=["value"])
+    beside, shown = ~frame["variant"].isin([DEFAULT, BEST]), frame["family"].isin(families)
+    chosen = bool((shown & ~beside).any())
+    frame = frame[shown | beside] if chosen else frame
     frame = frame[frame["language"].isin(frame.loc[frame["variant"].isin([DEFAULT, BEST]), "language"])]
     lines = frame.groupby(["method", "variant"], sort=False)["value"]
     means = lines.mean()[lines.size() == frame["language"].nunique()]  # others can't stand beside
@@ -227,9 +233,9 @@ def compare_sentence(table: CompareTable, unit: str, language: str | None = None
         return "No method has been measured yet."
     (name, variant), value = merges.index[int(merges.argmin())], merges.min()
     count = len(dict.fromkeys(method for method, _ in merges.index))
-    counted = f"{count} method{'s' if count > 1 else ''}"
-    beside = [f"{n} {means[n, REFERENCE]:.3g}" for n in ("best parent", "unigram", "init") if (n, REFERENCE) in means]
-    aside = f" ({', '.join(beside)})" if beside else ""
+    counted = f"{'the ' if chosen else ''}{count} method{'s' if count > 1 else ''}{' shown' if chosen else ''}"
+    levels = [f"{n} {means[n, REFERENCE]:.3g}" for n in ("best parent", "unigram", "init") if (n, REFERENCE) in means]
+    aside = f" ({', '.join(levels)})" if levels else ""
     languages = frame["language"].nunique()
     sentence = (
         f"**Of {counted} {name} ({variant}) needs least: {value:.3g} {unit}**, mean of {languages} "

@@ -152,7 +152,7 @@ def draw_comparison(
 
     frame = table.in_unit(bench.unit)
     frame = frame if language == ALL else frame[frame["language"] == language]
-    st.markdown(compare_sentence(table, bench.unit, None if language == ALL else language))
+    st.markdown(compare_sentence(table, bench.unit, None if language == ALL else language, families))
     drawn = frame.dropna(subset=["value"])
     frame = frame[frame["family"].isin(families)] if families else frame
     if drawn["family"].isin(frame["family"]).any():
