@@ -50,15 +50,20 @@ def test_ensembles_are_the_means_that_they_are_named_after(kind, evaluator):
 
 
 @pytest.mark.parametrize("kind", [LOGITS, PROBABILITIES])
-def test_each_model_of_an_ensemble_computes_by_its_own_configuration(kind, tokenizer, tmp_path):
-    """Whichever of them is the first: equal shapes may go with another epsilon."""
+@pytest.mark.parametrize("own", [{"rms_norm_eps": 0.5}, {"max_position_embeddings": 3}])
+def test_each_model_of_an_ensemble_computes_by_its_own_configuration(kind, own, tokenizer, tmp_path):
+    """Whichever of them is the first: equal shapes may go with another epsilon, and no model reads more than it can."""
     write_checkpoint(llama(1), tokenizer, tmp_path / "s" / "a")
-    write_checkpoint(llama(2, rms_norm_eps=0.5), tokenizer, tmp_path / "s" / "b")
+    write_checkpoint(llama(2, **own), tokenizer, tmp_path / "s" / "b")
     opened = open_suite(tmp_path / "s", write_corpus(tmp_path / "c.tsv"))
     evaluator = Evaluator(opened, Store(tmp_path / "a store"), CPU)
     rows = evaluator.corpus.rows(3)
     one, other = (evaluator.bits(Ensemble(names, kind), "eng", rows) for names in (("a", "b"), ("b", "a")))
     np.testing.assert_allclose(one, other, rtol=1e-6)
+    notes = [finish(evaluator.table_steps(Request((("e", Ensemble(names, kind)),), ("eng",), 3))).notes
+             for names in (("a", "b"), ("b", "a"))]  # fmt: skip
+    said = [sum("windows of 3 tokens" in note for note in found) for found in notes]
+    assert said == [int("max_position_embeddings" in own)] * 2
 
 
 def test_the_mean_of_probabilities_costs_at_most_log2_n_per_token_above_the_best_model(evaluator):

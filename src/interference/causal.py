@@ -138,8 +138,7 @@ def _table(
         for kind, part in found
     ]  # fmt: skip
     values = np.stack(list(found.values()))
-    checkpoint = evaluator.suite[trial.parent]
-    lossy, notes = evaluator.tokenization({trial.parent: checkpoint}, [language], rows)
+    lossy, notes = evaluator.tokenization({trial.parent: trial.parent}, [language], rows)
     units = {}
     for unit in known_units(corpus):
         size = unit_sizes(unit, corpus, language, rows)

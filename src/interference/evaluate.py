@@ -115,8 +115,7 @@ class Evaluator:
             bits[name, language] = yield from nth(len(bits), len(wanted) * len(request.languages), steps)
         references = request.references(self.suite)
         init = self.suite.init.name if self.suite.init else None
-        scored = {name: self.scored_by(model) for name, model in (*request.models, *wanted.items())}
-        lossy, notes = self.tokenization(scored, request.languages, rows)
+        lossy, notes = self.tokenization(dict(request.models) | wanted, request.languages, rows)
         return loss_table(
             subjects,
             bits,
@@ -202,22 +201,30 @@ class Evaluator:
             return (yield from self._glimpses.steps(request))
 
     def scored_by(self, model: Scored) -> Checkpoint:
-        """The checkpoint whose tokenizer and context a model is scored with."""
+        """The checkpoint whose tokenizer a model is scored with."""
         return self.suite.checkpoints[0] if model in _COUNTED else self.suite[parents(model)[0]]
 
+    def positions(self, model: Scored) -> int | None:
+        """The longest text a model reads at once, in tokens, if any: of an ensemble what all its models can read."""
+        if not isinstance(model, Ensemble):
+            return self.scored_by(model).positions
+        return min(filter(None, (self.suite[name].positions for name in model.models)), default=None)
+
     def tokenization(
-        self, scored: Mapping[str, Checkpoint], languages: Sequence[str], rows: np.ndarray
+        self, models: Mapping[str, Scored], languages: Sequence[str], rows: np.ndarray
     ) -> tuple[set[tuple[str, str]], tuple[str, ...]]:
         """Which cells have no bits per byte because their tokenizer loses text, and what to say beside the numbers."""
         lossy, notes = set(), {}
         long: dict[tuple[str, int], set[int]] = {}  # sentences longer than a context, by each tokenizer
         lost: dict[str, tuple[str, dict[str, str]]] = {}  # by tokenizer: whose it is, and what it loses by language
+        scored = {name: self.scored_by(model) for name, model in models.items()}
+        limits = {name: self.positions(model) for name, model in models.items()}
         for (name, checkpoint), language in product(scored.items(), languages):
             counts = self.token_counts(checkpoint, language, rows)
             if said := lost_text(counts):
                 lossy.add((name, language))
                 lost.setdefault(checkpoint.digest_of_tokenizer, (checkpoint.name, {}))[1][language] = said
-            limit = checkpoint.positions
+            limit = limits[name]
             if limit and (found := int((counts[0] > limit).sum())):
                 long.setdefault((language, limit), set()).add(found)
         prefixes = {PREFIXES[self.token_counts(c, languages[0], rows)[3, 0]].upper() for c in scored.values()}
@@ -358,7 +365,7 @@ class Evaluator:
         """Bits of a text under a checkpoint or a merge, which is put again where another was put between batches."""
         with self.room(scoring(model)):
             yield from telling(0.0, self.networks.ready_steps(model))
-            steps = sentence_bits_steps(self.networks.put(model, exact), text, limit=self.scored_by(model).positions)
+            steps = sentence_bits_steps(self.networks.put(model, exact), text, limit=self.positions(model))
             while True:
                 self.networks.put(model, exact)
                 try:

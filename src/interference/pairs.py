@@ -235,7 +235,7 @@ def _damage(task: _Task) -> Steps[tuple[np.ndarray, tuple[str, ...]]]:
                 losses.append((yield from nth(4 * number + 2 * len(sides) + len(losses), 4 * len(task.pairs), steps)))
             sides.append((losses[0] - losses[1]) / task.size(language, task.rows))
         scaled.append(np.mean(sides, axis=0))
-    names = {name: task.evaluator.suite[name] for name in task.models.values()}
+    names = {name: name for name in task.models.values()}
     lossy, notes = task.evaluator.tokenization(names, tuple(task.models), task.rows)
     if task.pairing.unit == "bits per byte" and lossy:
         raise UserError(f"There are no bits per byte here. {notes[0]} Choose bits per sentence.")

@@ -94,7 +94,7 @@ def plane_steps(evaluator: Evaluator, plane: Plane, sentences: int | None) -> St
         untrained = yield from telling(1.0, evaluator.bits_steps(suite.init.name, language, rows))
     documents = [evaluator.corpus.documents[row] for row in rows]
     units, corners, levels = {}, {}, {}
-    lossy, notes = evaluator.tokenization({plane.models[0]: suite[plane.models[0]]}, [language], rows)
+    lossy, notes = evaluator.tokenization({plane.models[0]: plane.models[0]}, [language], rows)
     for unit in known_units(evaluator.corpus):
         if lossy and unit == "bits per byte":
             continue

@@ -17,7 +17,7 @@ from interference.suite import Suite
 SHIPPED = "shipped"  # in place of torch's version in the key of a merge's bits that came with a suite
 UNIGRAM, BIGRAM = "unigram", "bigram"
 _MERGING = 3  # raised when a merge method gives other numbers than before, so that stored ones are not taken for its
-_TOGETHER = "each by its own configuration"  # in the key of an ensemble, whose models once computed as the first does
+_TOGETHER = "each by its own configuration, as much as all read"  # in the key of an ensemble: once as the first did
 _MEASURING = "text 2"  # the same of those alone that measure something on text
 _SLICING = "slices 2"  # the same of those alone that are made of layers and prepare something
 Model = str | Recipe  # what a network can hold

@@ -91,8 +91,7 @@ def sentence_steps(
             steps = evaluator.bits_steps(one, language, rows)
             bits.append((yield from nth(2 * number + len(bits), 2 * len(languages), steps)))
         parts.append(_frame(evaluator, model, language, rows, *bits).assign(reference=reference))
-        read = {name: evaluator.scored_by(one) for name, one in (("", model), (reference, reference))}
-        said |= dict.fromkeys(evaluator.tokenization(read, [language], rows)[1])
+        said |= dict.fromkeys(evaluator.tokenization({"": model, reference: reference}, [language], rows)[1])
         yield (number + 1) / len(languages)
     frame = pd.concat(parts).sort_values("cost", ascending=False, kind="stable", ignore_index=True)
     half = " of the test half" if len(evaluator.corpus.halves["dev"]) else ""

@@ -76,7 +76,7 @@ def _path(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sentences:
                 against.append(name)
                 levels[role, language] = yield from telling(1.0, evaluator.bits_steps(name, language, rows))
     ends = (walk.first, walk.second)
-    cells, notes = evaluator.tokenization({name: suite[name] for name in ends}, languages, rows)
+    cells, notes = evaluator.tokenization({name: name for name in ends}, languages, rows)
     lossy = {language for _, language in cells}
     made_from = evaluator.provenance([*ends, *dict.fromkeys(against)])
     return path_table(walk, bits, levels, evaluator.corpus, rows, made_from, lossy, notes)

@@ -149,7 +149,7 @@ def trajectory_steps(
         bits[(*place, language)] = yield from nth(len(bits), len(models) * len(languages), steps)
     names = [*first.values(), *second.values()]
     scored = [*names, *([suite.init.name] if suite.init else [])]
-    cells, notes = evaluator.tokenization({name: suite[name] for name in names}, languages, rows)
+    cells, notes = evaluator.tokenization({name: name for name in names}, languages, rows)
     lossy = {language for _, language in cells}
     own = tuple(code for code in languages if code in (known[course.first].language, known[course.second].language))
     shown = {place: model if isinstance(model, str) else MERGE for place, model in models.items()}
