@@ -207,6 +207,11 @@ def test_tasks(own_suite, given, printed, monkeypatch, tmp_path):
     )  # fmt: skip
     rest = found[found["model"] != merge].reset_index(drop=True)
     pd.testing.assert_frame_equal(rest[list(own)], own, check_exact=True)
+    (tmp_path / "tasks/own.yaml").write_text(json.dumps(task | {"target_delimiter": "  "}))
+    app.run()
+    assert not app.error
+    assert button(app, "Run"), "the numbers are of a task that is another now"
+    assert len(app.markdown) == 1
 
 
 @pytest.mark.parametrize("view", ["All pairs", "The plane"])

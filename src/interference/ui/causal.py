@@ -64,9 +64,9 @@ def compute_causal(bench: Bench, trial: "Trial") -> "CausalTable | None":
     from interference.causal import causal_steps
 
     sentences = state.sentences()
-    asked = (bench.key, trial, sentences)
-    stopped, shown = st.session_state.get(_STOPPED, (None, []))
-    if stopped == asked:
+    asked = (trial, sentences)
+    suite, stopped, shown = st.session_state.get(_STOPPED, (None, None, []))
+    if suite is bench.suite and stopped == asked:
         _draw_stopped(bench, shown)
         return None
     place, cancel, figure = st.empty(), st.empty(), st.empty()
@@ -77,7 +77,7 @@ def compute_causal(bench: Bench, trial: "Trial") -> "CausalTable | None":
         if not drawn[1] and time.monotonic() - started > 0.3:  # what is known already needs no button
             drawn[1] = 1
             cancel.button(
-                "Cancel", icon=":material/close:", key="causal_cancel", on_click=_stop, args=(asked, told),
+                "Cancel", icon=":material/close:", key="causal_cancel", on_click=_stop, args=(bench, asked, told),
                 help="What has been tried so far is kept.",
             )  # fmt: skip
         if len(told) > drawn[0]:
@@ -93,8 +93,8 @@ def compute_causal(bench: Bench, trial: "Trial") -> "CausalTable | None":
     return table
 
 
-def _stop(asked: object, told: "Sequence[CausalTable]") -> None:
-    st.session_state[_STOPPED] = (asked, told[-1:])
+def _stop(bench: Bench, asked: object, told: "Sequence[CausalTable]") -> None:
+    st.session_state[_STOPPED] = (bench.suite, asked, told[-1:])
 
 
 def _draw_stopped(bench: Bench, shown: "Sequence[CausalTable]") -> None:

@@ -94,9 +94,9 @@ def evaluator_of(suite: str, corpus: str, device: str) -> "Evaluator":
     return evaluator
 
 
-def stamp(corpus: str) -> tuple[int, int] | None:
-    """Size and time of change of a corpus that was named here, None for the suite's own."""
-    path = read_path(corpus)
+def stamp(typed: str) -> tuple[int, int] | None:
+    """Size and time of change of a file or a folder as typed, None for nothing."""
+    path = read_path(typed)
     if path is None or not path.exists():
         return None
     stats = [file.stat() for file in ([path] if path.is_file() else path.rglob("*"))]

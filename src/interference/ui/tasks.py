@@ -8,7 +8,7 @@ import streamlit as st
 from interference.errors import UserError
 from interference.labels import merge_of
 from interference.ui import state
-from interference.ui.running import read_path, run_steps
+from interference.ui.running import read_path, run_steps, stamp
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
 from interference.ui.widgets import csv_of, decimals, keep_valid, keep_within
@@ -31,7 +31,8 @@ _ASKED, _FOUND = "_tasks_asked", "_tasks_found"
 
 @dataclass(frozen=True)
 class TaskRequest:
-    """What is run on which models: `models` are names of the suite, and MERGE for the recipe."""
+    """What is run on which models: `models` are names of the suite, and MERGE for the recipe; `changed` is when the
+    folder of descriptions did."""
 
     recipe: "Recipe"
     models: tuple[str, ...]
@@ -39,6 +40,7 @@ class TaskRequest:
     limit: int
     shots: int | None
     include: "Path | None"
+    changed: tuple[int, int] | None
 
     def scored(self) -> "dict[str, Model]":
         from interference.views import MERGE
@@ -94,7 +96,8 @@ def choose_tasks(bench: Bench) -> TaskRequest:
     if include and not include.is_dir():
         raise UserError(f"{include} is no folder. Name a folder of task descriptions (.yaml), or leave it empty.")
     where = include.resolve() if include else None
-    return TaskRequest(recipe, tuple(models), tasks, int(limit), None if shots is None else int(shots), where)
+    few = None if shots is None else int(shots)
+    return TaskRequest(recipe, tuple(models), tasks, int(limit), few, where, stamp(folder.strip()))
 
 
 def compute_tasks(bench: Bench, asked: TaskRequest) -> "tuple[pd.DataFrame, Mapping[str, str]] | None":
