@@ -135,29 +135,45 @@ def test_the_harness_finds_the_same_pairs_right(tiny, tmp_path, monkeypatch):
     assert set(again["samples"]) == {1}, "what is kept is of these data, wherever they lie"
 
 
+def writing_task(folder, monkeypatch):
+    """A folder with the description of a task `own_text` that has models write, its data beside it."""
+    task = {
+        "task": "own_text", "dataset_path": "json", "dataset_kwargs": {"data_files": str(folder / "own.jsonl")},
+        "output_type": "generate_until", "test_split": "train", "doc_to_text": "{{one}}", "doc_to_target": "{{one}}",
+        "generation_kwargs": {"until": ["."], "max_gen_toks": 2}, "metric_list": [{"metric": "exact_match"}],
+    }  # fmt: skip
+    (folder / "own.jsonl").write_text('{"one": "The dog"}\n{"one": "A cat eats"}\n')
+    (folder / "tasks").mkdir()
+    (folder / "tasks/own.yaml").write_text(yaml.safe_dump(task))
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(folder / "data"))
+    return folder / "tasks"
+
+
 @pytest.mark.parity
 def test_the_harness_leaves_the_tokenizer_as_it_was(suite_folder, tmp_path, monkeypatch):
     """It gives those without a padding token one, which would be written with every merge after that."""
     own = shutil.copytree(suite_folder, tmp_path / "own suite") / "init"
     config = json.loads((own / "tokenizer_config.json").read_text())
     (own / "tokenizer_config.json").write_text(json.dumps({k: v for k, v in config.items() if k != "pad_token"}))
-    task = {
-        "task": "own_text", "dataset_path": "json", "dataset_kwargs": {"data_files": str(tmp_path / "own.jsonl")},
-        "output_type": "generate_until", "test_split": "train", "doc_to_text": "{{one}}", "doc_to_target": "{{one}}",
-        "generation_kwargs": {"until": ["."], "max_gen_toks": 2}, "metric_list": [{"metric": "exact_match"}],
-    }  # fmt: skip
-    (tmp_path / "own.jsonl").write_text('{"one": "The dog"}\n{"one": "A cat eats"}\n')
-    (tmp_path / "tasks").mkdir()
-    (tmp_path / "tasks/own.yaml").write_text(yaml.safe_dump(task))
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "data"))
+    tasks = writing_task(tmp_path, monkeypatch)
     evaluator = Evaluator(open_suite(own.parent), Store(tmp_path / "own"), torch.device("cpu"))
     tokenizer = evaluator.suite["init"].tokenizer
     tokenizer.save_pretrained(tmp_path / "before")
-    run_tasks(evaluator, {"init": "init"}, ["own_text"], include=tmp_path / "tasks")
+    run_tasks(evaluator, {"init": "init"}, ["own_text"], include=tasks)
     tokenizer.save_pretrained(tmp_path / "after")
     assert tokenizer.pad_token is None
     for file in (tmp_path / "before").iterdir():
         assert (tmp_path / "after" / file.name).read_text() == file.read_text()
+
+
+@pytest.mark.parity
+def test_text_without_an_end_is_refused(suite_folder, tmp_path, monkeypatch):
+    own = shutil.copytree(suite_folder, tmp_path / "own suite") / "init"
+    config = json.loads((own / "tokenizer_config.json").read_text())
+    (own / "tokenizer_config.json").write_text(json.dumps({k: v for k, v in config.items() if k != "eos_token"}))
+    evaluator = Evaluator(open_suite(own.parent), Store(tmp_path / "own"), torch.device("cpu"))
+    with pytest.raises(UserError, match=r"own_text has init write text until its EOS .* of init has none\. Name one"):
+        run_tasks(evaluator, {"init": "init"}, ["own_text"], include=writing_task(tmp_path, monkeypatch))
 
 
 @pytest.mark.parity

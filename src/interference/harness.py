@@ -20,7 +20,7 @@ import pandas as pd
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
 from interference.memory import ran_out
-from interference.scored import BIGRAM, UNIGRAM, Model, model_digest
+from interference.scored import BIGRAM, UNIGRAM, Model, model_digest, name_of
 from interference.steps import Result, Steps, nth, telling
 from interference.store import digest
 
@@ -194,6 +194,11 @@ def _run(
     )
 
     def answer(kind: str, requests: list) -> list:
+        if kind == "generate_until" and first.tokenizer.eos_token_id is None:
+            raise UserError(
+                f"The task {task} has {name_of(model)} write text until its EOS token, and the tokenizer of "
+                f"{first.name} has none. Name one in its tokenizer_config.json, or take tasks that score given answers."
+            )
         evaluator.networks.put(model)  # another's weights may be there by now
         return getattr(HFLM, kind)(language_model, requests, disable_tqdm=True)
 
@@ -205,6 +210,8 @@ def _run(
 
     try:
         found = yield from _aside(work, lambda: desk.answer_steps(answer))
+    except UserError:
+        raise
     except Exception as error:  # of the Hub, of data sets and of tasks, each with exceptions of its own
         if ran_out(error):
             raise
