@@ -428,6 +428,40 @@ def test_unit_and_languages_in_the_address_are_kept_on_the_way_to_another_page(b
         expect(merge_sentence(page)).to_contain_text("bits per byte (mean of 1 language", timeout=WAIT)
 
 
+def test_back_and_forward_go_from_page_to_page_with_their_settings(browser, tmp_path):
+    """One press each, also over pages whose settings are at their defaults."""
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/suite?unit=bits+per+byte") as page:
+        wait_for_figure(page)
+
+        def at(pattern: str, heading: str) -> None:
+            expect(page).to_have_url(re.compile(pattern), timeout=WAIT)
+            expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible(timeout=WAIT)
+            wait_for_figure(page)
+
+        page.get_by_role("link", name="Path", exact=True).click()
+        at(r"/path\?unit=bits\+per\+byte$", "Path")
+        points = page.get_by_role("spinbutton", name="Points")
+        points.fill("7")
+        points.press("Enter")
+        at(r"/path\?points=7&unit=bits\+per\+byte$", "Path")
+        page.get_by_role("link", name="Suite", exact=True).click()
+        at(r"/suite\?unit=bits\+per\+byte$", "Suite")
+        unit = page.get_by_role("combobox", name="Unit")
+        unit.click()
+        page.get_by_role("option", name="bits per sentence", exact=True).click()
+        at(r"/suite$", "Suite")
+        page.go_back()
+        at(r"/path\?points=7&unit=bits\+per\+byte$", "Path")
+        expect(points).to_have_value("7")
+        expect(unit).to_have_value("bits per byte")
+        page.go_back()
+        at(r"/suite\?unit=bits\+per\+byte$", "Suite")
+        for _ in range(2):
+            page.go_forward()
+        at(r"/suite$", "Suite")
+        expect(unit).to_have_value("bits per sentence")
+
+
 def test_a_cell_goes_to_the_merge_page_where_the_address_names_widgets(browser, tmp_path, suite_folder):
     with (
         served(tmp_path, "--suite", str(suite_folder)) as address,

@@ -6,9 +6,8 @@ from typing import Any
 import streamlit as st
 
 from interference.ui.links import open_link
-from interference.ui.live import load_ahead
+from interference.ui.live import keep_history, load_ahead
 from interference.ui.running import finish_imports, imported
-from interference.ui.sidebar import carry_sidebar
 
 # Title, icon and file of every page under the heading of its question, in the order of the menu.
 PAGES = {
@@ -45,7 +44,6 @@ def run() -> None:
     """What app.py does: the frame around every page."""
     page = _frame()
     st.session_state["_shell"] = True
-    carry_sidebar(page.url_path)
     open_link()
     try:
         page.run()
@@ -84,7 +82,8 @@ def _frame() -> Any:
     st.html(Path(__file__).with_name("page.css"))
     page = st.navigation(build_pages(), expanded=True)  # no page behind "View more"
     ahead = st.container(key="ahead", height=1, border=False)  # always: what comes and goes has all below drawn anew
-    if not imported().is_set():
-        with ahead:
+    with ahead:
+        keep_history()
+        if not imported().is_set():
             load_ahead()
     return page

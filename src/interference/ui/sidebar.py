@@ -1,6 +1,8 @@
 """The sidebar, and the bench that it settles: an open suite, and where and how to measure."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,9 +17,6 @@ from interference.ui.widgets import keep_valid
 if TYPE_CHECKING:
     from interference.corpus import Corpus
     from interference.suite import Suite
-
-
-_PAGE = "page"  # in the session: the one that was drawn last
 
 
 @dataclass(frozen=True)
@@ -41,20 +40,16 @@ class Bench:
         return self.suite.corpus
 
 
-def carry_sidebar(page: str) -> None:
-    """On the way to another page set anew what the sidebar says: else what came with an address would be lost.
+@contextmanager
+def _sidebar() -> Iterator[None]:
+    """Draw in the sidebar what belongs to the app and not to a page: what it says outlives the way to another page,
+    also back and forward in the browser, where Streamlit takes a page's own settings alone."""
+    from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
-    Not on every run, as suite and corpus are: a browser that is told where a widget stands drops a click on its way.
-    """
-    if st.session_state.get(_PAGE, page) != page:
-        _set_anew("device", "languages", "unit")
-    st.session_state[_PAGE] = page
-
-
-def _set_anew(*names: str) -> None:
-    for name in names:
-        if name in st.session_state:
-            st.session_state[name] = st.session_state[name]
+    context = get_script_run_ctx()
+    assert context is not None  # a page is drawn in a session
+    with context.run_with_active_hash(context.pages_manager.main_script_hash), st.sidebar:
+        yield
 
 
 def open_sidebar() -> None:
@@ -77,8 +72,7 @@ def open_bench() -> Bench:
 def _open_bench() -> Bench:
     from interference.ui.export import draw_exporting
 
-    _set_anew("suite", "corpus")
-    with st.sidebar:
+    with _sidebar():
         draw_exporting()
         suite = st.text_input(
             "Suite",
@@ -108,7 +102,7 @@ def _open_bench() -> Bench:
         place.empty()
     from interference.tables import known_units
 
-    with st.sidebar:
+    with _sidebar():
         languages = _choose_languages(evaluator.corpus.languages)
         known = known_units(evaluator.corpus)
         keep_valid("unit", known)

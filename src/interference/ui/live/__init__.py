@@ -3,7 +3,7 @@ out what does not apply."""
 
 from interference.ui.live.choice import Group, grouped_choice
 from interference.ui.live.panel import Panel, coefficient_panel, move_panel
-from interference.ui.live.plot import Place, Plot, Point, live_plot, load_ahead
+from interference.ui.live.plot import Place, Plot, Point, keep_history, live_plot, load_ahead
 
 __all__ = [
     "Group",
@@ -13,6 +13,7 @@ __all__ = [
     "Point",
     "coefficient_panel",
     "grouped_choice",
+    "keep_history",
     "live_plot",
     "load_ahead",
     "move_panel",

@@ -28,6 +28,9 @@ _MOUNT = st.components.v2.component(
 _AHEAD = st.components.v2.component(
     "interference.plotly_ahead", html="<i></i>", js=_script("load.js", "ahead.js"), isolate_styles=False
 )
+_HISTORY = st.components.v2.component(
+    "interference.history", html="<i></i>", js=_script("history.js"), isolate_styles=False
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,11 @@ def _placed(place: Place | None) -> dict[str, Any]:
 def load_ahead() -> None:
     """Have the browser load Plotly's script while the page has nothing to draw yet."""
     _AHEAD(key="plotly_ahead", data=_serve_plotly(), height=1)
+
+
+def keep_history() -> None:
+    """Have the browser go back and forward from page to page, each with its settings."""
+    _HISTORY(key="one_entry_per_page", height=1)
 
 
 def _nothing() -> None:
