@@ -14,7 +14,7 @@ from interference.ensemble import BEST, Ensemble
 from interference.losses import TokenizedText, sentence_bits
 from interference.preview import estimate, representative
 from interference.scored import BIGRAM, UNIGRAM, Request, Scored
-from interference.steps import Steps, nth, telling
+from interference.steps import Steps, telling
 from interference.tables import Glimpse, glimpse
 
 if TYPE_CHECKING:
@@ -38,15 +38,15 @@ class Glimpses:
     def steps(self, request: Request) -> Steps[Glimpse]:
         """The glimpse of a request: a mean of all its sentences, or an estimate, for every model and language.
 
-        The models asked for come first, then what they are compared with. Where that takes long, at least one of the
-        models is there that were not the last time.
+        The models asked for come first, then what they are compared with. Where that takes long, one of the models is
+        there that was not the last time; the share told is of that one.
         """
         self._evaluator.check_languages(request.languages)
         rows = self._evaluator.corpus.rows(request.sentences)
         subjects, wanted = self._evaluator.wanted(request)
         means: dict[str, dict[str, tuple[float, int]]] = {}
         started, new = time.monotonic(), 0
-        for number, (name, model) in enumerate((dict(request.models) | wanted).items()):
+        for name, model in (dict(request.models) | wanted).items():
             known = {language: self._known(model, language, rows) for language in request.languages}
             missing = [language for language in request.languages if np.isnan(known[language]).any()]
             if missing and (model, request.languages, rows.tobytes()) not in self._estimates:
@@ -55,12 +55,11 @@ class Glimpses:
                 new += 1
             if missing and (model in (UNIGRAM, BIGRAM) or (isinstance(model, Ensemble) and model.kind == BEST)):
                 for language in missing:  # as fast as an estimate
-                    steps = self._evaluator.bits_steps(model, language, rows)
-                    known[language] = yield from telling(number / len(wanted), steps)
+                    known[language] = yield from self._evaluator.bits_steps(model, language, rows)
                 missing = []
             means[name] = {language: (float(known[language].mean()), len(rows)) for language in request.languages}
             if missing:
-                found = yield from nth(number, len(wanted), self._estimate(model, request.languages, rows))
+                found = yield from self._estimate(model, request.languages, rows)
                 means[name] |= {language: found[language] for language in missing}
         left = tuple(name for name in wanted if name not in means)
         references = {} if left else request.references(self._evaluator.suite)
@@ -114,17 +113,19 @@ class Glimpses:
     def _affordable(
         self, checkpoint: Checkpoint, languages: Sequence[str], rows: np.ndarray
     ) -> Generator[None, None, int]:
-        """How many sentences of each language can be scored at slider speed here, by a trial."""
-        text = self._texts_of(checkpoint, languages, rows[: _FEW[0]])
+        """How many sentences of each language can be scored at slider speed here, by a trial: of one, then of a few."""
         seconds: list[float] = []
         slow = _SLOW if self._evaluator.device.type == "cpu" else math.inf
-        while len(seconds) < 3 and max(seconds, default=0.0) < slow:  # the first pass sets up kernels
+        for count in (1, *[_FEW[0]] * 3):  # the first pass sets up kernels
+            text = self._texts_of(checkpoint, languages, rows[:count])
             network = self._evaluator.networks.put(checkpoint.name)
             started = time.perf_counter()
             sentence_bits(network, text, limit=checkpoint.positions)
             seconds.append(time.perf_counter() - started)
+            if seconds[-1] > slow:
+                return _FEW[0]
             yield
-        return int(np.clip(_SECONDS / min(seconds) * _FEW[0], *_FEW))
+        return int(np.clip(_SECONDS / min(seconds[1:]) * _FEW[0], *_FEW))
 
     def _texts_of(self, checkpoint: Checkpoint, languages: Sequence[str], rows: np.ndarray) -> TokenizedText:
         """The same rows of several languages as one text, language after language."""
