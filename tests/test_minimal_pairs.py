@@ -204,6 +204,16 @@ def test_bits_are_those_of_the_sentences(tiny, monkeypatch):
     pd.testing.assert_frame_equal(again.frame, table.frame)
 
 
+def test_what_is_known_is_told_after_each_language(tiny, monkeypatch):
+    monkeypatch.setattr("interference.sweep._PAUSE", 0)
+    models, told = {"merge": Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5)), "init": "init"}, []
+    whole = finish(accuracy_steps(tiny, models, PAIRS, PAIRS.languages, told.append)).frame
+    assert len(told) == len(PAIRS.languages) - 1 > 0
+    for count, table in enumerate(told, start=1):
+        known = whole[whole["language"].isin(PAIRS.languages[:count])].reset_index(drop=True)
+        pd.testing.assert_frame_equal(table.frame, known)
+
+
 def test_what_is_kept_is_of_these_sentences_and_this_model(tiny):
     """As many other pairs, the sides exchanged, and another model have bits of their own."""
     turned = PairSet("turned", tuple(Pair(p.bad, p.good, p.phenomenon, p.language) for p in PAIRS.of("eng")))

@@ -82,17 +82,37 @@ def _path(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sentences:
     return path_table(walk, bits, levels, evaluator.corpus, rows, made_from, lossy, notes)
 
 
+_PAUSE = 1.0  # seconds between what is told while more is scored, for a table takes time
+
+
 def accuracy_steps(
-    evaluator: Evaluator, models: Mapping[str, Scored], pairs: PairSet, languages: Sequence[str]
+    evaluator: Evaluator,
+    models: Mapping[str, Scored],
+    pairs: PairSet,
+    languages: Sequence[str],
+    tell: Callable[[AccuracyTable], None] = lambda table: None,
 ) -> Steps[AccuracyTable]:
     """Score both sentences of every pair under every model, one batch at a time; bits are kept in the store.
 
-    Models that count tokens are left out of languages that the corpus has not.
+    What is known so far is told after a language that took long. Models that count tokens are left out of languages
+    that the corpus has not.
     """
     bits: dict[tuple[str, str], np.ndarray] = {}
     uncounted: dict[str, None] = {}
-    cells = list(product(languages, models.items()))
+    recipes = [model.to_yaml() for model in models.values() if isinstance(model, Recipe)]
+    made_from = evaluator.provenance(models.values()) | ({"recipes": "---\n".join(recipes)} if recipes else {})
+
+    def table() -> AccuracyTable:
+        ordered = {cell: bits[cell] for cell in product(models, languages) if cell in bits}
+        why = f"The corpus has no {', '.join(uncounted)}, so no tokens of it are counted." if uncounted else ""
+        notes = (*([why] if why else []), *evaluator.counted_notes(models.values()))
+        return accuracy_table(pairs, ordered, made_from, notes)
+
+    cells, told = list(product(languages, models.items())), time.monotonic()
     for number, (language, (name, model)) in enumerate(cells):
+        if bits and name == next(iter(models)) and time.monotonic() - told > _PAUSE:
+            tell(table())
+            told = time.monotonic()
         own = pairs.of(language)
         if model in (UNIGRAM, BIGRAM) and language not in evaluator.corpus.languages:
             uncounted[language] = None
@@ -100,13 +120,7 @@ def accuracy_steps(
         sentences = [*(pair.good for pair in own), *(pair.bad for pair in own)]
         found = yield from nth(number, len(cells), evaluator.text_steps(model, sentences, language))
         bits[name, language] = found.reshape(2, len(own))
-    ordered = {(name, language): bits[name, language] for name in models for language in languages
-               if (name, language) in bits}  # fmt: skip
-    why = f"The corpus has no {', '.join(uncounted)}, so no tokens of it are counted." if uncounted else ""
-    recipes = [model.to_yaml() for model in models.values() if isinstance(model, Recipe)]
-    made_from = evaluator.provenance(models.values()) | ({"recipes": "---\n".join(recipes)} if recipes else {})
-    notes = (*([why] if why else []), *evaluator.counted_notes(models.values()))
-    return accuracy_table(pairs, ordered, made_from, notes)
+    return table()
 
 
 Tell = Callable[[Line], None]

@@ -1,5 +1,6 @@
 """Widgets of the Accuracy page."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from interference.errors import UserError
 from interference.labels import merge_of
 from interference.languages import language_name, same_language
 from interference.ui import state
-from interference.ui.running import read_path, run_steps
+from interference.ui.running import read_path, run_drawing
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
 from interference.ui.widgets import csv_of, keep_valid, keep_within
@@ -17,8 +18,10 @@ from interference.ui.widgets import csv_of, keep_valid, keep_within
 if TYPE_CHECKING:
     import pandas as pd
 
+    from interference.evaluate import Evaluator
     from interference.minimal_pairs import AccuracyTable, PairSet
     from interference.recipe import Recipe
+    from interference.steps import Steps
 
 _FEW, _MOST, _DEFAULT = 1, 120, 20  # pairs of each phenomenon
 _SHOWN = 200  # example pairs
@@ -65,15 +68,24 @@ def _pairs(bench: Bench, file: str) -> "PairSet":
 
 
 def compute_accuracy(bench: Bench, recipe: "Recipe", pairs: "PairSet") -> "AccuracyTable":
-    """The accuracy of the merge, its parents, the references and the controls."""
+    """The accuracy of the merge, its parents, the references and the controls; languages are drawn as they come."""
+    from interference.figures.accuracy import accuracy_figure
     from interference.scored import UNIGRAM
     from interference.sweep import accuracy_steps
-    from interference.views_accuracy import accuracy_models
+    from interference.views_accuracy import accuracy_models, accuracy_sentence, accuracy_view
 
     models = accuracy_models(recipe, bench.suite, pairs.languages)
-    table = run_steps(
-        bench, "accuracy", lambda found: accuracy_steps(found, models, pairs, pairs.languages), "Scoring pairs"
-    )
+
+    def steps(evaluator: "Evaluator", tell: "Callable[[AccuracyTable], None]") -> "Steps[AccuracyTable]":
+        return accuracy_steps(evaluator, models, pairs, pairs.languages, tell)
+
+    def draw(table: "AccuracyTable") -> None:
+        view = accuracy_view(table, recipe, bench.suite)
+        st.markdown(accuracy_sentence(view))
+        st.plotly_chart(accuracy_figure(view), config=EXPORT, alt="Accuracy in the languages that are scored")
+        st.caption(f"{view['language'].nunique()} of {len(pairs.languages)} languages so far.")
+
+    table = run_drawing(bench, "accuracy", steps, "Scoring pairs", draw)
     if UNIGRAM in models:
         return table
     missing = (
