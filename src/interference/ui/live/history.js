@@ -14,7 +14,7 @@ export default function () {
   history.pushState = (state, title, address) => {
     const to = new URL(address, location.href);
     const same = to.pathname === location.pathname;
-    const settings = [...new URLSearchParams(location.search).keys()];
+    const settings = [...new URLSearchParams(location.search).keys()].filter((name) => name !== "view"); // is read once
     const stripped = same && !leaving && settings.some((name) => !to.searchParams.has(name));
     (stripped || (!same && !leaving) ? push : replace)(state, title, address);
     leaving = same && (leaving || stripped);
