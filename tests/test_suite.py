@@ -255,6 +255,7 @@ def test_unknown_checkpoint_names_the_nearest(suite_folder):
         ("checkpoints:\n- {path: ~nobody-of-this-name/x}", "~nobody-of-this-name/x is no path"),
         ("corpus: ~nobody-of-this-name/x\ncheckpoints:\n- {path: A}", "~nobody-of-this-name/x is no path"),
         ("corpus: nowhere.tsv\ncheckpoints:\n- {path: A}", "nowhere.tsv does not exist"),
+        ("reference: {eng: a, eng: b}\ncheckpoints:\n- {path: A}\n- {path: B}", "the key 'eng' stands twice"),
     ],
 )
 def test_suite_yaml_that_cannot_be_used(text, expected, mixed_folder, tmp_path):

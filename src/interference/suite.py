@@ -16,6 +16,7 @@ from interference.errors import UserError, nearest, user_path
 from interference.facts import FILE, with_facts
 from interference.hub import local_folder
 from interference.roles import OF_A_LANGUAGE, ROLES
+from interference.strict_yaml import load_yaml
 from interference.whole import write_whole
 
 _SUITE_KEYS = ("name", "corpus", "entropy", "reference", "checkpoints")
@@ -243,7 +244,7 @@ def _from_folder(folder: Path) -> Suite:
 
 def _from_yaml(file: Path) -> Suite:
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        document = load_yaml(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{file} can't be read as YAML: {' '.join(str(error).split())}") from None
     if (
