@@ -194,6 +194,16 @@ def test_tokens_beyond_the_embedding_are_refused_by_number(tokenizer, tmp_path):
     assert str(tmp_path / "small") in str(error.value)
 
 
+def test_tokens_that_another_of_the_same_tokenizer_has_rows_for_are_refused_too(tokenizer, tmp_path):
+    write_checkpoint(llama(1), tokenizer, tmp_path / "s" / "large")
+    write_checkpoint(llama(1, vocab_size=40), tokenizer, tmp_path / "s" / "small")
+    opened = open_suite(tmp_path / "s", write_corpus(tmp_path / "c.tsv"))
+    evaluator, rows = Evaluator(opened, Store(tmp_path), CPU), opened.corpus.rows(2)
+    evaluator.bits("large", "eng", rows)
+    with pytest.raises(UserError, match="vocab_size of 40"):
+        evaluator.bits("small", "eng", rows)
+
+
 # Folders beside the suite
 
 
