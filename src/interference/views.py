@@ -285,8 +285,9 @@ def prediction_sentence(found: Prediction) -> str:
     whole = tried[tried["passed"] == len(TESTS)]
     best = tried.iloc[0]
     carried = best["without_high"] if best["spearman"] < 0 else best["without_low"]
+    left = "nothing to relate" if pd.isna(carried) else signed(carried, 2)
     said = (
-        f"Spearman {signed(best['spearman'], 2)} (Holm p {best['p_holm']:.2g}), {signed(carried, 2)} without "
+        f"Spearman {signed(best['spearman'], 2)} (Holm p {best['p_holm']:.2g}), {left} without "
         f"{language_name(best['carried_by'])}"
     )
     beyond = "" if pd.isna(best["partial"]) else (
