@@ -457,6 +457,9 @@ def test_the_command_prints_what_the_page_shows(suite_folder, capsys, tmp_path, 
         main([*arguments, "--methods", "tie"])
     assert end.value.code == 2
     assert "did you mean 'ties'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*arguments, "--methods", "all,tie"])
+    assert "`all` is every merge method" in capsys.readouterr().err
 
 
 def test_the_command_says_why_a_suite_has_nothing_to_compare(tokenizer, tmp_path, capsys):
