@@ -195,7 +195,7 @@ def test_without_init_recovery_is_empty_with_the_reason_and_costs_stay():
     table = made(init=None)
     assert table.frame["recovery"].isna().all()
     assert np.isfinite(table.frame["cost"]).all()
-    assert any("no checkpoint of role init" in note for note in table.notes)
+    assert any("no single checkpoint of role init" in note for note in table.notes)
 
 
 def test_complete_table_gives_no_reason_for_emptiness():

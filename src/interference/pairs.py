@@ -20,6 +20,7 @@ from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
 from interference.losses import sentence_bits
 from interference.predict import HEADS, PairTable, Prediction, Predictor, check_languages, predict_steps
+from interference.settings import configuration_notes
 from interference.similarities import similarity_steps
 from interference.similarity_request import CONDITIONS, SimilarityRequest
 from interference.statistics import clustered_means
@@ -203,6 +204,11 @@ def pair_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[PairTable]:
         f"Measures of the weights are about {part}.",
         *(f"{name} is left out. {why}" for name, why in left_out.items()),
         *notes,
+        *configuration_notes(
+            tuple(task.models.values()),
+            evaluator.suite,
+            "A merge of two computes as the one whose language comes first.",
+        ),
     )
     return PairTable(
         f"{evaluator.suite.name}, {pairing.role}",

@@ -293,5 +293,5 @@ def _notes(corpus: Corpus, documents: Sequence[str], init: str | None, cells: Se
             "language, or name one of several under `reference` in suite.yaml."
         )
     if init is None:
-        notes.append("No recovery: the suite has no checkpoint of role init.")
+        notes.append("No recovery: the suite has no single checkpoint of role init.")
     return tuple(notes)
