@@ -467,6 +467,17 @@ def test_what_costs_are_counted_from_may_lose_text_too(tokenizer, tmp_path):
     assert np.isfinite(table.frame["cost"]).all()
 
 
+def test_an_estimate_has_no_more_bits_per_byte_than_the_full_result(tokenizer, tmp_path):
+    evaluator = poor_and_rich(tokenizer, tmp_path, eng="poor", deu="rich")
+    request = Request((("poor", "poor"), ("rich", "rich")), ("eng", "deu"), 4)
+    estimate = finish(evaluator.glimpse_steps(request))
+    table = evaluator.table(request)
+    for unit in table.units:
+        for column in ("value", "cost_value"):
+            assert (estimate.in_unit(unit)[column].isna() == table.in_unit(unit)[column].isna()).all(), (unit, column)
+    assert (estimate.frame["bits_per_byte"].isna() == table.frame["bits_per_byte"].isna()).all()
+
+
 def test_parents_that_read_text_otherwise_are_named_beside_a_merge(tokenizer, tmp_path):
     """Token ids are the same, so they can be merged, and the merge reads as its first model does."""
     lower = copy.deepcopy(tokenizer)
