@@ -202,9 +202,10 @@ def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
         if role in means and not (role == "best parent" and "reference" in means)
     ]
     sentence = f"**The merge needs {_amount(means['merge'])} {unit}** ({', '.join(parts)})."
-    if untrained := by_role.get("untrained"):
-        near = [code for code, value in merge.items() if value > 0.9 * untrained.get(code, math.inf)]
-        sentence += f" Untrained level or worse (at least 90 % of its bits) in {len(near)} of {len(merge)}."
+    untrained = by_role.get("untrained", {})
+    if known := [code for code in merge if code in untrained]:
+        near = [code for code in known if merge[code] > 0.9 * untrained[code]]
+        sentence += f" Untrained level or worse (at least 90 % of its bits) in {len(near)} of {len(known)}."
     return sentence
 
 
