@@ -1,6 +1,7 @@
 """What predicts the damage: the paper's figures again, nulls that keep their level, planted relations found."""
 
 import json
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -464,6 +465,16 @@ def test_what_can_not_be_paired_is_refused(evaluator, asked, message):
 def test_models_of_a_language_are_its_reference(suite_folder):
     with pytest.raises(UserError, match="2 languages"):
         models_of(open_suite(suite_folder), "mono")
+
+
+def test_of_several_models_of_a_language_the_one_that_is_taken_is_named(five, tmp_path):
+    more = [replace(five.checkpoints[0], name=f"later-{number}") for number in range(2)]
+    for references, said in (({}, True), ({five.checkpoints[0].language: five.checkpoints[0].name}, False)):
+        suite = replace(five, checkpoints=(*five.checkpoints, *more), references=references)
+        evaluator = Evaluator(suite, Store(tmp_path), torch.device("cpu"))
+        notes = finish(pair_steps(evaluator, Pairing(measures=("cosine",), sentences=2))).notes
+        taken = f"Of several mono models of a language the first is taken: {five.checkpoints[0].name} (of 3)."
+        assert (taken in notes) == said
 
 
 def test_a_corpus_without_documents_leaves_out_what_needs_its_dev_half(five, tmp_path):
