@@ -402,6 +402,9 @@ def test_entropy_table_must_fit_the_corpus(mixed_folder, tmp_path):
     assert "e.tsv has other columns or rows" in refusal(file)
     (tmp_path / "e.tsv").write_text("\n".join([*numbers[:-1], "d3\tmany\t1"]))
     assert "'many'" in refusal(file)
+    for number in ("nan", "inf", "-1"):
+        (tmp_path / "e.tsv").write_text("\n".join([*numbers[:-1], f"d3\t1\t{number}"]))
+        assert f"e.tsv has {number} for deu; expected bits per sentence, 0 or more" in refusal(file)
 
 
 def test_the_built_in_suite_opens_whole():

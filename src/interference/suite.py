@@ -1,6 +1,7 @@
 """Suites: named checkpoints with their roles, their corpus, and what of them can be merged."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -404,4 +405,7 @@ def with_entropy(corpus: Corpus, file: Path) -> Corpus:
         entropy = {language: tuple(map(float, cells)) for language, cells in table.sentences.items()}
     except ValueError as error:
         raise UserError(f"{file}: {error}; expected bits per sentence as decimal numbers.") from None
+    for language, bits in entropy.items():
+        if wrong := [number for number in bits if not 0 <= number < math.inf]:
+            raise UserError(f"{file} has {wrong[0]:g} for {language}; expected bits per sentence, 0 or more.")
     return Corpus(corpus.name, corpus.sentences, corpus.documents, corpus.has_documents, entropy)
