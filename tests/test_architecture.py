@@ -152,6 +152,18 @@ def without_help(tree: ast.Module) -> list[int]:
     return [call.lineno for call in controls if "help" not in {keyword.arg for keyword in call.keywords}]
 
 
+def test_controls_of_two_pages_have_keys_of_their_own():
+    """The session and the address know a control by its key alone: another page's would take its value."""
+    files: dict[str, set[str]] = {}
+    for file in (SOURCE / "ui").rglob("*.py"):
+        for call in (node for node in ast.walk(parsed(file)) if isinstance(node, ast.Call)):
+            if isinstance(call.func, ast.Attribute) and call.func.attr in CONTROLS:
+                for keyword in call.keywords:
+                    if keyword.arg == "key" and isinstance(keyword.value, ast.Constant):
+                        files.setdefault(keyword.value.value, set()).add(file.name)
+    assert {key: names for key, names in files.items() if len(names) > 1} == {}
+
+
 @pytest.mark.parametrize("file", [*sorted((SOURCE / "ui").rglob("*.py")), *PAGES], ids=lambda file: file.name)
 def test_every_control_has_a_line_of_help(file):
     """But for those of a presentation, which are keys and arrows."""

@@ -632,3 +632,23 @@ def test_attention_that_would_be_downloaded_is_refused(values, tokenizer, tmp_pa
     assert KERNEL in message
     assert str(folder / "config.json") in message
     assert "Take attn_implementation out" in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [
+        ("roberta", {"max_position_embeddings": 34, "is_decoder": True}),
+        ("bert", {"max_position_embeddings": 34, "is_decoder": True}),
+        ("mpt", {"max_seq_len": 32}),
+        ("opt", {"max_position_embeddings": 32, "ffn_dim": 48, "word_embed_proj_dim": 32}),
+    ],
+)
+def test_positions_are_as_many_tokens_as_are_read_at_once(kind, sizes, tokenizer, tmp_path):
+    network = other(kind, 1, **sizes)
+    positions = Checkpoint(kind, write_checkpoint(network, tokenizer, tmp_path / kind)).positions
+    assert positions
+    ids = torch.randint(3, 259, (1, positions + 1))
+    with torch.no_grad():
+        assert network(input_ids=ids[:, 1:], use_cache=False).logits.isfinite().all()
+        with pytest.raises((RuntimeError, IndexError)):
+            network(input_ids=ids, use_cache=False)

@@ -452,6 +452,13 @@ def test_means_beside_the_best_method_are_over_its_languages(whole):
     assert "mean of 2 languages" in compare_sentence(replace(table, lines=tuple(full)), BITS)
 
 
+def test_a_comparison_comes_from_its_base_too(suite_folder, tmp_path):
+    evaluator = Evaluator(open_suite(suite_folder), Store(tmp_path), CPU)
+    table = compare(evaluator, base="mixed", methods=("linear", "task_arithmetic"), search=False)
+    named = [part.split(":")[0] for part in table.provenance["weights_sha256"].split()]
+    assert {*PAIR, "mixed", "init"} <= set(named)
+
+
 def test_the_command_prints_what_the_page_shows(suite_folder, capsys, tmp_path, monkeypatch):
     from interference.__main__ import app, main
 
@@ -472,6 +479,9 @@ def test_the_command_prints_what_the_page_shows(suite_folder, capsys, tmp_path, 
         main([*arguments, "--methods", "tie"])
     assert end.value.code == 2
     assert "did you mean 'ties'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*arguments, "--methods", "all,tie"])
+    assert "`all` is every merge method" in capsys.readouterr().err
 
 
 def test_the_command_says_why_a_suite_has_nothing_to_compare(tokenizer, tmp_path, capsys):

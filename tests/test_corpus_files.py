@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from interference.corpus import read_corpus
+from interference.corpus_files import Layout, read_layout
 from interference.errors import UserError
 
 ENG, DEU = ["One.", "Two.", "Three.", "Four."], ["Eins.", "Zwei.", "Drei.", "Vier."]
@@ -179,6 +180,12 @@ def test_what_is_not_parallel_is_one_message(kind, tmp_path):
         ({"path": "t.tsv", "columns": {"eng": "English"}}, "has no column 'English'"),
         ({"path": "t.tsv", "columns": ["eng"]}, "'columns' is no mapping"),
         ({"path": "t.tsv", "inside": "../.."}, "expected a folder of the data set"),
+        ({"path": "t.tsv", "document": "docuemnt"}, "no column 'docuemnt' that tells documents apart: did you mean"),
+        ({"path": "t.tsv", "text": "sentence"}, "is one table, and 'text' (sentence) names the column"),
+        ({"path": "twice.tsv", "columns": {"eng": "eng"}}, "has two columns 'eng'"),
+        ({"path": "both"}, "has eng.jsonl and eng.txt, and one of them is to be read"),
+        ({"path": "both", "columns": {"eng": "eng.jsonl"}, "document": "url"}, "no column 'url' that tells documents"),
+        ({"path": "both", "columns": {"eng": "eng.txt"}, "document": "url"}, "'document' names the column 'url'"),
         ({"path": "org/texts", "revision": "main"}, "interference hub corpus org/texts"),
         ([], "describes no corpus"),
     ],
@@ -186,7 +193,25 @@ def test_what_is_not_parallel_is_one_message(kind, tmp_path):
 def test_a_description_that_does_not_fit_is_one_message(document, expected, tmp_path):
     tsv(tmp_path)
     (tmp_path / "eng.csv").write_text("text\nOne.")
+    (tmp_path / "twice.tsv").write_text("eng\teng\nOne.\tUno.")
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / "eng.txt").write_text("One.")
+    (tmp_path / "both" / "eng.jsonl").write_text('{"text": "Uno."}')
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(document))
     with pytest.raises(UserError) as error:
         read_corpus(tmp_path / "c.yaml")
     assert expected in str(error.value)
+
+
+def test_one_of_two_files_of_a_language_may_be_named(tmp_path):
+    (tmp_path / "eng.txt").write_text("One.")
+    (tmp_path / "eng.jsonl").write_text('{"text": "Uno."}')
+    for name, read in (("eng.txt", "One."), ("eng.jsonl", "Uno.")):
+        assert read_layout(tmp_path, Layout({"eng": name})).sentences == {"eng": (read,)}
+
+
+def test_a_language_is_described_once(tmp_path):
+    tsv(tmp_path)
+    (tmp_path / "c.yaml").write_text("path: t.tsv\ncolumns: {eng: deu, eng: eng}")
+    with pytest.raises(UserError, match="the key 'eng' stands twice in one mapping"):
+        read_corpus(tmp_path / "c.yaml")

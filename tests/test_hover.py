@@ -1,5 +1,7 @@
 """Hovers say nothing of what is missing, where Plotly's own formats would say 0."""
 
+import base64
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +10,8 @@ import pandas as pd
 import pytest
 
 import interference.figures
+from interference.figures.accuracy import accuracy_figure, tasks_figure
+from interference.figures.compare import compare_figure
 from interference.figures.hover import all_between, all_said, between, said
 from interference.figures.losses import merge_data
 
@@ -32,6 +36,23 @@ def test_a_preview_has_no_interval_and_may_have_no_recovery():
     row = {"language": "eng", "role": "merge", "sentences": 4, "model": "m", "reference": "r", "recovery": np.nan}
     data = merge_data(pd.DataFrame([row | numbers | {"cost_high_value": np.nan}]), "bits per sentence", "m", 9)
     assert [trace["customdata"] for trace in data["data"]] == [[["", "m"]], [["", "r", "–"]]]
+
+
+def test_no_bar_stands_for_an_interval_that_there_is_not():
+    """Plotly draws one of no length for a null, and nothing for a NaN in an array of numbers."""
+    compared = {"method": "m", "label": "m", "family": "f", "variant": "default", "settings": "", "cost": np.nan}
+    accuracy = {"role": "merge", "model": "m", "accuracy": 0.5, "pairs": 3, "ties": 0, "margin": np.nan}
+    task = {"role": "merge", "model": "m", "task": "t", "filter": "none", "metric": "acc", "higher_is_better": True}
+    task |= {"samples": 3, "shots": 0, "standard_error": None}
+    numbers = {"language": "eng", "value": 3.0, "low": np.nan, "high": np.nan, "seconds": np.nan}
+    for figure in (
+        compare_figure(pd.DataFrame([compared | numbers]), "bits per sentence"),
+        accuracy_figure(pd.DataFrame([accuracy | numbers])),
+        tasks_figure(pd.DataFrame([task | numbers])),
+    ):
+        (bars,) = (trace["error_x"] for trace in json.loads(figure.to_json())["data"] if trace.get("error_x"))
+        for side in bars.keys() & {"array", "arrayminus"}:
+            assert np.isnan(np.frombuffer(base64.b64decode(bars[side]["bdata"]))).all()
 
 
 def test_no_other_figure_leaves_the_format_to_plotly():

@@ -1,11 +1,12 @@
 """Around the path: every two of many, the plane through three, and activations along the layers."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from conftest import other
+from conftest import llama, other, write_checkpoint, write_corpus
 from test_causal import call
 
 from interference.errors import UserError
@@ -13,6 +14,7 @@ from interference.evaluate import Evaluator
 from interference.linearity import ATTENTION, COLUMNS, HIDDEN, MLP, RESIDUAL, SITES, activations, layer_steps
 from interference.path import Walk
 from interference.plane import Plane, plane_steps, triangle
+from interference.projection import Spot, projection_steps
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
@@ -89,6 +91,25 @@ def test_the_ends_of_a_path_are_linear_by_definition(layers):
     middle = layers[layers["weight"] == 0.5]
     assert (middle["cosine"] < 0.999).all()
     assert middle["deviation_unrelated"].between(0.6, 0.8).all()
+
+
+def test_models_of_unlike_contexts_read_the_same_tokens_and_what_is_cut_off_is_said(tokenizer, tmp_path):
+    for seed, (name, positions) in enumerate((("wide", 64), ("narrow", 24))):
+        write_checkpoint(llama(seed, max_position_embeddings=positions), tokenizer, tmp_path / "s" / name)
+    opened = open_suite(tmp_path / "s", write_corpus(tmp_path / "c.tsv"))
+    evaluator = Evaluator(opened, Store(tmp_path), torch.device("cpu"))
+    long = {code: sum(len(s.encode()) > 23 for s in opened.corpus.text(code, opened.corpus.rows(None)))
+            for code in ("eng", "deu")}  # fmt: skip
+    said = f"Sentences cut off at a context of 24 tokens: {long['eng']} of eng, {long['deu']} of deu."
+    for ends in (("wide", "narrow"), ("narrow", "wide")):
+        table = finish(layer_steps(evaluator, Walk(*ends, 3), ("eng", "deu")))
+        assert said in table.notes
+    spot = Spot("narrow", "narrow", 1, ("eng", "deu"), 12)
+    assert said in finish(projection_steps(evaluator, spot)).notes
+    assert not any(
+        "cut off" in note
+        for note in finish(projection_steps(evaluator, replace(spot, name="wide", model="wide"))).notes
+    )
 
 
 def test_identical_ends_stay_linear_and_keep_their_variance(tiny):

@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from conftest import llama, write_checkpoint, write_corpus
 
 from interference import learn as learning
+from interference.corpus import read_corpus
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.groups import group_of, layer_of
@@ -172,6 +174,20 @@ def test_a_device_that_runs_out_of_memory_is_said_and_the_next_request_works(eva
         learned(evaluator, AVERAGE, steps=1)
     monkeypatch.undo()
     assert learned(evaluator, AVERAGE, steps=1)[0].models == PAIR
+
+
+def test_the_command_says_what_is_cut_off(tokenizer, tmp_path, capsys):
+    from interference.__main__ import app
+
+    for seed, name in enumerate(PAIR):
+        write_checkpoint(llama(seed, max_position_embeddings=24), tokenizer, tmp_path / "suite" / name)
+    corpus, recipe = write_corpus(tmp_path / "c.tsv"), tmp_path / "start.yaml"
+    recipe.write_text(AVERAGE.to_yaml())
+    arguments = ["learn", str(recipe), "--out", str(tmp_path / "out.yaml"), "--suite", str(tmp_path / "suite")]
+    app([*arguments, "--corpus", str(corpus), "--language", "deu", "--steps", "1"], standalone_mode=False)
+    read = read_corpus(corpus)
+    long = sum(len(sentence.encode()) > 24 for sentence in read.text("deu", read.rows(None, "dev")))
+    assert f"Sentences cut off at a context of 24 tokens: {long} of deu." in capsys.readouterr().err
 
 
 def test_the_command_writes_a_recipe(suite_folder, tmp_path, capsys):

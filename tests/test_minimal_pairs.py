@@ -343,7 +343,8 @@ def test_the_command_prints_the_table(suite_folder, capsys, monkeypatch, tmp_pat
     monkeypatch.chdir(tmp_path)
     (tmp_path / "average.yaml").write_text(Recipe("linear", ("mono-eng", "mono-deu"), (1.0, 1.0)).to_yaml())
     (tmp_path / "eng.tsv").write_text("sen\twrong_sen\tphenomenon\nThe dog sleeps.\tThe dog sleep.\tSV-#\n")
-    options = ["--suite", str(suite_folder), "--pairs", "eng.tsv", "--recipe", "average.yaml", "--checkpoint", UNIGRAM]
+    options = ["--suite", str(suite_folder), "--pairs", "eng.tsv", "--recipe", "average.yaml"]
+    options += ["--checkpoint", f"{UNIGRAM},{UNIGRAM}"]
     main_code = run_main(main, ["accuracy", *options, "--by", "phenomenon", "--format", "json"])
     captured = capsys.readouterr()
     assert main_code == 0, captured.err

@@ -83,7 +83,7 @@ def test_gap_and_excess_by_hand():
     [
         (1.0, 8.0, 9.0, 1.0, "b does not know it"),
         (8.0, 8.5, 9.0, 1.0, "a and b do not know it"),
-        (1.0, 2.0, None, 1.0, "no untrained checkpoint"),
+        (1.0, 2.0, None, 1.0, "no single untrained checkpoint"),
         (1.0, 2.0, 9.0, None, "no reference"),
         (1.0, 2.0, 9.0, 9.0, "the reference does no better"),
         (1.0, 4.9, 9.0, 1.0, ""),
@@ -132,12 +132,12 @@ def test_the_sentence_counts_languages_that_an_end_knows():
     assert "0.50 bits per sentence below" in path_sentence(by_hand({"eng": (1.0, 1.0)}, 0.5), "bits per sentence")
     assert "neither end knows" in path_sentence(by_hand({"fra": (90.0, 90.0)}), "bits per sentence")
     unsaid = by_hand({"eng": (1.0, 1.0)}, levels=(None, 1.0))
-    assert "the suite has no untrained" in path_sentence(unsaid, "bits per sentence")
+    assert "the suite has no single untrained" in path_sentence(unsaid, "bits per sentence")
     assert pairs_sentence([unsaid], "bits per sentence").startswith(
         "**1 pair, 1 language.** Halfway, they are 6.00 bits"
     )
     several = pairs_sentence([unsaid, unsaid], "bits per sentence")
-    assert "the suite has no untrained" in several
+    assert "the suite has no single untrained" in several
     assert "that an end knows" not in several
 
 

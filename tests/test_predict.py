@@ -1,6 +1,7 @@
 """What predicts the damage: the paper's figures again, nulls that keep their level, planted relations found."""
 
 import json
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -140,6 +141,28 @@ def test_additive_effects_take_all_of_what_is_additive_and_nothing_else():
     assert share == pytest.approx(0, abs=1e-9)
     np.testing.assert_allclose(again, noise, atol=1e-12)
     np.testing.assert_allclose(noise.sum(axis=0), 0, atol=1e-12)
+
+
+def carried_by_one() -> PairTable:
+    """Pairs whose measure and damage are those of one language alone, which are nothing without it."""
+    languages = ("ara", "deu", "eng", "fra", "ita", "zho")
+    pairs = list(combinations(languages, 2))
+    own = np.array([1 + number / 100 if "deu" in pair else 0.0 for number, pair in enumerate(pairs)])
+    noise = np.random.default_rng(0).normal(size=len(pairs)) / 10
+    frame = pd.DataFrame(pairs, columns=["first", "second"]).assign(
+        damage=5 * (own > 0) + noise, damage_low=np.nan, damage_high=np.nan, one=own
+    )
+    predictor = Predictor("one", "One", "weights", "low", "That of one language.")
+    return PairTable("one", languages, "damage", "low", (predictor,), frame)
+
+
+def test_a_relation_of_which_nothing_is_left_without_a_language_is_carried_by_it():
+    found = finish(predict_steps(carried_by_one()))
+    (row,) = found.frame.to_dict("records")
+    assert row["carried_by"] == "deu"
+    assert np.isnan(row["without_low"])
+    assert "leave-one-out" not in row["survives"]
+    assert "nothing to relate without German (deu)" in prediction_sentence(found)
 
 
 def test_pairs_that_only_rounding_parts_share_a_rank():
@@ -444,6 +467,16 @@ def test_models_of_a_language_are_its_reference(suite_folder):
         models_of(open_suite(suite_folder), "mono")
 
 
+def test_of_several_models_of_a_language_the_one_that_is_taken_is_named(five, tmp_path):
+    more = [replace(five.checkpoints[0], name=f"later-{number}") for number in range(2)]
+    for references, said in (({}, True), ({five.checkpoints[0].language: five.checkpoints[0].name}, False)):
+        suite = replace(five, checkpoints=(*five.checkpoints, *more), references=references)
+        evaluator = Evaluator(suite, Store(tmp_path), torch.device("cpu"))
+        notes = finish(pair_steps(evaluator, Pairing(measures=("cosine",), sentences=2))).notes
+        taken = f"Of several mono models of a language the first is taken: {five.checkpoints[0].name} (of 3)."
+        assert (taken in notes) == said
+
+
 def test_a_corpus_without_documents_leaves_out_what_needs_its_dev_half(five, tmp_path):
     corpus = five.corpus
     assert corpus is not None
@@ -468,6 +501,7 @@ def test_command(five, capsys, tmp_path):
     assert "explains 83 %" in printed.err
     for wrong, message in (
         (["predict", "--data", "paper", "--suite", "x"], "no suite's"),
+        (["predict", "--data", "paper", "--unit", "bits per byte", "--role", "branch"], "Leave --role and --unit out"),
         (["predict", "--data", "paper", "--without", "xxx"], "no pairs of a language 'xxx'"),
         ([*arguments, "--without", "eng"], "make 6 pairs, too few"),
         ([*arguments, "--without", "xxx"], "no language 'xxx'"),

@@ -588,6 +588,17 @@ def test_models_is_a_list_of_named_entries(models):
     assert "model" in refusal(recipe_text(models=models))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "merge_method: linear\nmodels:\n- {model: a, parameters: {weight: 0.9, weight: 0.1}}",
+        "merge_method: linear\nmodels:\n- {model: a}\nparameters: {weight: 1}\nparameters: {normalize: false}",
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(text):
+    assert "stands twice in one mapping" in refusal(text)
+
+
 # --- files ------------------------------------------------------------------------------------------------------
 
 

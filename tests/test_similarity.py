@@ -540,7 +540,15 @@ def test_the_command_prints_the_table(suite_folder, capsys, tmp_path, monkeypatc
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert all("half" in line for line in lines[1:])
-    for wrong in (["--measure", "x"], ["--layer", "9"], ["--sentences", "2"], ["--uncentred"], ["--pooling", "max"]):
+    languages = [["--condition", condition, "--language", "deu"] for condition in ("own", "numerals")]
+    for wrong in (
+        *languages,
+        ["--measure", "x"],
+        ["--layer", "9"],
+        ["--sentences", "2"],
+        ["--uncentred"],
+        ["--pooling", "max"],
+    ):
         assert run(*wrong) == 2, wrong
         err = capsys.readouterr().err
         assert err.startswith("interference: ")

@@ -194,6 +194,16 @@ def test_tokens_beyond_the_embedding_are_refused_by_number(tokenizer, tmp_path):
     assert str(tmp_path / "small") in str(error.value)
 
 
+def test_tokens_that_another_of_the_same_tokenizer_has_rows_for_are_refused_too(tokenizer, tmp_path):
+    write_checkpoint(llama(1), tokenizer, tmp_path / "s" / "large")
+    write_checkpoint(llama(1, vocab_size=40), tokenizer, tmp_path / "s" / "small")
+    opened = open_suite(tmp_path / "s", write_corpus(tmp_path / "c.tsv"))
+    evaluator, rows = Evaluator(opened, Store(tmp_path), CPU), opened.corpus.rows(2)
+    evaluator.bits("large", "eng", rows)
+    with pytest.raises(UserError, match="vocab_size of 40"):
+        evaluator.bits("small", "eng", rows)
+
+
 # Folders beside the suite
 
 
@@ -255,6 +265,7 @@ def test_unknown_checkpoint_names_the_nearest(suite_folder):
         ("checkpoints:\n- {path: ~nobody-of-this-name/x}", "~nobody-of-this-name/x is no path"),
         ("corpus: ~nobody-of-this-name/x\ncheckpoints:\n- {path: A}", "~nobody-of-this-name/x is no path"),
         ("corpus: nowhere.tsv\ncheckpoints:\n- {path: A}", "nowhere.tsv does not exist"),
+        ("reference: {eng: a, eng: b}\ncheckpoints:\n- {path: A}\n- {path: B}", "the key 'eng' stands twice"),
     ],
 )
 def test_suite_yaml_that_cannot_be_used(text, expected, mixed_folder, tmp_path):
@@ -391,6 +402,9 @@ def test_entropy_table_must_fit_the_corpus(mixed_folder, tmp_path):
     assert "e.tsv has other columns or rows" in refusal(file)
     (tmp_path / "e.tsv").write_text("\n".join([*numbers[:-1], "d3\tmany\t1"]))
     assert "'many'" in refusal(file)
+    for number in ("nan", "inf", "-1"):
+        (tmp_path / "e.tsv").write_text("\n".join([*numbers[:-1], f"d3\t1\t{number}"]))
+        assert f"e.tsv has {number} for deu; expected bits per sentence, 0 or more" in refusal(file)
 
 
 def test_the_built_in_suite_opens_whole():
@@ -454,6 +468,17 @@ def test_what_costs_are_counted_from_may_lose_text_too(tokenizer, tmp_path):
     assert np.isfinite(table.in_unit("bits per byte")["value"]).all()
     assert table.in_unit("bits per byte")["cost_value"].isna().all()
     assert np.isfinite(table.frame["cost"]).all()
+
+
+def test_an_estimate_has_no_more_bits_per_byte_than_the_full_result(tokenizer, tmp_path):
+    evaluator = poor_and_rich(tokenizer, tmp_path, eng="poor", deu="rich")
+    request = Request((("poor", "poor"), ("rich", "rich")), ("eng", "deu"), 4)
+    estimate = finish(evaluator.glimpse_steps(request))
+    table = evaluator.table(request)
+    for unit in table.units:
+        for column in ("value", "cost_value"):
+            assert (estimate.in_unit(unit)[column].isna() == table.in_unit(unit)[column].isna()).all(), (unit, column)
+    assert (estimate.frame["bits_per_byte"].isna() == table.frame["bits_per_byte"].isna()).all()
 
 
 def test_parents_that_read_text_otherwise_are_named_beside_a_merge(tokenizer, tmp_path):

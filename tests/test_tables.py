@@ -9,6 +9,7 @@ import pytest
 from interference.corpus import Corpus
 from interference.statistics import clustered_means
 from interference.tables import BEST_PARENT, COLUMNS, UNITS, LossTable, Subject, loss_table
+from interference.views import merge_sentence
 
 DOCUMENTS = tuple(f"d{row // 3}" for row in range(24))
 CORPUS = Corpus(
@@ -195,7 +196,7 @@ def test_without_init_recovery_is_empty_with_the_reason_and_costs_stay():
     table = made(init=None)
     assert table.frame["recovery"].isna().all()
     assert np.isfinite(table.frame["cost"]).all()
-    assert any("no checkpoint of role init" in note for note in table.notes)
+    assert any("no single checkpoint of role init" in note for note in table.notes)
 
 
 def test_complete_table_gives_no_reason_for_emptiness():
@@ -299,3 +300,12 @@ def test_units_leave_the_table_as_it_is():
 def test_unknown_unit_is_refused_by_name():
     with pytest.raises(ValueError, match="furlongs"):
         made().in_unit("furlongs")
+
+
+def test_a_merge_is_held_against_the_untrained_level_where_there_is_one():
+    """In bits per byte there is none where the untrained model's tokenizer loses text."""
+    rows = [("merge", "eng", 2.0), ("merge", "deu", 5.0), ("untrained", "eng", 9.0), ("untrained", "deu", np.nan)]
+    sentence = merge_sentence(pd.DataFrame(rows, columns=["role", "language", "value"]), "bits per byte")
+    assert sentence.endswith("Untrained level or worse (at least 90 % of its bits) in 0 of 1.")
+    sentence = merge_sentence(pd.DataFrame(rows[:2], columns=["role", "language", "value"]), "bits per byte")
+    assert "Untrained" not in sentence

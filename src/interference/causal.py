@@ -13,6 +13,7 @@ from interference.hybrid import Component, Hybrid, components
 from interference.recipe import Recipe, site_at
 from interference.recipe.values import Where, fallback
 from interference.scored import Scored
+from interference.settings import configuration_notes
 from interference.statistics import clustered_means
 from interference.steps import Steps, nth
 from interference.suite import Suite, difference
@@ -152,11 +153,17 @@ def _table(
         f"The merge: {trial.recipe.label()}. The parent: {trial.parent}.",
         "Components interact: the cells do not add up to the whole model's cost.",
     )
+    first = trial.recipe.models[0]
+    differing = configuration_notes(
+        tuple(dict.fromkeys((first, trial.parent, *trial.recipe.needed))),
+        evaluator.suite,
+        f"The merge computes as {first} does, and with a component exchanged as {trial.parent} does.",
+    )
     tried = {"language": language, "parent": trial.parent, "recipe": trial.recipe.to_yaml()}
     init = evaluator.suite.init
     models: list[Scored] = [trial.parent, trial.recipe]
     models += [init.name] if init and (UNTRAINED, None) in found else []
-    return CausalTable(trial, units, done, (*own, *notes), evaluator.provenance(models) | tried)
+    return CausalTable(trial, units, done, (*own, *notes, *differing), evaluator.provenance(models) | tried)
 
 
 def cell_recipe(trial: Trial, component: Component, restored: bool, parameters: Sequence[str]) -> Recipe:

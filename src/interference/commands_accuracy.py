@@ -62,7 +62,7 @@ def accuracy(
     asked = chosen_pairs(pairs, tuple(dict.fromkeys(language or ())), evaluator.corpus.languages).few(count)
     # A recipe's file may be called like a checkpoint or like another recipe's: inside, it goes by its number.
     models: dict[str, Any] = {f"recipe {n}\0": r for n, r in enumerate(recipes)}
-    names = checkpoint or ([] if recipes else list(evaluator.suite.names))
+    names = list(dict.fromkeys(checkpoint or ([] if recipes else evaluator.suite.names)))
     models |= {name: name for name in names}
     with progress_bar("accuracy") as bar:
         table = finish(accuracy_steps(evaluator, models, asked, asked.languages), bar)
@@ -100,11 +100,12 @@ def tasks(
         raise UserError(f"{folder} is no folder. Give a folder of task descriptions (.yaml).")
     evaluator, recipes = evaluator_for(suite, None, device, checkpoint or [], recipe or [])
     models: dict[str, Any] = {f"recipe {n}\0": r for n, r in enumerate(recipes)}
-    models |= {name: name for name in checkpoint or []}
+    names = list(dict.fromkeys(checkpoint or []))
+    models |= {name: name for name in names}
     # The harness says on standard output what it bootstraps.
     with progress_bar("tasks") as bar, redirect_stdout(sys.stderr):
         frame = finish(tasks_steps(evaluator, models, task, limit, shots, folder), bar)
-    shown = dict(zip(models, [path.stem for path in recipe or []] + (checkpoint or []), strict=True))
+    shown = dict(zip(models, [path.stem for path in recipe or []] + names, strict=True))
     print_table(frame.assign(model=frame["model"].map(shown)), form)
 
 

@@ -43,6 +43,7 @@ def compare(
 ) -> None:
     """The same checkpoints under every merge method, at its default and its best, beside what needs no merge."""
     from interference.compare import Comparison
+    from interference.errors import UserError
     from interference.progress import progress_bar
     from interference.recipe import BASES
     from interference.steps import finish
@@ -53,8 +54,9 @@ def compare(
     evaluator.check_unit(unit)
     names = tuple(models or evaluator.suite.together or evaluator.suite.names)
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
-    chosen = () if "all" in (methods or ["all"]) else tuple(methods or ())
-    asked = Comparison(names, languages, base, chosen, search, sentences)
+    if "all" in (named := methods or ["all"]) and len(named) > 1:
+        raise UserError("`all` is every merge method. Leave it out of --methods, or the others.")
+    asked = Comparison(names, languages, base, () if named == ["all"] else tuple(named), search, sentences)
     with progress_bar("comparing") as bar:
         table = finish(compare_steps(evaluator, asked), bar)
     print_table(table.in_unit(unit), form)

@@ -41,6 +41,7 @@ def learn(
     from interference.errors import UserError, user_path
     from interference.export import writing
     from interference.learn import EACH, Learned, learn_steps
+    from interference.losses import cut_notes
     from interference.progress import progress_bar
     from interference.steps import finish
     from interference.whole import write_whole
@@ -73,5 +74,6 @@ def learn(
     count = len(evaluator.dev.rows(EACH))
     note(
         f"wrote {out}: bits per sentence on {count} sentences of the dev half, mean of {', '.join(languages)}; "
-        "the test half was not read"
+        "the test half was not read",
+        *cut_notes(evaluator.suite[start.models[0]].positions, evaluator.dev.beyond(start.models[0], languages, EACH)),
     )

@@ -47,8 +47,10 @@ def predict(
     chosen = tuple(dict.fromkeys(measure or []))
     left_out = set(without or [])
     if data == "paper":
-        if suite or corpus:
-            raise UserError("The paper's pairs are no suite's. Leave --suite and --corpus out, or --data paper.")
+        asked = {"suite": suite, "corpus": corpus, "device": device, "role": role != "mono", "part": part != "all"}
+        asked |= {"unit": unit != "bits per sentence", "sentences": sentences != 150}
+        if given := [f"--{name}" for name, value in asked.items() if value]:
+            raise UserError(f"The paper's pairs are no suite's. Leave {' and '.join(given)} out, or --data paper.")
         table, store = paper_pairs(), None
         for code in left_out:
             table.check_language(code)

@@ -101,6 +101,11 @@ def similarity(
     from interference.similarity_request import SimilarityRequest
     from interference.steps import finish
 
+    if language and condition in ("own", "numerals"):
+        raise UserError(
+            f"What is read in the condition {condition} is settled, so --language would say nothing. Leave it out, or "
+            "give --condition pivot or languages."
+        )
     preparation = _preparation(raw, uncentred, without_length, without_massive)
     evaluator, recipes = evaluator_for(suite, corpus, device, checkpoint or [], [recipe] if recipe else [])
     opened, merge = evaluator.suite, recipes[0] if recipes else None

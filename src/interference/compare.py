@@ -194,8 +194,9 @@ class CompareTable:
 
     @property
     def provenance(self) -> dict[str, str]:
-        found = next((line.table.provenance for line in self.lines if line.table), {})
-        return dict(found)
+        """That of the line made of most checkpoints: some methods have a base besides, which others do without."""
+        found = [line.table.provenance for line in self.lines if line.table]
+        return dict(max(found, key=lambda one: len(one["weights_sha256"]), default={}))
 
 
 def _rows(line: Line, languages: Sequence[str], unit: str) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import yaml
 from interference.corpus import Corpus, language_columns, may_be_language, read_lines, tab_cells
 from interference.errors import UserError, nearest, user_path
 from interference.hub import local_folder
+from interference.strict_yaml import load_yaml
 
 TABLES = (".jsonl", ".ndjson", ".parquet", ".tsv")
 TEXTS = (".txt",)
@@ -35,6 +36,17 @@ class Layout:
     columns: Mapping[str, str] = field(default_factory=dict)
     text: str = "text"
     document: str = "document"
+
+    def documents(self, table: Mapping[str, Sequence[Any]], file: Path) -> Sequence[Any] | None:
+        """What tells documents apart; None where nothing does. Raises UserError for a named column that is not there.
+
+        A `document` that is not named may be lacking.
+        """
+        if self.document not in table and self.document != Layout.document:
+            raise UserError(
+                f"{file} has no column '{self.document}' that tells documents apart: {nearest(self.document, table)}"
+            )
+        return table.get(self.document)
 
 
 def read_layout(path: Path, layout: Layout | None = None) -> Corpus:
@@ -85,7 +97,7 @@ def _place(document: dict, beside: Path, name: str) -> Path:
 
 def _described(path: Path) -> Corpus:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = load_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, OSError) as error:
         raise UserError(f"Corpus {path} can't be read as YAML: {' '.join(str(error).split())[:300]}.") from None
     return read_described(document, path.parent, str(path))
@@ -94,6 +106,11 @@ def _described(path: Path) -> Corpus:
 def _wide(path: Path, layout: Layout) -> dict[str, Sequence[Any]]:
     """One table with a column for each language."""
     table = read_table(path)
+    if layout.text != Layout.text:
+        raise UserError(
+            f"Corpus {path} is one table, and 'text' ({layout.text}) names the column of sentences where each language "
+            "has a table of its own. Take it out, and name the columns: columns: {eng: the column's name, ...}."
+        )
     names = dict(layout.columns) or {c: c for c in language_columns(table) if c != layout.document}
     if lacking := [column for column in names.values() if column not in table]:
         raise UserError(f"Corpus {path} has no column '{lacking[0]}': {nearest(lacking[0], table)}")
@@ -103,13 +120,18 @@ def _wide(path: Path, layout: Layout) -> dict[str, Sequence[Any]]:
             "eng is. Describe it in a corpus.yaml: path, and columns: {eng: the column's name, ...}."
         )
     found = {language: table[column] for language, column in names.items()}
-    return found | ({"document": table[layout.document]} if layout.document in table else {})
+    documents = layout.documents(table, path)
+    return found if documents is None else found | {"document": documents}
 
 
 def _folder(path: Path, layout: Layout) -> dict[str, Sequence[Any]]:
     """One text, table or folder of texts for each language."""
     entries = {entry.name: entry for entry in sorted(path.iterdir()) if not entry.name.startswith(".")}
-    entries |= {entry.stem: entry for entry in entries.values() if entry.suffix in (*TABLES, *TEXTS)}
+    called: dict[str, list[str]] = {}
+    for entry in entries.values():
+        for name in dict.fromkeys([entry.name, *([entry.stem] if entry.suffix in (*TABLES, *TEXTS) else [])]):
+            called.setdefault(name, []).append(entry.name)
+    entries |= {name: entries[first] for name, (first, *_) in called.items()}
     entries |= {name: path / name for name in layout.columns.values() if name not in entries and (path / name).exists()}
     names = dict(layout.columns) or {n: n for n, e in entries.items() if may_be_language(n) and _holds_text(e)}
     if lacking := [name for name in names.values() if name not in entries]:
@@ -118,6 +140,11 @@ def _folder(path: Path, layout: Layout) -> dict[str, Sequence[Any]]:
         raise UserError(
             f"Corpus {path} holds no text that is named by a language; expected eng.txt, deu.txt, ..., or eng/*.txt, "
             "or eng.jsonl or eng.parquet. Other names are given in a corpus.yaml: columns: {eng: the file's name}."
+        )
+    if several := next((called[name] for name in names.values() if len(called.get(name, ())) > 1), None):
+        raise UserError(
+            f"Corpus {path} has {' and '.join(several)}, and one of them is to be read. Take the others out, or name "
+            f"the one that is meant in a corpus.yaml: columns: {{{Path(several[0]).stem}: {several[-1]}}}."
         )
     parts = {language: _language(entries[name], layout) for language, name in names.items()}
     sizes = {language: len(sentences) for language, (sentences, _) in parts.items()}
@@ -144,20 +171,31 @@ def _language(entry: Path, layout: Layout) -> tuple[list[Any], list[Any] | None]
     if entry.is_dir():
         return _folder_of_language(entry, layout)
     if entry.suffix not in _NO_TEXTS:
-        return read_lines(entry), None
+        return _lines(entry, layout), None
     table = read_table(entry)
     if layout.text not in table:
         raise UserError(
             f"{entry} has no column '{layout.text}': {nearest(layout.text, table)} Name the column of sentences: text: "
             "... in a corpus.yaml, --text of `interference hub corpus`."
         )
-    return list(table[layout.text]), list(table[layout.document]) if layout.document in table else None
+    documents = layout.documents(table, entry)
+    return list(table[layout.text]), None if documents is None else list(documents)
+
+
+def _lines(file: Path, layout: Layout) -> list[str]:
+    """The sentences of a text, which has no columns."""
+    for key, named, default in (
+        ("text", layout.text, Layout.text), ("document", layout.document, Layout.document),
+    ):  # fmt: skip
+        if named != default:
+            raise UserError(f"{file} is a text without columns, and '{key}' names the column '{named}'. Take it out.")
+    return read_lines(file)
 
 
 def _folder_of_language(folder: Path, layout: Layout) -> tuple[list[Any], list[Any] | None]:
     """Texts, each a document, or one table in one or more parts."""
     files = sorted(folder.iterdir())
-    if texts := {file.stem: read_lines(file) for file in files if file.suffix in TEXTS}:
+    if texts := {file.stem: _lines(file, layout) for file in files if file.suffix in TEXTS}:
         return [s for text in texts.values() for s in text], [name for name, text in texts.items() for _ in text]
     tables = [file for file in files if file.suffix in TABLES]
     if len(tables_of([file.name for file in tables])) != 1:
@@ -199,7 +237,13 @@ def _parquet(file: Path) -> dict[str, Sequence[Any]]:
     except (pyarrow.ArrowException, OSError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{file} can't be read as parquet: {why[:300]} Download or copy it again.") from None
+    _once(file, read.column_names)
     return {name: read.column(name).to_pylist() for name in read.column_names}
+
+
+def _once(file: Path, names: Sequence[str]) -> None:
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"{file} has two columns '{twice}', and one of them is to be read. Rename or drop the other.")
 
 
 def _json_rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -220,6 +264,7 @@ def _json_rows(file: Path) -> Iterator[dict[str, Any]]:
 
 def _tab_rows(file: Path) -> Iterator[dict[str, Any]]:
     header, *rows = tab_cells(read_lines(file)) or [[]]
+    _once(file, header)
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise UserError(f"{file}: line {number} has {len(row)} cells, the header has {len(header)}.")

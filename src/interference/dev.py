@@ -119,6 +119,13 @@ class DevHalf:
         unknown = getattr(first.tokenizer, "unk_token_id", None)
         return [_batch(lines[i : i + size], unknown, self._device) for i in range(0, len(lines), size)]
 
+    def beyond(self, name: str, languages: Iterable[str], each: int) -> dict[str, int]:
+        """How many of the sentences that `batches` gives go beyond a checkpoint's context, by language."""
+        if (limit := self._suite[name].positions) is None:
+            return {}
+        found = self.ids(name, languages, each)
+        return {code: sum(len(ids) > limit for ids in lines) for code, lines in found.items()}
+
     def network(self, name: str) -> nn.Module:
         """A network of its own with a checkpoint's weights in float32."""
         network = build(self._suite[name].config, self._device)

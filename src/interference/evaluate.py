@@ -75,7 +75,7 @@ class Evaluator:
         self.dev = DevHalf(suite, device)
         self.networks = Networks(suite, device, self.dev)
         self._tables: OrderedDict[Request, LossTable] = OrderedDict()
-        self._texts: OrderedDict[tuple[str, str, bytes], TokenizedText] = OrderedDict()
+        self._texts: OrderedDict[tuple[str, str, bytes, int], TokenizedText] = OrderedDict()
         self._best_of: dict[tuple[tuple[str, ...], str, int | None], str] = {}
         self._glimpses = Glimpses(self)
         self._files = _stamps(suite)
@@ -414,14 +414,18 @@ class Evaluator:
     def _kept(
         self, place: tuple[str, str, bytes], checkpoint: Checkpoint, sentences: Callable[[], Sequence[str]]
     ) -> TokenizedText:
-        """Sentences in a checkpoint's tokens, the last ones kept in memory."""
-        if place not in self._texts:
-            self._texts[place] = tokenize(checkpoint.tokenizer, sentences())
-            check_ids(checkpoint, self._texts[place])
+        """Sentences in a checkpoint's tokens, the last ones kept in memory.
+
+        Of checkpoints that share a tokenizer one may have fewer rows in its embedding.
+        """
+        key = (*place, checkpoint.vocabulary)
+        if key not in self._texts:
+            self._texts[key] = tokenize(checkpoint.tokenizer, sentences())
+            check_ids(checkpoint, self._texts[key])
             if len(self._texts) > _TEXTS:
                 self._texts.popitem(last=False)
-        self._texts.move_to_end(place)
-        return self._texts[place]
+        self._texts.move_to_end(key)
+        return self._texts[key]
 
 
 def check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:

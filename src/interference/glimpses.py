@@ -5,13 +5,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from interference.checkpoint import Checkpoint
 from interference.ensemble import BEST, Ensemble
-from interference.losses import TokenizedText, sentence_bits
+from interference.losses import TokenizedText, lost_text, sentence_bits
 from interference.preview import estimate, representative
 from interference.scored import BIGRAM, UNIGRAM, Request, Scored
 from interference.steps import Steps, telling
@@ -34,6 +35,7 @@ class Glimpses:
         self._evaluator = evaluator
         self._estimates: OrderedDict[tuple, dict[str, tuple[float, int]]] = OrderedDict()
         self._rows: dict[tuple[tuple[str, ...], bytes], np.ndarray] = {}
+        self._lossy: dict[tuple[str, str, bytes], bool] = {}
 
     def steps(self, request: Request) -> Steps[Glimpse]:
         """The glimpse of a request: a mean of all its sentences, or an estimate, for every model and language.
@@ -63,7 +65,10 @@ class Glimpses:
                 means[name] |= {language: found[language] for language in missing}
         left = tuple(name for name in wanted if name not in means)
         references = {} if left else request.references(self._evaluator.suite)
-        init = self._evaluator.suite.init
+        init, lossy = self._evaluator.suite.init, set()
+        for name, language in product(means, request.languages):
+            if (yield from self._loses(self._evaluator.scored_by(wanted[name]), language, rows)):
+                lossy.add((name, language))
         return glimpse(
             [subject for subject in subjects if subject.name in means],
             {(name, language): mean for name, by_language in means.items() for language, mean in by_language.items()},
@@ -73,8 +78,17 @@ class Glimpses:
             init.name if init and not left else None,
             request.languages,
             has_roles=self._evaluator.has_roles and not left,
+            lossy=lossy,
             left=left,
         )
+
+    def _loses(self, checkpoint: Checkpoint, language: str, rows: np.ndarray) -> Steps[bool]:
+        """Whether a tokenizer loses some of a text: looked up once, for it follows a slider."""
+        key = (checkpoint.digest_of_tokenizer, language, rows.tobytes())
+        if key not in self._lossy:
+            self._lossy[key] = bool(lost_text(self._evaluator.token_counts(checkpoint, language, rows)))
+            yield 1.0
+        return self._lossy[key]
 
     def _estimate(
         self, model: Scored, languages: tuple[str, ...], rows: np.ndarray

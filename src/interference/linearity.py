@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from interference.evaluate import Evaluator
 from interference.groups import group_of, layer_of
 from interference.layout import linear_layers
-from interference.losses import TokenizedText
+from interference.losses import TokenizedText, cut_notes
 from interference.path import Walk
 from interference.scored import Model
+from interference.settings import configuration_notes
 from interference.steps import Steps
 
 RESIDUAL, ATTENTION, HIDDEN, MLP = "residual stream", "attention's write", "MLP's hidden units", "MLP's write"
@@ -119,16 +120,20 @@ def _layer_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sen
     inner = [weight for weight in walk.weights if weight not in (0.0, 1.0)]
     total = len(languages) * (2 + len(inner))
     done = 0
+    limit = min((c.positions for c in (suite[walk.first], suite[walk.second]) if c.positions), default=None)
+    cut: dict[str, int] = {}
     for language in languages:
         text = evaluator.text(suite[walk.first], language, rows)
+        if limit and (beyond := sum(len(ids) >= limit for ids in text.ids)):
+            cut[language] = beyond
         ends = []
         for model in (walk.first, walk.second):
-            ends.append(_states(evaluator, model, text))
+            ends.append(_states(evaluator, model, text, limit))
             done += 1
             yield done / total
         for weight in walk.weights:
             # At the ends the merge is the end itself: the comparison is then with itself, exactly one.
-            own = ends[int(weight)] if weight in (0.0, 1.0) else _states(evaluator, walk.at(weight), text)
+            own = ends[int(weight)] if weight in (0.0, 1.0) else _states(evaluator, walk.at(weight), text, limit)
             records += [
                 (walk.first, walk.second, language, weight, layer, site, len(own[layer, site]),
                  *_compare(own[layer, site], ends[0][layer, site], ends[1][layer, site], weight))
@@ -141,6 +146,8 @@ def _layer_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sen
     notes = (
         f"{len(rows)} sentences of each language ({half}the same tokens in every model, the prefix left out).",
         "RMSNorm hides a shrinking residual stream from the layers after it, so look inside the blocks too.",
+        *cut_notes(limit, cut),
+        *configuration_notes((walk.first, walk.second), suite, f"All between the ends computes as {walk.first} does."),
     )
     frame = pd.DataFrame(records, columns=list(COLUMNS))
     return LayerTable(walk, frame, notes, evaluator.provenance((walk.first, walk.second)))
@@ -148,15 +155,14 @@ def _layer_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sen
 
 @torch.no_grad()
 def _states(
-    evaluator: Evaluator, model: Model, text: TokenizedText
+    evaluator: Evaluator, model: Model, text: TokenizedText, limit: int | None
 ) -> dict[tuple[int, str], Float[Tensor, "token unit"]]:
-    """The activations of all tokens of a text, the prefix left out, on the CPU."""
+    """The activations of all tokens of a text within `limit` positions, the prefix left out, on the CPU."""
     network = evaluator.networks.put(model)
-    limit = evaluator.suite[model if isinstance(model, str) else model.models[0]].positions
     found: dict[tuple[int, str], list[Tensor]] = {}
     with activations(network) as seen:
         for ids in text.ids:
-            line = torch.tensor([[text.prefix, *ids][: limit or None]], device=evaluator.device)
+            line = torch.tensor([[text.prefix, *ids][:limit]], device=evaluator.device)
             network(input_ids=line, use_cache=False)
             for key, states in seen.items():
                 found.setdefault(key, []).append(states.reshape(-1, states.shape[-1])[1:].float().cpu())

@@ -120,6 +120,12 @@ def long_notes(long: Mapping[tuple[str, int], Collection[int]]) -> tuple[str, ..
     )
 
 
+def cut_notes(limit: int | None, cut: Mapping[str, int]) -> tuple[str, ...]:
+    """What to say of sentences that are not read beyond a context of `limit` tokens: how many by language."""
+    counts = ", ".join(f"{count} of {language}" for language, count in cut.items() if count)
+    return (f"Sentences cut off at a context of {limit} tokens: {counts}.",) if counts else ()
+
+
 def windows(length: int, limit: int) -> Iterator[tuple[int, int, int]]:
     """How a sentence of `length` tokens is read by a model of `limit` positions, each token scored once.
 

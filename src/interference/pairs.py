@@ -1,7 +1,8 @@
 """All pairs of a suite's models: what their equal-weight merges lose, and what is measured of them before."""
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 from typing import Any
@@ -20,6 +21,7 @@ from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
 from interference.losses import sentence_bits
 from interference.predict import HEADS, PairTable, Prediction, Predictor, check_languages, predict_steps
+from interference.settings import configuration_notes
 from interference.similarities import similarity_steps
 from interference.similarity_request import CONDITIONS, SimilarityRequest
 from interference.statistics import clustered_means
@@ -174,6 +176,17 @@ def models_of(suite: Suite, role: str, languages: Sequence[str] = ()) -> dict[st
     return found
 
 
+def _picked(suite: Suite, role: str, models: Mapping[str, str]) -> tuple[str, ...]:
+    """What to say where a language has several models of a role and none is its reference."""
+    counts = Counter(c.language for c in suite.with_role(role))
+    some = [
+        f"{name} (of {counts[code]})"
+        for code, name in models.items()
+        if counts[code] > 1 and suite.reference(code) != name
+    ]
+    return (f"Of several {role} models of a language the first is taken: {', '.join(some)}.",) if some else ()
+
+
 def _task(evaluator: Evaluator, pairing: Pairing) -> _Task:
     evaluator.check_languages(pairing.languages)
     evaluator.check_unit(pairing.unit)
@@ -201,8 +214,14 @@ def pair_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[PairTable]:
         f"Damage: what the mean of two {pairing.role} models needs beyond each language's own model, mean of the two "
         f"languages, {len(task.rows)} sentences each ({half}); intervals of single pairs are 95 %, by document.",
         f"Measures of the weights are about {part}.",
+        *_picked(evaluator.suite, pairing.role, task.models),
         *(f"{name} is left out. {why}" for name, why in left_out.items()),
         *notes,
+        *configuration_notes(
+            tuple(task.models.values()),
+            evaluator.suite,
+            "A merge of two computes as the one whose language comes first.",
+        ),
     )
     return PairTable(
         f"{evaluator.suite.name}, {pairing.role}",

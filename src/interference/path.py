@@ -185,7 +185,7 @@ def _knowers(
     documents: Sequence[str],
 ) -> tuple[str, ...] | str:
     """The ends that know a language, or why that can't be said."""
-    for role, name in (("untrained", "untrained checkpoint"), ("reference", "reference")):
+    for role, name in (("untrained", "single untrained checkpoint"), ("reference", "reference")):
         if (role, language) not in levels:
             return f"the suite has no {name} to say who knows the language"
     untrained, reference = levels["untrained", language], levels["reference", language]

@@ -12,6 +12,7 @@ from interference.conflict.sums import gram_of
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.recipe import Recipe
+from interference.settings import configuration_notes
 from interference.statistics import clustered_means
 from interference.steps import Steps, nth, telling
 from interference.tables import known_units, unit_sizes
@@ -111,8 +112,11 @@ def plane_steps(evaluator: Evaluator, plane: Plane, sentences: int | None) -> St
         f"{len(rows)} sentences of {language} at each of {len(points)} points {evaluator.corpus.clusters(rows)}. "
         "Distances are Euclidean, of all parameters.",
     )
+    differing = configuration_notes(plane.models, suite, f"Every point computes as {plane.models[0]} does.")
     where = {"plane": " ".join(plane.models), "language": language}
-    return PlaneTable(plane, units, corners, levels, (*own, *notes), evaluator.provenance(plane.models) | where)
+    return PlaneTable(
+        plane, units, corners, levels, (*own, *notes, *differing), evaluator.provenance(plane.models) | where
+    )
 
 
 def _gram(weights: Weights, models: tuple[str, ...]) -> np.ndarray:

@@ -25,7 +25,7 @@ from interference.statistics import (
 from interference.steps import Steps
 from interference.store import Store, digest
 
-_VERSION = 2  # raised when the same pairs give other numbers than before
+_VERSION = 3  # raised when the same pairs give other numbers than before
 FEWEST = 5  # languages: with four, four effects of languages leave two of six pairs' worth of freedom
 ALPHA = 0.05
 HEADS = ("first", "second", "damage", "damage_low", "damage_high")
@@ -125,7 +125,8 @@ class Relation:
 
     `spearman` with its 95 % interval over resampled languages; `chance` is what the magnitude exceeds in 5 % of
     relabellings and `p` the share of relabellings at least as extreme (two-sided). `without` are the extremes with one
-    language left out, and `carried` the language whose loss moves the correlation furthest towards or past zero.
+    language left out, and `carried` the language whose loss moves the correlation furthest towards or past zero; they
+    are NaN, and it is that language, where the measure or the damage does not vary without it.
     `by_languages` is the share of the measure's variance that one additive effect per language explains; `partial`,
     with its own chance level and p, is Spearman's correlation of what such effects leave of both, NaN where they leave
     nothing of one.
@@ -151,8 +152,7 @@ def relation(x: Float[np.ndarray, "language language"], y: Float[np.ndarray, "la
     if np.isnan(own):
         raise ValueError("a relation needs a measure and a damage that vary between pairs")
     chance, p = _against_chance(x, y)
-    without = [spearman(*(np.delete(np.delete(one, i, 0), i, 1) for one in (x, y))) for i in range(len(x))]
-    moved = np.sign(own) * np.array(without)
+    without = np.array([spearman(*(np.delete(np.delete(one, i, 0), i, 1) for one in (x, y))) for i in range(len(x))])
     left_x, by_languages = additive_effects(x)
     left_y, damage_by_languages = additive_effects(y)
     partial, partial_chance, partial_p = np.nan, np.nan, np.nan
@@ -161,8 +161,8 @@ def relation(x: Float[np.ndarray, "language language"], y: Float[np.ndarray, "la
         partial = spearman(left_x, left_y)
         partial_chance, partial_p = _against_chance(left_x, left_y)
     return Relation(
-        own, low, high, chance, p, float(np.nanmin(without)), float(np.nanmax(without)), float(np.nanargmin(moved)),
-        by_languages, partial, partial_chance, partial_p,
+        own, low, high, chance, p, float(without.min()), float(without.max()),
+        float((np.sign(own) * without).argmin()), by_languages, partial, partial_chance, partial_p,
     )  # fmt: skip
 
 

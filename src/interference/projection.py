@@ -10,7 +10,9 @@ from jaxtyping import Float
 from interference.activations import States, Text, states_steps, text_of
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
+from interference.generate import scored_by
 from interference.groups import depth_of
+from interference.losses import cut_notes
 from interference.scored import Model
 from interference.similarity.kernels import cosines, double_centred, gram
 from interference.similarity.table import Preparation, Side, prepared
@@ -77,7 +79,7 @@ def projection_steps(evaluator: Evaluator, spot: Spot, plane: str = "PCA") -> St
     """The sentences of every language as points of a plane, the same sentences in all."""
     if plane not in PLANES:
         raise UserError(f"There is no plane '{plane}': {nearest(plane, PLANES)}")
-    texts, sides = yield from _read(evaluator, spot)
+    texts, sides, cut = yield from _read(evaluator, spot)
     count = len(texts[spot.languages[0]].rows)
     few = np.unique(np.linspace(0, count - 1, min(spot.drawn, count)).round().astype(int))
     x = np.concatenate([sides[language][few] for language in spot.languages])
@@ -103,6 +105,7 @@ def projection_steps(evaluator: Evaluator, spot: Spot, plane: str = "PCA") -> St
         if centred
         else "Languages keep their means: their distance is a part of the picture.",
         f"The plane holds {sum(shares):.0%} of the variance; distances in it are no more than a sketch.",
+        *cut_notes(scored_by(evaluator.suite, spot.model).positions, cut),
     )
     where = {
         "checkpoint": spot.name,
@@ -115,7 +118,7 @@ def projection_steps(evaluator: Evaluator, spot: Spot, plane: str = "PCA") -> St
 
 def neighbour_steps(evaluator: Evaluator, spot: Spot, language: str, row: int) -> Steps[pd.DataFrame]:
     """All sentences of the languages but this one, the nearest to it by cosine first: NEAR_COLUMNS."""
-    texts, sides = yield from _read(evaluator, spot)
+    texts, sides, _ = yield from _read(evaluator, spot)
     rows = texts[language].rows
     if row not in rows:
         raise UserError(f"Row {row} is none of the {len(rows)} sentences that are compared. Choose one of them.")
@@ -161,13 +164,15 @@ def _coordinates(
     return points, (float(top[0] / total), float(top[1] / total))
 
 
-def _read(evaluator: Evaluator, spot: Spot) -> Steps[tuple[dict[str, Text], dict[str, np.ndarray]]]:
-    """Text and prepared states of every language, each prepared by itself."""
+def _read(evaluator: Evaluator, spot: Spot) -> Steps[tuple[dict[str, Text], dict[str, np.ndarray], dict[str, int]]]:
+    """Text and prepared states of every language, each prepared by itself, and how many sentences go beyond the
+    context."""
     rows = evaluator.corpus.rows(spot.sentences)
     if len(rows) < 3 or not spot.languages:
         raise UserError("A plane takes three sentences and one language at least.")
     texts = {language: text_of(evaluator.corpus, language, rows) for language in spot.languages}
     found: dict[str, np.ndarray] = {}
+    cut: dict[str, int] = {}
     for language, text in texts.items():
         steps = states_steps(evaluator, spot.model, text, spot.pooling)
         states: States = yield from nth(len(found), len(texts), steps)
@@ -175,7 +180,8 @@ def _read(evaluator: Evaluator, spot: Spot) -> Steps[tuple[dict[str, Text], dict
             raise UserError(
                 f"{spot.name} has no layer {spot.layer}; expected 0 (the embeddings) to {len(states.values) - 1}."
             )
+        cut[language] = int((states.cut > 0).sum())
         side = Side(states.values[spot.layer], states.read.astype(float))
         found[language] = prepared(side, spot.preparation)
         yield len(found) / len(texts)
-    return texts, found
+    return texts, found, cut

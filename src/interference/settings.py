@@ -1,5 +1,6 @@
 """What configurations say beyond shapes, where the checkpoints of a merge differ in it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from interference.checkpoint.reading import json_mapping
@@ -18,11 +19,16 @@ _IDLE_PARTS = ("_token_id", "dropout", "pdrop", "output_", "summary_")
 
 
 def settings_notes(recipe: Recipe, suite: Suite) -> tuple[str, ...]:
-    """What to say beside a merge whose checkpoints compute otherwise with the same shapes, as with another rope_theta.
+    """What to say beside a merge, which computes as its first model does, see `configuration_notes`."""
+    first = recipe.models[0]
+    names = (first, *(name for name in recipe.needed if name != first))
+    return configuration_notes(names, suite, f"The merge computes as {first} does.")
 
-    The merge computes as its first model does. Files that say the same are not read by transformers, which takes long.
-    """
-    first, *others = recipe.models[:1] + tuple(name for name in recipe.needed if name != recipe.models[0])
+
+def configuration_notes(names: Sequence[str], suite: Suite, consequence: str) -> tuple[str, ...]:
+    """What to say where checkpoints compute otherwise with the same shapes, as with another rope_theta, and what comes
+    of it. Files that say the same are not read by transformers, which takes long."""
+    first, *others = names
     own = _said(suite, first)
     found: dict[str, str] = {}
     for other in others:
@@ -37,7 +43,7 @@ def settings_notes(recipe: Recipe, suite: Suite) -> tuple[str, ...]:
         return ()
     more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     named = "; ".join(list(found.values())[:_SHOWN])
-    return (f"Merged checkpoints differ in their configurations: {named}{more}. The merge computes as {first} does.",)
+    return (f"Merged checkpoints differ in their configurations: {named}{more}. {consequence}",)
 
 
 def _said(suite: Suite, name: str) -> dict[str, Any]:

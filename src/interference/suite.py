@@ -1,6 +1,7 @@
 """Suites: named checkpoints with their roles, their corpus, and what of them can be merged."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,7 @@ from interference.errors import UserError, nearest, user_path
 from interference.facts import FILE, with_facts
 from interference.hub import local_folder
 from interference.roles import OF_A_LANGUAGE, ROLES
+from interference.strict_yaml import load_yaml
 from interference.whole import write_whole
 
 _SUITE_KEYS = ("name", "corpus", "entropy", "reference", "checkpoints")
@@ -243,7 +245,7 @@ def _from_folder(folder: Path) -> Suite:
 
 def _from_yaml(file: Path) -> Suite:
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        document = load_yaml(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{file} can't be read as YAML: {' '.join(str(error).split())}") from None
     if (
@@ -403,4 +405,7 @@ def with_entropy(corpus: Corpus, file: Path) -> Corpus:
         entropy = {language: tuple(map(float, cells)) for language, cells in table.sentences.items()}
     except ValueError as error:
         raise UserError(f"{file}: {error}; expected bits per sentence as decimal numbers.") from None
+    for language, bits in entropy.items():
+        if wrong := [number for number in bits if not 0 <= number < math.inf]:
+            raise UserError(f"{file} has {wrong[0]:g} for {language}; expected bits per sentence, 0 or more.")
     return Corpus(corpus.name, corpus.sentences, corpus.documents, corpus.has_documents, entropy)

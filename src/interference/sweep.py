@@ -35,6 +35,7 @@ from interference.recipe import Recipe
 from interference.registry import methods
 from interference.scored import BIGRAM, UNIGRAM, Request, Scored, model_digest, scoring
 from interference.search import EACH, search_steps
+from interference.settings import configuration_notes
 from interference.steps import Steps, clocked, nth, telling, within
 from interference.store import digest
 
@@ -79,7 +80,8 @@ def _path(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sentences:
     cells, notes = evaluator.tokenization({name: name for name in ends}, languages, rows)
     lossy = {language for _, language in cells}
     made_from = evaluator.provenance([*ends, *dict.fromkeys(against)])
-    return path_table(walk, bits, levels, evaluator.corpus, rows, made_from, lossy, notes)
+    differing = configuration_notes(ends, suite, f"All between the ends computes as {walk.first} does.")
+    return path_table(walk, bits, levels, evaluator.corpus, rows, made_from, lossy, (*notes, *differing))
 
 
 _PAUSE = 1.0  # seconds between what is told while more is scored, for a table takes time
@@ -255,6 +257,7 @@ def compare_notes(evaluator: Evaluator, asked: Comparison, lines: Sequence[Line]
     """What belongs beside the numbers of a comparison."""
     notes = list(next((line.table.notes for line in lines if line.table), ()))
     notes += evaluator.counted_notes((UNIGRAM, BIGRAM, *asked.models))
+    notes += configuration_notes(asked.models, evaluator.suite, f"Every merge computes as {asked.models[0]} does.")
     notes.append("Default: equal coefficients, every knob at its declared default.")
     if asked.search and any(line.variant == BEST and line.table for line in lines):
         coefficients = ", coefficients equal" if len(asked.models) > SEARCHED_PARENTS else ""

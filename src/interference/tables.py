@@ -127,9 +127,13 @@ def glimpse(
     init: str | None,
     languages: Sequence[str],
     has_roles: bool = True,
+    lossy: Collection[tuple[str, str]] = (),
     left: tuple[str, ...] = (),
 ) -> Glimpse:
-    """A glimpse of `means[model, language]`: bits per sentence of all `rows`, and how many of them it was made from."""
+    """A glimpse of `means[model, language]`: bits per sentence of all `rows`, and how many of them it was made from.
+
+    Cells in `lossy` are those of `loss_table`.
+    """
     bits = {cell: np.array([mean]) for cell, (mean, _) in means.items()}
     cells = [
         _Cell(subject.name, language, _reference(subject, language, bits, references, has_roles))
@@ -143,21 +147,25 @@ def glimpse(
     )
     per = {
         "bits per sentence": np.ones(len(cells)),
-        "bits per byte": np.array([sizes[c.language] / len(rows) for c in cells]),
+        "bits per byte": np.array(
+            [np.nan if (c.model, c.language) in lossy else sizes[c.language] / len(rows) for c in cells]
+        ),
     }
     if source := english(corpus.languages):
         per["bits per English byte"] = np.full(len(cells), float(corpus.sizes(source, rows).sum()) / len(rows))
     empty = np.full(len(cells), np.nan)
-    units = {
-        unit: pd.DataFrame(dict(zip(UNIT_COLUMNS, (own / size, empty, empty, costs / size, empty, empty), strict=True)))
-        for unit, size in per.items()
-    }
-    columns = (
+    against_lossy = np.array([c.reference is not None and (c.reference[0], c.language) in lossy for c in cells])
+    units = {}
+    for unit, size in per.items():
+        paired = np.where(against_lossy & (unit == "bits per byte"), np.nan, costs / size)
+        columns = (own / size, empty, empty, paired, empty, empty)
+        units[unit] = pd.DataFrame(dict(zip(UNIT_COLUMNS, columns, strict=True)))
+    parts = (
         [c.model for c in cells], [c.language for c in cells], [means[c.model, c.language][1] for c in cells],
         own * len(rows), [int(sizes[c.language]) for c in cells], own, empty, empty, own / per["bits per byte"],
         costs, empty, empty, [c.reference_label for c in cells], [_recovery(c, bits, init) for c in cells],
     )  # fmt: skip
-    return Glimpse(pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))), units, left)
+    return Glimpse(pd.DataFrame(dict(zip(COLUMNS, parts, strict=True))), units, left)
 
 
 def with_provenance(frame: pd.DataFrame, provenance: Mapping[str, str], **more: str) -> pd.DataFrame:
@@ -296,5 +304,5 @@ def _notes(corpus: Corpus, documents: Sequence[str], init: str | None, cells: Se
             "language, or name one of several under `reference` in suite.yaml."
         )
     if init is None:
-        notes.append("No recovery: the suite has no checkpoint of role init.")
+        notes.append("No recovery: the suite has no single checkpoint of role init.")
     return tuple(notes)

@@ -14,6 +14,7 @@ from interference.evaluate import Evaluator
 from interference.path import KNOWS
 from interference.recipe import Recipe
 from interference.scored import Scored
+from interference.settings import configuration_notes
 from interference.statistics import clustered_means
 from interference.steps import Steps, nth
 from interference.suite import Suite
@@ -151,6 +152,8 @@ def trajectory_steps(
     scored = [*names, *([suite.init.name] if suite.init else [])]
     cells, notes = evaluator.tokenization({name: name for name in names}, languages, rows)
     lossy = {language for _, language in cells}
+    both = first[common[0]], second[common[0]]
+    notes = (*notes, *configuration_notes(both, suite, f"Every merge computes as that of {course.first} does."))
     own = tuple(code for code in languages if code in (known[course.first].language, known[course.second].language))
     shown = {place: model if isinstance(model, str) else MERGE for place, model in models.items()}
     return trajectory_table(
@@ -225,7 +228,7 @@ def _judged(
 ) -> tuple[float, bool | None, str]:
     """What share of the better parent's gain the merge keeps, whether it is above KNOWS, and why it isn't said."""
     if untrained is None:
-        return np.nan, None, "the suite has no untrained checkpoint"
+        return np.nan, None, "the suite has no single untrained checkpoint"
     gain = untrained - better
     required = untrained - KNOWS * gain  # the bits of a merge that keeps KNOWS
     means, low, _ = clustered_means(np.stack([gain, required - merged]), documents)

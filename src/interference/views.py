@@ -203,9 +203,10 @@ def merge_sentence(frame: pd.DataFrame, unit: str) -> str:
         if role in means and not (role == "best parent" and "reference" in means)
     ]
     sentence = f"**The merge needs {_amount(means['merge'])} {unit}** ({', '.join(parts)})."
-    if untrained := by_role.get("untrained"):
-        near = [code for code, value in merge.items() if value > 0.9 * untrained.get(code, math.inf)]
-        sentence += f" Untrained level or worse (at least 90 % of its bits) in {len(near)} of {len(merge)}."
+    untrained = by_role.get("untrained", {})
+    if known := [code for code in merge if code in untrained]:
+        near = [code for code in known if merge[code] > 0.9 * untrained[code]]
+        sentence += f" Untrained level or worse (at least 90 % of its bits) in {len(near)} of {len(known)}."
     return sentence
 
 
@@ -286,8 +287,9 @@ def prediction_sentence(found: Prediction) -> str:
     whole = tried[tried["passed"] == len(TESTS)]
     best = tried.iloc[0]
     carried = best["without_high"] if best["spearman"] < 0 else best["without_low"]
+    left = "nothing to relate" if pd.isna(carried) else signed(carried, 2)
     said = (
-        f"Spearman {signed(best['spearman'], 2)} (Holm p {best['p_holm']:.2g}), {signed(carried, 2)} without "
+        f"Spearman {signed(best['spearman'], 2)} (Holm p {best['p_holm']:.2g}), {left} without "
         f"{language_name(best['carried_by'])}"
     )
     beyond = "" if pd.isna(best["partial"]) else (

@@ -18,6 +18,7 @@ from interference.checkpoint.models import (
     joined,
     left_in_file,
     meta_model,
+    positions_of_padding,
     stored_twins,
 )
 from interference.checkpoint.reading import (
@@ -179,7 +180,9 @@ class Checkpoint:
     @cached_property
     def positions(self) -> int | None:
         """The longest text the model reads at once, in tokens; None where its configuration does not say."""
-        return getattr(self.config.get_text_config(), "max_position_embeddings", None)
+        text = self.config.get_text_config()
+        limit = getattr(text, "max_position_embeddings", getattr(text, "max_seq_len", None))  # MPT's name for it
+        return limit and limit - positions_of_padding(self.meta)
 
     @cached_property
     def heads(self) -> tuple[tuple[str, Any], ...]:

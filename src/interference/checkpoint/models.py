@@ -235,6 +235,14 @@ def reads_ahead(network: nn.Module) -> bool:
     return bool((logits[0] - logits[1]).abs().max() > 1e-4 * logits.std())
 
 
+def positions_of_padding(network: nn.Module) -> int:
+    """How many of a model's positions no token has: RoBERTa and kin count them from after the padding token's number,
+    and keep a row for that."""
+    named = ((name.rpartition(".")[2], module) for name, module in network.named_modules())
+    found = [m.padding_idx for name, m in named if name == "position_embeddings" and isinstance(m, nn.Embedding)]
+    return next((index + 1 for index in found if index is not None), 0)
+
+
 def import_models() -> None:
     """Import what reading and building models needs of transformers: seconds, and the same ones at first use.
 

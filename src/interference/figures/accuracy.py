@@ -30,8 +30,8 @@ def accuracy_figure(frame: pd.DataFrame) -> go.Figure:
                 x=100 * part["accuracy"], y=part["language"].map(language_name), mode="markers", name=name,
                 marker={"color": color, "symbol": symbol, "size": size, "line": {"width": 2, "color": color}},
                 error_x={
-                    "type": "data", "array": 100 * (part["high"] - part["accuracy"]).fillna(0),
-                    "arrayminus": 100 * (part["accuracy"] - part["low"]).fillna(0), "color": color, "thickness": 1.5,
+                    "type": "data", "array": 100 * (part["high"] - part["accuracy"]),
+                    "arrayminus": 100 * (part["accuracy"] - part["low"]), "color": color, "thickness": 1.5,
                 } if bars else None,
                 customdata=_custom(part), hovertemplate="%{y}<br>" + name + _HOVER,
             )
@@ -90,7 +90,7 @@ def tasks_figure(frame: pd.DataFrame) -> go.Figure:
                 mode="markers", name=name,
                 marker={"color": color, "symbol": symbol, "size": size, "line": {"width": 2, "color": color}},
                 error_x={
-                    "type": "data", "array": 1.96 * part["standard_error"].astype(float).fillna(0), "color": color,
+                    "type": "data", "array": 1.96 * part["standard_error"].astype(float), "color": color,
                     "thickness": 1.5,
                 } if role == "merge" else None,
                 customdata=part.assign(

@@ -103,8 +103,8 @@ def _dots(part: pd.DataFrame, rows: dict[str, str], unit: str) -> list[go.Scatte
                 x=own["value"], y=own["method"].map(rows), mode="markers", name=name,
                 marker={"color": color, "symbol": symbol, "size": size},
                 error_x={
-                    "type": "data", "array": (own["high"] - own["value"]).fillna(0),
-                    "arrayminus": (own["value"] - own["low"]).fillna(0), "color": color, "thickness": 1,
+                    "type": "data", "array": own["high"] - own["value"],
+                    "arrayminus": own["value"] - own["low"], "color": color, "thickness": 1,
                 },
                 customdata=np.stack(
                     [

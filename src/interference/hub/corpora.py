@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from interference.corpus_files import TABLES, TEXTS, tables_of
+from interference.corpus_files import TABLES, TEXTS, Layout, tables_of
 from interference.errors import UserError, nearest
 from interference.hub.listing import Listing
 
@@ -59,4 +59,4 @@ def description(found: Listing, inside: str, names: Mapping[str, str], text: str
     table = len(found.files) == 1 and not _names(first, PurePosixPath(inside)) & set(names.values())
     place = str(first) if table else inside
     own = {"path": found.which.repo, "revision": found.which.revision, "inside": place, "columns": dict(names)}
-    return own | ({} if table else {"text": text}) | {"document": document}
+    return own | ({} if table and text == Layout.text else {"text": text}) | {"document": document}

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from interference.errors import UserError, nearest, user_path
 from interference.recipe.recipe import Recipe, Slice
 from interference.recipe.values import fallback, read_value
 from interference.recipe.words import known_keys, shown
 from interference.registry import Method, methods
+from interference.strict_yaml import load_yaml
 
 _TOP_KEYS = ("merge_method", "models", "slices", "base_model", "parameters", "dtype", "out_dtype")
 _REFUSED = {
@@ -62,7 +61,7 @@ def parse_recipe(text: str, beside: Path | None = None) -> Recipe:
 
 def _document(text: str) -> dict:
     try:
-        document = yaml.safe_load(text)
+        document = load_yaml(text)
     except Exception as error:  # PyYAML raises many kinds on malformed values; all mean the same to the user
         raise UserError(f"This is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):

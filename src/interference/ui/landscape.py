@@ -46,10 +46,10 @@ def _draw_pairs(bench: Bench) -> None:
     from interference.sweep import pairs_steps
     from interference.views import pairs_sentence
 
-    keep_valid("pairs", bench.suite.names)
+    keep_valid("path_pairs", bench.suite.names)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         models = st.multiselect(
-            "Checkpoints", bench.suite.names, _default_models(bench, 4), max_selections=_MOST, key="pairs",
+            "Checkpoints", bench.suite.names, _default_models(bench, 4), max_selections=_MOST, key="path_pairs",
             bind="query-params", width=520, help="Every two of them are the ends of a path.",
         )  # fmt: skip
         points = _points("pairs_points", 3, 21, 5)

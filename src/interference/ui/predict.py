@@ -232,10 +232,12 @@ def _pair_reading(table: "PairTable", row: "pd.Series", view: str) -> str:
             f"{caption} {good} is better on the vertical axis. Spearman {signed(row['partial'], 2)} over what "
             f"languages leave, chance ±{row['partial_chance']:.2f}, p {row['partial_p']:.3f}."
         )
+    left = f"with any one language left out {signed(row['without_low'], 2)} to {signed(row['without_high'], 2)}"
+    if math.isnan(row["without_low"]):
+        left = f"without {language_name(row['carried_by'])} nothing is left to relate"
     return (
         f"{caption} {good} is better on the vertical axis. Spearman {signed(row['spearman'], 2)} over {row['pairs']} "
-        f"pairs, chance ±{row['chance']:.2f}, p {row['p']:.3f}; with any one language left out "
-        f"{signed(row['without_low'], 2)} to {signed(row['without_high'], 2)}."
+        f"pairs, chance ±{row['chance']:.2f}, p {row['p']:.3f}; {left}."
     )
 
 
