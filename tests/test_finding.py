@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from interference.demo.forms import LANGUAGES
 from interference.evaluate import Evaluator
@@ -101,7 +102,7 @@ def test_results_cover_the_first_pages(evaluator, monkeypatch):
     suite, merge = evaluator.suite, opening(evaluator.suite)
     assert merge
     table = evaluator.table(merge_request(merge, suite, LANGUAGES, 150))
-    assert "what came with the suite: torch " in table.provenance["scoring"]
+    assert f"transformers {transformers.__version__}; what came with the suite: torch " in table.provenance["scoring"]
 
 
 def test_suite_is_small():

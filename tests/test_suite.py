@@ -582,3 +582,10 @@ def test_a_network_leaves_the_configuration_that_it_is_of(tokenizer, tmp_path):
     build(config)
     assert config.to_json_string() == before
     assert '"dtype": "bfloat16"' in before
+
+
+def test_what_another_transformers_computed_is_not_taken(suite_folder, tmp_path, monkeypatch):
+    evaluator = Evaluator(open_suite(suite_folder), Store(tmp_path), torch.device("cpu"))
+    before = evaluator.key("init", "eng")
+    monkeypatch.setattr("interference.evaluate.TRANSFORMERS", "transformers 0")
+    assert evaluator.key("init", "eng") != before

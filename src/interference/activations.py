@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from interference.corpus import Corpus
 from interference.errors import UserError, nearest
-from interference.evaluate import Evaluator, check_ids
+from interference.evaluate import TRANSFORMERS, Evaluator, check_ids
 from interference.generate import scored_by
 from interference.layout import body, final_norm
 from interference.losses import TokenizedText, padded, tokenize
@@ -116,8 +116,9 @@ def _key(evaluator: Evaluator, kind: str, model: Model, text: Text, pooling: str
     if pooling not in POOLINGS:
         raise UserError(f"States can't be pooled by '{pooling}': {nearest(pooling, POOLINGS)}")
     tokenizer = scored_by(evaluator.suite, model).digest_of_tokenizer
-    made_by = model_digest(evaluator.suite, model), tokenizer, evaluator.device.type, torch.__version__
-    return digest(kind, CONVENTION, pooling, text.digest, *made_by)
+    of = model_digest(evaluator.suite, model), tokenizer, text.digest
+    made_by = evaluator.device.type, torch.__version__, TRANSFORMERS
+    return digest(kind, CONVENTION, pooling, *of, *made_by)
 
 
 def _capture(

@@ -4,6 +4,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from importlib.metadata import version
 from itertools import product
 
 import numpy as np
@@ -55,7 +56,8 @@ from interference.suite import Suite
 from interference.tables import Glimpse, LossTable, Subject, known_units, loss_table
 
 _COUNTED = {UNIGRAM: unigram_bits, BIGRAM: bigram_bits}  # models that count tokens of the dev half
-_MADE_BY = f"interference {__version__}"
+TRANSFORMERS = f"transformers {version('transformers')}"  # whose classes compute, and are put right now and then
+_MADE_BY = f"interference {__version__}; torch {torch.__version__}; {TRANSFORMERS}"
 _TABLES = 256  # loss tables kept in memory
 _SINCE = 3  # before, one could be scored with the weights of another that took turns with it, and counts had UNK cheap
 _TEXTS = 512  # tokenised languages kept in memory
@@ -269,12 +271,12 @@ class Evaluator:
             "corpus_sha256": digest([self.corpus.digest(language) for language in self.corpus.languages]),
             "weights_sha256": " ".join(f"{name}:{self.suite[name].digest}" for name in names),
             "tokenizer_sha256": "+".join(sorted(tokenizers)),
-            "scoring": f"{CONVENTION}; {arithmetic(self.device)}; {_MADE_BY}; torch {torch.__version__}{came}",
+            "scoring": f"{CONVENTION}; {arithmetic(self.device)}; {_MADE_BY}{came}",
         }
 
     def place(self, model: Scored) -> str:
         """What a model's numbers depend on besides itself and the text, and since when they are to be relied on."""
-        return f"{self.device.type}{' tf32' * in_tf32(model, self.suite, self.device.type)} {_SINCE}"
+        return f"{self.device.type}{' tf32' * in_tf32(model, self.suite, self.device.type)} {_SINCE} {TRANSFORMERS}"
 
     def changed(self) -> bool:
         """Whether a file of the suite has changed on disk since it was opened: then open it again."""
