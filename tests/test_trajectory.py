@@ -2,8 +2,10 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import llama, write_checkpoint, write_corpus
@@ -157,6 +159,19 @@ def test_the_sentence_says_when(merged, options, said):
     import re
 
     assert re.search(said, trajectory_sentence(by_hand(merged, **options), "bits per sentence"))
+
+
+def test_the_sentence_says_how_many_steps_are_not_judged():
+    table = by_hand({10: 2.0, 20: 3.0})
+    unit = "bits per sentence"
+    summary = table.summary[unit].assign(mergeable=[True, None])
+    other = summary.assign(language="deu", mergeable=[None, None])
+    for own, languages, said in (
+        (summary, ("eng",), "at every step** that both have, up to 10. 1 of 2 steps can't be judged."),
+        (pd.concat([summary, other]), ("eng", "deu"),
+         "up to 10. 1 of 2 steps can't be judged; 1 of 2 steps are judged in some of the languages alone."),
+    ):  # fmt: skip
+        assert trajectory_sentence(replace(table, summary={unit: own}, languages=languages), unit).endswith(said)
 
 
 @pytest.mark.parametrize(

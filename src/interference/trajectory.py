@@ -247,8 +247,20 @@ def mergeable_steps(table: TrajectoryTable, unit: str) -> tuple[list[int], list[
 
 
 def trajectory_sentence(table: TrajectoryTable, unit: str) -> str:
-    """At which step the runs stop being mergeable, in one sentence."""
+    """At which step the runs stop being mergeable, in one sentence, and how many steps it is not said of."""
     able, unable = mergeable_steps(table, unit)
+    frame = table.summary[unit]
+    own = frame[frame["language"].isin(table.languages)].groupby("step")["mergeable"].count()
+    left = {
+        "can't be judged": own == 0,
+        "are judged in some of the languages alone": own.between(1, len(table.languages) - 1),
+    }
+    said = [f"{steps.sum()} of {len(own)} steps {what}" for what, steps in left.items() if steps.any()]
+    judged = f" {'; '.join(said)}." if said and (able or unable) else ""
+    return _when(table, unit, able, unable) + judged
+
+
+def _when(table: TrajectoryTable, unit: str, able: list[int], unable: list[int]) -> str:
     who = f"{table.course.first} and {table.course.second}"
     if not able and not unable:
         why = table.summary[unit]["why_not_said"].iloc[0] if len(table.summary[unit]) else "there are no common steps"
