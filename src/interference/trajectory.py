@@ -266,7 +266,7 @@ def _when(table: TrajectoryTable, unit: str, able: list[int], unable: list[int])
         why = table.summary[unit]["why_not_said"].iloc[0] if len(table.summary[unit]) else "there are no common steps"
         return f"**When {who} stop being mergeable can't be said**: {why}."
     if not unable:
-        return f"**{who} are mergeable at every step** that both have, up to {max(able):,}."
+        return f"**{who} are mergeable at every step** of both where that can be judged, up to {max(able):,}."
     if not able:
         return (
             f"**{who} are mergeable at no step**: at step {min(unable):,} their average has lost the languages already."
