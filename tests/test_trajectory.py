@@ -167,7 +167,7 @@ def test_the_sentence_says_how_many_steps_are_not_judged():
     summary = table.summary[unit].assign(mergeable=[True, None])
     other = summary.assign(language="deu", mergeable=[None, None])
     for own, languages, said in (
-        (summary, ("eng",), "at every step** of both where that can be judged, up to 10. 1 of 2 steps can't be judged."),
+        (summary, ("eng",), "every step** of both where that can be judged, up to 10. 1 of 2 steps can't be judged."),
         (pd.concat([summary, other]), ("eng", "deu"),
          "up to 10. 1 of 2 steps can't be judged; 1 of 2 steps are judged in some of the languages alone."),
     ):  # fmt: skip
