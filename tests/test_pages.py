@@ -117,7 +117,7 @@ def test_a_broken_page_is_noticed(own_suite, tmp_path):
     """The loop above can fail: a page that divides by zero raises in the runner."""
     (tmp_path / "app.py").write_text("import streamlit as st\nst.navigation([st.Page('broken.py')]).run()\n")
     (tmp_path / "broken.py").write_text("1 / 0\n")
-    assert AppTest.from_file(str(tmp_path / "app.py")).run().exception
+    assert AppTest.from_file(str(tmp_path / "app.py"), default_timeout=120).run().exception
 
 
 def test_moving_a_slider_changes_the_figure(own_suite):
