@@ -44,7 +44,7 @@ def open_page(page: str = "pages/merge.py", **query: str | list[str]) -> AppTest
 
 def settled(app: AppTest) -> AppTest:
     """The page when all results are in: in a browser the figure itself asks for them."""
-    for _ in range(200):
+    for _ in range(1000):
         if not any(plot["pending"] for plot in live_plots(app)):
             return app
         time.sleep(0.05)
@@ -147,7 +147,7 @@ def test_what_is_looked_at_stays_while_the_engine_is_at_a_long_batch(own_suite, 
     app, let_go = open_page(sentences="11"), threading.Event()
     send(app, values=[0.713, 0.2], moving=True)
     preview = live_plots(app)[0]["figure"]
-    batch = running.engine().submit("another", "batch", lambda job: let_go.wait(60), urgent=True)
+    batch = running.engine().submit("another", "batch", lambda job: let_go.wait(600), urgent=True)
     try:
         send(app, values=[0.713, 0.2])
         assert not batch.future.done()
