@@ -38,7 +38,7 @@ CHECKED = [
 if importlib.util.find_spec("playwright"):
     from playwright.sync_api import expect
 
-    expect.set_options(timeout=120_000)  # a busy machine is no failure
+    expect.set_options(timeout=240_000)  # a busy machine is no failure
 if importlib.util.find_spec("hypothesis"):
     from hypothesis import HealthCheck, settings
 

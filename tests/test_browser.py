@@ -38,7 +38,7 @@ FLAGS = [
     "--disable-sync",
 ]
 Scheme = Literal["light", "dark"]
-WAIT = 120_000  # milliseconds for a first result on a busy machine
+WAIT = 240_000  # milliseconds for a first result on a busy machine
 
 
 def browser_path() -> str:
