@@ -38,7 +38,12 @@ CHECKED = [
 if importlib.util.find_spec("playwright"):
     from playwright.sync_api import expect
 
-    expect.set_options(timeout=30_000)  # a busy machine is no failure
+    expect.set_options(timeout=240_000)  # a busy machine is no failure
+if importlib.util.find_spec("hypothesis"):
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
 if importlib.util.find_spec("beartype") and not torch.cuda.is_available():
     jaxtyping.install_import_hook(CHECKED, "typechecker.check")
 

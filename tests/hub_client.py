@@ -60,7 +60,7 @@ def page(languages: list[str], revision: str, corpus: str) -> dict:
     tables = [table.value for table in app.dataframe if "to download" in table.value]
     said["table"] = json.loads(tables[0].to_json(orient="records")) if tables else []
     app.button(key="download_models").click().run()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while app.button(key="open_models").disabled and not app.error and time.monotonic() < deadline:
         time.sleep(0.05)
         app.run()

@@ -25,7 +25,7 @@ from interference.suite import open_suite
 from interference.ui.running import Pace, result_of
 from interference.weights import Weights
 
-WAIT = 30  # seconds after which a test that hangs fails
+WAIT = 120  # seconds after which a test that hangs fails
 
 
 @pytest.fixture

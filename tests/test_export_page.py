@@ -31,7 +31,7 @@ def written(app: AppTest, **fields: object) -> AppTest:
 
 
 def ended(app: AppTest) -> AppTest:
-    for _ in range(200):
+    for _ in range(1000):
         if not any(b.label == "Stop writing" for b in app.button):
             return app
         time.sleep(0.05)

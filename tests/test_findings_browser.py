@@ -14,6 +14,7 @@ from test_browser import (  # noqa: F401 - a fixture
     server_unheard,
     shoot,
     wait_for_figure,
+    wait_for_rest,
 )
 
 from interference.bench import View
@@ -55,15 +56,15 @@ def test_report_opens_offline(browser, findings, tmp_path, scheme):  # noqa: F81
     assert text == {"light": "rgb(36, 38, 45)", "dark": "rgb(232, 234, 240)"}[scheme]
     for width in (390, 800):
         page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, width
-        # Axes keep their names apart, once the figures are drawn anew.
+        # Axes keep their names apart, and all fits, once the figures are drawn anew.
         sides = [f"document.querySelector('.figure .{axis}title')?.getBoundingClientRect()" for axis in ("x", "x2")]
-        for _ in range(200):  # Playwright's own waiting is a script that the report forbids
-            if page.evaluate(f"{sides[0]}?.right < {sides[1]}?.left"):
+        apart, fits = f"{sides[0]}?.right < {sides[1]}?.left", "document.documentElement.scrollWidth <= innerWidth"
+        for _ in range(WAIT // 100):  # Playwright's own waiting is a script that the report forbids
+            if page.evaluate(f"{apart} && {fits}"):
                 break
             page.wait_for_timeout(100)
         else:
-            pytest.fail("the names of axes meet")
+            pytest.fail(f"the names of axes meet, or the report is wider than {width}")
     assert page.title() == "Mine"
     assert (said, asked) == ([], [file.as_uri()])
     with page.expect_download() as download:
@@ -84,6 +85,7 @@ def test_presentation(browser, findings, tmp_path):  # noqa: F811
             expect(page.get_by_text(f"{number} / 3 · Mine")).to_be_visible(timeout=WAIT)
             if number > 1:
                 expect(page).to_have_url(re.compile(rf"slide={number}"))
+            wait_for_rest(page)
             page.wait_for_timeout(SETTLED)
 
         at(1)
@@ -106,6 +108,7 @@ def test_presentation(browser, findings, tmp_path):  # noqa: F811
         page.keyboard.press("Space")  # the button has the focus: one step all the same
         at(3)
         wait_for_figure(page)
+        wait_for_rest(page)
         before = page.locator(".slide-text", has_text="The merge needs").inner_text()
         slider = page.get_by_role("slider", name="mono-eng")
         slider.focus()
@@ -136,6 +139,7 @@ def test_a_slide_of_ten_languages_fits_a_small_projector(browser, tmp_path):  # 
         opened(browser, f"{address}/findings?present=Ten", 1280, 720) as page,
     ):
         wait_for_figure(page)
+        wait_for_rest(page)
         shoot(page, "present_small")
         title = box_of(page.locator(".live-plot .xtitle").first)
         assert title["y"] + title["height"] <= box_of(page.locator(".st-key-slide_controls"))["y"]
@@ -149,14 +153,16 @@ def test_a_slide_left_is_not_come_back_to(browser, findings, tmp_path):  # noqa:
     with served(tmp_path / "app") as address, opened(browser, f"{address}/findings?present=Mine") as page:
         expect(page.get_by_text("1 / 3 · Mine")).to_be_visible(timeout=WAIT)
         wait_for_figure(page)
-        page.wait_for_timeout(500)
+        wait_for_rest(page)
+        page.wait_for_timeout(SETTLED)
         with server_unheard(page):
             page.keyboard.press("End")
-            page.wait_for_timeout(100)
+            page.wait_for_function("held.length === 1")
             page.evaluate("document.querySelector('.live-plot').livePlot.trigger('tick', 99)")
-            page.wait_for_timeout(100)
+            page.wait_for_function("held.length === 2")
         expect(page.get_by_text("3 / 3 · Mine")).to_be_visible(timeout=WAIT)
         page.wait_for_timeout(1500)
+        wait_for_rest(page)
         expect(page.get_by_text("3 / 3 · Mine")).to_be_visible()
         page.go_back()
         expect(page.get_by_text("1 / 3 · Mine")).to_be_visible(timeout=WAIT)

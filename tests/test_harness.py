@@ -194,7 +194,7 @@ def test_tasks_that_are_stopped_leave_no_thread(tiny, tmp_path, monkeypatch):
     steps.close()
     for thread in set(threading.enumerate()) - before:
         if thread.name != "tqdm_monitor":  # one for the whole process, started by its first bar
-            thread.join(timeout=20)
+            thread.join(timeout=120)
             assert not thread.is_alive()
 
 

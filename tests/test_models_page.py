@@ -162,7 +162,7 @@ def test_a_download_stops_between_two_answers(monkeypatch):
 
     def listing(which):
         asked.append(which)
-        answers.wait(20)
+        answers.wait(120)
         return which
 
     monkeypatch.setattr("interference.hub.listing.listing", listing)
@@ -171,7 +171,7 @@ def test_a_download_stops_between_two_answers(monkeypatch):
     background.stop()
     assert background.stopping
     answers.set()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while background.state.running and time.monotonic() < deadline:
         time.sleep(0.01)
     assert background.state.stopped

@@ -44,7 +44,7 @@ def open_page(page: str = "pages/merge.py", **query: str | list[str]) -> AppTest
 
 def settled(app: AppTest) -> AppTest:
     """The page when all results are in: in a browser the figure itself asks for them."""
-    for _ in range(200):
+    for _ in range(1000):
         if not any(plot["pending"] for plot in live_plots(app)):
             return app
         time.sleep(0.05)
@@ -117,7 +117,7 @@ def test_a_broken_page_is_noticed(own_suite, tmp_path):
     """The loop above can fail: a page that divides by zero raises in the runner."""
     (tmp_path / "app.py").write_text("import streamlit as st\nst.navigation([st.Page('broken.py')]).run()\n")
     (tmp_path / "broken.py").write_text("1 / 0\n")
-    assert AppTest.from_file(str(tmp_path / "app.py")).run().exception
+    assert AppTest.from_file(str(tmp_path / "app.py"), default_timeout=120).run().exception
 
 
 def test_moving_a_slider_changes_the_figure(own_suite):
@@ -147,7 +147,7 @@ def test_what_is_looked_at_stays_while_the_engine_is_at_a_long_batch(own_suite, 
     app, let_go = open_page(sentences="11"), threading.Event()
     send(app, values=[0.713, 0.2], moving=True)
     preview = live_plots(app)[0]["figure"]
-    batch = running.engine().submit("another", "batch", lambda job: let_go.wait(60), urgent=True)
+    batch = running.engine().submit("another", "batch", lambda job: let_go.wait(600), urgent=True)
     try:
         send(app, values=[0.713, 0.2])
         assert not batch.future.done()

@@ -52,9 +52,8 @@ def test_a_mistake_put_right_is_not_said_again(engine, suite_folder):
         follow(bench, asked, moving=False)
     slow[0] = False
     engine.run("session", "after", lambda job: None)  # when the full result has failed too
-    time.sleep(0.2)
     wrong[0] = False
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while (found := follow(bench, asked, moving=False)).pending and time.monotonic() < deadline:
         time.sleep(0.01)
     assert found.found == "table"
