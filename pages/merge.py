@@ -19,20 +19,21 @@ def follow(setup: Setup) -> None:
         toolbar = st.container(horizontal=True, horizontal_alignment="right", gap="small", width="content")
     with st.container(horizontal=True, gap="medium"):
         left, right = st.container(key="panel"), st.container(key="figure")
-    with left, ui.user_errors():
+    chosen = view = None
+    with left, ui.user_errors(stop=False):
         chosen = ui.choose_recipe(bench, setup, shape)
-    with right, ui.user_errors():
         if chosen is None:
-            st.info(setup.missing, icon=":material/tune:")
-            return
-        view = ui.present_view(bench, chosen, setup)
-        watched = ui.watch_merge(bench, chosen, setup)
-        ui.draw_merge(bench, view, watched)
-        if not chosen.moving:
-            ui.remember(view)
+            right.info(setup.missing, icon=":material/tune:")
+    with right, ui.user_errors(stop=False):
+        if chosen:
+            view = ui.present_view(bench, chosen, setup)
+            if not chosen.moving:
+                ui.remember(view)  # before it is measured, which a newer move may end and may fail: both can be undone
+            ui.draw_merge(bench, view, ui.watch_merge(bench, chosen, setup))
     with toolbar:
         ui.draw_toolbar()
-        ui.draw_export(bench, view)
+        if view:
+            ui.draw_export(bench, view)
 
 
 with st.container(horizontal=True, vertical_alignment="center"):

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from interference.errors import UserError
+from interference.evaluate import Evaluator
 from interference.guide import opening
 from interference.registry import methods
 from interference.suite import open_suite
@@ -195,6 +197,35 @@ def test_mute_and_solo_count_in_the_merge_and_keep_the_values(own_suite):
     assert figures(app) == muted
     send(app, mute=[False, False], solo=None)
     assert figures(app) != muted
+
+
+def test_a_merge_that_fails_is_one_move_that_can_be_taken_back(own_suite, monkeypatch):
+    """It is kept and can be pinned and made again as any other."""
+    for name in ("table_steps", "glimpse_steps"):
+
+        def steps(self, request, plain=getattr(Evaluator, name)):
+            if any(getattr(model, "weights", None) == (0.2, 0.7) for _, model in request.models):
+                raise UserError("It overflows.")
+            return plain(self, request)
+
+        monkeypatch.setattr(Evaluator, name, steps)
+    app = open_page()
+    settled(send(app, values=[0.4, 0.5]))
+    before = figures(app)
+    send(app, values=[0.2, 0.7])
+    assert [error.value for error in app.error] == ["It overflows."]
+    button(app, "Undo").click().run()
+    assert (figures(settled(app)), panel(app)["state"]["values"]) == (before, [0.4, 0.5])
+    button(app, "Redo").click().run()
+    assert app.error
+    button(app, "Pin").click().run()
+    assert not app.exception
+    button(app, "Undo").click().run()
+    button(app, "Undo").click().run()
+    assert not app.error
+    send(app, values=[0.0, 0.0])
+    assert app.info
+    assert not button(app, "Undo").disabled, "where nothing is merged too"
 
 
 def test_undo_and_redo_take_back_and_make_again_every_move(own_suite):

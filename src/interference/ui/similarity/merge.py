@@ -103,9 +103,9 @@ def _follow(bench: Bench, states: States, measure: "Measure") -> None:
             if moved is None:
                 st.info("Give at least one parent a coefficient other than zero.", icon=":material/tune:")
                 return
+            if not moving and moved != view:
+                _settle(view, moved)
             _draw_curves(bench, states, measure, moved.recipe, moving)
-        if not moving and moved != view:
-            _settle(view, moved)
 
 
 def _move(bench: Bench, view: "View") -> "tuple[View | None, bool]":
