@@ -160,7 +160,7 @@ def test_controls_of_two_pages_have_keys_of_their_own():
             if isinstance(call.func, ast.Attribute) and call.func.attr in CONTROLS:
                 for keyword in call.keywords:
                     if keyword.arg == "key" and isinstance(keyword.value, ast.Constant):
-                        files.setdefault(keyword.value.value, set()).add(file.name)
+                        files.setdefault(str(keyword.value.value), set()).add(file.name)
     assert {key: names for key, names in files.items() if len(names) > 1} == {}
 
 

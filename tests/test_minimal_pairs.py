@@ -206,7 +206,8 @@ def test_bits_are_those_of_the_sentences(tiny, monkeypatch):
 
 def test_what_is_known_is_told_after_each_language(tiny, monkeypatch):
     monkeypatch.setattr("interference.sweep._PAUSE", 0)
-    models, told = {"merge": Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5)), "init": "init"}, []
+    models = {"merge": Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5)), "init": "init"}
+    told: list[AccuracyTable] = []
     whole = finish(accuracy_steps(tiny, models, PAIRS, PAIRS.languages, told.append)).frame
     assert len(told) == len(PAIRS.languages) - 1 > 0
     for count, table in enumerate(told, start=1):

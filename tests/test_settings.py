@@ -1,6 +1,7 @@
 """What is said where the checkpoints of a merge have the same shapes and compute otherwise with them."""
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -88,7 +89,7 @@ def test_whatever_merges_says_whose_configuration_it_computes_by(tokenizer, tmp_
     evaluator = Evaluator(open_suite(tmp_path), Store(tmp_path / "store"), torch.device("cpu"))
     half, walk = Recipe("linear", ("eng-2", "deu-2"), (0.5, 0.5)), Walk("eng-2", "deu-2", 3)
     compared = Comparison(half.models, ("eng",), methods=("linear",), search=False, sentences=4)
-    for steps, said in (
+    tried: tuple[tuple[Any, str], ...] = (
         (path_steps(evaluator, walk, ("eng",), 4), "All between the ends computes as eng-2 does."),
         (layer_steps(evaluator, walk, ("eng",), 4), "All between the ends computes as eng-2 does."),
         (
@@ -98,7 +99,8 @@ def test_whatever_merges_says_whose_configuration_it_computes_by(tokenizer, tmp_
         (trajectory_steps(evaluator, known_course(evaluator.suite), ("eng",), 4), "computes as that of eng does."),
         (compare_steps(evaluator, compared), "Every merge computes as eng-2 does."),
         (causal_steps(evaluator, Trial(half, "deu-2", "deu", False), 4), "with a component exchanged as deu-2 does."),
-    ):
+    )
+    for steps, said in tried:
         (note,) = (note for note in finish(steps).notes if "differ in their configurations" in note)
         assert "rope_theta is 10000.0 in" in note
         assert note.endswith(said)
