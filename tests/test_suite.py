@@ -202,6 +202,8 @@ def test_tokens_that_another_of_the_same_tokenizer_has_rows_for_are_refused_too(
     evaluator.bits("large", "eng", rows)
     with pytest.raises(UserError, match="vocab_size of 40"):
         evaluator.bits("small", "eng", rows)
+    with pytest.raises(UserError, match="vocab_size of 40"):
+        evaluator.dev.batches(["small"], 2, 2, ["eng"])
 
 
 # Folders beside the suite

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from interference.corpus import Corpus
 from interference.errors import UserError, nearest
-from interference.evaluate import TRANSFORMERS, Evaluator, check_ids
+from interference.evaluate import TRANSFORMERS, Evaluator
 from interference.generate import scored_by
 from interference.layout import body, final_norm
-from interference.losses import TokenizedText, padded, tokenize
+from interference.losses import TokenizedText, check_ids, padded, tokenize
 from interference.recipe import Recipe
 from interference.scored import Model, model_digest, scoring
 from interference.steps import Steps, telling
@@ -167,7 +167,7 @@ def _tokens(evaluator: Evaluator, model: Model, text: Text) -> TokenizedText:
     if text.rows:
         return evaluator.text(checkpoint, text.language, np.array(text.rows))
     tokenized = tokenize(checkpoint.tokenizer, text.sentences)
-    check_ids(checkpoint, tokenized)
+    check_ids(checkpoint, (tokenized.prefix,), *tokenized.ids)
     return tokenized
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from interference.checkpoint import Checkpoint, build
 from interference.errors import UserError, nearest
 from interference.layout import inputs_of, linear_layers, token_rows, transposed
-from interference.losses import padded, prefix_token, token_ids
+from interference.losses import check_ids, padded, prefix_token, token_ids
 from interference.registry import DATA
 from interference.steps import finish
 from interference.store import digest
@@ -100,7 +100,9 @@ class DevHalf:
         """Tokens of `each` dev sentences of every language by a checkpoint's tokenizer, none of them special."""
         rows, tokenizer = self.rows(each), self._suite[name].tokenizer
         texts = {code: self._suite.corpus.text(code, rows) for code in languages}  # type: ignore[union-attr]
-        return {code: token_ids(tokenizer, text) for code, text in texts.items()}
+        found = {code: token_ids(tokenizer, text) for code, text in texts.items()}
+        check_ids(self._suite[name], *(ids for lines in found.values() for ids in lines))
+        return found
 
     def batches(
         self, names: Sequence[str], each: int, size: int, languages: Iterable[str] | None = None

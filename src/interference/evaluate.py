@@ -23,6 +23,7 @@ from interference.losses import (
     PREFIXES,
     TokenizedText,
     bigram_bits,
+    check_ids,
     long_notes,
     lost_notes,
     lost_text,
@@ -423,21 +424,11 @@ class Evaluator:
         key = (*place, checkpoint.vocabulary)
         if key not in self._texts:
             self._texts[key] = tokenize(checkpoint.tokenizer, sentences())
-            check_ids(checkpoint, self._texts[key])
+            check_ids(checkpoint, (self._texts[key].prefix,), *self._texts[key].ids)
             if len(self._texts) > _TEXTS:
                 self._texts.popitem(last=False)
         self._texts.move_to_end(key)
         return self._texts[key]
-
-
-def check_ids(checkpoint: Checkpoint, text: TokenizedText) -> None:
-    """Raise UserError where a token has no row in the embedding."""
-    highest, size = max([text.prefix, *(i for ids in text.ids for i in ids)]), checkpoint.vocabulary
-    if highest >= size:
-        raise UserError(
-            f"{checkpoint.name}: the tokenizer in {checkpoint.path} gives token {highest}, its config.json has a "
-            f"vocab_size of {size}: the two are not of one model. Copy the tokenizer that belongs to these weights."
-        )
 
 
 def _stamps(suite: Suite) -> dict[str, tuple[int, int]]:

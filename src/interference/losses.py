@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, islice, pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,6 +26,9 @@ from interference.errors import UserError
 from interference.fused import DEVICES, fused
 from interference.groups import layer_of
 from interference.steps import Steps, finish
+
+if TYPE_CHECKING:
+    from interference.checkpoint import Checkpoint
 
 CONVENTION = "prefix BOS|CLS|EOS, first token scored, end not scored, float32 log-softmax, float64 sums, v1"
 PREFIXES = ("bos", "cls", "eos")
@@ -68,6 +72,16 @@ def token_ids(tokenizer: object, sentences: Sequence[str]) -> list[list[int]]:
     if not sentences:
         return []
     return tokenizer(list(sentences), add_special_tokens=False, verbose=False)["input_ids"]  # type: ignore[operator]
+
+
+def check_ids(checkpoint: "Checkpoint", *lines: Sequence[int]) -> None:
+    """Raise UserError where a token has no row in the embedding, which on a GPU would be the end of the process."""
+    highest, size = max((token for ids in lines for token in ids), default=0), checkpoint.vocabulary
+    if highest >= size:
+        raise UserError(
+            f"{checkpoint.name}: the tokenizer in {checkpoint.path} gives token {highest}, its config.json has a "
+            f"vocab_size of {size}: the two are not of one model. Copy the tokenizer that belongs to these weights."
+        )
 
 
 def tokenize(tokenizer: object, sentences: Sequence[str]) -> TokenizedText:
