@@ -499,6 +499,43 @@ def test_back_and_forward_go_from_page_to_page_with_their_settings(browser, tmp_
         expect(unit).to_have_value("bits per sentence")
 
 
+def test_back_leads_to_a_page_as_it_was_left(browser, tmp_path, suite_folder):
+    """Also where Undo took a setting out of its address, and where a link was clicked while it was drawn again."""
+    with served(tmp_path, "--suite", str(suite_folder)) as address, opened(browser, address) as page:
+        wait_for_figure(page)
+        before = page.evaluate("history.length")
+        unit = page.get_by_role("combobox", name="Unit")
+        unit.click()
+        page.get_by_role("option", name="bits per byte", exact=True).click()
+        expect(page).to_have_url(f"{address}/?unit=bits+per+byte")
+        page.get_by_role("button", name="Undo").click()
+        expect(page).to_have_url(f"{address}/")
+        page.get_by_role("link", name="Path", exact=True).click()
+        points = page.get_by_role("spinbutton", name="Points")
+        points.fill("7")
+        points.press("Enter")
+        expect(page).to_have_url(f"{address}/path?points=7")
+        page.get_by_role("link", name="Suite", exact=True).click()
+        expect(page).to_have_url(f"{address}/suite")
+        wait_for_rest(page)
+        assert page.evaluate("history.length") == before + 2
+        page.evaluate(
+            """() => { new MutationObserver((_, observer) => {
+                         if (document.querySelector("h1")?.innerText !== "Path") return;
+                         observer.disconnect();
+                         document.querySelector('a[href$="/weights"]').click();
+                       }).observe(document, { childList: true, characterData: true, subtree: true });
+                       history.back(); }"""
+        )
+        expect(page).to_have_url(f"{address}/weights")
+        for entry in ("/path?points=7", "/"):
+            wait_for_rest(page)
+            page.go_back()
+            expect(page).to_have_url(f"{address}{entry}")
+        wait_for_figure(page)
+        expect(unit).to_have_value("bits per sentence")
+
+
 def test_a_cell_goes_to_the_merge_page_where_the_address_names_widgets(browser, tmp_path, suite_folder):
     with (
         served(tmp_path, "--suite", str(suite_folder)) as address,

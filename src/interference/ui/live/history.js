@@ -1,23 +1,25 @@
-// One entry of the browser's history for each page, with its settings. Streamlit makes three on the way from one page to
-// the next: the same page without its settings, the next without, and the next with those that it keeps. Going back would
-// end on these, and set everything to its defaults.
+// One entry of the browser's history for each page, with its settings. On the way from one page to the next Streamlit
+// takes the settings out of the address of the first, in an entry of its own, and gives the next those that it keeps, in
+// another. Going back would end on these, and set everything to its defaults. What it takes out on the same page, where
+// a move is undone for example, is no way to another, and stays out.
 export default function () {
   if (history.onePerPage) return;
   const push = history.pushState.bind(history);
   const replace = history.replaceState.bind(history);
-  let leaving = false; // whether the present entry is one of those on the way
+  let left = null; // the page's address before settings were taken out of it, if they were since the last click or key
   history.onePerPage = true;
-  history.replaceState = (...given) => {
-    leaving = false;
-    replace(...given);
+  history.replaceState = (state, title, address) => {
+    const to = new URL(address ?? location.href, location.href);
+    const settings = [...new URLSearchParams(location.search).keys()].filter((name) => name !== "view"); // is read once
+    if (settings.some((name) => !to.searchParams.has(name))) left ??= location.href;
+    replace(state, title, address);
   };
   history.pushState = (state, title, address) => {
-    const to = new URL(address, location.href);
-    const same = to.pathname === location.pathname;
-    const settings = [...new URLSearchParams(location.search).keys()].filter((name) => name !== "view"); // is read once
-    const stripped = same && !leaving && settings.some((name) => !to.searchParams.has(name));
-    (stripped || (!same && !leaving) ? push : replace)(state, title, address);
-    leaving = same && (leaving || stripped);
+    if (new URL(address, location.href).pathname === location.pathname)
+      return history.replaceState(state, title, address);
+    if (left) replace(state, title, left);
+    left = null;
+    push(state, title, address);
   };
-  addEventListener("popstate", () => (leaving = false));
+  for (const done of ["click", "keydown", "popstate"]) addEventListener(done, () => (left = null), true);
 }
