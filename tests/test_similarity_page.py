@@ -271,7 +271,8 @@ def test_the_panel_stands_as_a_link_says_and_the_merge_page_as_it_was_moved(own_
     """A link may open this page first: the Merge page has not placed its recipe when the panel here is moved."""
     recipe = Recipe("linear", ("branch-eng", "branch-deu"), (1.7, 0.1234))
     app = open_page(similarity_view="Merge")
-    app.session_state["history"] = History(State(View(recipe, str(own_suite))))
+    before = View(recipe, str(own_suite))  # of more sentences than this corpus has
+    app.session_state["history"] = History(State(before))
     app.session_state[ASKED] = (recipe, None)
     settled(app.run())
     assert panel(app)["state"]["values"] == [1.7, 0.1234]
@@ -280,6 +281,7 @@ def test_the_panel_stands_as_a_link_says_and_the_merge_page_as_it_was_moved(own_
     assert app.multiselect(key="parents").value == ["branch-eng", "branch-deu"]
     assert panel(app)["state"]["values"] == [0.7, 0.1], "what was asked for before does not come back"
     assert app.session_state["history"].present.view.recipe.weights == (0.7, 0.1)
+    assert app.session_state["history"].undo().present.view == before, "one move"
 
 
 def test_mistakes_are_one_message(own_suite):  # noqa: F811

@@ -104,9 +104,10 @@ def view_of(bench: "Bench", recipe: "Recipe", panel: "Faders | None" = None) -> 
 
     present = state.present()
     before = present.view if present else View(recipe)
+    sentences = min(before.sentences, len(bench.corpus.rows(None)))  # the Merge page would make a move of taking fewer
     return replace(
         before, recipe=recipe, faders=panel, suite=bench.key[0], corpus=bench.key[1], languages=bench.chosen,
-        unit=bench.unit,
+        unit=bench.unit, sentences=sentences,
     )  # fmt: skip
 
 
