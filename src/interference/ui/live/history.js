@@ -15,8 +15,9 @@ export default function () {
     replace(state, title, address);
   };
   history.pushState = (state, title, address) => {
-    if (new URL(address, location.href).pathname === location.pathname)
-      return history.replaceState(state, title, address);
+    const to = new URL(address, location.href);
+    const slide = to.searchParams.has("present"); // each is gone back to
+    if (to.pathname === location.pathname && !slide) return history.replaceState(state, title, address);
     if (left) replace(state, title, left);
     left = null;
     push(state, title, address);
