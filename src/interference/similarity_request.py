@@ -71,14 +71,17 @@ def conditions_of(asked: SimilarityRequest) -> tuple[SimilarityRequest, ...]:
 
 
 def default_models(suite: Suite) -> tuple[str, ...]:
-    """Monos, mixed and branches; all checkpoints of a suite without such roles, MOST_MODELS of them at most."""
-    known = [c.name for role in ("mono", "mixed", "branch") for c in suite.with_role(role)]
+    """Monos, mixed and branches, of training runs the last checkpoints; all checkpoints of a suite without such roles.
+
+    MOST_MODELS of them at most.
+    """
+    known = [c.name for role in ("mono", "mixed", "branch") for c in suite.last_steps if c.role == role]
     return tuple(known or suite.names)[:MOST_MODELS]
 
 
 def multilingual(suite: Suite) -> str:
     """The checkpoint that is looked at by itself unless another is named: the mixed one, else the first."""
-    return next((c.name for c in suite.with_role("mixed")), suite.names[0])
+    return next((c.name for c in suite.last_steps if c.role == "mixed"), suite.names[0])
 
 
 def pivot_of(languages: Sequence[str]) -> str:

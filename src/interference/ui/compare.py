@@ -63,9 +63,11 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
 
 def _defaults(bench: Bench) -> tuple[list[str], str]:
     """Parents and base of the present merge, else the monolingual checkpoints from the untrained one."""
+    from interference.conflict.survey import default_models
+
     present = state.present()
     recipe = present.view.recipe if present else None
-    names = list(recipe.models if recipe else bench.suite.together or bench.suite.names)
+    names = list(recipe.models if recipe else default_models(bench.suite))
     init = bench.suite.init.name if bench.suite.init else NO_BASE
     base = recipe.base if recipe and recipe.base else init
     known = [name for name in names if name in bench.suite.names]
