@@ -1,7 +1,9 @@
 """Suites of training runs, of which defaults take the last checkpoints, and of more checkpoints than a panel holds."""
 
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 from conftest import llama, write_checkpoint, write_corpus
 from test_pages import open_page
@@ -10,6 +12,7 @@ from interference.bench import PARENTS
 from interference.checkpoint import Checkpoint
 from interference.conflict.survey import default_models, default_notes
 from interference.errors import UserError
+from interference.figures.losses import heat_map, merge_data
 from interference.generate import equal_merge
 from interference.guide import guide, opening
 from interference.pairs import models_of
@@ -100,3 +103,20 @@ def test_folders_come_in_the_order_of_the_numbers_in_their_names(folder, tmp_pat
     for name in ("step1000", "step200", "step0", "b", "a10", "a9"):
         (tmp_path / name).symlink_to(folder)
     assert open_suite(tmp_path).names == ("a9", "a10", "b", "step0", "step200", "step1000")
+
+
+def test_figures_of_many_rows_are_no_taller_than_they_can_be_read():
+    """Their rows come closer together, their titles and legends stay apart, and every language has its label."""
+    codes = [f"l{number}" for number in range(120)]
+    cells = pd.MultiIndex.from_product([codes, codes], names=["model", "language"]).to_frame(index=False)
+    heat = heat_map(cells.assign(value=1.0, low=0.5, high=1.5, bits_per_byte=1.0), "loss", "bits")
+    assert heat.layout.height < 1600
+    assert heat.data[0].texttemplate is None
+    assert list(heat.layout.xaxis.ticktext) == codes
+    assert heat.data[0].colorbar.len < 800
+
+    row = {"role": "merge", "sentences": 9, "model": "merge", "value": 1.0, "low": 0.5, "high": 1.5, "cost_value": None}
+    layout: Any = merge_data(pd.DataFrame([row | {"language": code} for code in codes]), "bits", "Average", 9)["layout"]
+    assert layout["height"] < 2100
+    assert layout["height"] * (layout["title"]["y"] - layout["legend"]["y"]) > 20  # pixels: a line of text and more
+    assert layout["yaxis"]["range"] == [119.5, -0.5]  # of itself Plotly leaves a twentieth above and below
