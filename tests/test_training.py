@@ -1,17 +1,21 @@
 """Suites of training runs, of which defaults take the last checkpoints, and of more checkpoints than a panel holds."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from conftest import llama, write_checkpoint, write_corpus
 from test_pages import open_page
 
+from interference import evaluate
 from interference.bench import PARENTS
 from interference.checkpoint import Checkpoint
 from interference.conflict.survey import default_models, default_notes
 from interference.errors import UserError
+from interference.evaluate import Evaluator
 from interference.figures.losses import heat_map, merge_data
 from interference.generate import equal_merge
 from interference.guide import guide, opening
@@ -19,6 +23,7 @@ from interference.pairs import models_of
 from interference.recipe import Recipe
 from interference.similarity_request import default_models as default_states
 from interference.similarity_request import multilingual
+from interference.store import Store
 from interference.suite import Suite, open_suite
 from interference.training import last_steps
 
@@ -120,3 +125,22 @@ def test_figures_of_many_rows_are_no_taller_than_they_can_be_read():
     assert layout["height"] < 2100
     assert layout["height"] * (layout["title"]["y"] - layout["legend"]["y"]) > 20  # pixels: a line of text and more
     assert layout["yaxis"]["range"] == [119.5, -0.5]  # of itself Plotly leaves a twentieth above and below
+
+
+def test_files_of_a_slow_disk_are_looked_at_a_tenth_of_the_time(folder, tmp_path, monkeypatch):
+    write_corpus(tmp_path / "corpus.tsv")
+    (tmp_path / "suite.yaml").write_text(f"corpus: corpus.tsv\ncheckpoints: [{{name: a, path: {folder}}}]\n")
+    evaluator = Evaluator(open_suite(tmp_path), Store(tmp_path / "own"), torch.device("cpu"))
+    looked, stamps = [], evaluate._stamps
+
+    def slow(suite: Suite) -> dict[str, tuple[int, int]]:
+        looked.append(suite)
+        time.sleep(0.05)
+        return stamps(suite)
+
+    monkeypatch.setattr(evaluate, "_stamps", slow)
+    assert not any(evaluator.changed() for _ in range(5))
+    assert len(looked) == 1
+    (tmp_path / "corpus.tsv").write_text("eng\tdeu\na\tb\n")
+    time.sleep(0.05 * (evaluate._SELDOM + 3))
+    assert [evaluator.changed(), evaluator.changed()] == [True, True]
