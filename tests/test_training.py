@@ -91,7 +91,7 @@ def test_of_more_models_than_a_panel_holds_the_first_are_taken_and_that_is_said(
         Recipe("linear", suite.names, (1.0,) * MANY)
 
 
-def test_the_merge_page_opens_on_more_models_than_a_method_merges(folder, tmp_path, monkeypatch):
+def test_pages_open_on_more_models_than_a_method_merges(folder, tmp_path, monkeypatch):
     write_corpus(tmp_path / "corpus.tsv")
     entries = [
         f"- {{name: m{number}, role: mono, language: {'eng' if number % 2 else 'deu'}, path: {folder}}}"
@@ -102,6 +102,14 @@ def test_the_merge_page_opens_on_more_models_than_a_method_merges(folder, tmp_pa
     app = open_page()
     assert not app.exception
     assert len(app.multiselect(key="parents").value) == PARENTS
+    for page, said in (
+        ("weights", "first 20 are taken"),
+        ("compare", "first 20 are taken"),
+        ("similarity", "first 30 of 101"),
+    ):
+        app = open_page(f"pages/{page}.py")
+        assert not app.exception
+        assert any(said in caption.value for caption in app.caption)
 
 
 def test_folders_come_in_the_order_of_the_numbers_in_their_names(folder, tmp_path):

@@ -75,8 +75,18 @@ def default_models(suite: Suite) -> tuple[str, ...]:
 
     MOST_MODELS of them at most.
     """
-    known = [c.name for role in ("mono", "mixed", "branch") for c in suite.last_steps if c.role == role]
-    return tuple(known or suite.names)[:MOST_MODELS]
+    return _known(suite)[:MOST_MODELS]
+
+
+def default_notes(suite: Suite) -> tuple[str, ...]:
+    """What to say where `default_models` are compared and they are not all."""
+    every = len(_known(suite))
+    return (f"The first {MOST_MODELS} of {every} models; choose others.",) if every > MOST_MODELS else ()
+
+
+def _known(suite: Suite) -> tuple[str, ...]:
+    roles = ("mono", "mixed", "branch")
+    return tuple(c.name for role in roles for c in suite.last_steps if c.role == role) or suite.names
 
 
 def multilingual(suite: Suite) -> str:

@@ -30,6 +30,7 @@ _ASKED, _FOUND, _OUTLOOK = "_comparison", "_compared", "_outlook"
 def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
     """What is compared: parents, base, and whether settings are searched; and the language shown, or all."""
     from interference.compare import Comparison
+    from interference.conflict.survey import default_models, default_notes
     from interference.recipe import BASES
 
     parents, base = _defaults(bench)
@@ -55,6 +56,8 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
             "Language", languages, format_func=lambda c: "all of them" if c == ALL else language_name(c), width=170,
             key="compare_language", bind="query-params", help="Whose losses are drawn and listed.",
         )  # fmt: skip
+    if tuple(chosen) == default_models(bench.suite) and (said := default_notes(bench.suite)):
+        st.caption(" ".join(said))
     if len(chosen) == 1:
         raise UserError(f"{chosen[0]} alone is no merge. Name two checkpoints or more.")
     named = None if picked == NO_BASE else picked
