@@ -1,18 +1,20 @@
 """Suites of training runs, of which defaults take the last checkpoints, and of more checkpoints than a panel holds."""
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import tokenizers
 import torch
 from conftest import llama, write_checkpoint, write_corpus
 from test_pages import open_page
 
 from interference import evaluate
 from interference.bench import PARENTS
-from interference.checkpoint import Checkpoint
+from interference.checkpoint import Checkpoint, reading
 from interference.conflict.survey import default_models, default_notes
 from interference.errors import UserError
 from interference.evaluate import Evaluator
@@ -152,3 +154,26 @@ def test_files_of_a_slow_disk_are_looked_at_a_tenth_of_the_time(folder, tmp_path
     (tmp_path / "corpus.tsv").write_text("eng\tdeu\na\tb\n")
     time.sleep(0.05 * (evaluate._SELDOM + 3))
     assert [evaluator.changed(), evaluator.changed()] == [True, True]
+
+
+def test_the_tokenizer_that_checkpoints_share_is_read_once(folder, tmp_path, monkeypatch):
+    """Those of one training have copies of one file, and reading a large one takes a second."""
+    read: list[str] = []
+
+    class Counted:
+        @staticmethod
+        def from_file(file: str) -> tokenizers.Tokenizer:
+            read.append(file)
+            return own.from_file(file)
+
+    own = tokenizers.Tokenizer
+    monkeypatch.setattr(tokenizers, "Tokenizer", Counted)
+    monkeypatch.setattr(reading, "_maps", {})
+    for name in ("step1", "step2", "step3"):
+        shutil.copytree(folder, tmp_path / name)
+    (tmp_path / "step3/tokenizer.json").write_text(
+        (folder / "tokenizer.json").read_text().replace('"<pad>"', '"<none>"')
+    )
+    first, second, third = (Checkpoint(name, tmp_path / name) for name in ("step1", "step2", "step3"))
+    assert first.vocabulary_digest == second.vocabulary_digest != third.vocabulary_digest
+    assert len(read) == 2
