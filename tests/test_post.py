@@ -91,6 +91,15 @@ def spreads(suite, network):
     return [repairing._spreads(network, block, batches) for block in range(2)]
 
 
+def test_deviations_are_those_of_all_tokens_however_they_are_batched(suite):
+    network, dev = merged(suite, AVERAGE), DevHalf(suite, CPU)
+    some, all_at_once = (dev.batches(PAIR, repairing.EACH, size) for size in (5, 1000))
+    assert (len(some) > 2, len(all_at_once)) == (True, 1)
+    for block in range(2):
+        found, expected = (repairing._spreads(network, block, batches) for batches in (some, all_at_once))
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+
+
 def test_repaired_writes_vary_as_the_parents_do(suite):
     """Attention's and the MLP's, in every channel and block; before they do not."""
     parents = [spreads(suite, DevHalf(suite, CPU).network(name)) for name in PAIR]

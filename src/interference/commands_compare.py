@@ -43,6 +43,7 @@ def compare(
 ) -> None:
     """The same checkpoints under every merge method, at its default and its best, beside what needs no merge."""
     from interference.compare import Comparison
+    from interference.conflict.survey import default_models, default_notes
     from interference.errors import UserError
     from interference.progress import progress_bar
     from interference.recipe import BASES
@@ -52,7 +53,7 @@ def compare(
     folders = [base] if base and base not in BASES else []
     evaluator, _ = evaluator_for(suite, corpus, device, [*(models or []), *folders])
     evaluator.check_unit(unit)
-    names = tuple(models or evaluator.suite.together or evaluator.suite.names)
+    names = tuple(models or default_models(evaluator.suite))
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
     if "all" in (named := methods or ["all"]) and len(named) > 1:
         raise UserError("`all` is every merge method. Leave it out of --methods, or the others.")
@@ -60,4 +61,4 @@ def compare(
     with progress_bar("comparing") as bar:
         table = finish(compare_steps(evaluator, asked), bar)
     print_table(table.in_unit(unit), form)
-    note(*table.notes)
+    note(*table.notes, *(() if models else default_notes(evaluator.suite)))

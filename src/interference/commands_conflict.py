@@ -55,7 +55,7 @@ def conflict(
     form: Format = "table",
 ) -> None:
     """Where the weights of two or more models collide: every measure with its chance level."""
-    from interference.conflict.survey import Survey, default_models, equal_average, survey_steps
+    from interference.conflict.survey import Survey, default_models, default_notes, equal_average, survey_steps
     from interference.dev import DevHalf
     from interference.progress import progress_bar
     from interference.recipe import BASES
@@ -77,7 +77,7 @@ def conflict(
     with progress_bar("conflict") as bar:
         table = finish(survey_steps(opened, weights, dev, store_of(opened), survey), bar)
     print_table(table.by(by), form)
-    note(*table.notes)
+    note(*table.notes, *(() if parsed or models else default_notes(opened)))
 
 
 def _knob(text: str) -> tuple[str, float]:

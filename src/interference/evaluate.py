@@ -1,6 +1,7 @@
 """Losses of checkpoints and merges of one suite on one device, remembered in the store."""
 
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -61,6 +62,7 @@ TRANSFORMERS = f"transformers {version('transformers')}"  # whose classes comput
 _MADE_BY = f"interference {__version__}; torch {torch.__version__}; {TRANSFORMERS}"
 _TABLES = 256  # loss tables kept in memory
 _SINCE = 3  # before, one could be scored with the weights of another that took turns with it, and counts had UNK cheap
+_SELDOM = 9  # times that looking for changed files took pass before it is done again
 _TEXTS = 512  # tokenised languages kept in memory
 Progress = Callable[[float], None]
 
@@ -81,7 +83,7 @@ class Evaluator:
         self._texts: OrderedDict[tuple[str, str, bytes, int], TokenizedText] = OrderedDict()
         self._best_of: dict[tuple[tuple[str, ...], str, int | None], str] = {}
         self._glimpses = Glimpses(self)
-        self._files = _stamps(suite)
+        self._files, self._unchanged_until = _stamps(suite), 0.0
         self.arrays = Arrays(store.folder / "arrays")
 
     @property
@@ -280,8 +282,18 @@ class Evaluator:
         return f"{self.device.type}{' tf32' * in_tf32(model, self.suite, self.device.type)} {_SINCE} {TRANSFORMERS}"
 
     def changed(self) -> bool:
-        """Whether a file of the suite has changed on disk since it was opened: then open it again."""
-        return self._files != _stamps(self.suite)
+        """Whether a file of the suite has changed on disk since it was opened: then open it again.
+
+        Looked at so seldom that it takes a tenth of the time at most: a suite may be a thousand files of a slow disk.
+        """
+        started = time.monotonic()
+        if started < self._unchanged_until:
+            return False
+        changed = self._files != _stamps(self.suite)
+        if not changed:
+            ended = time.monotonic()
+            self._unchanged_until = ended + _SELDOM * (ended - started)
+        return changed
 
     def check_languages(self, languages: Iterable[str]) -> None:
         for language in languages:

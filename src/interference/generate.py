@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from interference.bench import PARENTS
 from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.evaluate import Evaluator
@@ -270,8 +271,8 @@ def scored_by(suite: Suite, model: Model) -> Any:
 
 
 def equal_merge(suite: Suite) -> Recipe | None:
-    """The linear merge with equal weights of what is merged unless told, None where nothing can be."""
-    names = suite.together
+    """The linear merge with equal weights of the first PARENTS that are merged unless told, None without two."""
+    names = suite.together[:PARENTS]
     return Recipe("linear", names, (1 / len(names),) * len(names)) if names else None
 
 
@@ -287,7 +288,7 @@ def default_models(
     """Who continues a prompt: the parents (the language's reference unless told), the merge and the mixed models."""
     reference = speaker(suite, language) if merge is None else suite.reference(language)
     chosen = list(parents) if parents is not None else [reference] if reference else []
-    mixed = [c.name for c in suite.with_role("mixed") if c.name not in chosen]
+    mixed = [c.name for c in suite.last_steps if c.role == "mixed" and c.name not in chosen]
     return (
         *((name, name) for name in chosen),
         *((("merge", merge),) if merge else ()),

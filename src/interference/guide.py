@@ -18,12 +18,14 @@ class Step:
 
 def guide(suite: Suite) -> tuple[Step, ...]:
     """The steps that this suite has the checkpoints for, in order; none without two monolingual ones to merge."""
-    monos = [c for c in suite.with_role("mono") if c.language and c.name in suite.together]
+    every = [c for c in suite.with_role("mono") if c.language and c.name in suite.together]
+    monos = every[:PARENTS]
     if len(monos) < 2:
         return ()
     first, second = monos[:2]
-    branches = tuple(c.name for c in suite.with_role("branch"))
+    branches = tuple(c.name for c in suite.last_steps if c.role == "branch")[:PARENTS]
     names = tuple(c.name for c in monos)
+    counted = f"All {len(names)}" if len(every) == len(names) else f"{len(names)} of {len(every)}"
     steps = [
         Step(
             "One alone",
@@ -44,8 +46,8 @@ def guide(suite: Suite) -> tuple[Step, ...]:
     if len(names) > 2:
         steps.append(
             Step(
-                "All averaged",
-                f"All {len(names)} monolingual models, equally: compare the merge with the untrained model.",
+                "All averaged" if len(every) == len(names) else f"{len(names)} averaged",
+                f"{counted} monolingual models, equally: compare the merge with the untrained model.",
                 _equal(names),
             )
         )
@@ -61,11 +63,11 @@ def guide(suite: Suite) -> tuple[Step, ...]:
 
 
 def opening(suite: Suite) -> Recipe | None:
-    """The merge that the Merge page opens with: all monolingual models, equally.
+    """The merge that the Merge page opens with: all monolingual models, equally, of training runs the last checkpoints.
 
     None where it opens with another: without two of them, or with more than its panel shows or that can't be merged.
     """
-    names = tuple(c.name for c in suite.with_role("mono"))
+    names = tuple(c.name for c in suite.last_steps if c.role == "mono")
     if not 2 <= len(names) <= PARENTS or not suite.fits(names):
         return None
     equal = _equal(names)

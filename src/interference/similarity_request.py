@@ -71,14 +71,27 @@ def conditions_of(asked: SimilarityRequest) -> tuple[SimilarityRequest, ...]:
 
 
 def default_models(suite: Suite) -> tuple[str, ...]:
-    """Monos, mixed and branches; all checkpoints of a suite without such roles, MOST_MODELS of them at most."""
-    known = [c.name for role in ("mono", "mixed", "branch") for c in suite.with_role(role)]
-    return tuple(known or suite.names)[:MOST_MODELS]
+    """Monos, mixed and branches, of training runs the last checkpoints; all checkpoints of a suite without such roles.
+
+    MOST_MODELS of them at most.
+    """
+    return _known(suite)[:MOST_MODELS]
+
+
+def default_notes(suite: Suite) -> tuple[str, ...]:
+    """What to say where `default_models` are compared and they are not all."""
+    every = len(_known(suite))
+    return (f"The first {MOST_MODELS} of {every} models; choose others.",) if every > MOST_MODELS else ()
+
+
+def _known(suite: Suite) -> tuple[str, ...]:
+    roles = ("mono", "mixed", "branch")
+    return tuple(c.name for role in roles for c in suite.last_steps if c.role == role) or suite.names
 
 
 def multilingual(suite: Suite) -> str:
     """The checkpoint that is looked at by itself unless another is named: the mixed one, else the first."""
-    return next((c.name for c in suite.with_role("mixed")), suite.names[0])
+    return next((c.name for c in suite.last_steps if c.role == "mixed"), suite.names[0])
 
 
 def pivot_of(languages: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from interference.facts import FILE, with_facts
 from interference.hub import local_folder
 from interference.roles import OF_A_LANGUAGE, ROLES
 from interference.strict_yaml import load_yaml
+from interference.training import in_order, last_steps
 from interference.whole import write_whole
 
 _SUITE_KEYS = ("name", "corpus", "entropy", "reference", "checkpoints")
@@ -73,12 +74,18 @@ class Suite:
     def reference(self, language: str) -> str | None:
         """The checkpoint a language's costs are counted from, if the suite settles it: its own say, else the only mono.
 
-        None means the best parent of each merge; for a suite without roles it means that there are no costs.
+        Of a training run that is its last checkpoint. None means the best parent of each merge; for a suite without
+        roles it means that there are no costs.
         """
         if language in self.references:
             return self.references[language]
-        monos = [c.name for c in self.with_role("mono") if c.language == language]
+        monos = [c.name for c in self.last_steps if c.role == "mono" and c.language == language]
         return monos[0] if len(monos) == 1 else None
+
+    @cached_property
+    def last_steps(self) -> tuple[Checkpoint, ...]:
+        """The checkpoints, of every training run the last alone."""
+        return last_steps(self.checkpoints)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -97,10 +104,12 @@ class Suite:
     def together(self) -> tuple[str, ...]:
         """What is merged unless told: as many monos as can be merged with each other, without two the largest group.
 
-        () where no two checkpoints can be merged.
+        Of training runs the last checkpoints, unless there are not two. () where no two checkpoints can be merged.
         """
-        monos = [tuple(name for name in group if self.roles[name] == "mono") for group in self.groups]
-        return next((found for sets in (monos, self.groups) if len(found := max(sets, key=len)) > 1), ())
+        roles, last = self.roles, {c.name for c in self.last_steps}
+        monos = [tuple(name for name in group if roles[name] == "mono") for group in self.groups]
+        sets = [[tuple(name for name in one if name in last) for one in every] for every in (monos, self.groups)]
+        return next((found for every in (*sets, self.groups) if len(found := max(every, key=len)) > 1), ())
 
     def fits(self, names: Sequence[str]) -> bool:
         """Whether all of these can be merged by parameter name."""
@@ -234,7 +243,7 @@ def _from_folder(folder: Path) -> Suite:
         raise UserError(f"{folder} is neither a suite.yaml nor a folder.")
     if (folder / "config.json").is_file():
         return Suite(folder.name, folder, (Checkpoint(folder.name, folder),))
-    found = sorted(p.parent for p in folder.glob("*/config.json"))
+    found = sorted((p.parent for p in folder.glob("*/config.json")), key=lambda p: in_order(p.name))
     if not found:
         raise UserError(
             f"{folder} holds no suite.yaml, and no folder in it holds a config.json. "

@@ -7,7 +7,6 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from interference.checkpoint import Checkpoint
 from interference.corpus import Corpus
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
@@ -19,6 +18,7 @@ from interference.statistics import clustered_means
 from interference.steps import Steps, nth
 from interference.suite import Suite
 from interference.tables import known_units, unit_sizes
+from interference.training import in_runs, stem
 
 FIRST, SECOND, MERGE, UNTRAINED = "first", "second", "merge", "untrained"
 POINT_COLUMNS = ("step", "language", "role", "model", "sentences", "value", "low", "high")
@@ -73,22 +73,14 @@ class TrajectoryTable:
 
 
 def runs(suite: Suite) -> dict[str, Run]:
-    """The runs of a suite by name: two or more checkpoints that have a step and share role, language and parent.
+    """The runs of two or more checkpoints of a suite by name, see `in_runs`.
 
-    Where several runs do, the names tell them apart, up to the number they end in. A run is named as its
-    checkpoints are without that number, else by what they share. Raises UserError where a run has one step twice.
+    A run is named as its checkpoints are without the number they end in, else by what they share. Raises UserError
+    where a run has one step twice.
     """
-    found: dict[tuple, list[Checkpoint]] = {}
-    for c in suite.checkpoints:
-        if c.step is not None:
-            found.setdefault((c.role, c.language, c.parent), []).append(c)
-    for key, members in list(found.items()):
-        if len({c.step for c in members}) < len(members):
-            for c in found.pop(key):
-                found.setdefault((*key, _stem(c.name)), []).append(c)
     named: dict[str, Run] = {}
-    for key, members in found.items():
-        steps = {int(c.step or 0): c.name for c in sorted(members, key=lambda c: c.step or 0)}
+    for members in in_runs(suite.checkpoints):
+        steps = {int(c.step or 0): c.name for c in members}
         if len(steps) < len(members):
             twice = next(c for c in members if steps[int(c.step or 0)] != c.name)
             other = steps[int(twice.step or 0)]
@@ -97,15 +89,12 @@ def runs(suite: Suite) -> dict[str, Run]:
                 "Give them other steps, or names that differ in more than the last number, in suite.yaml."
             )
         if len(steps) > 1:
-            stems = {_stem(name) for name in steps.values()} - named.keys()
-            name = stems.pop() if len(stems) == 1 else "-".join(filter(None, key))
-            named[name] = Run(name, key[1], steps)
+            stems, first = {stem(name) for name in steps.values()}, members[0]
+            shared = first.role, first.language, first.parent, *(stems if len(stems) == 1 else ())
+            free = stems - named.keys()
+            name = free.pop() if len(free) == 1 else "-".join(filter(None, shared))
+            named[name] = Run(name, first.language, steps)
     return named
-
-
-def _stem(name: str) -> str:
-    """A name without the number at its end."""
-    return name.rstrip("0123456789").rstrip("-_@. ") or name
 
 
 def known_course(suite: Suite, first: str | None = None, second: str | None = None) -> Course:

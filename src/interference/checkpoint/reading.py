@@ -95,12 +95,19 @@ def map_digest(vocabulary: dict[str, int]) -> str:
     return hashlib.sha256(json.dumps(sorted(vocabulary.items())).encode()).hexdigest()
 
 
-@functools.lru_cache(maxsize=64)
+_maps: dict[str, str] = {}  # digest of a tokenizer file's contents -> of its map
+
+
 def map_digest_of(file: Path, contents: str) -> str:
-    """Digest of a tokenizer file's map; the digest of its contents is part of the key."""
+    """Digest of a tokenizer file's map; `contents` is that of the file's contents.
+
+    Read once for all files of these contents: the checkpoints of a training run share one tokenizer, of many megabytes.
+    """
     from tokenizers import Tokenizer
 
-    return map_digest(Tokenizer.from_file(str(file)).get_vocab())
+    if contents not in _maps:
+        _maps[contents] = map_digest(Tokenizer.from_file(str(file)).get_vocab())
+    return _maps[contents]
 
 
 def file_digest(file: Path) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from interference.bench import PARENTS
 from interference.conflict.given import Given, Shuffled, given_of, noise
 from interference.conflict.registry import NULLS, At, Measure, measures
 from interference.conflict.table import ConflictTable, Sums, conflict_table, subjects
@@ -290,8 +291,19 @@ def equal_average(models: tuple[str, ...]) -> Recipe:
 
 
 def default_models(suite: "Suite") -> tuple[str, ...]:
-    """The models looked at where none are named: those that are merged unless told, all where none can be."""
-    return suite.together or suite.names
+    """The models looked at where none are named: those that are merged unless told, all where none can be.
+
+    As on the Merge page the first PARENTS of them.
+    """
+    return (suite.together or suite.names)[:PARENTS]
+
+
+def default_notes(suite: "Suite") -> tuple[str, ...]:
+    """What to say where no models are named and there are more than `default_models` has."""
+    every, taken = suite.together or suite.names, default_models(suite)
+    if len(taken) == len(every):
+        return ()
+    return (f"Of {len(every)} checkpoints that can be merged the first {len(taken)} are taken; name others.",)
 
 
 def measure_table() -> pd.DataFrame:

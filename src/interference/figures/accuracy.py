@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interference.figures.hover import all_between, all_said
-from interference.figures.losses import GREEN, GREY, MARKS, ORANGE
+from interference.figures.losses import GREEN, GREY, MARKS, ORANGE, categories, height_of
 from interference.languages import language_name
 
 ROLES = ("reference", "best parent", "untrained", "unigram", "merge")
@@ -39,10 +39,10 @@ def accuracy_figure(frame: pd.DataFrame) -> go.Figure:
     figure.add_vline(50, line={"color": GREY, "dash": "dash", "width": 1.5}, annotation_text="chance",
                      annotation_position="bottom right")  # fmt: skip
     figure.update_layout(
-        height=130 + 33 * len(languages),
+        height=130 + height_of(len(languages), 33, 16),
         margin={"l": 10, "r": 10, "t": 50, "b": 10},
         xaxis={"title": "pairs right, % (higher is better)", "range": [0, 103], "dtick": 25},
-        yaxis={"autorange": "reversed", "categoryorder": "array", "categoryarray": names, "showgrid": True},
+        yaxis=categories(names) | {"showgrid": True},
         legend={"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0},
         hovermode="closest",
     )

@@ -13,6 +13,7 @@ from interference.signs import plain, signed_short
 
 # Okabe and Ito's colours, told apart by colour-blind readers and on light and dark ground.
 BLUE, ORANGE, GREEN, RED, PINK, SKY, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#888888"
+MANY = 30  # rows or columns; more are drawn closer together
 TOOLBAR = 30  # pixels above a map for Plotly's buttons, which would cover its highest row
 MEASURES = {
     "loss": "value", "cost against the reference": "cost_value", "recovery": "recovery",
@@ -22,7 +23,8 @@ MEASURES = {
 def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
     """Models × languages. `frame` comes from `LossTable.in_unit`; `measure` is a key of MEASURES.
 
-    A star marks numbers of a tokenizer that loses text, which are too low.
+    With more than MANY languages cells have no room for numbers, and codes stand for names. A star marks numbers of a
+    tokenizer that loses text, which are too low.
     """
     column = MEASURES[measure]
     frame = frame[frame[column].notna().groupby(frame["model"]).transform("any")]
@@ -41,6 +43,7 @@ def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
     lossy = np.isnan(_grid(frame, grid, "bits_per_byte"))
     custom = all_between(_grid(frame, grid, low), _grid(frame, grid, high)) if low and high else None
     interval = "%{customdata}" if low else ""
+    many = len(grid.columns) > MANY
     figure = go.Figure(
         go.Heatmap(
             z=values,
@@ -51,20 +54,31 @@ def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
                 [_short(v) + "*" * bool(v == v and lost) for v, lost in zip(*rows, strict=True)]
                 for rows in zip(values, lossy, strict=True)
             ],
-            texttemplate="%{text}",
-            colorbar={"title": {"text": title, "side": "right"}, "thickness": 12},
+            texttemplate=None if many else "%{text}",
+            colorbar={"title": {"text": title, "side": "right"}, "thickness": 12, "y": 1, "yanchor": "top"}
+            | {"lenmode": "pixels", "len": 24 * min(len(grid), MANY)},
             hovertemplate="%{y} on %{x}<br>%{z:.3f} " + title + interval + "<extra></extra>",
             hoverongaps=False,
             **scale,
         )
     )
     figure.update_layout(
-        height=110 + 24 * len(grid),
+        height=110 + height_of(len(grid), 24, 12),
         margin={"l": 10, "r": 10, "t": TOOLBAR, "b": 10},
         xaxis={"side": "top", "title": "language of the text"},
         yaxis={"autorange": "reversed", "title": "checkpoint"} | ticks(list(grid.index)),
     )
+    if many:  # left to itself Plotly leaves out every second name
+        names = [language_name(code) for code in grid.columns]
+        figure.update_xaxes(tickvals=names, ticktext=list(grid.columns), tickangle=-90, tickfont={"size": 8})
+    if len(grid) > MANY:
+        figure.update_yaxes(tickfont={"size": 9})
     return figure
+
+
+def height_of(rows: int, full: int, least: int) -> int:
+    """Pixels of so many rows: `full` for each of MANY at most, and `least` for each of very many."""
+    return max(full * min(rows, MANY), least * rows)
 
 
 def _sides(frame: pd.DataFrame, measure: str) -> tuple[str, str] | tuple[None, None]:
@@ -139,18 +153,18 @@ def merge_data(frame: pd.DataFrame, unit: str, label: str, sentences: int) -> di
     title = f"{label}; {sentences} sentences per language"
     if few:
         title = f"{label}; preview from {min(few)} of {sentences} sentences in {len(few)} of {len(languages)} languages"
-    order = {"categoryorder": "array", "categoryarray": list(names.values())}
-    below_title = {"yref": "container", "y": 1 - 24 / merge_figure_height(len(languages)), "yanchor": "top"}
+    height = merge_figure_height(len(languages))
+    below_title = {"yref": "container", "y": 1 - 24 / height, "yanchor": "top"}
     legend = {"orientation": "h", "x": 0, "entrywidth": 108, "entrywidthmode": "pixels"} | below_title
     layout = {
         "xaxis": {"title": {"text": f"{unit} (lower is better)"}, "rangemode": "tozero"}
         | ({"domain": [0, 0.63]} if costs else {}),
-        "yaxis": {"autorange": "reversed", "showgrid": True} | order,
-        "height": merge_figure_height(len(languages)),
+        "yaxis": categories(list(names.values())) | {"showgrid": True},
+        "height": height,
         "uirevision": f"{unit} {languages}",  # a zoom outlives new numbers, not other axes
         "margin": {"l": 10, "r": 10, "t": 70, "b": 10},
         "hovermode": "closest",
-        "title": {"text": title, "font": {"size": 13}, "x": 0, "y": 0.99, "yanchor": "top"},
+        "title": {"text": title, "font": {"size": 13}, "x": 0, "y": 1 - 3 / height, "yanchor": "top"},
         "legend": legend,
     }
     return {"data": traces, "layout": layout | (beside if costs else {})}
@@ -158,7 +172,14 @@ def merge_data(frame: pd.DataFrame, unit: str, label: str, sentences: int) -> di
 
 def merge_figure_height(languages: int) -> int:
     """Pixels."""
-    return 130 + 33 * languages
+    return 130 + height_of(languages, 33, 16)
+
+
+def categories(names: list[str]) -> dict[str, Any]:
+    """Plotly's settings of an axis with a row for every name from the top: its own range has space for many rows."""
+    return {
+        "categoryorder": "array", "categoryarray": names, "dtick": 1, "range": [len(names) - 0.5, -0.5],
+    }  # fmt: skip
 
 
 def _lists(frame: pd.DataFrame) -> list[list]:

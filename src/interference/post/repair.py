@@ -67,17 +67,31 @@ def _writers(network: nn.Module) -> list[tuple[Any, Any]]:
 def _spreads(
     network: nn.Module, block: int, batches: Sequence[Batch]
 ) -> tuple[Float[Tensor, " dim"], Float[Tensor, " hidden"], Float[Tensor, " dim"]]:
-    """Standard deviations of attention's write, the MLP's hidden layer and its write, where tokens are predicted."""
+    """Standard deviations of attention's write, the MLP's hidden layer and its write, where tokens are predicted.
+
+    Pooled from those of the batches: the states of all of them would take the memory of a model.
+    """
     attention, mlp = _writers(network)[block]
-    found: list[list[Tensor]] = [[], [], []]
+    found: list[list[tuple[Tensor, Tensor]]] = [[], [], []]
+    batches = [batch for batch in batches if batch.scored.any()]
     with inputs_of({"attention": attention, "mlp": mlp}) as seen:
         for batch in batches:
             network(input_ids=batch.inputs, use_cache=False)
             before, hidden = seen["attention"][batch.scored], seen["mlp"][batch.scored]
-            for rows, one in zip(found, (attention(before), hidden, mlp(hidden)), strict=True):
-                rows.append(one)
-    first, second, third = (torch.cat(rows).double().std(dim=0, correction=0).float() for rows in found)
+            for parts, one in zip(found, (attention(before), hidden, mlp(hidden)), strict=True):
+                parts.append(torch.var_mean(one.double(), dim=0, correction=0))
+    shares = torch.stack([batch.scored.sum() for batch in batches]).double()
+    first, second, third = (_pooled(parts, shares / shares.sum()).float() for parts in found)
     return first, second, third
+
+
+def _pooled(
+    parts: Sequence[tuple[Float[Tensor, " dim"], Float[Tensor, " dim"]]], shares: Float[Tensor, " part"]
+) -> Float[Tensor, " dim"]:
+    """The standard deviation of all from variance and mean of each part, and what share of all it is."""
+    variances, means = (torch.stack(one) for one in zip(*parts, strict=True))
+    apart = (means - shares @ means).square()
+    return (shares @ (variances + apart)).sqrt()
 
 
 def _ratio(wanted: Float[Tensor, " channel"], found: Float[Tensor, " channel"]) -> Float[Tensor, " channel"]:

@@ -226,7 +226,8 @@ def _validate_part(recipe: Recipe, part: Slice) -> None:
     method = recipe.definition
     least, most = method.parents
     if not least <= len(part.models) <= most:
-        wanted = f"exactly {least}" if least == most else f"at least {least}"
+        too_many = f"at most {most}" if len(part.models) > most else f"at least {least}"
+        wanted = f"exactly {least}" if least == most else too_many
         models = ("model" if most == 1 else "models") + (" besides the base" if method.needs_base else "")
         where = "a slice of the recipe" if recipe.slices else "the recipe"
         raise UserError(f"{recipe.method} merges {wanted} {models}, {where} names {len(part.models)}.")

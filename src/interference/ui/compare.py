@@ -30,6 +30,7 @@ _ASKED, _FOUND, _OUTLOOK = "_comparison", "_compared", "_outlook"
 def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
     """What is compared: parents, base, and whether settings are searched; and the language shown, or all."""
     from interference.compare import Comparison
+    from interference.conflict.survey import default_models, default_notes
     from interference.recipe import BASES
 
     parents, base = _defaults(bench)
@@ -55,6 +56,8 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
             "Language", languages, format_func=lambda c: "all of them" if c == ALL else language_name(c), width=170,
             key="compare_language", bind="query-params", help="Whose losses are drawn and listed.",
         )  # fmt: skip
+    if tuple(chosen) == default_models(bench.suite) and (said := default_notes(bench.suite)):
+        st.caption(" ".join(said))
     if len(chosen) == 1:
         raise UserError(f"{chosen[0]} alone is no merge. Name two checkpoints or more.")
     named = None if picked == NO_BASE else picked
@@ -63,9 +66,11 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
 
 def _defaults(bench: Bench) -> tuple[list[str], str]:
     """Parents and base of the present merge, else the monolingual checkpoints from the untrained one."""
+    from interference.conflict.survey import default_models
+
     present = state.present()
     recipe = present.view.recipe if present else None
-    names = list(recipe.models if recipe else bench.suite.together or bench.suite.names)
+    names = list(recipe.models if recipe else default_models(bench.suite))
     init = bench.suite.init.name if bench.suite.init else NO_BASE
     base = recipe.base if recipe and recipe.base else init
     known = [name for name in names if name in bench.suite.names]

@@ -154,8 +154,9 @@ def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
 
 
 def _families(bench: Bench, most: int) -> dict[str, tuple[str, ...]]:
-    """Sets of checkpoints worth merging at a click: those of one role."""
-    roles = {role: tuple(c.name for c in bench.suite.with_role(role)) for role in ("mono", "branch", "other")}
+    """Sets of checkpoints worth merging at a click: those of one role, of training runs the last."""
+    last = bench.suite.last_steps
+    roles = {role: tuple(c.name for c in last if c.role == role) for role in ("mono", "branch", "other")}
     return {f"{role} checkpoints": names for role, names in roles.items() if 2 <= len(names) <= most}
 
 

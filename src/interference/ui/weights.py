@@ -43,7 +43,7 @@ class Wanted:
 def choose_survey(bench: Bench) -> Wanted:
     """Models, base, measure with its knobs, and the view."""
     from interference.conflict.registry import measures
-    from interference.conflict.survey import Survey, default_models, equal_average
+    from interference.conflict.survey import Survey, default_models, default_notes, equal_average
     from interference.recipe import BASES
 
     known = measures()
@@ -74,6 +74,8 @@ def choose_survey(bench: Bench) -> Wanted:
             key="weights_view", bind="query-params", help="By part of the model, along its depth, tensor by tensor, "
             "or between every two models.",
         )  # fmt: skip
+    if tuple(models) == default_models(bench.suite) and (said := default_notes(bench.suite)):
+        st.caption(" ".join(said))
     merge = recipe if recipe and fits and tuple(models) == recipe.models else equal_average(tuple(models))
     return Wanted(Survey(merge, None if base == NO_BASE else base, (name,), knobs), known[name], view)
 

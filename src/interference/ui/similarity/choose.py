@@ -135,12 +135,14 @@ def request_of(models: "tuple[Named, ...]", measure: "Measure", states: States, 
 
 def choose_models(bench: Bench) -> "tuple[Named, ...]":
     """The models of which every two are compared."""
-    from interference.similarity_request import default_models
+    from interference.similarity_request import default_models, default_notes
 
     chosen = choose_checkpoints(
-        bench.suite.names, default_models(bench.suite), "similarity_models",
+        bench.suite.names, default := default_models(bench.suite), "similarity_models",
         "Every pair of these is compared; at first monos, mixed and branches.",
     )  # fmt: skip
+    if tuple(chosen) == default and (said := default_notes(bench.suite)):
+        st.caption(" ".join(said), width="content")
     return tuple((name, name) for name in chosen)
 
 
