@@ -72,6 +72,12 @@ def own_store(tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def changes_are_seen_at_once(monkeypatch):
+    """A suite's files are looked at for changes at every run, however long that takes."""
+    monkeypatch.setattr("interference.evaluate._SELDOM", 0)
+
+
+@pytest.fixture(autouse=True)
 def no_session_in_jobs():
     """No job asks for its session's state: on the engine's thread Streamlit knows none, and warns."""
     said: list[str] = []

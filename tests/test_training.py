@@ -148,6 +148,7 @@ def test_files_of_a_slow_disk_are_looked_at_a_tenth_of_the_time(folder, tmp_path
         time.sleep(0.05)
         return stamps(suite)
 
+    monkeypatch.setattr(evaluate, "_SELDOM", 9)
     monkeypatch.setattr(evaluate, "_stamps", slow)
     assert not any(evaluator.changed() for _ in range(5))
     assert len(looked) == 1

@@ -114,7 +114,7 @@ def file_digest(file: Path) -> str:
     return _contents_digest(file, file.stat().st_size, file.stat().st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=65536)
 def _contents_digest(file: Path, size: int, modified_ns: int) -> str:
     """SHA-256 of a file; size and time of change are part of the key so that a changed file is read again."""
     with file.open("rb") as handle:
