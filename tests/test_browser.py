@@ -473,6 +473,7 @@ def test_back_and_forward_go_from_page_to_page_with_their_settings(browser, tmp_
         def at(pattern: str, heading: str) -> None:
             expect(page).to_have_url(re.compile(pattern), timeout=WAIT)
             expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible(timeout=WAIT)
+            expect(page).to_have_title(f"{heading} · Interference")
             wait_for_figure(page)
 
         page.get_by_role("link", name="Path", exact=True).click()
@@ -501,8 +502,10 @@ def test_back_and_forward_go_from_page_to_page_with_their_settings(browser, tmp_
 
 def test_back_leads_to_a_page_as_it_was_left(browser, tmp_path, suite_folder):
     """Also where Undo took a setting out of its address, and where a link was clicked while it was drawn again."""
-    with served(tmp_path, "--suite", str(suite_folder)) as address, opened(browser, address) as page:
+    with served(tmp_path, "--suite", str(suite_folder)) as address, opened(browser, f"{address}/?view=no") as page:
         wait_for_figure(page)
+        damaged = page.get_by_text("This link is damaged")
+        expect(damaged).to_be_visible()
         before = page.evaluate("history.length")
         unit = page.get_by_role("combobox", name="Unit")
         unit.click()
@@ -515,6 +518,7 @@ def test_back_leads_to_a_page_as_it_was_left(browser, tmp_path, suite_folder):
         points.fill("7")
         points.press("Enter")
         expect(page).to_have_url(f"{address}/path?points=7")
+        expect(damaged).to_have_count(0)
         page.get_by_role("link", name="Suite", exact=True).click()
         expect(page).to_have_url(f"{address}/suite")
         wait_for_rest(page)

@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from interference.bench import State
 
 _PARAMETER = "view"
+_ERROR = "link error"  # in the session: the page that a link opened, and why its view could not be read
 
 
-def open_link() -> None:
+def open_link(page: str) -> None:
     """Set the widgets and pins to what the address holds, before any is drawn. A bad link is a message, no more."""
+    if _ERROR in st.session_state and st.session_state[_ERROR][0] != page:  # is about the page that it opened
+        del st.session_state[_ERROR]
     text = st.query_params.get(_PARAMETER)
     if text is None:
         return
@@ -26,15 +29,15 @@ def open_link() -> None:
         found = from_link(text)
         write_view(found.view)
     except UserError as error:
-        st.session_state["link error"] = str(error)
+        st.session_state[_ERROR] = (page, str(error))
         return
     state.move(found)
 
 
 def draw_link_error() -> None:
     """Why the link that was opened could not be read; the page shows what it shows without one."""
-    if message := st.session_state.get("link error"):
-        st.warning(f"{message} The page opened as usual.", icon=":material/link_off:")
+    if error := st.session_state.get(_ERROR):
+        st.warning(f"{error[1]} The page opened as usual.", icon=":material/link_off:")
 
 
 def draw_link(present: "State") -> None:

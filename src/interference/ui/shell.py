@@ -44,7 +44,7 @@ def run() -> None:
     """What app.py does: the frame around every page."""
     page = _frame()
     st.session_state["_shell"] = True
-    open_link()
+    open_link(page.url_path)
     try:
         page.run()
     finally:
@@ -78,9 +78,10 @@ def build_pages() -> dict[str, list[Any]]:
 def _frame() -> Any:
     """Title, icon, style and menu; the page that was asked for."""
     icon = Path(__file__).with_name("icon.svg")  # one of Streamlit's would be fetched from afar
-    st.set_page_config(page_title="Interference", page_icon=str(icon), layout="wide", initial_sidebar_state=240)
+    st.set_page_config(page_icon=str(icon), layout="wide", initial_sidebar_state=240)
     st.html(Path(__file__).with_name("page.css"))
     page = st.navigation(build_pages(), expanded=True)  # no page behind "View more"
+    st.set_page_config(page_title=f"{page.title} · Interference")  # of a tab and of an entry of the browser's history
     ahead = st.container(key="ahead", height=1, border=False)  # always: what comes and goes has all below drawn anew
     with ahead:
         keep_history()
