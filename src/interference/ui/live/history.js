@@ -7,6 +7,8 @@ export default function () {
   const push = history.pushState.bind(history);
   const replace = history.replaceState.bind(history);
   let left = null; // the page's address before settings were taken out of it, if they were since the last click or key
+  let leaving = false; // whether a link to another page was clicked: a second click on it, before that comes, is none
+  let named = document.title; // at that click or key: by the time that a page is left, the title is the next one's
   history.onePerPage = true;
   history.replaceState = (state, title, address) => {
     const to = new URL(address ?? location.href, location.href);
@@ -17,9 +19,21 @@ export default function () {
   history.pushState = (state, title, address) => {
     if (new URL(address, location.href).pathname === location.pathname)
       return history.replaceState(state, title, address);
+    const next = document.title;
+    document.title = named;
     if (left) replace(state, title, left);
-    left = null;
     push(state, title, address);
+    document.title = next;
+    begin();
   };
-  for (const done of ["click", "keydown", "popstate"]) addEventListener(done, () => (left = null), true);
+  const begin = () => ([left, named, leaving] = [null, document.title, false]);
+  addEventListener("popstate", begin, true);
+  addEventListener("keydown", () => leaving || begin(), true);
+  const begun = (event) => {
+    if (leaving) return;
+    begin();
+    const link = event.target.closest("a[href]");
+    leaving = Boolean(link) && !link.target && !event.ctrlKey && !event.metaKey && link.pathname !== location.pathname;
+  };
+  addEventListener("click", begun, true);
 }
