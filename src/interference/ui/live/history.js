@@ -7,6 +7,8 @@ export default function () {
   const push = history.pushState.bind(history);
   const replace = history.replaceState.bind(history);
   let left = null; // the page's address before settings were taken out of it, if they were since the last click or key
+  let leaving = false; // whether a link to another page was clicked: a second click on it, before that comes, is none
+  const begin = () => ([left, leaving] = [null, false]);
   history.onePerPage = true;
   history.replaceState = (state, title, address) => {
     const to = new URL(address ?? location.href, location.href);
@@ -19,8 +21,16 @@ export default function () {
     const slide = to.searchParams.has("present"); // each is gone back to
     if (to.pathname === location.pathname && !slide) return history.replaceState(state, title, address);
     if (left) replace(state, title, left);
-    left = null;
     push(state, title, address);
+    begin();
   };
-  for (const done of ["click", "keydown", "popstate"]) addEventListener(done, () => (left = null), true);
+  const clicked = ({ target, ctrlKey, metaKey }) => {
+    if (leaving) return;
+    begin();
+    const link = target.closest("a[href]");
+    leaving = Boolean(link) && !link.target && !ctrlKey && !metaKey && link.pathname !== location.pathname;
+  };
+  addEventListener("click", clicked, true);
+  addEventListener("keydown", () => leaving || begin(), true);
+  addEventListener("popstate", begin, true);
 }
