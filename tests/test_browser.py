@@ -488,6 +488,9 @@ def test_back_and_forward_go_from_page_to_page_with_their_settings(browser, tmp_
         unit.click()
         page.get_by_role("option", name="bits per sentence", exact=True).click()
         at(r"/suite$", "Suite")
+        entries = page.context.new_cdp_session(page).send("Page.getNavigationHistory")["entries"]
+        titles = [f"{name} · Interference" for name in ("Suite", "Path", "Suite")]
+        assert [entry["title"] for entry in entries[-3:]] == titles
         page.go_back()
         at(r"/path\?points=7&unit=bits\+per\+byte$", "Path")
         expect(points).to_have_value("7")

@@ -8,7 +8,8 @@ export default function () {
   const replace = history.replaceState.bind(history);
   let left = null; // the page's address before settings were taken out of it, if they were since the last click or key
   let leaving = false; // whether a link to another page was clicked: a second click on it, before that comes, is none
-  const begin = () => ([left, leaving] = [null, false]);
+  let named = document.title; // at that click or key: by the time that a page is left, the title is the next one's
+  const begin = () => ([left, leaving, named] = [null, false, document.title]);
   history.onePerPage = true;
   history.replaceState = (state, title, address) => {
     const to = new URL(address ?? location.href, location.href);
@@ -20,8 +21,11 @@ export default function () {
     const to = new URL(address, location.href);
     const slide = to.searchParams.has("present"); // each is gone back to
     if (to.pathname === location.pathname && !slide) return history.replaceState(state, title, address);
+    const next = document.title;
+    document.title = named;
     if (left) replace(state, title, left);
     push(state, title, address);
+    document.title = next;
     begin();
   };
   const clicked = ({ target, ctrlKey, metaKey }) => {
