@@ -109,7 +109,7 @@ def similarity(
     preparation = _preparation(raw, uncentred, without_length, without_massive)
     evaluator, recipes = evaluator_for(suite, corpus, device, checkpoint or [], [recipe] if recipe else [])
     opened, merge = evaluator.suite, recipes[0] if recipes else None
-    monos = tuple(c.name for c in opened.last_steps if c.role == "mono") or opened.names
+    monos = tuple(c.name for c in opened.last_with_role("mono")) or opened.names
     names = tuple(dict.fromkeys(checkpoint or (merge.models if merge else monos)))
     models: tuple[tuple[str, Model], ...] = tuple((name, name) for name in names)
     against: tuple[str, ...] = ()

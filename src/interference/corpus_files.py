@@ -129,7 +129,7 @@ def _folder(path: Path, layout: Layout) -> dict[str, Sequence[Any]]:
     entries = {entry.name: entry for entry in sorted(path.iterdir()) if not entry.name.startswith(".")}
     called: dict[str, list[str]] = {}
     for entry in entries.values():
-        for name in dict.fromkeys([entry.name, *([entry.stem] if entry.suffix in (*TABLES, *TEXTS) else [])]):
+        for name in {entry.name, entry.stem} if entry.suffix in (*TABLES, *TEXTS) else {entry.name}:
             called.setdefault(name, []).append(entry.name)
     entries |= {name: entries[first] for name, (first, *_) in called.items()}
     entries |= {name: path / name for name in layout.columns.values() if name not in entries and (path / name).exists()}

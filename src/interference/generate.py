@@ -288,7 +288,7 @@ def default_models(
     """Who continues a prompt: the parents (the language's reference unless told), the merge and the mixed models."""
     reference = speaker(suite, language) if merge is None else suite.reference(language)
     chosen = list(parents) if parents is not None else [reference] if reference else []
-    mixed = [c.name for c in suite.last_steps if c.role == "mixed" and c.name not in chosen]
+    mixed = [c.name for c in suite.last_with_role("mixed") if c.name not in chosen]
     return (
         *((name, name) for name in chosen),
         *((("merge", merge),) if merge else ()),

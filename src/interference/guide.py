@@ -23,7 +23,7 @@ def guide(suite: Suite) -> tuple[Step, ...]:
     if len(monos) < 2:
         return ()
     first, second = monos[:2]
-    branches = tuple(c.name for c in suite.last_steps if c.role == "branch")[:PARENTS]
+    branches = tuple(c.name for c in suite.last_with_role("branch"))[:PARENTS]
     names = tuple(c.name for c in monos)
     counted = f"All {len(names)}" if len(every) == len(names) else f"{len(names)} of {len(every)}"
     steps = [
@@ -67,7 +67,7 @@ def opening(suite: Suite) -> Recipe | None:
 
     None where it opens with another: without two of them, or with more than its panel shows or that can't be merged.
     """
-    names = tuple(c.name for c in suite.last_steps if c.role == "mono")
+    names = tuple(c.name for c in suite.last_with_role("mono"))
     if not 2 <= len(names) <= PARENTS or not suite.fits(names):
         return None
     equal = _equal(names)

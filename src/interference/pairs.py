@@ -158,7 +158,7 @@ def models_of(suite: Suite, role: str, languages: Sequence[str] = ()) -> dict[st
     every = suite.corpus.languages if suite.corpus else suite.languages
     found: dict[str, str] = {}
     for language in languages or every:
-        names = [c.name for c in suite.last_steps if c.role == role and c.language == language]
+        names = [c.name for c in suite.last_with_role(role) if c.language == language]
         reference = suite.reference(language)
         if names:
             found[language] = reference if reference in names else names[0]
@@ -178,7 +178,7 @@ def models_of(suite: Suite, role: str, languages: Sequence[str] = ()) -> dict[st
 
 def _picked(suite: Suite, role: str, models: Mapping[str, str]) -> tuple[str, ...]:
     """What to say where a language has several models of a role and none is its reference."""
-    counts = Counter(c.language for c in suite.last_steps if c.role == role)
+    counts = Counter(c.language for c in suite.last_with_role(role))
     some = [
         f"{name} (of {counts[code]})"
         for code, name in models.items()

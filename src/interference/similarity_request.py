@@ -86,12 +86,12 @@ def default_notes(suite: Suite) -> tuple[str, ...]:
 
 def _known(suite: Suite) -> tuple[str, ...]:
     roles = ("mono", "mixed", "branch")
-    return tuple(c.name for role in roles for c in suite.last_steps if c.role == role) or suite.names
+    return tuple(c.name for role in roles for c in suite.last_with_role(role)) or suite.names
 
 
 def multilingual(suite: Suite) -> str:
     """The checkpoint that is looked at by itself unless another is named: the mixed one, else the first."""
-    return next((c.name for c in suite.last_steps if c.role == "mixed"), suite.names[0])
+    return next((c.name for c in suite.last_with_role("mixed")), suite.names[0])
 
 
 def pivot_of(languages: Sequence[str]) -> str:

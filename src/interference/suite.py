@@ -79,13 +79,17 @@ class Suite:
         """
         if language in self.references:
             return self.references[language]
-        monos = [c.name for c in self.last_steps if c.role == "mono" and c.language == language]
+        monos = [c.name for c in self.last_with_role("mono") if c.language == language]
         return monos[0] if len(monos) == 1 else None
 
     @cached_property
     def last_steps(self) -> tuple[Checkpoint, ...]:
         """The checkpoints, of every training run the last alone."""
         return last_steps(self.checkpoints)
+
+    def last_with_role(self, role: str) -> tuple[Checkpoint, ...]:
+        """Those of a role, of every training run the last alone."""
+        return tuple(c for c in self.last_steps if c.role == role)
 
     @property
     def languages(self) -> tuple[str, ...]:

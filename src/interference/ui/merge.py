@@ -155,8 +155,7 @@ def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
 
 def _families(bench: Bench, most: int) -> dict[str, tuple[str, ...]]:
     """Sets of checkpoints worth merging at a click: those of one role, of training runs the last."""
-    last = bench.suite.last_steps
-    roles = {role: tuple(c.name for c in last if c.role == role) for role in ("mono", "branch", "other")}
+    roles = {role: tuple(c.name for c in bench.suite.last_with_role(role)) for role in ("mono", "branch", "other")}
     return {f"{role} checkpoints": names for role, names in roles.items() if 2 <= len(names) <= most}
 
 
@@ -344,6 +343,7 @@ def watch_merge(bench: Bench, chosen: Chosen, setup: Setup) -> Watched:
 def draw_merge(bench: Bench, view: "View", watched: Watched) -> None:
     """What is seen in one sentence, the figure with its reading, and what can be taken away."""
     from interference.figures.losses import merge_data, merge_figure_height
+    from interference.tables import Glimpse
     from interference.views import merge_sentence, merge_view
 
     rows = bench.corpus.rows(view.sentences)
@@ -359,7 +359,7 @@ def draw_merge(bench: Bench, view: "View", watched: Watched) -> None:
         alt="Losses of the merge and its reference points by language",
         place=place_of(bench, view, watched),
     )
-    notes = getattr(watched.found, "notes", None) or _estimated(watched)
+    notes = _estimated(watched) if isinstance(watched.found, Glimpse) else watched.found.notes
     grey = "; grey is an untrained model" if frame["role"].eq("untrained").any() else ""
     costs = frame.loc[frame["role"] == "merge", "cost_value"].notna().any()
     bars = "; bars on the right are what the merge costs each language against its reference" if costs else ""

@@ -96,8 +96,8 @@ def choose_tasks(bench: Bench) -> TaskRequest:
     if include and not include.is_dir():
         raise UserError(f"{include} is no folder. Name a folder of task descriptions (.yaml), or leave it empty.")
     where = include.resolve() if include else None
-    few = None if shots is None else int(shots)
-    return TaskRequest(recipe, tuple(models), tasks, int(limit), few, where, stamp(folder.strip()))
+    examples = None if shots is None else int(shots)
+    return TaskRequest(recipe, tuple(models), tasks, int(limit), examples, where, stamp(folder.strip()))
 
 
 def compute_tasks(bench: Bench, asked: TaskRequest) -> "tuple[pd.DataFrame, Mapping[str, str]] | None":

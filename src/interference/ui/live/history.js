@@ -31,7 +31,7 @@ export default function () {
   const clicked = ({ target, ctrlKey, metaKey }) => {
     if (leaving) return;
     begin();
-    const link = target.closest("a[href]");
+    const link = target.closest?.("a[href]");
     leaving = Boolean(link) && !link.target && !ctrlKey && !metaKey && link.pathname !== location.pathname;
   };
   addEventListener("click", clicked, true);
