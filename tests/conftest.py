@@ -74,7 +74,7 @@ def own_store(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def changes_are_seen_at_once(monkeypatch):
     """A suite's files are looked at for changes at every run, however long that takes."""
-    monkeypatch.setattr("interference.evaluate._SELDOM", 0)
+    monkeypatch.setattr("interference.files._SELDOM", 0)
 
 
 @pytest.fixture(autouse=True)

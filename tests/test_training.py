@@ -12,7 +12,7 @@ import torch
 from conftest import llama, write_checkpoint, write_corpus
 from test_pages import open_page
 
-from interference import evaluate
+from interference import files
 from interference.bench import PARENTS
 from interference.checkpoint import Checkpoint, reading
 from interference.conflict.survey import default_models, default_notes
@@ -141,19 +141,19 @@ def test_files_of_a_slow_disk_are_looked_at_a_tenth_of_the_time(folder, tmp_path
     write_corpus(tmp_path / "corpus.tsv")
     (tmp_path / "suite.yaml").write_text(f"corpus: corpus.tsv\ncheckpoints: [{{name: a, path: {folder}}}]\n")
     evaluator = Evaluator(open_suite(tmp_path), Store(tmp_path / "own"), torch.device("cpu"))
-    looked, stamps = [], evaluate._stamps
+    looked, stamps = [], files._stamps
 
     def slow(suite: Suite) -> dict[str, tuple[int, int]]:
         looked.append(suite)
         time.sleep(0.05)
         return stamps(suite)
 
-    monkeypatch.setattr(evaluate, "_SELDOM", 9)
-    monkeypatch.setattr(evaluate, "_stamps", slow)
+    monkeypatch.setattr(files, "_SELDOM", 9)
+    monkeypatch.setattr(files, "_stamps", slow)
     assert not any(evaluator.changed() for _ in range(5))
     assert len(looked) == 1
     (tmp_path / "corpus.tsv").write_text("eng\tdeu\na\tb\n")
-    time.sleep(0.05 * (evaluate._SELDOM + 3))
+    time.sleep(0.05 * (files._SELDOM + 3))
     assert [evaluator.changed(), evaluator.changed()] == [True, True]
 
 

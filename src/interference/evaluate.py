@@ -1,10 +1,8 @@
 """Losses of checkpoints and merges of one suite on one device, remembered in the store."""
 
-import os
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from itertools import product
 
@@ -18,6 +16,7 @@ from interference.checkpoint import Checkpoint
 from interference.dev import DevHalf
 from interference.ensemble import BEST, Ensemble
 from interference.errors import UserError, nearest
+from interference.files import Files
 from interference.glimpses import Glimpses
 from interference.losses import (
     CONVENTION,
@@ -62,7 +61,6 @@ TRANSFORMERS = f"transformers {version('transformers')}"  # whose classes comput
 _MADE_BY = f"interference {__version__}; torch {torch.__version__}; {TRANSFORMERS}"
 _TABLES = 256  # loss tables kept in memory
 _SINCE = 3  # before, one could be scored with the weights of another that took turns with it, and counts had UNK cheap
-_SELDOM = 9  # times that looking for changed files took pass before it is done again
 _TEXTS = 512  # tokenised languages kept in memory
 Progress = Callable[[float], None]
 
@@ -83,7 +81,7 @@ class Evaluator:
         self._texts: OrderedDict[tuple[str, str, bytes, int], TokenizedText] = OrderedDict()
         self._best_of: dict[tuple[tuple[str, ...], str, int | None], str] = {}
         self._glimpses = Glimpses(self)
-        self._files, self._unchanged_until = _stamps(suite), 0.0
+        self._files = Files(suite)
         self.arrays = Arrays(store.folder / "arrays")
 
     @property
@@ -282,18 +280,8 @@ class Evaluator:
         return f"{self.device.type}{' tf32' * in_tf32(model, self.suite, self.device.type)} {_SINCE} {TRANSFORMERS}"
 
     def changed(self) -> bool:
-        """Whether a file of the suite has changed on disk since it was opened: then open it again.
-
-        Looked at so seldom that it takes a tenth of the time at most: a suite may be a thousand files of a slow disk.
-        """
-        started = time.monotonic()
-        if started < self._unchanged_until:
-            return False
-        changed = self._files != _stamps(self.suite)
-        if not changed:
-            ended = time.monotonic()
-            self._unchanged_until = ended + _SELDOM * (ended - started)
-        return changed
+        """Whether a file of the suite has changed on disk since it was opened: then open it again."""
+        return self._files.changed()
 
     def check_languages(self, languages: Iterable[str]) -> None:
         for language in languages:
@@ -441,16 +429,3 @@ class Evaluator:
                 self._texts.popitem(last=False)
         self._texts.move_to_end(key)
         return self._texts[key]
-
-
-def _stamps(suite: Suite) -> dict[str, tuple[int, int]]:
-    """Size and time of change of every file that a suite was opened from, as far as they are still there."""
-    found = {}
-    folders = [(c.path, "") for c in suite.checkpoints]
-    folders += [(suite.path.parent, ".")] if suite.path and suite.path.is_file() else []
-    for folder, part in folders:
-        with suppress(FileNotFoundError):  # gone since: the others still differ from what they were
-            for file in os.scandir(folder):  # pathlib would take several times as long
-                if part in file.name and file.is_file():
-                    found[file.path] = (file.stat().st_size, file.stat().st_mtime_ns)
-    return found
