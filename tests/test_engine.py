@@ -22,7 +22,7 @@ from interference.scored import Request
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
-from interference.ui.running import Pace, result_of
+from interference.ui.running import Pace, result_of, session
 from interference.weights import Weights
 
 WAIT = 120  # seconds after which a test that hangs fails
@@ -380,6 +380,24 @@ def test_cancel_of_one_slot_leaves_the_others(engine, gate):
     assert isinstance(jobs[0].future.exception(WAIT), Superseded)
 
 
+def test_a_dropped_request_leaves_a_newer_one_of_its_slot(engine, gate):
+    """Waiting or running: what is dropped late is dropped alone."""
+    holder = engine._running
+    old, new = [engine.submit("a", "s", lambda job: "asked for") for _ in range(2)]
+    newer = engine.submit("holder", "gate", lambda job: "newer")
+    engine.drop(old)
+    engine.drop(holder)
+    assert newer.future.result(WAIT) == "newer"
+    assert new.future.result(WAIT) == "asked for"
+    running = Gate()
+    job = engine.submit("a", "s", running)
+    assert running.running.wait(WAIT)
+    waiting = engine.submit("a", "other", lambda job: "never asked for")
+    for each in (waiting, job):
+        engine.drop(each)
+        assert isinstance(each.future.exception(WAIT), Superseded)
+
+
 def test_depth_counts_what_waits(engine, gate):
     assert engine.depth() == 0
     engine.submit("a", "one", lambda job: None)
@@ -607,6 +625,41 @@ def test_a_job_ends_where_a_newer_run_of_its_page_begins(engine, monkeypatch):
     with pytest.raises(RuntimeError, match="a newer run"):
         result_of(engine, engine.submit("a", "s", steps), lambda: "Scoring", 0.0, place)
     assert closed.wait(WAIT)
+
+
+def test_a_run_that_ends_late_leaves_what_the_newer_run_asked_for(engine):
+    """Streamlit begins the newer run at once, and ends the older one where that draws next."""
+    place: Any = Place()
+    running, through = threading.Event(), threading.Event()
+    newer = []
+
+    def step(job):
+        running.set()
+        return through.wait(WAIT)
+
+    def ended(share, text):
+        newer.append(engine.submit("a", "s", lambda job: "the newer run's"))
+        raise RuntimeError("a newer run")
+
+    place.progress = ended
+    job = engine.submit("a", "s", step)
+    assert running.wait(WAIT)
+    with pytest.raises(RuntimeError, match="a newer run"):
+        result_of(engine, job, lambda: "Scoring", 0.0, place)
+    through.set()
+    assert newer[0].future.result(WAIT) == "the newer run's"
+
+
+def test_a_run_that_was_ended_asks_for_nothing_more(monkeypatch):
+    """It ends before it names its session to the engine, not when it has cancelled what the newer run asked for."""
+
+    class Ended:
+        def __contains__(self, key):
+            raise RuntimeError("a newer run")
+
+    monkeypatch.setattr("streamlit.session_state", Ended())
+    with pytest.raises(RuntimeError, match="a newer run"):
+        session()
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,13 @@ class Engine:
             for each in [slot] if slot else [*self._queues.get(owner, {}), *running]:
                 self._drop(owner, each)
 
+    def drop(self, job: Job) -> None:
+        """Drop a request that nobody waits for any more; a newer one of its owner and slot goes on."""
+        with self._condition:
+            if self._queues.get(job.owner, OrderedDict()).get(job.slot) is job:
+                self._drop(job.owner, job.slot)
+            job.stopped = True
+
     def depth(self) -> int:
         """Requests waiting, the running one not counted."""
         with self._condition:

@@ -130,9 +130,18 @@ def folder_of(text: str) -> Path:
     return Path(os.environ.get("INTERFERENCE_FOLDER", "."), user_path(text))
 
 
-@st.cache_resource(scope="session", show_spinner=False, on_release=lambda owner: engine().cancel(owner))
 def session() -> str:
-    """This session's name in the engine's queue; its requests are dropped when the session ends."""
+    """This session's name in the engine's queue; its requests are dropped when the session ends.
+
+    Streamlit begins a newer run of a page while the one before still goes on: that one ends here, where its session
+    state is looked at, and leaves what the newer has asked for alone.
+    """
+    _ = "session" in st.session_state
+    return _session()
+
+
+@st.cache_resource(scope="session", show_spinner=False, on_release=lambda owner: engine().cancel(owner))
+def _session() -> str:
     import uuid
 
     return uuid.uuid4().hex
@@ -217,7 +226,7 @@ def result_of(
                 place.progress(job.progress, text=said)
     finally:
         if not job.future.done():  # this run of the page was ended by another
-            engine.cancel(job.owner, job.slot)
+            engine.drop(job)
     place.empty()
     try:
         return job.future.result()
