@@ -11,6 +11,7 @@ from interference import networks
 from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.evaluate import Evaluator
+from interference.figures.panels import PANELS, panels_note
 from interference.figures.path import path_figure
 from interference.path import POINT_COLUMNS, POINTS, SIDES, SUMMARY_COLUMNS, PathTable, Walk, path_table
 from interference.recipe import Recipe
@@ -297,3 +298,29 @@ def run_main(main, arguments: list[str]) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     return 0
+
+
+def test_a_figure_has_room_for_so_many_languages_and_the_ends_own_come_first():
+    own = ("x98", "x99")
+    table = by_hand({f"x{n:02}": (1.0, 2.0) for n in range(100)})
+    figure = path_figure(table, "bits per byte", "loss", own=own)
+    titles = [a.text for a in figure.layout.annotations][:PANELS]
+    assert titles == [*own, *(f"x{n:02}" for n in range(PANELS - 2))]
+    assert f"{PANELS} of 100" in panels_note(100)
+    few = by_hand({f"x{n:02}": (1.0, 2.0) for n in range(PANELS)})
+    in_order = [a.text for a in path_figure(few, "bits per byte", "loss", own=("x09",)).layout.annotations][:PANELS]
+    assert in_order == [f"x{n:02}" for n in range(PANELS)]
+    assert panels_note(PANELS) == ""
+
+
+def test_the_legend_stands_as_far_above_many_panels_as_above_few():
+    for count in (2, 30):
+        layout = path_figure(by_hand({f"x{n:02}": (1.0, 2.0) for n in range(count)}), "bits per byte", "loss").layout
+        inside = layout.height - layout.margin.t - layout.margin.b
+        assert (layout.legend.y - 1) * inside == pytest.approx(30)
+
+
+def test_a_band_of_few_points_has_no_markers():
+    """Plotly draws them on lines of fewer than twenty points unless told."""
+    figure = path_figure(by_hand({"eng": (1.0, 20.0)}), "bits per byte", "loss")
+    assert [trace.mode for trace in figure.data if trace.fill] == ["lines"]

@@ -3,31 +3,21 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
 
-NAMES = {
-    "eng": "English", "nld": "Dutch", "deu": "German", "fra": "French", "spa": "Spanish", "ita": "Italian",
-    "rus": "Russian", "tur": "Turkish", "ara": "Arabic", "zho": "Chinese", "por": "Portuguese", "pol": "Polish",
-    "ces": "Czech", "swe": "Swedish", "dan": "Danish", "nob": "Norwegian", "fin": "Finnish", "est": "Estonian",
-    "hun": "Hungarian", "ell": "Greek", "ukr": "Ukrainian", "ron": "Romanian", "bul": "Bulgarian", "cat": "Catalan",
-    "eus": "Basque", "jpn": "Japanese", "kor": "Korean", "hin": "Hindi", "vie": "Vietnamese", "ind": "Indonesian",
-    "heb": "Hebrew", "fas": "Persian", "bos": "Bosnian", "hrv": "Croatian", "lit": "Lithuanian", "slk": "Slovak",
-    "afr": "Afrikaans", "als": "Albanian", "arb": "Arabic", "bel": "Belarusian", "ben": "Bengali", "cmn": "Chinese",
-    "cym": "Welsh", "ekk": "Estonian", "gle": "Irish", "glg": "Galician", "isl": "Icelandic", "kat": "Georgian",
-    "lav": "Latvian", "lvs": "Latvian", "mkd": "Macedonian", "mlt": "Maltese", "nno": "Norwegian Nynorsk",
-    "nor": "Norwegian", "pes": "Persian", "slv": "Slovenian", "sqi": "Albanian", "srp": "Serbian", "swa": "Swahili",
-    "swh": "Swahili", "tam": "Tamil", "tel": "Telugu", "tha": "Thai", "urd": "Urdu",
-    "en": "English", "nl": "Dutch", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "ru": "Russian",
-    "tr": "Turkish", "ar": "Arabic", "zh": "Chinese", "pt": "Portuguese", "pl": "Polish", "cs": "Czech",
-    "sv": "Swedish", "da": "Danish", "nb": "Norwegian", "no": "Norwegian", "fi": "Finnish", "et": "Estonian",
-    "hu": "Hungarian", "el": "Greek", "uk": "Ukrainian", "ro": "Romanian", "bg": "Bulgarian", "ca": "Catalan",
-    "eu": "Basque", "ja": "Japanese", "ko": "Korean", "hi": "Hindi", "vi": "Vietnamese", "id": "Indonesian",
-    "he": "Hebrew", "fa": "Persian", "lt": "Lithuanian", "sk": "Slovak", "sl": "Slovenian", "sw": "Swahili",
-}  # fmt: skip
+
+@cache
+def _names() -> dict[str, str]:
+    """The English name of a language by each of its codes, those of two letters and of three."""
+    table = files("interference").joinpath("data", "languages.tsv").read_text(encoding="utf-8")
+    rows = (line.split("\t") for line in table.splitlines()[1:])
+    return {code: name for codes, name in rows for code in codes.split()}
 
 
 def language_name(code: str) -> str:
     """'English (eng)', or the code alone where its name is not known here; script and region stay in the code."""
-    name = NAMES.get(_language(code))
+    name = _names().get(_language(code))
     return f"{name} ({code})" if name else code
 
 
@@ -52,7 +42,7 @@ def direction(text: str) -> str:
 
 
 def _meant(code: str) -> str:
-    return NAMES.get(_language(code), _language(code))
+    return _names().get(_language(code), _language(code))
 
 
 def _script(code: str) -> list[str]:

@@ -1,41 +1,41 @@
 """Figures of paths between two checkpoints."""
 
+from collections.abc import Collection, Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from interference.figures.hover import all_between, all_said
 from interference.figures.losses import BLUE, GREEN, GREY, RED
-from interference.languages import language_name
+from interference.figures.panels import panels
 from interference.path import PathTable
 
 MEASURES = {"loss": "value", "excess over the better parent": "excess"}
-_COLUMNS = 5
 _BAND = "rgba(0, 114, 178, 0.22)"
 
 
-def path_figure(table: PathTable, unit: str, measure: str, place: float | None = None) -> go.Figure:
+def path_figure(
+    table: PathTable, unit: str, measure: str, place: float | None = None, own: Collection[str | None] = ()
+) -> go.Figure:
     """One panel for each language: the measure along the path with its 95 % band.
 
     With the loss are drawn the better parent, the untrained level and, where a barrier is defined, the chord between
     the ends. `place` is where on the path the bench stands.
     """
-    points, summary = table.points[unit], table.summary[unit].set_index("language")
-    languages = list(summary.index)
-    columns = min(_COLUMNS, len(languages))
-    rows = -(-len(languages) // columns)
-    figure = make_subplots(
-        rows, columns, shared_xaxes=True, shared_yaxes="all", subplot_titles=[language_name(c) for c in languages],
-        horizontal_spacing=0.025, vertical_spacing=0.16 / rows,
-        x_title=f"share of {table.walk.second} (the rest is {table.walk.first})",
-        y_title=f"{'extra ' if measure != 'loss' else ''}{unit}",
-    )  # fmt: skip
+    points, levels = table.points[unit], table.summary[unit].set_index("language").to_dict("index")
+    figure, cells = panels(
+        list(map(str, levels)),
+        own,
+        f"share of {table.walk.second} (the rest is {table.walk.first})",
+        f"{'extra ' if measure != 'loss' else ''}{unit}",
+        190,
+    )
     named: set[str] = set()
-    for number, code in enumerate(languages):
-        cell = {"row": number // columns + 1, "col": number % columns + 1}
+    for code, cell in cells.items():
         part = points[points["language"] == code]
-        for trace in _traces(part, summary.loc[code], MEASURES[measure], unit):
+        for trace in _traces(part, levels[code], MEASURES[measure], unit):
             trace.showlegend = trace.name is not None and trace.name not in named
             named |= {trace.name}
             figure.add_trace(trace, **cell)
@@ -43,18 +43,10 @@ def path_figure(table: PathTable, unit: str, measure: str, place: float | None =
             figure.add_vline(place, line={"color": RED, "dash": "dot", "width": 1.5}, **cell)
     # Matching x axes of a fixed range leave matching y axes without a range of their own.
     figure.update_xaxes(range=[0, 1], tickvals=[0, 0.5, 1], matches=None)
-    figure.update_annotations(font_size=12)
-    figure.update_yaxes(rangemode="tozero")
-    figure.update_layout(
-        height=110 + 190 * rows,
-        margin={"l": 65, "r": 10, "t": 60, "b": 60},
-        legend={"orientation": "h", "y": 1.02 + 0.12 / rows, "yanchor": "bottom", "x": 0},
-        hovermode="closest",
-    )
     return figure
 
 
-def _traces(part: pd.DataFrame, level: pd.Series, column: str, unit: str) -> list[go.Scatter]:
+def _traces(part: pd.DataFrame, level: Mapping[Any, Any], column: str, unit: str) -> list[go.Scatter]:
     weight, value = part["weight"], part[column]
     low, high = part[f"{column}_low"], part[f"{column}_high"]
     traces = []
@@ -62,7 +54,7 @@ def _traces(part: pd.DataFrame, level: pd.Series, column: str, unit: str) -> lis
         traces.append(
             go.Scatter(
                 x=[*weight, *weight[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=_BAND, line={"width": 0},
-                hoverinfo="skip",
+                mode="lines", hoverinfo="skip",
             )
         )  # fmt: skip
     traces.append(

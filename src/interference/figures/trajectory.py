@@ -1,39 +1,38 @@
 """Figures of training trajectories."""
 
+from collections.abc import Collection
+
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from interference.figures.hover import all_between
 from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, RED
-from interference.languages import language_name
+from interference.figures.panels import panels
 
 MEASURES = ("loss", "excess over the better parent")
-_COLUMNS = 5
 _ROLES = {"first": GREEN, "second": ORANGE, "merge": BLUE}
 _BAND = "rgba(0, 114, 178, 0.22)"
 
 
 def trajectory_figure(
-    points: pd.DataFrame, summary: pd.DataFrame, names: dict[str, str], unit: str, measure: str, step: int | None = None
-) -> go.Figure:
+    points: pd.DataFrame, summary: pd.DataFrame, names: dict[str, str], unit: str, measure: str,
+    step: int | None = None, own: Collection[str | None] = (),
+) -> go.Figure:  # fmt: skip
     """One panel for each language: losses of both runs and of their merge over training, or the merge's excess.
 
     The frames are a TrajectoryTable's of the unit; `names` says what the roles are called; `step` is marked.
     """
-    languages = list(dict.fromkeys(points["language"]))
-    columns = min(_COLUMNS, len(languages))
-    rows, factors = -(-len(languages) // columns), _by_factors(points["step"])
-    figure = make_subplots(
-        rows, columns, shared_xaxes=True, shared_yaxes="all", subplot_titles=[language_name(c) for c in languages],
-        horizontal_spacing=0.025, vertical_spacing=0.16 / rows,
-        x_title=f"step of training{', on a logarithmic axis' if factors else ''}",
-        y_title=unit if measure == MEASURES[0] else f"extra {unit}",
-    )  # fmt: skip
-    for number, code in enumerate(languages):
-        cell = {"row": number // columns + 1, "col": number % columns + 1}
-        part, own = (frame[frame["language"] == code] for frame in (points, summary))
-        traces = _losses(part, names, unit) if measure == MEASURES[0] else _excess(own, names, unit)
+    factors = _by_factors(points["step"])
+    figure, cells = panels(
+        list(dict.fromkeys(points["language"])),
+        own,
+        f"step of training{', on a logarithmic axis' if factors else ''}",
+        unit if measure == MEASURES[0] else f"extra {unit}",
+        210,
+    )
+    for number, (code, cell) in enumerate(cells.items()):
+        part, own_summary = (frame[frame["language"] == code] for frame in (points, summary))
+        traces = _losses(part, names, unit) if measure == MEASURES[0] else _excess(own_summary, names, unit)
         for trace in traces:
             trace.showlegend = bool(trace.name) and not number
             figure.add_trace(trace, **cell)
@@ -41,18 +40,10 @@ def trajectory_figure(
             figure.add_hline(0, line={"color": GREEN, "dash": "dot", "width": 1}, **cell)
         if step is not None:
             figure.add_vline(step, line={"color": RED, "dash": "dot", "width": 1.5}, **cell)
-    figure.update_annotations(font_size=12)
     figure.update_xaxes(nticks=4)
     if factors:
         wide = points["step"].max() > 1e4 * points.loc[points["step"] > 0, "step"].min()
         figure.update_xaxes(type="log", dtick=2 if wide else 1, tickformat="~s", nticks=None)
-    figure.update_yaxes(rangemode="tozero")
-    figure.update_layout(
-        height=110 + 210 * rows,
-        margin={"l": 65, "r": 10, "t": 60, "b": 60},
-        legend={"orientation": "h", "y": 1.02 + 0.12 / rows, "yanchor": "bottom", "x": 0},
-        hovermode="closest",
-    )
     return figure
 
 

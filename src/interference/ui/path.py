@@ -8,7 +8,7 @@ from interference.ui import state
 from interference.ui.running import run_drawing
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import csv_of, decimals, keep_valid, keep_within
+from interference.ui.widgets import csv_of, decimals, keep_valid, keep_within, table_height
 
 if TYPE_CHECKING:
     from interference.path import PathTable, Walk
@@ -78,12 +78,18 @@ def compute_path(bench: Bench, walk: "Walk") -> "PathTable":
     return run_drawing(
         bench, "path", lambda found, tell: path_steps(found, walk, bench.languages, sentences, tell),
         f"Walking, {sentences} sentences as on the Merge page",
-        lambda table: st.plotly_chart(path_figure(table, bench.unit, measure, None), config=EXPORT),
+        lambda table: st.plotly_chart(path_figure(table, bench.unit, measure, None, _own(bench, walk)), config=EXPORT),
     )  # fmt: skip
+
+
+def _own(bench: Bench, walk: "Walk") -> tuple[str | None, str | None]:
+    """The languages that the ends are of."""
+    return bench.suite[walk.first].language, bench.suite[walk.second].language
 
 
 def draw_path(bench: Bench, table: "PathTable") -> None:
     """What is seen in one sentence, the figure with its reading, the summary, and what can be taken away."""
+    from interference.figures.panels import panels_note
     from interference.figures.path import MEASURES, path_figure
     from interference.views import path_sentence
 
@@ -95,7 +101,7 @@ def draw_path(bench: Bench, table: "PathTable") -> None:
         label_visibility="collapsed", help="What the curves show.",
     )  # fmt: skip
     st.plotly_chart(
-        path_figure(table, bench.unit, measure, place),
+        path_figure(table, bench.unit, measure, place, _own(bench, table.walk)),
         config=EXPORT,
         key="path_figure",
         alt=f"{measure} of every language along the path from {table.walk.first} to {table.walk.second}",
@@ -105,10 +111,10 @@ def draw_path(bench: Bench, table: "PathTable") -> None:
     reading = READINGS[measure].format(
         untrained=", the dashed grey one an untrained model" if summary["untrained"].notna().any() else ""
     )
-    st.caption(f"{reading}{where} {' '.join(table.notes)} The table is in {bench.unit}.")
+    st.caption(f"{reading}{panels_note(len(summary))}{where} {' '.join(table.notes)} The table is in {bench.unit}.")
     st.dataframe(
-        summary, hide_index=True, placeholder="", key="path_summary", height="content", column_order=ORDER,
-        column_config=decimals(summary, 2),
+        summary, hide_index=True, placeholder="", key="path_summary", height=table_height(summary),
+        column_order=ORDER, column_config=decimals(summary, 2),
     )  # fmt: skip
     points = table.points[bench.unit].merge(summary, on="language")
     st.download_button(

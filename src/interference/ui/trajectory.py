@@ -9,7 +9,7 @@ from interference.ui import state
 from interference.ui.running import run_steps
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import csv_of, decimals, keep_valid
+from interference.ui.widgets import csv_of, decimals, keep_valid, table_height
 
 if TYPE_CHECKING:
     from interference.trajectory import Course, TrajectoryTable
@@ -57,8 +57,9 @@ def compute_trajectory(bench: Bench, course: "Course") -> "TrajectoryTable":
 
 def draw_trajectory(bench: Bench, table: "TrajectoryTable") -> None:
     """What is seen in one sentence, the figure with its reading, one step's numbers, and what can be taken away."""
+    from interference.figures.panels import panels_note
     from interference.figures.trajectory import MEASURES, trajectory_figure
-    from interference.trajectory import trajectory_sentence
+    from interference.trajectory import runs, trajectory_sentence
 
     points, summary = table.points[bench.unit], table.summary[bench.unit]
     st.markdown(trajectory_sentence(table, bench.unit))
@@ -77,14 +78,18 @@ def draw_trajectory(bench: Bench, table: "TrajectoryTable") -> None:
         else steps[0]
     )  # fmt: skip
     names = {"first": table.course.first, "second": table.course.second, "merge": "their merge"}
+    known = runs(bench.suite)
+    own = known[table.course.first].language, known[table.course.second].language
     st.plotly_chart(
-        trajectory_figure(points, summary, names, bench.unit, measure, step), config=EXPORT, key="trajectory_figure",
+        trajectory_figure(points, summary, names, bench.unit, measure, step, own),
+        config=EXPORT, key="trajectory_figure",
         alt=f"{measure} over the training of {table.course.first} and {table.course.second}, and of their merge",
     )  # fmt: skip
     listed = " The dotted line is the step of the table" if len(steps) > 1 else " The table is of this step"
-    st.caption(f"{_READINGS[measure]} {' '.join(table.notes)}{listed}, in {bench.unit}.")
+    now = summary[summary["step"] == step]
+    st.caption(f"{_READINGS[measure]}{panels_note(len(now))} {' '.join(table.notes)}{listed}, in {bench.unit}.")
     st.dataframe(
-        summary[summary["step"] == step], hide_index=True, placeholder="", key="trajectory_table", height="content",
+        now, hide_index=True, placeholder="", key="trajectory_table", height=table_height(now),
         column_config=decimals(summary, 2),
     )  # fmt: skip
     st.download_button(

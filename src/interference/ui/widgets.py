@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from interference.registry import Argument, Method
     from interference.ui.sidebar import Bench
 
+_ROWS = 12  # of a table that shows all of them
 _GOTO = "to the merge page"
 ASKED = "recipe asked for"  # in the session: a recipe, and the panel that gave it, if any
 
@@ -190,6 +191,11 @@ def decimals(frame: "pd.DataFrame", digits: int) -> dict[str, Any]:
     """Columns that show their broken numbers with this many decimals, so that they stand under each other."""
     column = st.column_config.NumberColumn(format=f"%.{digits}f")
     return {name: column for name in frame.columns if frame[name].dtype.kind == "f"}
+
+
+def table_height(frame: "pd.DataFrame") -> Literal["content"] | int:
+    """All rows of a table where they are few; pixels where they would push away what follows."""
+    return "content" if len(frame) <= _ROWS else 500
 
 
 def csv_of(frame: "pd.DataFrame", provenance: Mapping[str, str], **more: str) -> Callable[[], str]:
