@@ -28,7 +28,7 @@ from interference.statistics import clustered_means
 from interference.steps import Steps, clocked, nth, telling, within
 from interference.store import Store, digest
 from interference.suite import Suite
-from interference.tables import unit_sizes
+from interference.tables import PER_BYTE, unit_sizes
 
 ROLES = ("mono", "branch")
 OVERLAP = Predictor(
@@ -256,8 +256,8 @@ def _damage(task: _Task) -> Steps[tuple[np.ndarray, tuple[str, ...]]]:
         scaled.append(np.mean(sides, axis=0))
     names = {name: name for name in task.models.values()}
     lossy, notes = task.evaluator.tokenization(names, tuple(task.models), task.rows)
-    if task.pairing.unit == "bits per byte" and lossy:
-        raise UserError(f"There are no bits per byte here. {notes[0]} Choose bits per sentence.")
+    if task.pairing.unit in PER_BYTE and lossy:
+        raise UserError(f"There are no {task.pairing.unit} here. {notes[0]} Choose bits per sentence.")
     return np.stack(clustered_means(np.stack(scaled), documents)), notes
 
 
