@@ -512,7 +512,7 @@ def test_command(five, capsys, tmp_path):
     assert call(["predict", "--data", "paper", "--format", "csv", "--measure", "cka_eng", "--without", "zho"]) == 0
     printed = capsys.readouterr()
     assert "0.47490" in printed.out
-    assert "explains 83 %" in printed.err
+    assert "Change of MultiBLiMP accuracy, percentage points. One effect per language explains 83 %" in printed.err
     for wrong, message in (
         (["predict", "--data", "paper", "--suite", "x"], "no suite's"),
         (["predict", "--data", "paper", "--unit", "bits per byte", "--role", "branch"], "Leave --role and --unit out"),
