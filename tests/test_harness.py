@@ -135,7 +135,7 @@ def test_the_harness_finds_the_same_pairs_right(tiny, tmp_path, monkeypatch):
     assert set(again["samples"]) == {1}, "what is kept is of these data, wherever they lie"
 
 
-def writing_task(folder, monkeypatch):
+def writing_task(folder, monkeypatch, **changes):
     """A folder with the description of a task `own_text` that has models write, its data beside it."""
     task = {
         "task": "own_text", "dataset_path": "json", "dataset_kwargs": {"data_files": str(folder / "own.jsonl")},
@@ -144,7 +144,7 @@ def writing_task(folder, monkeypatch):
     }  # fmt: skip
     (folder / "own.jsonl").write_text('{"one": "The dog"}\n{"one": "A cat eats"}\n')
     (folder / "tasks").mkdir()
-    (folder / "tasks/own.yaml").write_text(yaml.safe_dump(task))
+    (folder / "tasks/own.yaml").write_text(yaml.safe_dump(task | changes))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(folder / "data"))
     return folder / "tasks"
 
@@ -174,6 +174,19 @@ def test_text_without_an_end_is_refused(suite_folder, tmp_path, monkeypatch):
     evaluator = Evaluator(open_suite(own.parent), Store(tmp_path / "own"), torch.device("cpu"))
     with pytest.raises(UserError, match=r"own_text has init write text until its EOS .* of init has none\. Name one"):
         run_tasks(evaluator, {"init": "init"}, ["own_text"], include=writing_task(tmp_path, monkeypatch))
+
+
+@pytest.mark.parity
+def test_a_tokenizer_without_beginning_and_end_is_refused(suite_folder, tmp_path, monkeypatch):
+    """One with CLS alone has losses here, and no tasks there: the message is about that and not about data."""
+    own = shutil.copytree(suite_folder, tmp_path / "own suite") / "init"
+    config = json.loads((own / "tokenizer_config.json").read_text())
+    left = {key: value for key, value in config.items() if key not in ("bos_token", "eos_token")}
+    (own / "tokenizer_config.json").write_text(json.dumps(left | {"cls_token": "<s>"}))
+    evaluator = Evaluator(open_suite(own.parent), Store(tmp_path / "own"), torch.device("cpu"))
+    scored = writing_task(tmp_path, monkeypatch, output_type="loglikelihood", metric_list=[{"metric": "acc"}])
+    with pytest.raises(UserError, match=r"puts BOS or EOS before a text, and the tokenizer of init has neither\. Name"):
+        run_tasks(evaluator, {"init": "init"}, ["own_text"], include=scored)
 
 
 @pytest.mark.parity

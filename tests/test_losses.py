@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ENGLISH, GERMAN, gpt2, llama
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import nn
 from transformers import PreTrainedTokenizerFast, tokenization_utils_base
 
@@ -304,6 +304,17 @@ def test_texts_are_tokenised_as_given(tokenizer):
     assert [tokenizer.decode(ids) for ids in text.ids] == texts
     assert text.lossless == (True,) * 4
     assert [len(ids) for ids in text.ids] == [len(t.encode()) for t in texts]
+
+
+def test_a_blank_that_a_tokenizer_puts_before_every_text_loses_nothing(tokenizer):
+    """Byte-level ones do that on request, and decoding leaves the blank there; other changes are losses."""
+    own = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    own.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    adding = PreTrainedTokenizerFast(tokenizer_object=own, bos_token="<s>")
+    assert tokenize(adding, ["two blanks", " one"]).lossless == (True, True)
+    own.normalizer = normalizers.Lowercase()
+    lower = PreTrainedTokenizerFast(tokenizer_object=own, bos_token="<s>")
+    assert tokenize(lower, ["two blanks", "Two"]).lossless == (True, False)
 
 
 def test_no_sentences_make_an_empty_text(tokenizer):

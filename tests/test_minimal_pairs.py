@@ -8,9 +8,13 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+import tokenizers
 import torch
+from conftest import llama, write_checkpoint
 from scipy.stats import binomtest
+from transformers import PreTrainedTokenizerFast
 
+from interference.checkpoint import Checkpoint
 from interference.demo.forms import LANGUAGES, render
 from interference.demo.meaning import DETERMINERS, TENSES, TRANSITIVE_ANIMATE, Phrase, Sentence
 from interference.demo.pairs import FEWEST, PER_PHENOMENON, minimal_pairs
@@ -35,7 +39,7 @@ from interference.scored import UNIGRAM
 from interference.statistics import clustered_proportion
 from interference.steps import finish
 from interference.store import Store
-from interference.suite import open_suite
+from interference.suite import Suite, open_suite
 from interference.sweep import accuracy_steps
 from interference.views_accuracy import accuracy_models, accuracy_sentence
 
@@ -233,6 +237,25 @@ def test_the_unigram_control_is_blind_to_order(tiny):
     table = finish(accuracy_steps(tiny, {UNIGRAM: UNIGRAM}, PAIRS, ("eng",)))
     order = table.by("phenomenon").set_index("phenomenon").loc["order"]
     assert (order["accuracy"], order["ties"]) == (0.5, 1)
+
+
+def test_what_tokenizers_lose_of_pairs_is_said(tiny, tokenizer, tmp_path, monkeypatch):
+    """As beside losses, with how many sentences and whose; also where the bits come from the store."""
+    lower = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    lower.normalizer = tokenizers.normalizers.Lowercase()
+    named = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
+    folder = write_checkpoint(llama(1), PreTrainedTokenizerFast(tokenizer_object=lower, **named), tmp_path / "lower")
+    suite = Suite("own", None, (*tiny.suite.checkpoints, Checkpoint("lower", folder)), tiny.corpus)
+    evaluator = Evaluator(suite, Store(tmp_path / "kept"), torch.device("cpu"))
+    models = {name: name for name in ("mono-eng", "lower")}
+    pairs = PairSet("own", (Pair("Dogs bark.", "dogs bark.", "case", "eng"), Pair("a b", "b a", "order", "eng")))
+    said = "Sentences that the tokenizer of lower does not give back: 1 of 4 in eng."
+    for _ in range(2):
+        table = finish(accuracy_steps(evaluator, models, pairs, ("eng",)))
+        assert [note for note in table.notes if "give back" in note] == [said]
+        assert table.notes[-1] == "Where a pair's difference is lost, it ties or the number of UNK decides."
+        monkeypatch.setattr(evaluator, "_kept", lambda *rest: pytest.fail("read again"))
+    assert not any("lost" in note for note in finish(accuracy_steps(tiny, {"init": "init"}, pairs, ("eng",))).notes)
 
 
 @pytest.mark.parametrize("model", [UNIGRAM, Recipe("regmean", ("mono-eng", "mono-deu"), (0.5, 0.5))])

@@ -157,6 +157,8 @@ def test_text_that_its_tokenizer_loses_has_no_bits_per_byte():
     assert points["bits per sentence"].loc["deu", list(SIDES)].notna().all(axis=None)
     summary = table.summary["bits per byte"].set_index("language")
     assert summary["barrier"].isna().to_dict() == {"eng": False, "deu": True}
+    assert points["bits per English byte"].loc["deu", list(SIDES)].isna().all(axis=None)
+    assert points["bits per English byte"].loc["eng", list(SIDES)].notna().all(axis=None)
     assert "(1 of 1)" in path_sentence(table, "bits per byte")
 
 

@@ -386,6 +386,20 @@ def test_measures_are_those_of_the_pair(evaluator, pairs):
     assert 0 < row["token_overlap"] < 1
 
 
+def test_unknown_tokens_are_no_overlap(five, pairs, tmp_path, monkeypatch):
+    """Two languages whose text a tokenizer does not know have nothing in common for it, not everything."""
+    own = Evaluator(five, Store(tmp_path / "own"), torch.device("cpu"))
+    read, asked = own.text, replace(SOME, measures=("token_overlap",))
+    unknown = five["mono-" + CODES[0]].tokenizer.convert_tokens_to_ids("a")
+    rows = five.corpus.rows(SOME.sentences, "dev")
+    shares = [("".join(five.corpus.text(code, rows)).count("a")) / (12 * len(rows)) for code in CODES]
+    monkeypatch.setattr(own, "text", lambda *asked: replace(read(*asked), unknown_id=unknown))
+    found = finish(pair_steps(own, asked)).frame["token_overlap"]
+    lacking = [min(shares[a], shares[b]) for a, b in combinations(range(len(CODES)), 2)]
+    assert max(lacking) > 0
+    np.testing.assert_allclose(found, pairs.frame["token_overlap"] - lacking)
+
+
 def test_measures_are_tried_beside_the_papers(evaluator, pairs):
     found = finish(prediction_steps(evaluator, SOME))
     assert set(found.frame["measure"]) == set(SOME.measures)
@@ -498,7 +512,7 @@ def test_command(five, capsys, tmp_path):
     assert call(["predict", "--data", "paper", "--format", "csv", "--measure", "cka_eng", "--without", "zho"]) == 0
     printed = capsys.readouterr()
     assert "0.47490" in printed.out
-    assert "explains 83 %" in printed.err
+    assert "Change of MultiBLiMP accuracy, percentage points. One effect per language explains 83 %" in printed.err
     for wrong, message in (
         (["predict", "--data", "paper", "--suite", "x"], "no suite's"),
         (["predict", "--data", "paper", "--unit", "bits per byte", "--role", "branch"], "Leave --role and --unit out"),

@@ -8,7 +8,7 @@ import pytest
 
 from interference.corpus import Corpus
 from interference.statistics import clustered_means
-from interference.tables import BEST_PARENT, COLUMNS, UNITS, LossTable, Subject, loss_table
+from interference.tables import BEST_PARENT, COLUMNS, UNITS, LossTable, Subject, glimpse, loss_table
 from interference.views import merge_sentence
 
 DOCUMENTS = tuple(f"d{row // 3}" for row in range(24))
@@ -256,6 +256,23 @@ def test_a_lossy_tokenizer_has_no_bits_per_byte():
     assert np.isnan(frame["bits_per_byte"]["rus"])
     assert np.isfinite(frame["bits_per_sentence"]["rus"])
     assert np.isfinite(frame["bits_per_byte"]["eng"])
+
+
+@pytest.mark.parametrize("language", ["eng", "rus"])
+def test_what_has_no_bits_per_byte_has_none_per_english_byte(language):
+    """Of English they are one number; of other languages both would be too low for the same reason."""
+    bits = {(name, code): np.ones(len(ROWS)) for name in ("merge", "mono") for code in ("eng", "rus")}
+    means = {cell: (1.0, len(ROWS)) for cell in bits}
+    references, lossy = {"eng": "mono", "rus": "mono"}, {("mono", language)}
+    subjects, languages = [Subject("merge"), Subject("mono")], ("eng", "rus")
+    full = loss_table(subjects, bits, CORPUS, ROWS, references, None, languages, lossy=lossy)
+    early = glimpse(subjects, means, CORPUS, ROWS, references, None, languages, lossy=lossy)
+    for table in (full, early):
+        sentence, *bytewise = (table.in_unit(unit).set_index(["model", "language"]) for unit in UNITS)
+        assert sentence[["value", "cost_value"]].notna().all(axis=None)
+        for found in bytewise:
+            assert found["value"].isna().to_dict() == {cell: cell in lossy for cell in found.index}
+            assert found["cost_value"].isna().to_dict() == {cell: cell[1] == language for cell in found.index}
 
 
 def test_a_lossy_reference_gives_no_costs_in_bits_per_byte():

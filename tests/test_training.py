@@ -93,6 +93,21 @@ def test_of_more_models_than_a_panel_holds_the_first_are_taken_and_that_is_said(
         Recipe("linear", suite.names, (1.0,) * MANY)
 
 
+def test_monolingual_models_that_are_not_taken_are_named(folder, tokenizer, tmp_path):
+    """Those of other shapes or tokenizers can't be merged; without two that can others are, which nobody named."""
+    wide = write_checkpoint(llama(1, hidden_size=48), tokenizer, tmp_path / "wide")
+    eng, deu = (Checkpoint(code, folder, "mono", code) for code in ("eng", "deu"))
+    fra, init = Checkpoint("fra", wide, "mono", "fra"), Checkpoint("init", folder, "init")
+    assert default_notes(Suite("alike", None, (init, eng, deu))) == ()
+    some = Suite("some", None, (init, eng, deu, fra))
+    assert default_models(some) == ("eng", "deu")
+    assert default_notes(some) == ("Of 3 monolingual models these can't be merged with the others: fra.",)
+    none = Suite("none", None, (init, eng, fra))
+    assert default_models(none) == ("init", "eng")
+    said = "No two monolingual models can be merged with each other: init, eng are taken; name others."
+    assert default_notes(none) == (said,)
+
+
 def test_pages_open_on_more_models_than_a_method_merges(folder, tmp_path, monkeypatch):
     write_corpus(tmp_path / "corpus.tsv")
     entries = [

@@ -17,7 +17,7 @@ from interference.settings import configuration_notes
 from interference.statistics import clustered_means
 from interference.steps import Steps, nth
 from interference.suite import Suite, difference
-from interference.tables import known_units, unit_sizes
+from interference.tables import PER_BYTE, known_units, unit_sizes
 
 TRANSPLANTED, RESTORED, UNTRAINED = "transplanted", "restored", "untrained"
 MAPS = {
@@ -145,7 +145,7 @@ def _table(
         size = unit_sizes(unit, corpus, language, rows)
         means, low, high = clustered_means(values, documents, np.broadcast_to(size, values.shape).copy())
         frame = pd.DataFrame(heads, columns=list(COLUMNS[:6])).assign(bits=means, low=low, high=high)
-        if lossy and unit == "bits per byte":
+        if lossy and unit in PER_BYTE:
             frame[["bits", "low", "high"]] = np.nan
         units[unit] = frame.astype({"layer": "Int64"})
     own = (

@@ -70,4 +70,4 @@ def predict(
         found = finish(predict_steps(table, store), bar)
     print_table(table.frame.assign(damage_is=table.outcome) if pairs else found.frame, form)
     explained = f"One effect per language explains {100 * found.explained:.0f} % of it."
-    note(f"{table.outcome.capitalize()}. {explained}", *found.notes)
+    note(f"{table.outcome[:1].upper()}{table.outcome[1:]}. {explained}", *found.notes)

@@ -21,6 +21,7 @@ from interference.glimpses import Glimpses
 from interference.losses import (
     CONVENTION,
     PREFIXES,
+    TOKEN_COUNTS,
     TokenizedText,
     bigram_bits,
     check_ids,
@@ -349,6 +350,17 @@ class Evaluator:
                 known = yield from self.score_steps(model, text)
             self._store.write(key, known)
         return known
+
+    def lost(self, checkpoint: Checkpoint, sentences: Sequence[str]) -> str:
+        """`lost_text` of sentences that are not the corpus's; what it is made from is kept in the store."""
+        own, shape = digest(*sentences), (len(TOKEN_COUNTS), len(sentences))
+        key = digest("counts of text", checkpoint.digest_of_tokenizer, own)
+        known = self._store.read(key, len(TOKEN_COUNTS) * len(sentences))
+        if np.isnan(known).any():
+            place = (checkpoint.digest_of_tokenizer, "", own.encode())
+            known = token_counts(self._kept(place, checkpoint, lambda: sentences)).ravel()
+            self._store.write(key, known)
+        return lost_text(known.reshape(shape).astype(np.int64))
 
     def key(self, model: Scored, language: str) -> str:
         """The store's key. What ships was computed on a CPU and serves every device: they agree within 1 in 1000."""

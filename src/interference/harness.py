@@ -194,6 +194,11 @@ def _run(
     )
 
     def answer(kind: str, requests: list) -> list:
+        if first.tokenizer.bos_token_id is None and first.tokenizer.eos_token_id is None:
+            raise UserError(
+                f"lm-evaluation-harness puts BOS or EOS before a text, and the tokenizer of {first.name} has neither. "
+                "Name one in its tokenizer_config.json, or take the model out."
+            )
         if kind == "generate_until" and first.tokenizer.eos_token_id is None:
             raise UserError(
                 f"The task {task} has {name_of(model)} write text until its EOS token, and the tokenizer of "

@@ -46,7 +46,8 @@ _LOGIT_ELEMENTS = 1 << 22  # logits held at once by a thread of a CPU: 16 MiB of
 class TokenizedText:
     """Token ids of sentences without special tokens, the prefix id before each, and what tokenising lost.
 
-    `unknown` counts UNK tokens by sentence; `lossless` says whether decoding gives the text back.
+    `unknown` counts UNK tokens by sentence; `lossless` says whether decoding gives the text back, be it after the blank
+    that some tokenizers put before every text.
     """
 
     ids: tuple[tuple[int, ...], ...]
@@ -95,7 +96,7 @@ def tokenize(tokenizer: object, sentences: Sequence[str]) -> TokenizedText:
         prefix,
         kind,
         tuple(0 if unknown is None else list(ids).count(unknown) for ids in encoded),
-        tuple(d == s for d, s in zip(decoded, sentences, strict=True)),
+        tuple(d in (s, f" {s}") for d, s in zip(decoded, sentences, strict=True)),
         unknown,
     )
 

@@ -28,19 +28,19 @@ from interference.statistics import clustered_means
 from interference.steps import Steps, clocked, nth, telling, within
 from interference.store import Store, digest
 from interference.suite import Suite
-from interference.tables import unit_sizes
+from interference.tables import PER_BYTE, unit_sizes
 
 ROLES = ("mono", "branch")
 OVERLAP = Predictor(
     "token_overlap", "Token overlap", "text", "high",
-    "Shared mass of the two languages' token frequencies on the dev half, 0 to 1.",
+    "Shared mass of the two languages' token frequencies on the dev half, 0 to 1; an UNK is shared by none.",
 )  # fmt: skip
 FOREIGN = Predictor(
     "foreign_loss", "Loss on the other's language", "losses", "low",
     "What each parent needs for the other's language on the dev half beyond that language's own model, mean of both.",
 )  # fmt: skip
 SIMILARITY = {"own": "own languages", "pivot": "one language", "numerals": "numerals"}
-_VERSION = 2  # raised when a measure of a pair gives other numbers than before
+_VERSION = 3  # raised when a measure of a pair gives other numbers than before
 _FEW = 16  # sentences of a trial
 _FISHER = 10  # times what scoring one language takes, for one model
 
@@ -256,8 +256,8 @@ def _damage(task: _Task) -> Steps[tuple[np.ndarray, tuple[str, ...]]]:
         scaled.append(np.mean(sides, axis=0))
     names = {name: name for name in task.models.values()}
     lossy, notes = task.evaluator.tokenization(names, tuple(task.models), task.rows)
-    if task.pairing.unit == "bits per byte" and lossy:
-        raise UserError(f"There are no bits per byte here. {notes[0]} Choose bits per sentence.")
+    if task.pairing.unit in PER_BYTE and lossy:
+        raise UserError(f"There are no {task.pairing.unit} here. {notes[0]} Choose bits per sentence.")
     return np.stack(clustered_means(np.stack(scaled), documents)), notes
 
 
@@ -379,13 +379,15 @@ def _survey(task: _Task, models: tuple[str, ...], some: Sequence[Measure], store
 
 
 def _overlap(task: _Task) -> np.ndarray:
-    """Shared mass of the token frequencies of two languages."""
+    """Shared mass of the token frequencies of two languages: what is UNK in one is another text in the other."""
     shares = {}
     for language, name in task.models.items():
         checkpoint = task.evaluator.suite[name]
-        ids = [one for line in task.evaluator.text(checkpoint, language, task.dev).ids for one in line]
-        counts = np.bincount(ids, minlength=checkpoint.vocabulary)
+        text = task.evaluator.text(checkpoint, language, task.dev)
+        counts = np.bincount([one for line in text.ids for one in line], minlength=checkpoint.vocabulary)
         shares[language] = counts / counts.sum()
+        if text.unknown_id is not None:
+            shares[language][text.unknown_id] = 0
     return np.array([np.minimum(shares[a], shares[b]).sum() for a, b in task.pairs])
 
 

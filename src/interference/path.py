@@ -10,7 +10,7 @@ from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.recipe import Recipe
 from interference.statistics import clustered_means
-from interference.tables import known_units, unit_sizes
+from interference.tables import PER_BYTE, known_units, unit_sizes
 
 METHODS = ("linear", "slerp")
 POINTS = (3, 101)  # on a path, at least and at most
@@ -119,7 +119,7 @@ def path_table(
     knowers = {language: _knowers(walk, bits, levels, language, documents) for language in languages}
     points = {unit: _points(walk, unit, bits, sizes[unit], documents) for unit in sizes}
     summary = {unit: _summary(walk, points[unit], bits, levels, sizes[unit], knowers) for unit in sizes}
-    for frame in (points["bits per byte"], summary["bits per byte"]):
+    for frame in (table[unit] for table in (points, summary) for unit in PER_BYTE if unit in table):
         numbers = frame.columns.intersection([*SIDES, *SUMMARY_COLUMNS[2:-2]])
         frame.loc[frame["language"].isin(list(lossy)), numbers] = np.nan
     own = (

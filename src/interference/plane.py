@@ -15,7 +15,7 @@ from interference.recipe import Recipe
 from interference.settings import configuration_notes
 from interference.statistics import clustered_means
 from interference.steps import Steps, nth, telling
-from interference.tables import known_units, unit_sizes
+from interference.tables import PER_BYTE, known_units, unit_sizes
 from interference.weights import Weights
 
 POINTS = (3, 41)  # on a side, at least and at most
@@ -97,7 +97,7 @@ def plane_steps(evaluator: Evaluator, plane: Plane, sentences: int | None) -> St
     units, corners, levels = {}, {}, {}
     lossy, notes = evaluator.tokenization({plane.models[0]: plane.models[0]}, [language], rows)
     for unit in known_units(evaluator.corpus):
-        if lossy and unit == "bits per byte":
+        if lossy and unit in PER_BYTE:
             continue
         size = unit_sizes(unit, evaluator.corpus, language, rows)
         found = np.stack(clustered_means(np.stack([*bits, *ends]), documents, np.tile(size, (len(bits) + 3, 1))), 1)

@@ -26,7 +26,7 @@ from interference.ensemble import BEST as ALONE
 from interference.ensemble import LOGITS, PROBABILITIES, Ensemble
 from interference.errors import Shortage, UserError
 from interference.evaluate import Evaluator
-from interference.losses import sentence_bits
+from interference.losses import lost_notes, sentence_bits
 from interference.merge import merge, merge_network_steps
 from interference.minimal_pairs import AccuracyTable, PairSet, accuracy_table
 from interference.path import PathTable, Walk, path_table
@@ -84,6 +84,7 @@ def _path(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sentences:
     return path_table(walk, bits, levels, evaluator.corpus, rows, made_from, lossy, (*notes, *differing))
 
 
+_UNDECIDED = "Where a pair's difference is lost, it ties or the number of UNK decides."
 _PAUSE = 1.0  # seconds between what is told while more is scored, for a table takes time
 
 
@@ -101,13 +102,15 @@ def accuracy_steps(
     """
     bits: dict[tuple[str, str], np.ndarray] = {}
     uncounted: dict[str, None] = {}
+    lost: dict[str, tuple[str, dict[str, str]]] = {}  # by tokenizer: whose it is, and what it loses by language
     recipes = [model.to_yaml() for model in models.values() if isinstance(model, Recipe)]
     made_from = evaluator.provenance(models.values()) | ({"recipes": "---\n".join(recipes)} if recipes else {})
 
     def table() -> AccuracyTable:
         ordered = {cell: bits[cell] for cell in product(models, languages) if cell in bits}
         why = f"The corpus has no {', '.join(uncounted)}, so no tokens of it are counted." if uncounted else ""
-        notes = (*([why] if why else []), *evaluator.counted_notes(models.values()))
+        less = (*lost_notes(lost.values())[:-1], _UNDECIDED) if lost else ()
+        notes = (*([why] if why else []), *evaluator.counted_notes(models.values()), *less)
         return accuracy_table(pairs, ordered, made_from, notes)
 
     cells, told = list(product(languages, models.items())), time.monotonic()
@@ -122,6 +125,9 @@ def accuracy_steps(
         sentences = [*(pair.good for pair in own), *(pair.bad for pair in own)]
         found = yield from nth(number, len(cells), evaluator.text_steps(model, sentences, language))
         bits[name, language] = found.reshape(2, len(own))
+        checkpoint = evaluator.scored_by(model)
+        if said := evaluator.lost(checkpoint, sentences):
+            lost.setdefault(checkpoint.digest_of_tokenizer, (checkpoint.name, {}))[1][language] = said
     return table()
 
 

@@ -16,6 +16,7 @@ COLUMNS = (
 )  # fmt: skip
 UNIT_COLUMNS = ("value", "low", "high", "cost_value", "cost_low_value", "cost_high_value")
 UNITS = ("bits per sentence", "bits per byte", "bits per English byte")
+PER_BYTE = UNITS[1:]  # those that a tokenizer that loses text has no numbers in
 BEST_PARENT = "best parent"
 
 
@@ -77,8 +78,8 @@ def loss_table(
     The cost is counted from the language's reference, else from the subject's best parent, if it names none from the
     one that needs least for these rows; recovery is
     (init - model) / (init - reference) and empty where there is no init, or no reference that is better. Cells in
-    `lossy` (model, language), whose tokenizer does not give the text back, have no bits per byte, and no costs in them
-    what is counted from such a one.
+    `lossy` (model, language), whose tokenizer does not give the text back, have no bits per byte, be it of English, and
+    no costs in them what is counted from such a one.
     """
     cells = [
         _Cell(subject.name, language, _reference(subject, language, bits, references, has_roles))
@@ -147,17 +148,18 @@ def glimpse(
     )
     per = {
         "bits per sentence": np.ones(len(cells)),
-        "bits per byte": np.array(
-            [np.nan if (c.model, c.language) in lossy else sizes[c.language] / len(rows) for c in cells]
-        ),
+        "bits per byte": np.array([sizes[c.language] / len(rows) for c in cells]),
     }
     if source := english(corpus.languages):
         per["bits per English byte"] = np.full(len(cells), float(corpus.sizes(source, rows).sum()) / len(rows))
+    for unit in PER_BYTE:
+        if unit in per:
+            per[unit][[(c.model, c.language) in lossy for c in cells]] = np.nan
     empty = np.full(len(cells), np.nan)
     against_lossy = np.array([c.reference is not None and (c.reference[0], c.language) in lossy for c in cells])
     units = {}
     for unit, size in per.items():
-        paired = np.where(against_lossy & (unit == "bits per byte"), np.nan, costs / size)
+        paired = np.where(against_lossy & (unit in PER_BYTE), np.nan, costs / size)
         columns = (own / size, empty, empty, paired, empty, empty)
         units[unit] = pd.DataFrame(dict(zip(UNIT_COLUMNS, columns, strict=True)))
     parts = (
@@ -203,7 +205,7 @@ def _unit_frame(
     """Loss and paired cost of every cell in one unit, the denominators resampled with the documents."""
     documents = [corpus.documents[row] for row in rows]
     sizes = {language: unit_sizes(unit, corpus, language, rows) for language in {c.language for c in cells}}
-    undefined = {cell for cell in lossy if unit == "bits per byte"}
+    undefined = {cell for cell in lossy if unit in PER_BYTE}
     values = [None if (c.model, c.language) in undefined else one for c, one in zip(cells, own, strict=True)]
     paired = [
         None if values[i] is None or (c.reference and (c.reference[0], c.language) in undefined) else costs[i]

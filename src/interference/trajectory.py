@@ -17,7 +17,7 @@ from interference.settings import configuration_notes
 from interference.statistics import clustered_means
 from interference.steps import Steps, nth
 from interference.suite import Suite
-from interference.tables import known_units, unit_sizes
+from interference.tables import PER_BYTE, known_units, unit_sizes
 from interference.training import in_runs, stem
 
 FIRST, SECOND, MERGE, UNTRAINED = "first", "second", "merge", "untrained"
@@ -180,7 +180,7 @@ def trajectory_table(
         )
         names = {FIRST: course.first, SECOND: course.second}
         summary[unit] = _summary(bits, sizes, documents).replace({"better_parent": names})
-        if unit == "bits per byte" and lossy:
+        if unit in PER_BYTE and lossy:
             for frame in (points[unit], summary[unit]):
                 numbers = frame.columns.intersection(["value", "low", "high", "excess", "excess_low", "excess_high"])
                 frame.loc[frame["language"].isin(list(lossy)), numbers] = np.nan

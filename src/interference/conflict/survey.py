@@ -299,11 +299,20 @@ def default_models(suite: "Suite") -> tuple[str, ...]:
 
 
 def default_notes(suite: "Suite") -> tuple[str, ...]:
-    """What to say where no models are named and there are more than `default_models` has."""
+    """What to say where no models are named and those of `default_models` are not all monos, or all that there are."""
     every, taken = suite.together or suite.names, default_models(suite)
-    if len(taken) == len(every):
-        return ()
-    return (f"Of {len(every)} checkpoints that can be merged the first {len(taken)} are taken; name others.",)
+    notes = []
+    monos = [c.name for c in suite.last_with_role("mono")]
+    left = [name for name in monos if name not in every]
+    if monos and suite.together and not set(every) <= set(monos):
+        notes.append(
+            f"No two monolingual models can be merged with each other: {', '.join(taken)} are taken; name others."
+        )
+    elif left:
+        notes.append(f"Of {len(monos)} monolingual models these can't be merged with the others: {', '.join(left)}.")
+    if len(taken) < len(every):
+        notes.append(f"Of {len(every)} checkpoints that can be merged the first {len(taken)} are taken; name others.")
+    return tuple(notes)
 
 
 def measure_table() -> pd.DataFrame:

@@ -300,7 +300,7 @@ def _choose_value(method: "Method", argument: "Argument") -> None:
     from interference.registry import Knob
 
     control, key = argument.control, knob_key(method, argument)
-    caption = control.caption.capitalize() + "."
+    caption = f"{control.caption[:1].upper()}{control.caption[1:]}."
     if not isinstance(control, Knob):
         st.toggle(argument.name, bool(argument.default), key=key, help=caption, persist_state="session")
         return

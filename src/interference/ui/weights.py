@@ -119,7 +119,8 @@ def draw_conflict(bench: Bench, wanted: Wanted, table: "ConflictTable") -> None:
     shown = table.by(level)
     closed = wanted.view == "Groups" and shown["closed_form"].notna().any()
     form = f" {_CLOSED}" if closed else ""
-    st.caption(f"{measure.caption} {measure.reading.capitalize()}. {GOOD[measure.best]}{form} {' '.join(table.notes)}")
+    reading = f"{measure.reading[:1].upper()}{measure.reading[1:]}"
+    st.caption(f"{measure.caption} {reading}. {GOOD[measure.best]}{form} {' '.join(table.notes)}")
     with st.expander("Table"):
         st.dataframe(table.by(level), hide_index=True, placeholder="", key="conflict_table")
     st.download_button(
