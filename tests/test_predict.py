@@ -235,6 +235,18 @@ def test_a_planted_relation_is_found_and_the_noise_beside_it_is_not():
     assert "1 of 5 measures tried passes every test" in prediction_sentence(found)
 
 
+def test_a_relation_that_turns_round_beyond_languages_does_not_pass_there():
+    """Languages' effects go one way, what they leave goes the other."""
+    rng = np.random.default_rng(5)
+    y = effects(rng, 8)
+    left, _ = additive_effects(y)
+    found = finish(predict_steps(table_of({"turning": (y - left) - 0.5 * left}, y)))
+    (row,) = found.frame.to_dict("records")
+    assert row["spearman"] > 0 > row["partial"]
+    assert row["partial_p_holm"] <= 0.05
+    assert "beyond languages" not in row["survives"]
+
+
 def test_a_measure_that_only_knows_languages_predicts_nothing_beyond_them():
     """Both made of the same languages' effects: related, and nothing is left once these are taken out."""
     rng = np.random.default_rng(6)

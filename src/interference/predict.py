@@ -34,7 +34,7 @@ TESTS = {
     "Holm": f"so is p corrected for the number of measures tried (Holm), {ALPHA} at most",
     "interval": "the interval over resampled languages excludes zero",
     "leave-one-out": "the sign stays whichever language is left out",
-    "beyond languages": f"what languages alone do not explain is related too, corrected p {ALPHA} at most",
+    "beyond languages": f"what languages leave unexplained is related with the same sign, corrected p {ALPHA} at most",
 }
 COLUMNS = (
     "measure", "label", "kind", "direction", "pairs", "spearman", "low", "high", "chance", "p", "p_holm",
@@ -248,7 +248,7 @@ def _frame(table: PairTable, found: Mapping[Predictor, Relation | str]) -> pd.Da
             "Holm": frame["p_holm"] <= ALPHA,
             "interval": frame["low"] * frame["high"] > 0,
             "leave-one-out": frame["without_low"] * frame["without_high"] > 0,
-            "beyond languages": frame["partial_p_holm"] <= ALPHA,
+            "beyond languages": (frame["partial_p_holm"] <= ALPHA) & (frame["partial"] * frame["spearman"] > 0),
         }
     )
     frame["passed"] = passed.sum(axis=1)
