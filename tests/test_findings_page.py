@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 from test_pages import open_page, own_suite  # noqa: F401 - a fixture
 
@@ -123,11 +124,50 @@ def test_rename_delete_and_undo():
     app.text_input(key="findings title").set_value(" My  findings ").run()
     assert sorted(kept()) == ["My findings", "Other"]
     assert app.selectbox(key="findings").value == "My findings"
-    click(app, "findings delete")
+    click(app, "findings delete My findings")
     assert list(kept()) == ["Other"]
     click(app, "findings undo button")
     assert kept()["My findings"].blocks == (Block("One"),)
     assert app.selectbox(key="findings").value == "My findings"
+
+
+def test_clicks_before_the_page_is_drawn_again_are_of_one_tab(view):
+    """What was typed and the click that left its field come together or shortly after each other: both count."""
+    write(Findings("Mine", (Block("One", "", view), Block("Two"))))
+    app = open_page(PAGE)
+    app.text_input(key="block heading 0").set_value("Uno")
+    app.button(key="block Down 0").click().run()
+    assert {name: [b.heading for b in f.blocks] for name, f in kept().items()} == {"Mine": ["Two", "Uno"]}
+    app.text_input(key="findings title").set_value("Ours")
+    app.button(key="add text").click().run()
+    assert {name: len(f.blocks) for name, f in kept().items()} == {"Ours": 3}
+    app.text_input(key="findings title").set_value("Theirs")
+    app.button(key="findings present").click().run()
+    assert not app.warning
+    assert not app.exception
+    assert app.query_params["present"] == "Theirs"
+
+
+@pytest.mark.parametrize("ended", ["ensure_shell", "draw_findings_bar"])  # where a newer run of the page ends an older
+@pytest.mark.parametrize("key", ["findings delete Mine", "findings undo button", "block Remove 1"])
+def test_a_second_click_that_comes_before_the_page_is_drawn_does_no_more(key, ended, monkeypatch):
+    write(Findings("Mine", (Block("One"), Block("Two"))))
+    write(Findings("Other", (Block("Three"), Block("Four"))))
+    app = open_page(PAGE, findings="Mine")
+    if key == "findings undo button":
+        click(app, "block Remove 1")
+    seen = app._tree
+    with monkeypatch.context() as patch:
+        patch.setattr(f"interference.ui.{ended}", lambda *given: st.stop())
+        click(app, key)
+    app._tree = seen
+    click(app, key)
+    left = {"block Remove 1": {"Mine": ["One"]}, "findings undo button": {"Mine": ["One", "Two"]}}.get(key, {})
+    names = {name: [b.heading for b in f.blocks] for name, f in kept().items()}
+    assert names == left | {"Other": ["Three", "Four"]}
+    if key != "findings undo button":
+        click(app, "findings undo button")
+        assert len(kept()["Mine"].blocks) == 2
 
 
 def test_two_tabs_keep_both():

@@ -1,6 +1,7 @@
 """Widgets of the Findings page: documents, and their blocks with live figures."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -21,6 +22,17 @@ _OPEN, _UNDO, _MESSAGE = "findings open", "findings undo", "findings message"
 _CHOSEN = "findings"  # the widget's key, and the parameter in the address
 
 
+@dataclass
+class _Open:
+    """The findings that are open, as they were kept last; None where there are none, or they have been deleted.
+
+    Callbacks set it in place: a click may come before the page is drawn again, and ends the one before it where that
+    speaks to the session next.
+    """
+
+    kept: "Kept | None"
+
+
 def choose_findings() -> str | None:
     """Title, and which findings are open; None while there are none."""
     from interference.store import list_findings
@@ -39,17 +51,24 @@ def choose_findings() -> str | None:
                 )  # fmt: skip
                 st.button("New", key="findings new", icon=":material/add:", on_click=_new, help="Begin new findings.")
                 _draw_import()
-    st.session_state[_OPEN] = kept[name] if name else None
+    st.session_state[_OPEN] = _Open(kept[name] if name else None)
     _draw_messages()
     return name
 
 
 def opened() -> "Findings":
-    """The findings that are open, as they are kept."""
+    """The findings that are open, as they are kept. Raises UserError where a click has just deleted them."""
     from interference.findings import from_json
 
-    kept: Kept = st.session_state[_OPEN]
+    kept = _open().kept
+    if kept is None:
+        raise UserError("These findings are deleted. Undo brings them back.")
     return from_json(kept.document).renamed(kept.name)
+
+
+def _open() -> _Open:
+    found: _Open = st.session_state[_OPEN]
+    return found
 
 
 def _draw_messages() -> None:
@@ -69,10 +88,10 @@ def _keep(make: "Callable[[], Findings]") -> None:
     from interference.findings import to_json
     from interference.store import write_findings
 
-    before: Kept | None = st.session_state.get(_OPEN)
+    now = _open()
     try:
         made = make()
-        kept = write_findings(made.title, to_json(made), before.changed if before else None)
+        now.kept = kept = write_findings(made.title, to_json(made), now.kept.changed if now.kept else None)
     except UserError as error:
         st.session_state[_MESSAGE] = str(error)
         return
@@ -103,25 +122,31 @@ def _undo() -> None:
     """Keep what was there before the last removal, in place of what has come of it unless somebody changed that."""
     from interference.store import write_findings
 
-    _, before, since = st.session_state.pop(_UNDO)
+    if (undo := st.session_state.pop(_UNDO, None)) is None:  # a second click
+        return
+    _, before, since = undo
     st.session_state[_CHOSEN] = write_findings(before.name, before.document, since).name
 
 
-def _delete() -> None:
-    from interference.store import delete_findings
+def _delete(name: str) -> None:
+    from interference.store import delete_findings, read_findings
 
-    before: Kept = st.session_state[_OPEN]
-    delete_findings(before.name)
-    st.session_state[_UNDO] = (f"“{before.name}” is deleted.", before, None)
+    if (before := read_findings(name)) is None:  # a second click
+        return
+    st.session_state[_UNDO] = (f"“{name}” is deleted.", before, None)
+    _open().kept = None
+    delete_findings(name)
 
 
 def _rename() -> None:
-    from interference.store import rename_findings
+    from interference.store import read_findings, rename_findings
 
     try:
-        new = opened().renamed(st.session_state["findings title"]).title
-        if new != st.session_state[_OPEN].name:
-            rename_findings(st.session_state[_OPEN].name, new)
+        now, before = _open(), opened()
+        new = before.renamed(st.session_state["findings title"]).title
+        if new != before.title:
+            rename_findings(before.title, new)
+            now.kept = read_findings(new)
         st.session_state[_CHOSEN] = new
     except UserError as error:
         st.session_state[_MESSAGE] = str(error)
@@ -192,18 +217,18 @@ def draw_findings_bar(name: str) -> "st.delta_generator.DeltaGenerator":
         )  # fmt: skip
         st.button(
             "Present", icon=":material/slideshow:", key="findings present", type="primary", on_click=_present,
-            args=(name,), help="Full screen, one finding at a time; the arrow keys move on, Escape leaves.",
+            help="Full screen, one finding at a time; the arrow keys move on, Escape leaves.",
         )  # fmt: skip
         place = st.container(horizontal=True, gap="small", width="content")
-        st.button(
-            "Delete", icon=":material/delete:", key="findings delete", type="tertiary", on_click=_delete,
-            help="Delete these findings; Undo brings them back.",
+        st.button(  # a button of these findings alone: a second click is not to delete those that are opened next
+            "Delete", icon=":material/delete:", key=f"findings delete {name}", type="tertiary", on_click=_delete,
+            args=(name,), help="Delete these findings; Undo brings them back.",
         )  # fmt: skip
     return place
 
 
-def _present(name: str) -> None:
-    st.query_params["present"] = name
+def _present() -> None:
+    st.query_params["present"] = opened().title  # which may have been typed just now
     st.query_params["slide"] = "1"
 
 
@@ -228,9 +253,9 @@ def _draw_heading(findings: "Findings", number: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         _field(st.text_input, "Heading", number, findings.blocks[number].heading, "heading", HEADING)
         actions: tuple[tuple[str, str, bool, Callable[[], None]], ...] = (
-            ("Up", "arrow_upward", number == 0, lambda: _keep(lambda: findings.moved(number, number - 1))),
-            ("Down", "arrow_downward", number == last, lambda: _keep(lambda: findings.moved(number, number + 1))),
-            ("Remove", "delete", False, lambda: _remove(findings, number)),
+            ("Up", "arrow_upward", number == 0, lambda: _keep(lambda: opened().moved(number, number - 1))),
+            ("Down", "arrow_downward", number == last, lambda: _keep(lambda: opened().moved(number, number + 1))),
+            ("Remove", "delete", False, lambda: _remove(number)),
         )
         for label, icon, disabled, act in actions:
             st.button(
@@ -271,14 +296,13 @@ def _field(widget: Callable, label: str, number: int, value: str, name: str, mos
     widget(label, key=key, on_change=change, max_chars=most, placeholder=name.capitalize(), label_visibility=collapsed)
 
 
-def _remove(findings: "Findings", number: int) -> None:
-    before: Kept = st.session_state[_OPEN]
-    _keep(lambda: findings.removed(number))
+def _remove(number: int) -> None:
+    now = _open()
+    if (before := now.kept) is None or number >= len(opened().blocks):  # a second click
+        return
+    _keep(lambda: opened().removed(number))
     if _MESSAGE not in st.session_state:
-        from interference.store import read_findings
-
-        now = read_findings(before.name)
-        st.session_state[_UNDO] = (f"Block {number + 1} is removed.", before, now and now.changed)
+        st.session_state[_UNDO] = (f"Block {number + 1} is removed.", before, now.kept and now.kept.changed)
 
 
 def _draw_view(bench: Bench, number: int, view: "View") -> "Outcome":
