@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from interference.errors import UserError
@@ -262,6 +263,26 @@ def test_pins_are_kept_compared_renamed_restored_and_deleted_with_undo(own_suite
     assert app.subheader[0].value == "Pins (1)"
     button(app, "Undo").click().run()
     assert app.subheader[0].value == "Pins (2)"
+
+
+def test_clicks_on_pins_that_come_before_the_page_is_drawn_again_all_count(own_suite, monkeypatch):
+    """A name that was typed and the click that left its field come together; a second click comes on what is gone."""
+    app = open_page()
+    for _ in range(2):
+        button(app, "Pin").click().run()
+    field = next(field for field in app.text_input if str(field.key).startswith("pin name"))
+    field.set_value("typed")
+    button(app, "Restore").click().run()
+    assert [pin.name for pin in app.session_state["history"].present.pins] == ["typed", "linear, 2 parents, 2"]
+    seen = app._tree
+    with monkeypatch.context() as patch:
+        patch.setattr("interference.ui.ensure_shell", st.stop)  # where a newer run of the page ends it, for example
+        app.button(key="pin Delete 1").click().run()
+    app._tree = seen
+    app.button(key="pin baseline 1").click().run()
+    assert not app.exception
+    state = app.session_state["history"].present
+    assert ([pin.name for pin in state.pins], state.baseline) == (["typed"], None)
 
 
 def test_no_difference_is_counted_from_a_pin_of_another_suite(own_suite, tmp_path):
