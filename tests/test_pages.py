@@ -297,6 +297,16 @@ def test_no_difference_is_counted_from_a_pin_of_another_suite(own_suite, tmp_pat
     assert "lower is better" in figures(app)[1]
 
 
+def test_what_a_figure_follows_ends_where_its_page_is_left(own_suite, monkeypatch):
+    """What else the session asks for would wait for it."""
+    left = []
+    monkeypatch.setattr("interference.ui.shell.leave", lambda: left.append("merge"))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run().run()
+    assert not left
+    app.switch_page("pages/models.py").run().run()
+    assert left == ["merge"]
+
+
 def link_of(app: AppTest) -> str:
     app.session_state["link_open"] = True
     app.run()

@@ -11,6 +11,7 @@ from interference.ui import state
 from interference.ui.live import live_plot
 from interference.ui.running import run_steps
 from interference.ui.sidebar import Bench, open_view
+from interference.ui.watch import leave
 
 if TYPE_CHECKING:
     from interference.bench import View
@@ -234,6 +235,7 @@ def _present() -> None:
 
 def draw_blocks(bench: Bench) -> "list[Outcome]":
     """Every block with its figure, and what can be changed; what the figures show comes back."""
+    leave()  # a presentation
     findings = opened()
     if not findings.blocks:
         st.info("No blocks yet. Add pins, the view that Merge shows, or words.", icon=":material/add_notes:")
