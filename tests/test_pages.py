@@ -265,6 +265,15 @@ def test_pins_are_kept_compared_renamed_restored_and_deleted_with_undo(own_suite
     assert app.subheader[0].value == "Pins (2)"
 
 
+def test_a_move_right_before_pin_is_pinned(own_suite):
+    """Where both are heard together."""
+    app = open_page()
+    app.button(key="pin").click()
+    send(app, values=[0.2, 0.7])
+    present = app.session_state["history"].present
+    assert [pin.view.recipe.weights for pin in present.pins] == [present.view.recipe.weights] == [(0.2, 0.7)]
+
+
 def test_clicks_on_pins_that_come_before_the_page_is_drawn_again_all_count(own_suite, monkeypatch):
     """A name that was typed and the click that left its field come together; a second click comes on what is gone."""
     app = open_page()

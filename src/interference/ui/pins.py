@@ -17,6 +17,8 @@ from interference.ui.widgets import ASKED, csv_of, write_view
 if TYPE_CHECKING:
     from interference.bench import Pin, State
 
+_PIN = "pin asked for"  # in the session
+
 
 def draw_toolbar() -> None:
     """Undo, redo, keep, share."""
@@ -44,11 +46,20 @@ def _back(step: Callable[[], None]) -> None:
 
 
 def _pin() -> None:
+    st.session_state[_PIN] = True
+
+
+def pin_if_asked() -> None:
+    """Keep the present view: not when Pin was clicked, for a move right before the click may be heard with it, and
+    becomes the present view when it is drawn."""
+
     def pinned(present: "State") -> "State":
         recipe = present.view.recipe
         return present.pinned(f"{recipe.method}, {len(recipe.models)} parents, {len(present.pins) + 1}")
 
-    _move(pinned)
+    if st.session_state.pop(_PIN, False):
+        _move(pinned)
+        rerun_if_asked()
 
 
 def _move(make: "Callable[[State], State]") -> None:
