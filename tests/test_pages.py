@@ -83,6 +83,13 @@ def send(app: AppTest, key: str = "panel tensors 2", **changes) -> AppTest:
     return app.run()
 
 
+def as_seen(app: AppTest):
+    """What a browser shows now, with what its fields say, for a click on it later."""
+    for field in (*app.text_input, *app.text_area):
+        field.set_value(field.value)
+    return app._tree
+
+
 def button(app: AppTest, label: str):
     return next(b for b in app.button if b.label == label)
 
@@ -292,6 +299,14 @@ def test_clicks_on_pins_that_come_before_the_page_is_drawn_again_all_count(own_s
     assert not app.exception
     state = app.session_state["history"].present
     assert ([pin.name for pin in state.pins], state.baseline) == (["typed"], None)
+    app.run()
+    seen = as_seen(app)
+    next(field for field in app.text_input if str(field.key).startswith("pin name")).set_value("anew").run()
+    assert app.session_state["history"].present.pins[0].name == "anew"
+    app._tree = seen  # of a browser that has not drawn the new name
+    app.button(key="pin baseline 0").click().run()
+    assert not app.exception
+    assert app.session_state["history"].present.pins[0].name == "anew"
 
 
 def test_no_difference_is_counted_from_a_pin_of_another_suite(own_suite, tmp_path):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.errors import UserError
+from interference.store import digest
 from interference.ui import state
 from interference.ui.live import live_plot
 from interference.ui.running import run_steps
@@ -77,7 +78,7 @@ def _draw_messages() -> None:
         st.warning(message, icon=":material/info:")
     if undo := st.session_state.get(_UNDO):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(undo[0], width="content")
+            st.caption(undo[-1][0], width="content")
             st.button(
                 "Undo", key="findings undo button", icon=":material/undo:", type="tertiary", on_click=_undo,
                 help="Bring back what was removed last.",
@@ -123,9 +124,11 @@ def _undo() -> None:
     """Keep what was there before the last removal, in place of what has come of it unless somebody changed that."""
     from interference.store import write_findings
 
-    if (undo := st.session_state.pop(_UNDO, None)) is None:  # a second click
+    if not (undo := st.session_state.pop(_UNDO, ())):  # a second click
         return
-    _, before, since = undo
+    *earlier, (_, before, since) = undo
+    if earlier:
+        st.session_state[_UNDO] = tuple(earlier)
     st.session_state[_CHOSEN] = write_findings(before.name, before.document, since).name
 
 
@@ -134,19 +137,21 @@ def _delete(name: str) -> None:
 
     if (before := read_findings(name)) is None:  # a second click
         return
-    st.session_state[_UNDO] = (f"“{name}” is deleted.", before, None)
+    undo = st.session_state.get(_UNDO, ())  # those before too: a second click may have been meant for the first
+    st.session_state[_UNDO] = (*undo, (f"“{name}” is deleted.", before, None))
     _open().kept = None
     delete_findings(name)
 
 
-def _rename() -> None:
+def _rename(name: str, key: str) -> None:
     from interference.store import read_findings, rename_findings
 
+    if key not in st.session_state:  # it is drawn no more
+        return
     try:
-        now, before = _open(), opened()
-        new = before.renamed(st.session_state["findings title"]).title
-        if new != before.title:
-            rename_findings(before.title, new)
+        now, new = _open(), opened().renamed(st.session_state[key]).title
+        if new != name:
+            rename_findings(name, new)
             now.kept = read_findings(new)
         st.session_state[_CHOSEN] = new
     except UserError as error:
@@ -211,9 +216,10 @@ def _pinned() -> "tuple[Block, ...]":
 def draw_findings_bar(name: str) -> "st.delta_generator.DeltaGenerator":
     """The title, and what can be done with all of it; returns where the downloads belong once there are numbers."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.session_state["findings title"] = name
+        key = f"findings title {name}"  # another field for others, as of the blocks
+        st.session_state[key] = name
         st.text_input(
-            "Title", key="findings title", width=420, max_chars=80, on_change=_rename,
+            "Title", key=key, width=420, max_chars=80, on_change=_rename, args=(name, key),
             help="The name that these findings are kept and shared under.",
         )  # fmt: skip
         st.button(
@@ -281,18 +287,25 @@ def _draw_text(number: int, block: "Block") -> None:
 
 
 def _field(widget: Callable, label: str, number: int, value: str, name: str, most: int) -> None:
-    """A block's heading or text in a widget, kept when it is left."""
+    """A block's heading or text in a widget, kept when it is left.
+
+    Each in a field of its own: of one that showed another before, a browser that has not heard yet may still say that.
+    """
     from dataclasses import replace
 
-    key = f"block {name} {number}"
+    key = f"block {name} {number} {digest(value)}"
     st.session_state[key] = value
 
+    def changed() -> "Findings":
+        now, said = opened(), st.session_state[key].strip()
+        block = now.blocks[number] if number < len(now.blocks) else None
+        if block is None or getattr(block, name) != value:
+            raise UserError(f"The block has been moved or changed meanwhile, so this is not kept: {said}")
+        return now.changed(number, replace(block, **{name: said}))
+
     def change() -> None:
-        _keep(
-            lambda: (now := opened()).changed(
-                number, replace(now.blocks[number], **{name: st.session_state[key].strip()})
-            )
-        )
+        if key in st.session_state:  # else it is drawn no more, and a browser that has not heard says what it showed
+            _keep(changed)
 
     collapsed = "collapsed" if name == "heading" else "visible"
     widget(label, key=key, on_change=change, max_chars=most, placeholder=name.capitalize(), label_visibility=collapsed)
@@ -304,7 +317,8 @@ def _remove(number: int) -> None:
         return
     _keep(lambda: opened().removed(number))
     if _MESSAGE not in st.session_state:
-        st.session_state[_UNDO] = (f"Block {number + 1} is removed.", before, now.kept and now.kept.changed)
+        said = f"Block {number + 1} is removed."
+        st.session_state[_UNDO] = ((said, before, now.kept and now.kept.changed),)
 
 
 def _draw_view(bench: Bench, number: int, view: "View") -> "Outcome":

@@ -112,7 +112,7 @@ def _draw_pin(present: "State", number: int, pin: "Pin") -> None:
         key = f"pin name {number} {pin.name}"
         st.text_input(
             "Name", pin.name, key=key, width=280, label_visibility="collapsed",
-            on_change=lambda: _change(number, lambda now: now.renamed(number, st.session_state[key])),
+            on_change=_rename, args=(number, key),
             help="Type another name to rename it.",
         )  # fmt: skip
         actions: tuple[tuple[str, str, str, bool, Callable[[], None]], ...] = (
@@ -133,6 +133,11 @@ def _draw_pin(present: "State", number: int, pin: "Pin") -> None:
             on_click=lambda: _change(number, lambda now: replace(now, baseline=None if chosen else number)),
         )  # fmt: skip
         st.caption(pin.view.recipe.label())
+
+
+def _rename(number: int, key: str) -> None:
+    if key in st.session_state:  # else it is drawn no more, and a browser that has not heard says what it showed
+        _change(number, lambda now: now.renamed(number, st.session_state[key]))
 
 
 def _shift(number: int, by: int) -> None:
