@@ -24,11 +24,14 @@ def follow(setup: Setup) -> None:
         chosen = ui.choose_recipe(bench, setup, shape)
         if chosen is None:
             right.info(setup.missing, icon=":material/tune:")
+    if chosen is None:
+        ui.pin_if_asked()  # the view before
     with right, ui.user_errors(stop=False):
         if chosen:
             view = ui.present_view(bench, chosen, setup)
             if not chosen.moving:
                 ui.remember(view)  # before it is measured, which a newer move may end and may fail: both can be undone
+                ui.pin_if_asked()
             ui.draw_merge(bench, view, ui.watch_merge(bench, chosen, setup))
     with toolbar:
         ui.draw_toolbar()

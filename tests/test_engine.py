@@ -3,8 +3,9 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
@@ -22,7 +23,7 @@ from interference.scored import Request
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
-from interference.ui.running import Pace, result_of, session
+from interference.ui.running import Pace, _open, result_of, session
 from interference.weights import Weights
 
 WAIT = 120  # seconds after which a test that hangs fails
@@ -660,6 +661,27 @@ def test_a_run_that_was_ended_asks_for_nothing_more(monkeypatch):
     monkeypatch.setattr("streamlit.session_state", Ended())
     with pytest.raises(RuntimeError, match="a newer run"):
         session()
+
+
+def test_a_corpus_that_changes_while_it_is_opened_is_opened_by_both_who_ask(engine, suite_folder, monkeypatch):
+    begun, through = threading.Event(), threading.Event()
+
+    def slow(*paths):
+        begun.set()
+        assert through.wait(WAIT)
+        return open_suite(suite_folder)
+
+    monkeypatch.setattr("interference.suite.open_suite", slow)
+    monkeypatch.setattr("interference.ui.running.engine", lambda: engine)
+    with ThreadPoolExecutor(2) as pool:
+        opening = [pool.submit(_open, "", "", "cpu", (1, 1))]
+        assert begun.wait(WAIT)
+        opening.append(pool.submit(_open, "", "", "cpu", (2, 2)))
+        while not engine.depth():
+            time.sleep(0.01)
+        through.set()
+        assert [found.result(WAIT).suite.name for found in opening] == ["tiny", "tiny"]
+    _open.clear()
 
 
 @pytest.mark.parametrize(

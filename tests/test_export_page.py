@@ -1,9 +1,11 @@
 """Writing a merge from the page: in the background, with its outcome said on whatever page is open."""
 
+import threading
 import time
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 from test_pages import button, open_page, own_suite  # noqa: F401 - a fixture
 
@@ -103,3 +105,26 @@ def test_writing_can_be_stopped(own_suite, folder, monkeypatch):  # noqa: F811
     app = ended(app)
     assert "stopped" in app.sidebar.info[0].value
     assert [p.name for p in folder.iterdir() if "out" in p.name] == []
+
+
+def test_a_second_click_on_write_leaves_the_first_to_its_work(own_suite, folder, monkeypatch):  # noqa: F811
+    begun, through = [], threading.Event()
+
+    def steps(evaluator, recipe, target, sentences):
+        begun.append(target)
+        while not through.is_set():
+            yield 0.5
+            time.sleep(0.01)
+        return target.folder
+
+    monkeypatch.setattr("interference.export.export_steps", steps)
+    app = opened()
+    seen = app._tree
+    with monkeypatch.context() as patch:
+        patch.setattr("interference.ui.ensure_shell", st.stop)  # where a newer run of the page ends it, for example
+        written(app)
+    app._tree = seen
+    written(app)
+    through.set()
+    assert [s.value for s in ended(app).success] == [f"{folder / 'merged'} is written."]
+    assert len(begun) == 1

@@ -5,8 +5,9 @@ import re
 from dataclasses import replace
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
-from test_pages import open_page, own_suite  # noqa: F401 - a fixture
+from test_pages import as_seen, open_page, own_suite  # noqa: F401 - a fixture
 
 from interference.bench import Pin, State, View
 from interference.findings import Block, Findings, from_json, to_json
@@ -39,6 +40,11 @@ def write(findings: Findings) -> None:
 def plots(app: AppTest) -> list[dict]:
     parts = [part.proto for part in app.get("bidi_component")]
     return [json.loads(part.bytes) for part in parts if part.component_name == "interference.live_plot"]
+
+
+def field(app: AppTest, key: str):
+    """The field of this key, which goes on with what it shows."""
+    return next(one for one in (*app.text_input, *app.text_area) if one.key.startswith(f"{key} "))
 
 
 def click(app: AppTest, key: str) -> AppTest:
@@ -78,12 +84,12 @@ def test_blocks_are_edited_moved_and_removed(view):
     write(Findings("Mine", (Block("One", "Text", view), Block("Two"))))
     app = open_page(PAGE)
     assert len(plots(app)) == 1
-    app.text_input(key="block heading 0").set_value("Uno").run()
-    app.text_area(key="block text 1").set_value(HOSTILE).run()
+    field(app, "block heading 0").set_value("Uno").run()
+    field(app, "block text 1").set_value(HOSTILE).run()
     assert [(b.heading, b.text) for b in kept()["Mine"].blocks] == [("Uno", "Text"), ("Two", HOSTILE)]
     click(app, "block Down 0")
     assert [b.heading for b in kept()["Mine"].blocks] == ["Two", "Uno"]
-    assert [app.text_input(key=f"block heading {n}").value for n in (0, 1)] == ["Two", "Uno"]
+    assert [field(app, f"block heading {n}").value for n in (0, 1)] == ["Two", "Uno"]
     click(app, "block Up 1")
     click(app, "block Remove 0")
     assert [b.heading for b in kept()["Mine"].blocks] == ["Two"]
@@ -118,25 +124,92 @@ def test_rename_delete_and_undo():
     write(Findings("Mine", (Block("One"),)))
     write(Findings("Other"))
     app = open_page(PAGE, findings="Mine")
-    app.text_input(key="findings title").set_value("Other").run()
+    field(app, "findings title").set_value("Other").run()
     assert "'Other' already" in app.warning[0].value
-    app.text_input(key="findings title").set_value(" My  findings ").run()
+    field(app, "findings title").set_value(" My  findings ").run()
     assert sorted(kept()) == ["My findings", "Other"]
     assert app.selectbox(key="findings").value == "My findings"
-    click(app, "findings delete")
+    click(app, "findings delete My findings")
     assert list(kept()) == ["Other"]
     click(app, "findings undo button")
     assert kept()["My findings"].blocks == (Block("One"),)
     assert app.selectbox(key="findings").value == "My findings"
 
 
+def test_clicks_before_the_page_is_drawn_again_are_of_one_tab(view):
+    """What was typed and the click that left its field come together or shortly after each other: both count."""
+    write(Findings("Mine", (Block("One", "", view), Block("Two"))))
+    app = open_page(PAGE)
+    field(app, "block heading 0").set_value("Uno")
+    app.button(key="block Down 0").click().run()
+    assert {name: [b.heading for b in f.blocks] for name, f in kept().items()} == {"Mine": ["Two", "Uno"]}
+    field(app, "findings title").set_value("Ours")
+    app.button(key="add text").click().run()
+    assert {name: len(f.blocks) for name, f in kept().items()} == {"Ours": 3}
+    field(app, "findings title").set_value("Theirs")
+    app.button(key="findings present").click().run()
+    assert not app.warning
+    assert not app.exception
+    assert app.query_params["present"] == "Theirs"
+
+
+@pytest.mark.parametrize("ended", ["ensure_shell", "draw_findings_bar"])  # where a newer run of the page ends an older
+@pytest.mark.parametrize("key", ["findings delete Mine", "findings undo button", "block Remove 1"])
+def test_a_second_click_that_comes_before_the_page_is_drawn_does_no_more(key, ended, monkeypatch):
+    write(Findings("Mine", (Block("One"), Block("Two"))))
+    write(Findings("Other", (Block("Three"), Block("Four"))))
+    app = open_page(PAGE, findings="Mine")
+    if key == "findings undo button":
+        click(app, "block Remove 1")
+    seen = app._tree
+    with monkeypatch.context() as patch:
+        patch.setattr(f"interference.ui.{ended}", lambda *given: st.stop())
+        click(app, key)
+    app._tree = seen
+    click(app, key)
+    left = {"block Remove 1": {"Mine": ["One"]}, "findings undo button": {"Mine": ["One", "Two"]}}.get(key, {})
+    names = {name: [b.heading for b in f.blocks] for name, f in kept().items()}
+    assert names == left | {"Other": ["Three", "Four"]}
+    if key != "findings undo button":
+        click(app, "findings undo button")
+        assert len(kept()["Mine"].blocks) == 2
+
+
+@pytest.mark.parametrize("key", ["findings delete Mine", "block Down 0"])
+def test_what_a_browser_has_not_heard_yet_is_not_changed_back_by_it(key):
+    """The next click brings what its fields still show."""
+    write(Findings("Mine", (Block("One", "1"), Block("Two", "2"))))
+    write(Findings("Other", (Block("Three", "3"), Block("Four", "4"))))
+    app = open_page(PAGE, findings="Mine")
+    seen = as_seen(app)
+    click(app, key)
+    app._tree = seen
+    app.button(key=key).set_value(False)
+    click(app, "add text")
+    other, new = {"Other": ["Three 3", "Four 4"]}, "New heading "
+    left = {"Mine": ["Two 2", "One 1", new]} | other if "Down" in key else {"Other": [*other["Other"], new]}
+    assert {name: [f"{b.heading} {b.text}" for b in f.blocks] for name, f in kept().items()} == left
+
+
+def test_findings_deleted_by_two_clicks_come_back_one_by_one():
+    """The second may have come when the next were open already."""
+    for name in ("Mine", "Other"):
+        write(Findings(name))
+    app = open_page(PAGE, findings="Mine")
+    for key in ("findings delete Mine", "findings delete Other", "findings undo button"):
+        click(app, key)
+    assert list(kept()) == ["Other"]
+    click(app, "findings undo button")
+    assert sorted(kept()) == ["Mine", "Other"]
+
+
 def test_two_tabs_keep_both():
     """A second tab edits what it was shown, not what the first has made of it: both are kept, and that is said."""
     write(Findings("Mine", (Block("One"),)))
     first, second = open_page(PAGE), open_page(PAGE)
-    first.text_input(key="block heading 0").set_value("From the first").run()
+    field(first, "block heading 0").set_value("From the first").run()
     assert not first.warning
-    second.text_input(key="block heading 0").set_value("From the second").run()
+    field(second, "block heading 0").set_value("From the second").run()
     assert "Both are kept" in second.warning[0].value
     assert {name: f.blocks[0].heading for name, f in kept().items()} == {
         "Mine": "From the first",
@@ -177,7 +250,7 @@ def test_findings_that_this_version_cannot_read():
     assert "no file of findings" in app.error[0].value
     app.selectbox(key="findings").set_value("Fine").run()
     assert not app.error
-    assert app.text_input(key="block heading 0").value == "One"
+    assert field(app, "block heading 0").value == "One"
 
 
 def slide(app: AppTest) -> str:

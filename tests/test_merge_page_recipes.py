@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 from test_pages import button, figures, open_page, own_suite, panel, send, sent, settled  # noqa: F401 - own_suite: a fixture
 
@@ -242,3 +243,18 @@ def test_a_method_of_an_optional_base_merges_with_and_without(own_suite):  # noq
     assert not app.error
     assert recipe_of(settled(app)).base == "init"
     assert recipe_of(opened(recipe_of(app))).base == "init"
+
+
+def test_a_run_that_is_ended_while_a_recipe_is_placed_leaves_it_to_the_next(own_suite, monkeypatch):  # noqa: F811
+    """As where a setting is changed right after a click that brought the recipe."""
+    app = open_page()
+    button(app, "Pin").click().run()
+    settled(send(app, values=[0.2, 0.7]))
+    with monkeypatch.context() as patch:
+        patch.setattr("interference.ui.held._set_sliders", lambda *given: st.stop())
+        button(app, "Restore").click().run()
+    app.run()
+    assert panel(app)["state"]["values"] == [0.5, 0.5]
+    assert recipe_of(app).weights == (0.5, 0.5)
+    settled(send(app, values=[0.3, 0.6]))
+    assert panel(app.run())["state"]["values"] == [0.3, 0.6]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from interference.errors import UserError
@@ -80,6 +81,13 @@ def send(app: AppTest, key: str = "panel tensors 2", **changes) -> AppTest:
     value = shown["state"] | {"version": shown["version"], "moving": False, "seq": 0} | changes
     app.session_state[key] = {"value": value}
     return app.run()
+
+
+def as_seen(app: AppTest):
+    """What a browser shows now, with what its fields say, for a click on it later."""
+    for field in (*app.text_input, *app.text_area):
+        field.set_value(field.value)
+    return app._tree
 
 
 def button(app: AppTest, label: str):
@@ -264,6 +272,43 @@ def test_pins_are_kept_compared_renamed_restored_and_deleted_with_undo(own_suite
     assert app.subheader[0].value == "Pins (2)"
 
 
+def test_a_move_right_before_pin_is_pinned(own_suite):
+    """Where both are heard together."""
+    app = open_page()
+    app.button(key="pin").click()
+    send(app, values=[0.2, 0.7])
+    present = app.session_state["history"].present
+    assert [pin.view.recipe.weights for pin in present.pins] == [present.view.recipe.weights] == [(0.2, 0.7)]
+
+
+def test_clicks_on_pins_that_come_before_the_page_is_drawn_again_all_count(own_suite, monkeypatch):
+    """A name that was typed and the click that left its field come together; a second click comes on what is gone."""
+    app = open_page()
+    for _ in range(2):
+        button(app, "Pin").click().run()
+    field = next(field for field in app.text_input if str(field.key).startswith("pin name"))
+    field.set_value("typed")
+    button(app, "Restore").click().run()
+    assert [pin.name for pin in app.session_state["history"].present.pins] == ["typed", "linear, 2 parents, 2"]
+    seen = app._tree
+    with monkeypatch.context() as patch:
+        patch.setattr("interference.ui.ensure_shell", st.stop)  # where a newer run of the page ends it, for example
+        app.button(key="pin Delete 1").click().run()
+    app._tree = seen
+    app.button(key="pin baseline 1").click().run()
+    assert not app.exception
+    state = app.session_state["history"].present
+    assert ([pin.name for pin in state.pins], state.baseline) == (["typed"], None)
+    app.run()
+    seen = as_seen(app)
+    next(field for field in app.text_input if str(field.key).startswith("pin name")).set_value("anew").run()
+    assert app.session_state["history"].present.pins[0].name == "anew"
+    app._tree = seen  # of a browser that has not drawn the new name
+    app.button(key="pin baseline 0").click().run()
+    assert not app.exception
+    assert app.session_state["history"].present.pins[0].name == "anew"
+
+
 def test_no_difference_is_counted_from_a_pin_of_another_suite(own_suite, tmp_path):
     app = open_page()
     button(app, "Pin").click().run()
@@ -274,6 +319,16 @@ def test_no_difference_is_counted_from_a_pin_of_another_suite(own_suite, tmp_pat
     assert "Positive is worse than" not in said
     assert "The baseline is one of them" in said
     assert "lower is better" in figures(app)[1]
+
+
+def test_what_a_figure_follows_ends_where_its_page_is_left(own_suite, monkeypatch):
+    """What else the session asks for would wait for it."""
+    left = []
+    monkeypatch.setattr("interference.ui.shell.leave", lambda: left.append("merge"))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run().run()
+    assert not left
+    app.switch_page("pages/models.py").run().run()
+    assert left == ["merge"]
 
 
 def link_of(app: AppTest) -> str:

@@ -1,5 +1,6 @@
 """What a figure says of a request while its result is on its way, and once what was wrong is put right."""
 
+import threading
 import time
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ from interference.errors import UserError
 from interference.suite import open_suite
 from interference.ui import watch
 from interference.ui.sidebar import Bench
-from interference.ui.watch import Asked, follow
+from interference.ui.watch import Asked, follow, leave
 
 
 class AnyEvaluator:
@@ -57,3 +58,33 @@ def test_a_mistake_put_right_is_not_said_again(engine, suite_folder):
     while (found := follow(bench, asked, moving=False)).pending and time.monotonic() < deadline:
         time.sleep(0.01)
     assert found.found == "table"
+
+
+def test_what_is_left_is_computed_no_further_and_anew_when_it_is_looked_at_again(engine, suite_folder, monkeypatch):
+    monkeypatch.setattr(watch, "cancel", lambda slot: engine.cancel("session", slot))
+    begun, ended, slow = [], threading.Event(), [True]
+
+    def full(evaluator):
+        begun.append("full")
+        try:
+            while slow[0]:
+                yield 0.5
+                time.sleep(0.01)
+        finally:
+            ended.set()
+        return "table"
+
+    def glimpse(evaluator):
+        yield 0.5
+        return "estimate"
+
+    asked = Asked("request", lambda evaluator: None, full, glimpse)
+    bench = Bench(open_suite(suite_folder), ("", "", ""), ("eng",), "bits per sentence")
+    assert follow(bench, asked, moving=False).pending
+    leave()
+    assert ended.wait(20)
+    slow[0] = False
+    deadline = time.monotonic() + 20
+    while (found := follow(bench, asked, moving=False)).pending and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (found.found, begun) == ("table", ["full", "full"])

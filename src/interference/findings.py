@@ -54,7 +54,7 @@ class Findings:
 
     def moved(self, number: int, to: int) -> "Findings":
         """With a block moved to another place."""
-        return self.removed(number).inserted(to, self.blocks[number])
+        return self.removed(number).inserted(to, *self.blocks[number : number + 1])
 
     def changed(self, number: int, block: Block) -> "Findings":
         """With another block in the place of one."""

@@ -27,7 +27,7 @@ from interference.ui.merge import (
 )
 from interference.ui.models import choose_models, draw_download, draw_plan, draw_progress
 from interference.ui.path import choose_walk, compute_path, draw_path
-from interference.ui.pins import draw_pins, draw_toolbar, rerun_if_asked
+from interference.ui.pins import draw_pins, draw_toolbar, pin_if_asked, rerun_if_asked
 from interference.ui.predict import choose_prediction, compute_prediction, draw_prediction
 from interference.ui.present import draw_presentation, presented
 from interference.ui.shell import ensure_shell, run, serve
@@ -101,6 +101,7 @@ __all__ = [
     "go_if_asked",
     "open_bench",
     "open_sidebar",
+    "pin_if_asked",
     "place_recipe",
     "present_view",
     "presented",

@@ -84,6 +84,8 @@ def _start(bench: Bench, view: "View") -> None:
     """Begin, and say at once what can't be."""
     from interference.export import Target, check_target, export_steps
 
+    if _running():  # a second click
+        return
     st.session_state["export_refused"] = None
     name, dtype = st.session_state["export_folder"].strip(), st.session_state["export_dtype"]
     evaluator, engine = device(bench)

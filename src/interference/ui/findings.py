@@ -1,15 +1,18 @@
 """Widgets of the Findings page: documents, and their blocks with live figures."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from interference.errors import UserError
+from interference.store import digest
 from interference.ui import state
 from interference.ui.live import live_plot
 from interference.ui.running import run_steps
 from interference.ui.sidebar import Bench, open_view
+from interference.ui.watch import leave
 
 if TYPE_CHECKING:
     from interference.bench import View
@@ -19,6 +22,17 @@ if TYPE_CHECKING:
 
 _OPEN, _UNDO, _MESSAGE = "findings open", "findings undo", "findings message"
 _CHOSEN = "findings"  # the widget's key, and the parameter in the address
+
+
+@dataclass
+class _Open:
+    """The findings that are open, as they were kept last; None where there are none, or they have been deleted.
+
+    Callbacks set it in place: a click may come before the page is drawn again, and ends the one before it where that
+    speaks to the session next.
+    """
+
+    kept: "Kept | None"
 
 
 def choose_findings() -> str | None:
@@ -39,17 +53,24 @@ def choose_findings() -> str | None:
                 )  # fmt: skip
                 st.button("New", key="findings new", icon=":material/add:", on_click=_new, help="Begin new findings.")
                 _draw_import()
-    st.session_state[_OPEN] = kept[name] if name else None
+    st.session_state[_OPEN] = _Open(kept[name] if name else None)
     _draw_messages()
     return name
 
 
 def opened() -> "Findings":
-    """The findings that are open, as they are kept."""
+    """The findings that are open, as they are kept. Raises UserError where a click has just deleted them."""
     from interference.findings import from_json
 
-    kept: Kept = st.session_state[_OPEN]
+    kept = _open().kept
+    if kept is None:
+        raise UserError("These findings are deleted. Undo brings them back.")
     return from_json(kept.document).renamed(kept.name)
+
+
+def _open() -> _Open:
+    found: _Open = st.session_state[_OPEN]
+    return found
 
 
 def _draw_messages() -> None:
@@ -57,7 +78,7 @@ def _draw_messages() -> None:
         st.warning(message, icon=":material/info:")
     if undo := st.session_state.get(_UNDO):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(undo[0], width="content")
+            st.caption(undo[-1][0], width="content")
             st.button(
                 "Undo", key="findings undo button", icon=":material/undo:", type="tertiary", on_click=_undo,
                 help="Bring back what was removed last.",
@@ -69,10 +90,10 @@ def _keep(make: "Callable[[], Findings]") -> None:
     from interference.findings import to_json
     from interference.store import write_findings
 
-    before: Kept | None = st.session_state.get(_OPEN)
+    now = _open()
     try:
         made = make()
-        kept = write_findings(made.title, to_json(made), before.changed if before else None)
+        now.kept = kept = write_findings(made.title, to_json(made), now.kept.changed if now.kept else None)
     except UserError as error:
         st.session_state[_MESSAGE] = str(error)
         return
@@ -103,25 +124,35 @@ def _undo() -> None:
     """Keep what was there before the last removal, in place of what has come of it unless somebody changed that."""
     from interference.store import write_findings
 
-    _, before, since = st.session_state.pop(_UNDO)
+    if not (undo := st.session_state.pop(_UNDO, ())):  # a second click
+        return
+    *earlier, (_, before, since) = undo
+    if earlier:
+        st.session_state[_UNDO] = tuple(earlier)
     st.session_state[_CHOSEN] = write_findings(before.name, before.document, since).name
 
 
-def _delete() -> None:
-    from interference.store import delete_findings
+def _delete(name: str) -> None:
+    from interference.store import delete_findings, read_findings
 
-    before: Kept = st.session_state[_OPEN]
-    delete_findings(before.name)
-    st.session_state[_UNDO] = (f"“{before.name}” is deleted.", before, None)
+    if (before := read_findings(name)) is None:  # a second click
+        return
+    undo = st.session_state.get(_UNDO, ())  # those before too: a second click may have been meant for the first
+    st.session_state[_UNDO] = (*undo, (f"“{name}” is deleted.", before, None))
+    _open().kept = None
+    delete_findings(name)
 
 
-def _rename() -> None:
-    from interference.store import rename_findings
+def _rename(name: str, key: str) -> None:
+    from interference.store import read_findings, rename_findings
 
+    if key not in st.session_state:  # it is drawn no more
+        return
     try:
-        new = opened().renamed(st.session_state["findings title"]).title
-        if new != st.session_state[_OPEN].name:
-            rename_findings(st.session_state[_OPEN].name, new)
+        now, new = _open(), opened().renamed(st.session_state[key]).title
+        if new != name:
+            rename_findings(name, new)
+            now.kept = read_findings(new)
         st.session_state[_CHOSEN] = new
     except UserError as error:
         st.session_state[_MESSAGE] = str(error)
@@ -185,30 +216,32 @@ def _pinned() -> "tuple[Block, ...]":
 def draw_findings_bar(name: str) -> "st.delta_generator.DeltaGenerator":
     """The title, and what can be done with all of it; returns where the downloads belong once there are numbers."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.session_state["findings title"] = name
+        key = f"findings title {name}"  # another field for others, as of the blocks
+        st.session_state[key] = name
         st.text_input(
-            "Title", key="findings title", width=420, max_chars=80, on_change=_rename,
+            "Title", key=key, width=420, max_chars=80, on_change=_rename, args=(name, key),
             help="The name that these findings are kept and shared under.",
         )  # fmt: skip
         st.button(
             "Present", icon=":material/slideshow:", key="findings present", type="primary", on_click=_present,
-            args=(name,), help="Full screen, one finding at a time; the arrow keys move on, Escape leaves.",
+            help="Full screen, one finding at a time; the arrow keys move on, Escape leaves.",
         )  # fmt: skip
         place = st.container(horizontal=True, gap="small", width="content")
-        st.button(
-            "Delete", icon=":material/delete:", key="findings delete", type="tertiary", on_click=_delete,
-            help="Delete these findings; Undo brings them back.",
+        st.button(  # a button of these findings alone: a second click is not to delete those that are opened next
+            "Delete", icon=":material/delete:", key=f"findings delete {name}", type="tertiary", on_click=_delete,
+            args=(name,), help="Delete these findings; Undo brings them back.",
         )  # fmt: skip
     return place
 
 
-def _present(name: str) -> None:
-    st.query_params["present"] = name
+def _present() -> None:
+    st.query_params["present"] = opened().title  # which may have been typed just now
     st.query_params["slide"] = "1"
 
 
 def draw_blocks(bench: Bench) -> "list[Outcome]":
     """Every block with its figure, and what can be changed; what the figures show comes back."""
+    leave()  # a presentation
     findings = opened()
     if not findings.blocks:
         st.info("No blocks yet. Add pins, the view that Merge shows, or words.", icon=":material/add_notes:")
@@ -228,9 +261,9 @@ def _draw_heading(findings: "Findings", number: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         _field(st.text_input, "Heading", number, findings.blocks[number].heading, "heading", HEADING)
         actions: tuple[tuple[str, str, bool, Callable[[], None]], ...] = (
-            ("Up", "arrow_upward", number == 0, lambda: _keep(lambda: findings.moved(number, number - 1))),
-            ("Down", "arrow_downward", number == last, lambda: _keep(lambda: findings.moved(number, number + 1))),
-            ("Remove", "delete", False, lambda: _remove(findings, number)),
+            ("Up", "arrow_upward", number == 0, lambda: _keep(lambda: opened().moved(number, number - 1))),
+            ("Down", "arrow_downward", number == last, lambda: _keep(lambda: opened().moved(number, number + 1))),
+            ("Remove", "delete", False, lambda: _remove(number)),
         )
         for label, icon, disabled, act in actions:
             st.button(
@@ -254,31 +287,38 @@ def _draw_text(number: int, block: "Block") -> None:
 
 
 def _field(widget: Callable, label: str, number: int, value: str, name: str, most: int) -> None:
-    """A block's heading or text in a widget, kept when it is left."""
+    """A block's heading or text in a widget, kept when it is left.
+
+    Each in a field of its own: of one that showed another before, a browser that has not heard yet may still say that.
+    """
     from dataclasses import replace
 
-    key = f"block {name} {number}"
+    key = f"block {name} {number} {digest(value)}"
     st.session_state[key] = value
 
+    def changed() -> "Findings":
+        now, said = opened(), st.session_state[key].strip()
+        block = now.blocks[number] if number < len(now.blocks) else None
+        if block is None or getattr(block, name) != value:
+            raise UserError(f"The block has been moved or changed meanwhile, so this is not kept: {said}")
+        return now.changed(number, replace(block, **{name: said}))
+
     def change() -> None:
-        _keep(
-            lambda: (now := opened()).changed(
-                number, replace(now.blocks[number], **{name: st.session_state[key].strip()})
-            )
-        )
+        if key in st.session_state:  # else it is drawn no more, and a browser that has not heard says what it showed
+            _keep(changed)
 
     collapsed = "collapsed" if name == "heading" else "visible"
     widget(label, key=key, on_change=change, max_chars=most, placeholder=name.capitalize(), label_visibility=collapsed)
 
 
-def _remove(findings: "Findings", number: int) -> None:
-    before: Kept = st.session_state[_OPEN]
-    _keep(lambda: findings.removed(number))
+def _remove(number: int) -> None:
+    now = _open()
+    if (before := now.kept) is None or number >= len(opened().blocks):  # a second click
+        return
+    _keep(lambda: opened().removed(number))
     if _MESSAGE not in st.session_state:
-        from interference.store import read_findings
-
-        now = read_findings(before.name)
-        st.session_state[_UNDO] = (f"Block {number + 1} is removed.", before, now and now.changed)
+        said = f"Block {number + 1} is removed."
+        st.session_state[_UNDO] = ((said, before, now.kept and now.kept.changed),)
 
 
 def _draw_view(bench: Bench, number: int, view: "View") -> "Outcome":

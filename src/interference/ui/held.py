@@ -10,7 +10,7 @@ from interference.errors import UserError
 from interference.ui.setup import Setup
 from interference.ui.sidebar import Bench
 from interference.ui.spread import SHAPE, WHOLE, set_spreads
-from interference.ui.widgets import ASKED, faders_of, knob_key, set_faders, widen_range
+from interference.ui.widgets import ASKED, GOTO, faders_of, knob_key, set_faders, widen_range
 
 if TYPE_CHECKING:
     from interference.bench import Faders
@@ -30,12 +30,21 @@ class Held:
 
 def place_recipe(bench: Bench, setup: Setup) -> None:
     """Set the sliders to the recipe that was asked for last, or hold it, once."""
-    from interference.spread import what_no_slider_holds
-
-    asked: tuple[Recipe, Faders | None] | None = st.session_state.pop(ASKED, None)
+    st.session_state.pop(GOTO, None)
+    asked: tuple[Recipe, Faders | None] | None = st.session_state.get(ASKED)
     if asked is None:
         return
-    recipe, panel = asked
+    try:
+        _place(bench, setup, *asked)
+    except Exception:
+        del st.session_state[ASKED]
+        raise
+    del st.session_state[ASKED]  # when all of it stands: a newer run that ends this one before does it anew
+
+
+def _place(bench: Bench, setup: Setup, recipe: "Recipe", panel: "Faders | None") -> None:
+    from interference.spread import what_no_slider_holds
+
     method = setup.method
     st.session_state.pop(_HELD, None)
     if recipe.method != method.name or not all(name in bench.suite.names for name in recipe.needed):

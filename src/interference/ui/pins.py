@@ -17,6 +17,8 @@ from interference.ui.widgets import ASKED, csv_of, write_view
 if TYPE_CHECKING:
     from interference.bench import Pin, State
 
+_PIN = "pin asked for"  # in the session
+
 
 def draw_toolbar() -> None:
     """Undo, redo, keep, share."""
@@ -44,18 +46,37 @@ def _back(step: Callable[[], None]) -> None:
 
 
 def _pin() -> None:
+    st.session_state[_PIN] = True
+
+
+def pin_if_asked() -> None:
+    """Keep the present view: not when Pin was clicked, for a move right before the click may be heard with it, and
+    becomes the present view when it is drawn."""
+
+    def pinned(present: "State") -> "State":
+        recipe = present.view.recipe
+        return present.pinned(f"{recipe.method}, {len(recipe.models)} parents, {len(present.pins) + 1}")
+
+    if st.session_state.pop(_PIN, False):
+        _move(pinned)
+        rerun_if_asked()
+
+
+def _move(make: "Callable[[State], State]") -> None:
+    """A move from the state as it is by now: a name may have been typed, or another button clicked, since the pins were
+    drawn."""
     present = state.present()
-    assert present  # the button is disabled without one
-    count = len(present.view.recipe.models)
-    _move(lambda: present.pinned(f"{present.view.recipe.method}, {count} parents, {len(present.pins) + 1}"))
-
-
-def _move(make: "Callable[[], State]") -> None:
+    assert present  # there is no button that moves without one
     try:
-        state.move(make())
+        state.move(make(present))
     except UserError as error:
         st.toast(str(error), icon=":material/error:")
     st.session_state["rerun"] = True
+
+
+def _change(number: int, make: "Callable[[State], State]") -> None:
+    """The same of a pin, unless it has been deleted since."""
+    _move(lambda present: make(present) if number < len(present.pins) else present)
 
 
 def rerun_if_asked() -> None:
@@ -91,14 +112,14 @@ def _draw_pin(present: "State", number: int, pin: "Pin") -> None:
         key = f"pin name {number} {pin.name}"
         st.text_input(
             "Name", pin.name, key=key, width=280, label_visibility="collapsed",
-            on_change=lambda: _move(lambda: present.renamed(number, st.session_state[key])),
+            on_change=_rename, args=(number, key),
             help="Type another name to rename it.",
         )  # fmt: skip
         actions: tuple[tuple[str, str, str, bool, Callable[[], None]], ...] = (
-            ("Restore", "restore", "Set the bench to this merge.", False, lambda: _restore(present, pin)),
-            ("Up", "arrow_upward", "Move it up.", number == 0, lambda: _shift(present, number, -1)),
-            ("Down", "arrow_downward", "Move it down.", number == last, lambda: _shift(present, number, 1)),
-            ("Delete", "delete", "Delete it; Undo brings it back.", False, lambda: _delete(present, number)),
+            ("Restore", "restore", "Set the bench to this merge.", False, lambda: _restore(pin)),
+            ("Up", "arrow_upward", "Move it up.", number == 0, lambda: _shift(number, -1)),
+            ("Down", "arrow_downward", "Move it down.", number == last, lambda: _shift(number, 1)),
+            ("Delete", "delete", "Delete it; Undo brings it back.", False, lambda: _delete(number)),
         )
         for label, icon, help_, disabled, act in actions:
             st.button(
@@ -109,23 +130,27 @@ def _draw_pin(present: "State", number: int, pin: "Pin") -> None:
         st.button(
             "Baseline" if chosen else "Make baseline", key=f"pin baseline {number}",
             type="primary" if chosen else "tertiary", help="Show all others as differences from this one.",
-            on_click=lambda: _move(lambda: replace(present, baseline=None if chosen else number)),
+            on_click=lambda: _change(number, lambda now: replace(now, baseline=None if chosen else number)),
         )  # fmt: skip
         st.caption(pin.view.recipe.label())
 
 
-def _shift(present: "State", number: int, by: int) -> None:
-    _move(lambda: present.moved(number, number + by))
+def _rename(number: int, key: str) -> None:
+    if key in st.session_state:  # else it is drawn no more, and a browser that has not heard says what it showed
+        _change(number, lambda now: now.renamed(number, st.session_state[key]))
 
 
-def _delete(present: "State", number: int) -> None:
-    _move(lambda: present.deleted(number))
+def _shift(number: int, by: int) -> None:
+    _change(number, lambda now: now.moved(number, number + by))
 
 
-def _restore(present: "State", pin: "Pin") -> None:
-    state.move(replace(present, view=pin.view))
+def _delete(number: int) -> None:
+    _change(number, lambda now: now.deleted(number))
+
+
+def _restore(pin: "Pin") -> None:
+    _move(lambda now: replace(now, view=pin.view))
     write_view(pin.view)
-    st.session_state["rerun"] = True
 
 
 def _draw_comparison(bench: Bench, present: "State", shown: "list[Pin]") -> None:

@@ -91,7 +91,7 @@ def _go(number: int) -> None:
 
 
 def _leave(name: str) -> None:
-    del st.query_params[_NAME]
+    st.query_params.pop(_NAME, None)  # which a second key finds gone
     st.query_params.pop(_SLIDE, None)
     st.session_state["findings"] = name
 

@@ -117,7 +117,8 @@ def _open(suite: str, corpus: str, device: str, corpus_stamp: tuple[int, int] | 
         opened = open_suite(read_path(suite), read_path(corpus))
         return Evaluator(opened, Store(shipped=shipped_results(opened)), torch.device(device))
 
-    return engine().run("process", f"open {suite} {corpus} {device}", make)
+    # A corpus that changes while it is opened is opened beside that by whoever comes meanwhile.
+    return engine().run("process", f"open {suite} {corpus} {device} {corpus_stamp}", make)
 
 
 def read_path(text: str) -> Path | None:

@@ -4,10 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
 from interference.ui.links import open_link
 from interference.ui.live import keep_history, load_ahead
 from interference.ui.running import finish_imports, imported
+from interference.ui.watch import leave
+
+_PAGE = "page"  # in the session: the one that was drawn last
 
 # Title, icon and file of every page under the heading of its question, in the order of the menu.
 PAGES = {
@@ -52,10 +56,18 @@ def run() -> None:
 
 
 def ensure_shell() -> None:
-    """First line of every page: a deep link to a fresh server runs the page without app.py; go around through it."""
+    """First line of every page: a deep link to a fresh server runs the page without app.py; go around through it.
+
+    What a figure of the page before has asked for ends.
+    """
     if "_shell" not in st.session_state:
         _frame()
         st.rerun()
+    context = get_script_run_ctx()
+    assert context is not None  # a page is drawn in a session
+    if st.session_state.get(_PAGE, context.page_script_hash) != context.page_script_hash:
+        leave()
+    st.session_state[_PAGE] = context.page_script_hash
 
 
 def build_pages() -> dict[str, list[Any]]:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.ui.live import Place
-from interference.ui.running import device, result_of, session
+from interference.ui.running import cancel, device, result_of, session
 from interference.ui.sidebar import Bench
 
 if TYPE_CHECKING:
@@ -94,6 +94,13 @@ def follow(bench: Bench, asked: "Asked[Full, Quick]", moving: bool) -> "Watched[
     except UserError:
         del st.session_state[_FULL]  # so that the next move tries again
         raise
+
+
+def leave() -> None:
+    """Go on with nothing that is followed, for the figure that asked for it is not looked at any more: what else this
+    session asks for would wait for it. What is done of it is kept."""
+    for slot in (_FULL, _GLIMPSE):
+        cancel(slot)
 
 
 def place_of(bench: Bench, view: "View", watched: Watched) -> Place | None:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from interference.ui.sidebar import Bench
 
 _ROWS = 12  # of a table that shows all of them
-_GOTO = "to the merge page"
-ASKED = "recipe asked for"  # in the session: a recipe, and the panel that gave it, if any
+# In the session:
+GOTO = "to the merge page"  # until that is drawn, for a second click may come on the way there, or when it is there
+ASKED = "recipe asked for"  # a recipe, and the panel that gave it, if any
 
 
 def parents_key(method: "Method") -> str:
@@ -126,12 +127,12 @@ def take_to_merge(bench: "Bench", recipe: "Recipe") -> None:
     view = view_of(bench, recipe)
     write_view(view)
     remember(view)
-    st.session_state[_GOTO] = True
+    st.session_state[GOTO] = True
 
 
 def go_if_asked() -> None:
-    """To the Merge page, where a recipe was taken there."""
-    if st.session_state.pop(_GOTO, False):
+    """To the Merge page, where a recipe was taken there and has not arrived."""
+    if GOTO in st.session_state:
         st.switch_page("pages/merge.py", query_params={})  # without these it fails where the address names a widget
 
 

@@ -5,6 +5,7 @@ from interference.ui.similarity.choose import VIEWS, States, choose_similarity
 from interference.ui.similarity.merge import draw_merge
 from interference.ui.similarity.sentences import draw_sentences
 from interference.ui.similarity.views import draw_conditions, draw_depth, draw_languages, draw_layers, draw_models
+from interference.ui.watch import leave
 
 __all__ = ["VIEWS", "choose_similarity", "draw_similarity"]
 
@@ -21,4 +22,6 @@ _DRAW = {
 
 def draw_similarity(bench: Bench, states: States) -> None:
     """The chosen view, which alone is computed."""
+    if states.view != "Merge":
+        leave()
     _DRAW[states.view](bench, states)
