@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from interference.ui.address import compare_with_address, heed_address
 from interference.ui.links import open_link
 from interference.ui.live import keep_history, load_ahead
 from interference.ui.running import finish_imports, imported
@@ -44,9 +45,11 @@ def run() -> None:
     """What app.py does: the frame around every page."""
     page = _frame()
     st.session_state["_shell"] = True
+    heed_address(page.url_path)
     open_link(page.url_path)
     try:
         page.run()
+        compare_with_address(whole=True)
     finally:
         finish_imports()
 

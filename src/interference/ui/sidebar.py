@@ -10,6 +10,7 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.languages import language_name
+from interference.ui.address import stop_page
 from interference.ui.links import draw_link_error
 from interference.ui.running import evaluator_of
 from interference.ui.widgets import keep_valid
@@ -66,7 +67,7 @@ def open_bench() -> Bench:
         return _open_bench()
     except UserError as error:
         st.error(str(error), icon=":material/error:")
-        st.stop()
+        stop_page(whole=False)
 
 
 def _open_bench() -> Bench:
