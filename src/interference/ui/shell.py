@@ -9,6 +9,7 @@ from interference.ui.address import compare_with_address, heed_address
 from interference.ui.links import open_link
 from interference.ui.live import keep_history, load_ahead
 from interference.ui.running import finish_imports, imported
+from interference.ui.sidebar import SETTINGS
 
 # Title, icon and file of every page under the heading of its question, in the order of the menu.
 PAGES = {
@@ -87,7 +88,7 @@ def _frame() -> Any:
     st.set_page_config(page_title=f"{page.title} · Interference")  # of a tab and of an entry of the browser's history
     ahead = st.container(key="ahead", height=1, border=False)  # always: what comes and goes has all below drawn anew
     with ahead:
-        keep_history()
+        keep_history(SETTINGS)
         if not imported().is_set():
             load_ahead()
     return page

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from interference.corpus import Corpus
     from interference.suite import Suite
 
+SETTINGS = ("suite", "corpus", "device", "languages", "unit")  # parameters of the address that hold on every page
+
 
 @dataclass(frozen=True)
 class Bench:

@@ -3,7 +3,9 @@
 // another. Going back would end on these, and set everything to its defaults. What it takes out on the same page, where
 // a move is undone for example, is no way to another, and stays out. Before this script is there, Streamlit makes an
 // entry whenever it puts right the address that it opens: going back passes over the ones before.
-export default function () {
+//
+// And a link to a page that is opened in a tab of its own, which Streamlit would not, takes along what is set on all.
+export default function ({ data: settings }) {
   if (history.onePerPage) return;
   const marked = (change) => (state, title, address) => {
     change.call(history, { ...state, marked: true }, title, address);
@@ -37,13 +39,22 @@ export default function () {
     document.title = next;
     begin();
   };
-  const clicked = ({ target, ctrlKey, metaKey }) => {
+  const takeAlong = ({ target }) => {
+    const link = target.closest?.("a[data-testid$=NavLink]");
+    const kept = [...new URLSearchParams(location.search)].filter(([name]) => settings.includes(name));
+    if (link) link.search = new URLSearchParams(kept);
+    return link;
+  };
+  const clicked = (event) => {
+    const { target, ctrlKey, metaKey, shiftKey } = event;
+    if ((ctrlKey || metaKey || shiftKey) && takeAlong(event)) event.stopPropagation(); // the browser opens it
     if (leaving) return;
     begin();
     const link = target.closest?.("a[href]");
-    leaving = Boolean(link) && !link.target && !ctrlKey && !metaKey && link.pathname !== location.pathname;
+    leaving = Boolean(link) && !link.target && !ctrlKey && !metaKey && !shiftKey && link.pathname !== location.pathname;
   };
   addEventListener("click", clicked, true);
+  addEventListener("pointerdown", takeAlong, true); // of any button, and before a menu
   addEventListener("keydown", () => leaving || begin(), true);
   const gone = (event) => {
     if (putRight && !event.state?.marked) {
