@@ -203,8 +203,7 @@ def draw_findings_bar(name: str) -> "st.delta_generator.DeltaGenerator":
 
 
 def _present(name: str) -> None:
-    st.query_params["present"] = name
-    st.query_params["slide"] = "1"
+    st.query_params.update(present=name, slide="1")  # at once: each change is an entry of the browser's history
 
 
 def draw_blocks(bench: Bench) -> "list[Outcome]":
