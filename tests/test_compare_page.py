@@ -98,6 +98,9 @@ def test_a_row_opens_on_the_merge_page(own_suite, monkeypatch):
     assert app.selectbox(key="method").value == "slerp"
     t = float(frame.loc[place, "settings"].split("=")[1])
     assert app.slider(key="slerp t").value == pytest.approx(t, abs=0.005)
+    app.switch_page(PAGE).run()  # back to what it was opened from
+    assert start(app) is None
+    assert app.dataframe[0].value.reset_index(drop=True).equals(frame)
 
 
 def test_bad_choices_are_messages(own_suite):

@@ -242,3 +242,12 @@ def test_a_method_of_an_optional_base_merges_with_and_without(own_suite):  # noq
     assert not app.error
     assert recipe_of(settled(app)).base == "init"
     assert recipe_of(opened(recipe_of(app))).base == "init"
+
+
+def test_yaml_is_there_again_when_the_page_is_come_back_to(own_suite):  # noqa: F811
+    app = open_page()
+    app.get_by_key("shape").set_value("yaml").run()
+    assert "Recipe" in [area.label for area in app.text_area]
+    settled(app.switch_page("pages/suite.py").run())
+    settled(app.switch_page("pages/merge.py").run())
+    assert "Recipe" in [area.label for area in app.text_area]
