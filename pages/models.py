@@ -16,7 +16,7 @@ wanted = ui.choose_models()
 if not wanted.ids:
     st.info("Choose languages or models above, or type ids of the Hugging Face Hub.", icon=":material/info:")
     ui.draw_progress()
-    st.stop()
+    ui.stop_page()
 with ui.user_errors(stop=False):
     ui.draw_plan(wanted)
 ui.draw_download(wanted)

@@ -547,6 +547,36 @@ def test_back_leads_to_a_page_as_it_was_left(browser, tmp_path, suite_folder):
         expect(unit).to_have_value("bits per sentence")
 
 
+def test_back_passes_over_an_address_that_was_put_right(browser, tmp_path, suite_folder):
+    """On a warm server Streamlit does that before any script of ours is there."""
+    with served(tmp_path, "--suite", str(suite_folder)) as address:
+        for asked, taken in (
+            ("/", "/"),
+            ("/?view=no", "/"),
+            ("/suite?languages=deu&unit=no", r"/suite?languages=German+%28deu%29"),
+        ):
+            with opened(browser, f"{address}{asked}") as page:
+                wait_for_figure(page)
+                wait_for_rest(page)
+                expect(page).to_have_url(f"{address}{taken}")
+                page.evaluate("history.back()")
+                expect(page).to_have_url("about:blank")
+
+
+def test_a_page_in_a_tab_of_its_own_takes_along_what_is_set_on_all(browser, tmp_path, suite_folder):
+    with (
+        served(tmp_path, "--suite", str(suite_folder)) as address,
+        opened(browser, f"{address}/?unit=bits+per+byte&languages=deu&sentences=9") as page,
+    ):
+        wait_for_figure(page)
+        wait_for_rest(page)
+        before = page.url
+        with page.context.expect_page() as new:
+            page.get_by_role("link", name="Suite", exact=True).click(modifiers=["Control"])
+        expect(new.value).to_have_url(f"{address}/suite?unit=bits+per+byte&languages=German+%28deu%29")
+        assert page.url == before
+
+
 def test_a_cell_goes_to_the_merge_page_where_the_address_names_widgets(browser, tmp_path, suite_folder):
     with (
         served(tmp_path, "--suite", str(suite_folder)) as address,

@@ -28,6 +28,7 @@ from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.hybrid import Component, Hybrid, components
 from interference.recipe import Recipe, Slice
+from interference.recipe.values import Where
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite, with_paths
@@ -128,6 +129,10 @@ def test_a_cell_as_a_recipe_of_filters_is_the_same_model(evaluator, suite, resto
     [
         (Recipe("ties_paper", ("mono-eng", "mono-deu"), (1.0, 1.0), base="@zero"), "only a normalised linear average"),
         (equal_average(("mono-fra", "mono-deu")), "is not among the models"),
+        (
+            Recipe("linear", ("mono-eng", "mono-deu"), (Where((("mlp", 0.2), (None, 0.5))), 0.5)),
+            "one weight for the whole model, or undo",
+        ),
     ],
 )
 def test_what_filters_can_not_say_is_refused(suite, recipe, message):

@@ -105,6 +105,41 @@ def test_a_row_opens_on_the_merge_page(own_suite, monkeypatch):
     assert app.switch_page(PAGE).run().title[0].value == "Compare"
 
 
+def test_back_is_the_comparison_that_a_row_was_opened_from(own_suite, monkeypatch):
+    """Nothing is computed again, though the Merge page has no base by then."""
+    few(monkeypatch)
+    app = open_page(method="ties", base="@zero")
+    app.switch_page(PAGE).run()
+    if begin := start(app):
+        begin.click().run()
+    assert app.selectbox(key="compare_base").value == "@zero"
+    frame = app.dataframe[0].value.reset_index(drop=True)
+    place = frame.index[(frame["method"] == "slerp") & (frame["variant"] == "best")][0]
+    app.session_state["compare_table"] = {"selection": {"rows": [int(place)], "columns": [], "cells": []}}
+    app.run()
+    button(app, "Open on the Merge page").click().run()
+    assert app.selectbox(key="method").value == "slerp"
+    monkeypatch.setattr("interference.ui.compare.run_steps", None)
+    del app.session_state["compare_base"]  # Back restores what is in the address, and this is at its default
+    app.switch_page(PAGE).run()
+    assert not app.exception
+    assert app.selectbox(key="compare_base").value == "@zero"
+    assert app.dataframe[0].value.reset_index(drop=True).equals(frame)
+
+
+def test_more_sentences_than_there_are_make_no_other_comparison(own_suite, monkeypatch):
+    few(monkeypatch)
+    app = open_page(PAGE)
+    del app.session_state["history"]  # as where no Merge page was drawn yet
+    app.run()
+    if begin := start(app):
+        begin.click().run()
+    app.switch_page("pages/merge.py").run()
+    monkeypatch.setattr("interference.ui.compare.run_steps", None)
+    app.switch_page(PAGE).run()
+    assert not app.exception
+
+
 def test_bad_choices_are_messages(own_suite):
     app = open_page(PAGE)
     app.multiselect(key="compare").set_value([]).run()

@@ -166,3 +166,16 @@ def test_a_slide_left_is_not_come_back_to(browser, findings, tmp_path):  # noqa:
         expect(page.get_by_text("3 / 3 · Mine")).to_be_visible()
         page.go_back()
         expect(page.get_by_text("1 / 3 · Mine")).to_be_visible(timeout=WAIT)
+
+
+def test_presenting_is_one_step_back(browser, findings, tmp_path):  # noqa: F811
+    (tmp_path / "app").mkdir()
+    write_findings("Mine", to_json(findings), folder=tmp_path / "app/store")
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/findings") as page:
+        wait_for_figure(page)
+        wait_for_rest(page)
+        page.get_by_role("button", name="Present", exact=True).click()
+        expect(page.get_by_text("1 / 3 · Mine")).to_be_visible(timeout=WAIT)
+        wait_for_rest(page)
+        page.go_back()
+        expect(page.get_by_role("heading", name="Findings", exact=True)).to_be_visible(timeout=WAIT)

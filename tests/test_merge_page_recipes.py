@@ -258,3 +258,12 @@ def test_a_run_that_is_ended_while_a_recipe_is_placed_leaves_it_to_the_next(own_
     assert recipe_of(app).weights == (0.5, 0.5)
     settled(send(app, values=[0.3, 0.6]))
     assert panel(app.run())["state"]["values"] == [0.3, 0.6]
+
+
+def test_yaml_is_there_again_when_the_page_is_come_back_to(own_suite):  # noqa: F811
+    app = open_page()
+    app.get_by_key("shape").set_value("yaml").run()
+    assert "Recipe" in [area.label for area in app.text_area]
+    settled(app.switch_page("pages/suite.py").run())
+    settled(app.switch_page("pages/merge.py").run())
+    assert "Recipe" in [area.label for area in app.text_area]

@@ -398,6 +398,10 @@ def test_the_guide_sets_the_bench_step_by_step(own_suite):
         assert not app.exception
         seen.append(figures(app)[0])
     assert len(set(seen)) == len(seen)
+    said = [caption.value for caption in app.caption]
+    button(app, "Undo").click().run()
+    assert app.get_by_key("guide").value is None
+    assert said[0] not in [caption.value for caption in app.caption]
     assert not app.toast, "nothing that somebody chose was left out"
 
 

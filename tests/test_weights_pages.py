@@ -131,6 +131,24 @@ def test_a_chosen_cell_says_its_number_and_goes_to_the_merge_page(own_suite):  #
     assert isinstance(recipe.weights[0], Where)  # the component by filters, all else the parent's
 
 
+def test_back_on_the_causal_map_is_the_map_that_a_cell_was_taken_from(own_suite):  # noqa: F811
+    app = open_page("pages/causal.py")
+    app.session_state["causal_cell"] = ("transplanted", "mlp", "1")
+    before = live_plots(app.run())[0]["figure"]
+    for component in ("mlp", "attention"):
+        app.session_state["causal_cell"] = ("transplanted", component, "1")
+        app.run()
+        button(app, "Set the Merge page to it").click().run()
+        settled(app.switch_page("pages/causal.py").run())
+        assert not app.error
+        assert live_plots(app)[0]["figure"] == before
+        assert any("as the Merge page had it before" in caption.value for caption in app.caption)
+    settled(app.switch_page("pages/merge.py").run())
+    app.selectbox(key="method").set_value("slerp").run()
+    settled(app.switch_page("pages/causal.py").run())
+    assert any("SLERP" in caption.value and "as the Merge page has it." in caption.value for caption in app.caption)
+
+
 def test_a_cell_goes_to_the_merge_page_as_the_sidebar_stands_by_then(own_suite, tmp_path):  # noqa: F811
     """What the address names stays, and so does what was set since the Merge page was left: it is where the cell is."""
     other = shutil.copytree(own_suite, tmp_path / "other")

@@ -181,6 +181,11 @@ def cell_recipe(trial: Trial, component: Component, restored: bool, parameters: 
         )
     if parent not in recipe.models:
         raise UserError(f"{parent} is not among the models of the recipe, so no weight brings it in.")
+    if not restored and any(isinstance(weight, Where) for weight in recipe.weights):
+        raise UserError(
+            "The weights of this merge differ within the model already, which a filter for one component can't hold. "
+            "On the Merge page, give every parent one weight for the whole model, or undo."
+        )
     names = component.names(parameters)
     alone = [float(model == parent) for model in recipe.models]
     weights = []

@@ -4,6 +4,7 @@ Nothing heavy is imported at the top: the page's frame is drawn before torch and
 """
 
 from interference.ui.accuracy import choose_pairs, compute_accuracy, draw_accuracy
+from interference.ui.address import stop_page
 from interference.ui.causal import choose_trial, compute_causal, draw_causal
 from interference.ui.compare import choose_comparison, choose_families, compute_comparison, draw_comparison
 from interference.ui.export import draw_export
@@ -109,6 +110,7 @@ __all__ = [
     "rerun_if_asked",
     "run",
     "serve",
+    "stop_page",
     "user_errors",
     "watch_merge",
 ]

@@ -36,7 +36,9 @@ def choose_trial(bench: Bench) -> "Trial":
     """The merge of the Merge page, a language, and the checkpoint it is held against."""
     from interference.causal import Trial, default_parent
 
-    recipe = state.merge_looked_at(bench.suite)
+    recipe, taken = state.merge_looked_at(bench.suite), state.taken_from("causal", bench.suite)
+    if taken and taken[0]:
+        recipe = taken[0]
     keep_valid("causal_language", bench.languages, codes=str)
     parents = ["", *bench.suite.names]
     keep_valid("causal_parent", parents)
@@ -55,7 +57,8 @@ def choose_trial(bench: Bench) -> "Trial":
             "Untrained control", key="causal_control", bind="query-params",
             help="A third map: the same with the untrained model's components, as the cost of losing each.",
         )  # fmt: skip
-    st.caption(f"The merge: {merge_of(recipe)}, as the Merge page has it.")
+    since = "had it before a component of this map was set there; change it there to map another" if taken else "has it"
+    st.caption(f"The merge: {merge_of(recipe)}, as the Merge page {since}.")
     return Trial(recipe, parent or default, language, control)
 
 
@@ -169,7 +172,8 @@ def _draw_cell(bench: Bench, table: "CausalTable") -> bool:
         with st.container(horizontal=True):
             st.button(
                 "Set the Merge page to it", icon=":material/merge:", key="causal_take", on_click=take_to_merge,
-                args=(bench, recipe), help="Its recipe, with filters by tensor, goes to the Merge page.",
+                args=(bench, recipe, "causal", table.trial.recipe),
+                help="Its recipe, with filters by tensor, goes to the Merge page.",
             )  # fmt: skip
             st.download_button(
                 "Recipe, YAML", recipe.to_yaml, "cell.yaml", "text/yaml", on_click="ignore",

@@ -60,16 +60,17 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
         st.caption(" ".join(said))
     if len(chosen) == 1:
         raise UserError(f"{chosen[0]} alone is no merge. Name two checkpoints or more.")
+    sentences = min(state.sentences(), len(bench.corpus.rows(None)))  # as many as the Merge page shows of them
     named = None if picked == NO_BASE else picked
-    return Comparison(tuple(chosen), bench.languages, named, (), bool(search), state.sentences()), language
+    return Comparison(tuple(chosen), bench.languages, named, (), bool(search), sentences), language
 
 
 def _defaults(bench: Bench) -> tuple[list[str], str]:
     """Parents and base of the present merge, else the monolingual checkpoints from the untrained one."""
     from interference.conflict.survey import default_models
 
-    present = state.present()
-    recipe = present.view.recipe if present else None
+    present, taken = state.present(), state.taken_from("compare", bench.suite)
+    recipe = taken[0] if taken else present.view.recipe if present else None
     names = list(recipe.models if recipe else default_models(bench.suite))
     init = bench.suite.init.name if bench.suite.init else NO_BASE
     base = recipe.base if recipe and recipe.base else init
@@ -187,7 +188,7 @@ def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> N
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Open on the Merge page", icon=":material/merge:", disabled=recipe is None, key="compare_open",
-            on_click=take_to_merge, args=(bench, recipe),
+            on_click=_take, args=(bench, recipe),
             help="Set the Merge page to the recipe of the chosen row.",
         )  # fmt: skip
         st.download_button(
@@ -196,6 +197,11 @@ def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> N
             help="Every line and language with intervals and settings.",
         )  # fmt: skip
         st.caption(recipe.label() if recipe else "Choose a merge's row to open it on the Merge page.")
+
+
+def _take(bench: Bench, recipe: "Recipe") -> None:
+    present, taken = state.present(), state.taken_from("compare", bench.suite)
+    take_to_merge(bench, recipe, "compare", taken[0] if taken else present.view.recipe if present else None)
 
 
 def _recipe(table: "CompareTable", row: "pd.Series") -> "Recipe | None":

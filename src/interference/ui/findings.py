@@ -235,8 +235,8 @@ def draw_findings_bar(name: str) -> "st.delta_generator.DeltaGenerator":
 
 
 def _present() -> None:
-    st.query_params["present"] = opened().title  # which may have been typed just now
-    st.query_params["slide"] = "1"
+    title = opened().title  # which may have been typed just now
+    st.query_params.update(present=title, slide="1")  # at once: each change is an entry of the browser's history
 
 
 def draw_blocks(bench: Bench) -> "list[Outcome]":

@@ -74,6 +74,7 @@ def _follow_guide(bench: Bench, titles: dict[str, Any]) -> None:
 
     if (step := titles.get(st.session_state["guide"])) and (present := state.present()):
         write_view(replace(present.view, recipe=step.recipe, faders=None))
+        st.session_state["guide"] = step.title
 
 
 def choose_setup(bench: Bench) -> Setup:

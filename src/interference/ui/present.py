@@ -9,6 +9,7 @@ from unicodedata import east_asian_width
 import streamlit as st
 
 from interference.errors import UserError
+from interference.ui.address import leave_out
 from interference.ui.live import Panel, coefficient_panel, live_plot, move_panel
 from interference.ui.sidebar import Bench, open_view
 from interference.ui.watch import place_of, watch
@@ -29,8 +30,16 @@ _ALONE, _BESIDE = 74, 24  # hundredths of the screen's height that a text may fi
 
 
 def presented() -> str | None:
-    """The name of the findings that are being presented, if any."""
-    return st.query_params.get(_NAME)
+    """The name of the findings that are being presented, if any; one that none are kept by leads to the others."""
+    from interference.store import list_findings
+
+    name = st.query_params.get(_NAME)
+    kept = [one.name for one in list_findings()] if name is not None else []
+    if name is None or name in kept:
+        return name
+    _drop_address()
+    leave_out(_NAME, name, kept)
+    return None
 
 
 def draw_presentation(bench: Bench) -> None:
@@ -91,9 +100,13 @@ def _go(number: int) -> None:
 
 
 def _leave(name: str) -> None:
-    st.query_params.pop(_NAME, None)  # which a second key finds gone
-    st.query_params.pop(_SLIDE, None)
+    _drop_address()
     st.session_state["findings"] = name
+
+
+def _drop_address() -> None:
+    for name in (_NAME, _SLIDE):
+        st.query_params.pop(name, None)
 
 
 def _draw_controls(findings: "Findings", number: int, last: int) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from interference.errors import user_path
+from interference.ui.address import compare_with_address
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -177,6 +178,7 @@ def run_steps(
 
     Progress shows in `place`, which is then emptied; `glance` is called again and again meanwhile.
     """
+    compare_with_address()  # not only when the job is done: what it asks for is drawn
     evaluator, engine = device(bench)
     job = engine.submit(session(), slot, lambda job: steps(evaluator))
     return result_of(

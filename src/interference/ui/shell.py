@@ -6,9 +6,11 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
+from interference.ui.address import compare_with_address, heed_address
 from interference.ui.links import open_link
 from interference.ui.live import keep_history, load_ahead
 from interference.ui.running import finish_imports, imported
+from interference.ui.sidebar import SETTINGS
 from interference.ui.watch import leave
 
 _PAGE = "page"  # in the session: the one that was drawn last
@@ -48,9 +50,11 @@ def run() -> None:
     """What app.py does: the frame around every page."""
     page = _frame()
     st.session_state["_shell"] = True
+    heed_address(page.url_path)
     open_link(page.url_path)
     try:
         page.run()
+        compare_with_address(whole=True)
     finally:
         finish_imports()
 
@@ -96,7 +100,7 @@ def _frame() -> Any:
     st.set_page_config(page_title=f"{page.title} · Interference")  # of a tab and of an entry of the browser's history
     ahead = st.container(key="ahead", height=1, border=False)  # always: what comes and goes has all below drawn anew
     with ahead:
-        keep_history()
+        keep_history(SETTINGS)
         if not imported().is_set():
             load_ahead()
     return page

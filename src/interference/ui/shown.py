@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.errors import UserError
+from interference.ui.address import stop_page
 from interference.ui.widgets import csv_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def user_errors(stop: bool = True) -> Iterator[None]:
     except UserError as error:
         st.error(str(error), icon=":material/error:")
         if stop:
-            st.stop()
+            stop_page(whole=False)
 
 
 def draw_table(result: "LossTable", name: str, **columns: str) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.languages import language_name
+from interference.ui.address import stop_page
 from interference.ui.links import draw_link_error
 from interference.ui.running import evaluator_of
 from interference.ui.widgets import keep_valid
@@ -17,6 +18,8 @@ from interference.ui.widgets import keep_valid
 if TYPE_CHECKING:
     from interference.corpus import Corpus
     from interference.suite import Suite
+
+SETTINGS = ("suite", "corpus", "device", "languages", "unit")  # parameters of the address that hold on every page
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def open_bench() -> Bench:
         return _open_bench()
     except UserError as error:
         st.error(str(error), icon=":material/error:")
-        st.stop()
+        stop_page(whole=False)
 
 
 def _open_bench() -> Bench:

@@ -71,6 +71,7 @@ def choose_shape(bench: Bench, method: "Method", parents: tuple[str, ...]) -> tu
         st.segmented_control(
             "Coefficients", list(modes) if known else [WHOLE, YAML], format_func=lambda mode: modes[mode], key=SHAPE,
             label_visibility="collapsed", on_change=_reshape, args=(bench, method, parents, name),
+            persist_state="session",
             help="A coefficient may be one number, one for each part of the model, or a curve over its layers; YAML "
             "holds whatever else mergekit's schema allows.",
         )  # fmt: skip

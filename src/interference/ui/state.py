@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from interference.suite import Suite
 
 _KEY = "history"
+_TAKEN = "taken to the merge page"  # by page: the recipe that was, and the one that the page looked at
 
 
 def history() -> "History | None":
@@ -42,6 +43,22 @@ def merge_looked_at(suite: "Suite") -> "Recipe":
     from interference.conflict.survey import default_models, equal_average
 
     return present_recipe(suite) or equal_average(default_models(suite))
+
+
+def take(page: str, recipe: "Recipe", looked_at: "Recipe | None") -> None:
+    """Remember that a page gave the Merge page its recipe, so that going back to it shows what it showed."""
+    st.session_state[_TAKEN] = st.session_state.get(_TAKEN, {}) | {page: (recipe, looked_at)}
+
+
+def taken_from(page: str, suite: "Suite") -> "tuple[Recipe | None] | None":
+    """What a page looked at where the Merge page still merges what was taken there from it; None where it does not."""
+    from interference.spread import same_merge
+
+    recipe, looked_at = st.session_state.get(_TAKEN, {}).get(page, (None, None))
+    now = present_recipe(suite)
+    if recipe is None or now is None or recipe.models != now.models:
+        return None
+    return (looked_at,) if same_merge(recipe, now, suite[now.models[0]].shapes) else None
 
 
 def move(state: "State") -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 from interference.errors import UserError
 from interference.labels import merge_of
 from interference.ui import state
+from interference.ui.address import stop_page
 from interference.ui.running import read_path, run_steps, stamp
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
@@ -91,7 +92,7 @@ def choose_tasks(bench: Bench) -> TaskRequest:
     tasks = tuple(dict.fromkeys(part.strip() for part in names.split(",") if part.strip()))
     if not tasks or not models:
         st.info(f"There is {'no model' if tasks else 'no task'} yet. Name one or more above.", icon=":material/info:")
-        st.stop()
+        stop_page()
     include = read_path(folder.strip())
     if include and not include.is_dir():
         raise UserError(f"{include} is no folder. Name a folder of task descriptions (.yaml), or leave it empty.")

@@ -6,6 +6,7 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.ui import state
+from interference.ui.address import stop_page
 from interference.ui.running import run_steps
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
@@ -30,7 +31,7 @@ def choose_course(bench: Bench) -> "Course":
         default = known_course(bench.suite)
     except UserError as error:
         st.info(str(error), icon=":material/info:")
-        st.stop()
+        stop_page()
     names = list(runs(bench.suite))
     chosen = []
     with st.container(horizontal=True, vertical_alignment="bottom"):

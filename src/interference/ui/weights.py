@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.ui import state
+from interference.ui.address import stop_page
 from interference.ui.running import run_steps
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
@@ -105,7 +106,7 @@ def draw_conflict(bench: Bench, wanted: Wanted, table: "ConflictTable") -> None:
     measure = wanted.measure
     if table.frame.empty:
         st.info(table.notes[0], icon=":material/info:")
-        st.stop()
+        stop_page()
     st.markdown(conflict_sentence(table, measure))
     level = _LEVELS[wanted.view]
     if wanted.view == "Pairs":

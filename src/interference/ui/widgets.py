@@ -97,6 +97,7 @@ def ask_recipe(recipe: "Recipe", view: "View | None" = None) -> None:
     elif recipe.base:
         st.session_state["base"] = recipe.base
     set_more(more_of(recipe))
+    st.session_state["guide"] = None  # what the guided finding says is about another merge
     st.session_state[ASKED] = (recipe, view.faders if view else None)
 
 
@@ -121,9 +122,10 @@ def remember(view: "View") -> None:
     state.move(replace(before, view=view) if before else State(view))
 
 
-def take_to_merge(bench: "Bench", recipe: "Recipe") -> None:
-    """Make a recipe the present view and go to the Merge page with the next run: for a callback, for the widgets that
-    are set may stand on the page."""
+def take_to_merge(bench: "Bench", recipe: "Recipe", page: str, looked_at: "Recipe | None") -> None:
+    """Make a recipe of a page, which looked at another, the present view and go to the Merge page with the next run:
+    for a callback, for the widgets that are set may stand on the page."""
+    state.take(page, recipe, looked_at)
     view = view_of(bench, recipe)
     write_view(view)
     remember(view)

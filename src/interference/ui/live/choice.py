@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from interference.ui.address import know_options
 from interference.ui.live.panel import FOLDER
 
 _MOUNT = st.components.v2.component(
@@ -37,6 +38,7 @@ def grouped_choice(
     What an address asks for is chosen though it is greyed out: it is for the page to say why it does not apply.
     """
     known = {value: text for group in groups for value, text in group.options.items()}
+    know_options(key, known)
     if st.session_state.get(key) not in known:
         given = st.query_params.get(key)
         st.session_state[key] = next((value for value in known if given in (value, known[value])), default)

@@ -1,16 +1,27 @@
 // One entry of the browser's history for each page, with its settings. On the way from one page to the next Streamlit
 // takes the settings out of the address of the first, in an entry of its own, and gives the next those that it keeps, in
 // another. Going back would end on these, and set everything to its defaults. What it takes out on the same page, where
-// a move is undone for example, is no way to another, and stays out.
-export default function () {
+// a move is undone for example, is no way to another, and stays out. Before this script is there, Streamlit makes an
+// entry whenever it puts right the address that it opens: going back passes over the ones before.
+//
+// And a link to a page that is opened in a tab of its own, which Streamlit would not, takes along what is set on all.
+export default function ({ data: settings }) {
   if (history.onePerPage) return;
-  const push = history.pushState.bind(history);
-  const replace = history.replaceState.bind(history);
+  const marked = (change) => (state, title, address) => {
+    change.call(history, { ...state, marked: true }, title, address);
+    here = location.href;
+  };
+  const push = marked(history.pushState);
+  const replace = marked(history.replaceState);
+  let here = location.href;
+  const opened = performance.getEntriesByType("navigation")[0]?.name;
+  const putRight = Boolean(opened) && opened !== here;
   let left = null; // the page's address before settings were taken out of it, if they were since the last click or key
   let leaving = false; // whether a link to another page was clicked: a second click on it, before that comes, is none
   let named = document.title; // at that click or key: by the time that a page is left, the title is the next one's
   const begin = () => ([left, leaving, named] = [null, false, document.title]);
   history.onePerPage = true;
+  replace(history.state, "", here);
   history.replaceState = (state, title, address) => {
     const to = new URL(address ?? location.href, location.href);
     const settings = [...new URLSearchParams(location.search).keys()].filter((name) => name !== "view"); // is read once
@@ -28,13 +39,31 @@ export default function () {
     document.title = next;
     begin();
   };
-  const clicked = ({ target, ctrlKey, metaKey }) => {
+  const takeAlong = ({ target }) => {
+    const link = target.closest?.("a[data-testid$=NavLink]");
+    const kept = [...new URLSearchParams(location.search)].filter(([name]) => settings.includes(name));
+    if (link) link.search = new URLSearchParams(kept);
+    return link;
+  };
+  const clicked = (event) => {
+    const { target, ctrlKey, metaKey, shiftKey } = event;
+    if ((ctrlKey || metaKey || shiftKey) && takeAlong(event)) event.stopPropagation(); // the browser opens it
     if (leaving) return;
     begin();
     const link = target.closest?.("a[href]");
-    leaving = Boolean(link) && !link.target && !ctrlKey && !metaKey && link.pathname !== location.pathname;
+    leaving = Boolean(link) && !link.target && !ctrlKey && !metaKey && !shiftKey && link.pathname !== location.pathname;
   };
   addEventListener("click", clicked, true);
+  addEventListener("pointerdown", takeAlong, true); // of any button, and before a menu
   addEventListener("keydown", () => leaving || begin(), true);
-  addEventListener("popstate", begin, true);
+  const gone = (event) => {
+    if (putRight && !event.state?.marked) {
+      event.stopImmediatePropagation(); // Streamlit is not to open it
+      replace(event.state, "", here); // where there is nothing before it, the page stays as it is
+      return history.back();
+    }
+    here = location.href;
+    begin();
+  };
+  addEventListener("popstate", gone, true);
 }

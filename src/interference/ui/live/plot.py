@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,9 +117,9 @@ def load_ahead() -> None:
     _AHEAD(key="plotly_ahead", data=_serve_plotly(), height=1)
 
 
-def keep_history() -> None:
-    """Have the browser go back and forward from page to page, each with its settings."""
-    _HISTORY(key="one_entry_per_page", height=1)
+def keep_history(settings: Sequence[str]) -> None:
+    """Have the browser go back and forward from page to page, each with its settings; those named hold on all."""
+    _HISTORY(key="one_entry_per_page", data=list(settings), height=1)
 
 
 def _nothing() -> None:

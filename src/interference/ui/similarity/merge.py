@@ -7,6 +7,7 @@ import streamlit as st
 
 from interference.labels import merge_of
 from interference.ui import state
+from interference.ui.address import stop_page
 from interference.ui.held import is_held
 from interference.ui.live import live_plot
 from interference.ui.merge import choose_faders
@@ -37,7 +38,7 @@ def draw_merge(bench: Bench, states: States) -> None:
     view = _present(bench)
     if view is None:
         st.info("There is nothing to merge in this suite: it takes two checkpoints that fit together.")
-        st.stop()
+        stop_page()
     recipe = view.recipe
     measure = choose_measure(bench, states, [(("merge", recipe), (name, name)) for name in _parents(recipe)])
     if _on_panel(recipe):
