@@ -124,3 +124,12 @@ def test_findings_that_are_not_kept_lead_to_those_that_are(framed, tmp_path, mon
     assert app.selectbox(key="findings").value == "Mine"
     assert "`present=Mina` is left out. Shown as without it. Allowed: `Mine`." in notice(app)
     assert not app.query_params
+
+
+@pytest.mark.parametrize(("page", "name", "first"), [(PATH, "walk", "linear"), (SUITE, "measure", "loss")])
+def test_an_address_that_names_no_option_where_one_is_needed_shows_the_first(framed, page, name, first):
+    app = visit(page, **{name: ""})
+    assert not app.error
+    app.run()
+    assert not app.error
+    assert app.session_state[name] == first

@@ -13,7 +13,7 @@ from interference.ui import state
 from interference.ui.running import read_path, run_drawing
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import csv_of, keep_valid, keep_within
+from interference.ui.widgets import choose_one, csv_of, keep_valid, keep_within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,8 +101,8 @@ def draw_accuracy(bench: Bench, recipe: "Recipe", table: "AccuracyTable") -> Non
 
     view = accuracy_view(table, recipe, bench.suite)
     st.markdown(accuracy_sentence(view))
-    by = st.segmented_control(
-        "By", BY, default=BY[0], required=True, key="accuracy_by", bind="query-params", label_visibility="collapsed",
+    by = choose_one(
+        "By", BY, key="accuracy_by", label_visibility="collapsed",
         help="By language: the merge beside its parents and the controls. By phenomenon: one model, error by error.",
     )  # fmt: skip
     if by == BY[0]:

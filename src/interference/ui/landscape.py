@@ -10,7 +10,7 @@ from interference.ui.path import choose_walk
 from interference.ui.running import run_steps
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import csv_of, keep_valid, keep_within
+from interference.ui.widgets import choose_one, csv_of, keep_valid, keep_within
 
 WALK, PAIRS, PLANE, LAYERS = "Walk", "All pairs", "Plane", "Along the layers"
 VIEWS = (WALK, PAIRS, PLANE, LAYERS)
@@ -19,8 +19,8 @@ _MOST = 10  # checkpoints whose pairs are walked at once: 45 paths
 
 def choose_path_view() -> str:
     """Which of the views is computed and drawn."""
-    return st.segmented_control(
-        "View", VIEWS, default=WALK, required=True, key="path_view", bind="query-params", label_visibility="collapsed",
+    return choose_one(
+        "View", VIEWS, key="path_view", label_visibility="collapsed",
         help="One path; the paths between every two of some checkpoints; the plane through three; or what happens to "
         "activations on the way.",
     )  # fmt: skip
@@ -143,8 +143,8 @@ def _draw_layers(bench: Bench) -> None:
     keep_valid("layers_language", bench.languages, codes=str)
     keep_valid("layers_at", inner, default=inner[len(inner) // 2])
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        measure = st.segmented_control(
-            "Measure", list(LINEARITY), default="cosine", required=True, key="layers_measure", bind="query-params",
+        measure = choose_one(
+            "Measure", list(LINEARITY), key="layers_measure",
             help="Whether activations mix as the weights do, in direction and in length, and whether units still vary "
             "from token to token.",
         )  # fmt: skip

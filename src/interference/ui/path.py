@@ -8,7 +8,7 @@ from interference.ui import state
 from interference.ui.running import run_drawing
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import csv_of, decimals, keep_valid, keep_within, table_height
+from interference.ui.widgets import choose_one, csv_of, decimals, keep_valid, keep_within, table_height
 
 if TYPE_CHECKING:
     from interference.path import PathTable, Walk
@@ -46,8 +46,8 @@ def choose_walk(bench: Bench) -> "Walk":
                     help=f"The checkpoint at the {'left' if key == 'from' else 'right'} end of the path.",
                 )
             )
-        method = st.segmented_control(
-            "By", METHODS, default=METHODS[0], required=True, key="walk", bind="query-params",
+        method = choose_one(
+            "By", METHODS, key="walk",
             help="Straight through weight space, or along the great circle of every tensor.",
         )  # fmt: skip
         keep_within("points", *POINTS)
@@ -96,8 +96,8 @@ def draw_path(bench: Bench, table: "PathTable") -> None:
     present = state.present()
     place = table.walk.place(present.view.recipe) if present else None
     st.markdown(path_sentence(table, bench.unit))
-    measure = st.segmented_control(
-        "Measure", list(MEASURES), default="loss", required=True, key="path_measure", bind="query-params",
+    measure = choose_one(
+        "Measure", list(MEASURES), key="path_measure",
         label_visibility="collapsed", help="What the curves show.",
     )  # fmt: skip
     st.plotly_chart(

@@ -11,7 +11,7 @@ from interference.ui import state
 from interference.ui.running import duration, run_steps
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import csv_of, decimals, keep_valid
+from interference.ui.widgets import choose_one, csv_of, decimals, keep_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,14 +54,14 @@ def choose_prediction(bench: Bench) -> "Pairing | None":
 
     keep_valid("predict_measures", [p.name for p in predictors()], codes=list)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        data = st.segmented_control(
-            "Pairs of", DATA, default=DATA[0], required=True, key="predict_data", bind="query-params",
+        data = choose_one(
+            "Pairs of", DATA, key="predict_data",
             help="This suite, merged and measured here; or the 45 pairs published with arXiv:2605.25846.",
         )  # fmt: skip
         if data == PAPER:
             return None
-        role = st.segmented_control(
-            "Models", ROLES, default=ROLES[0], required=True, key="predict_role", bind="query-params",
+        role = choose_one(
+            "Models", ROLES, key="predict_role",
             help="Monolingual models, or branches of one parent: the control, whose merges work.",
         )  # fmt: skip
         known_parts = {group_of(name) for c in bench.suite.with_role(role) for name in c.shapes}
@@ -212,8 +212,8 @@ def _draw_pairs(found: "Prediction") -> None:
             key="predict_marked", bind="query-params", width=260,
             help="Its pairs are drawn in orange. At first the language without which least of the relation is left.",
         )  # fmt: skip
-        view = st.segmented_control(
-            "Show", (VALUES, BEYOND), default=VALUES, required=True, key="predict_view", bind="query-params",
+        view = choose_one(
+            "Show", (VALUES, BEYOND), key="predict_view",
             help="The numbers themselves, or what one additive effect per language leaves of both.",
         )  # fmt: skip
     beyond = beyond_languages(found.table, measure) if view == BEYOND else None

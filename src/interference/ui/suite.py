@@ -11,6 +11,7 @@ from interference.steps import within
 from interference.ui.running import run_drawing
 from interference.ui.shown import EXPORT, draw_table
 from interference.ui.sidebar import Bench
+from interference.ui.widgets import choose_one
 
 if TYPE_CHECKING:
     from interference.evaluate import Evaluator
@@ -61,16 +62,7 @@ def _mergeable_sentence(groups: tuple[tuple[str, ...], ...]) -> str:
 
 def choose_measure() -> str:
     """Loss, cost or recovery."""
-    options = list(READINGS)
-    return st.segmented_control(
-        "Measure",
-        options,
-        default=options[0],
-        key="measure",
-        required=True,
-        bind="query-params",
-        help="What the cells of the heat map show.",
-    )
+    return choose_one("Measure", list(READINGS), key="measure", help="What the cells of the heat map show.")
 
 
 def compute_suite(bench: Bench, measure: str) -> "LossTable":

@@ -12,7 +12,7 @@ from interference.ui.address import stop_page
 from interference.ui.running import read_path, run_steps, stamp
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import csv_of, decimals, keep_valid, keep_within
+from interference.ui.widgets import choose_one, csv_of, decimals, keep_valid, keep_within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,8 +51,8 @@ class TaskRequest:
 
 def choose_kind() -> str:
     """Minimal pairs, or tasks of lm-evaluation-harness."""
-    return st.segmented_control(
-        "Accuracy on", KINDS, default=KINDS[0], required=True, key="accuracy_on", bind="query-params",
+    return choose_one(
+        "Accuracy on", KINDS, key="accuracy_on",
         help="Minimal pairs of grammar, or any task of lm-evaluation-harness, which the extra `tasks` installs.",
     )  # fmt: skip
 

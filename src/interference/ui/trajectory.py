@@ -10,7 +10,7 @@ from interference.ui.address import stop_page
 from interference.ui.running import run_steps
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import csv_of, decimals, keep_valid, table_height
+from interference.ui.widgets import choose_one, csv_of, decimals, keep_valid, table_height
 
 if TYPE_CHECKING:
     from interference.trajectory import Course, TrajectoryTable
@@ -65,8 +65,8 @@ def draw_trajectory(bench: Bench, table: "TrajectoryTable") -> None:
     points, summary = table.points[bench.unit], table.summary[bench.unit]
     st.markdown(trajectory_sentence(table, bench.unit))
     steps = sorted(int(step) for step in summary["step"].unique())
-    measure = st.segmented_control(
-        "Measure", MEASURES, default=MEASURES[0], required=True, key="trajectory_measure", bind="query-params",
+    measure = choose_one(
+        "Measure", MEASURES, key="trajectory_measure",
         label_visibility="collapsed", help="What the curves show.",
     )  # fmt: skip
     keep_valid("trajectory_step", steps, default=steps[-1])

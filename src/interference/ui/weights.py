@@ -10,7 +10,7 @@ from interference.ui.address import stop_page
 from interference.ui.running import run_steps
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_checkpoints, csv_of, keep_valid, keep_within
+from interference.ui.widgets import choose_checkpoints, choose_one, csv_of, keep_valid, keep_within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,9 +70,9 @@ def choose_survey(bench: Bench) -> Wanted:
             help="\n".join(f"- **{m.label}**: {m.caption}" for m in known.values()),
         )  # fmt: skip
         knobs = tuple((f"{name}.{a.name}", _knob(name, a)) for a in known[name].arguments)
-        view = st.segmented_control(
-            "Show", [v for v in VIEWS if v != "Pairs" or known[name].of == "pair"], default=VIEWS[0], required=True,
-            key="weights_view", bind="query-params", help="By part of the model, along its depth, tensor by tensor, "
+        view = choose_one(
+            "Show", [v for v in VIEWS if v != "Pairs" or known[name].of == "pair"],
+            key="weights_view", help="By part of the model, along its depth, tensor by tensor, "
             "or between every two models.",
         )  # fmt: skip
     if tuple(models) == default_models(bench.suite) and (said := default_notes(bench.suite)):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import streamlit as st
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from interference.registry import Argument, Method
     from interference.ui.sidebar import Bench
 
+_T = TypeVar("_T")
 _ROWS = 12  # of a table that shows all of them
 # In the session:
 GOTO = "to the merge page"  # until that is drawn, for a second click may come on the way there, or when it is there
@@ -188,6 +189,18 @@ def keep_valid(key: str, options: Collection[Any], codes: type | None = None, de
     else:
         st.session_state[key] = default if default in options else next(iter(options), None)
     st.toast(f"Left out, for it is not to be had here: {_listed(unknown)}.", icon=":material/info:", duration="long")
+
+
+def choose_one(label: str, options: Sequence[_T], *, key: str, default: _T | None = None, **more: Any) -> _T:
+    """One of a few options, the first by default, in a row of buttons that the address keeps.
+
+    An address that names none, `?measure=`, has Streamlit choose none, though one is required.
+    """
+    default = options[0] if default is None else default
+    if st.session_state.get(key, default) is None:
+        st.session_state[key] = default
+    chosen = st.segmented_control(label, options, default=default, required=True, key=key, bind="query-params", **more)
+    return default if chosen is None else chosen
 
 
 def decimals(frame: "pd.DataFrame", digits: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import streamlit as st
 from interference.languages import language_name
 from interference.ui.live import Group, grouped_choice
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_checkpoints, keep_valid, keep_within
+from interference.ui.widgets import choose_checkpoints, choose_one, keep_valid, keep_within
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -49,8 +49,8 @@ class States:
 
 def choose_similarity(bench: Bench) -> States:
     """The view, how states are prepared, and on how many sentences."""
-    view = st.segmented_control(
-        "Show", list(VIEWS), default="Models", required=True, key="similarity_view", bind="query-params",
+    view = choose_one(
+        "Show", list(VIEWS), key="similarity_view",
         label_visibility="collapsed", help="\n".join(f"- **{name}**: {text}" for name, text in VIEWS.items()),
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -66,9 +66,9 @@ def _choose_states(bench: Bench, view: str, place: "DeltaGenerator") -> States:
 
     limit = len(bench.corpus.rows(None))
     keep_within("similarity_sentences", FEWEST, limit)
-    scaled = st.segmented_control(
-        "States", ["z-scored", "raw"], default="z-scored", required=True, key="similarity_scaling",
-        bind="query-params", help="z-scored: every dimension counts alike. Raw: the largest decide.",
+    scaled = choose_one(
+        "States", ["z-scored", "raw"], key="similarity_scaling",
+        help="z-scored: every dimension counts alike. Raw: the largest decide.",
     )  # fmt: skip
     sentences = st.number_input(
         "Sentences", FEWEST, limit, min(SENTENCES, limit), key="similarity_sentences", bind="query-params",
@@ -154,9 +154,9 @@ def choose_condition(bench: Bench) -> "tuple[str, tuple[str, ...]]":
     labels = {"own": "own languages", "pivot": "one language", "numerals": "numerals"}
     keep_valid("similarity_condition", options, codes=str)
     spoken = any(c.language for c in bench.suite.checkpoints)
-    condition = st.segmented_control(
-        "Text", options, default="own" if spoken else "pivot", required=True, key="similarity_condition",
-        bind="query-params", format_func=lambda option: labels.get(option, option),
+    condition = choose_one(
+        "Text", options, default="own" if spoken else "pivot", key="similarity_condition",
+        format_func=lambda option: labels.get(option, option),
         help="\n".join(f"- {CONDITIONS[c]}" for c in options),
     )  # fmt: skip
     if condition != "pivot":

@@ -9,7 +9,7 @@ from interference.ui.running import run_steps
 from interference.ui.shown import EXPORT
 from interference.ui.sidebar import Bench
 from interference.ui.similarity.choose import States, choose_layer, choose_measure, choose_model
-from interference.ui.widgets import csv_of, keep_within
+from interference.ui.widgets import choose_one, csv_of, keep_within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +29,8 @@ def draw_sentences(bench: Bench, states: States) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = choose_model(bench, "Checkpoint", "similarity_one", multilingual(bench.suite))
         layer = choose_layer(bench, name)
-        plane = st.segmented_control(
-            "Plane", list(PLANES), default="PCA", required=True, key="plane", bind="query-params",
+        plane = choose_one(
+            "Plane", list(PLANES), key="plane",
             help="\n".join(f"- {key}: {text}" for key, text in PLANES.items()),
         )  # fmt: skip
         count = st.number_input(
