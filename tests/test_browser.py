@@ -4,12 +4,14 @@ import os
 import re
 import shutil
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -647,3 +649,64 @@ def test_small_maps_fit_a_phone(browser, tmp_path, suite_folder, page_name, maps
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= 390
         shoot(page, f"small_maps_{page_name.split('?')[0]}")
+
+
+@contextmanager
+def behind_a_prefix(address: str, prefix: str) -> Iterator[str]:
+    """A proxy that passes on what is below the prefix without it, and tells the server nothing of it."""
+    host, _, port = address.removeprefix("http://").partition(":")
+
+    class Proxy(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                if not (byte := self.request.recv(1)):
+                    return
+                head += byte
+            first, rest = head.split(b"\r\n", 1)
+            verb, path, version = first.split(b" ")
+            if not path.startswith(f"/{prefix}/".encode()):
+                self.request.sendall(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n")
+                return
+            if b"upgrade: websocket" not in rest.lower():  # one request is all that is read of a connection
+                rest = b"Connection: close\r\n" + re.sub(rb"(?im)^connection:.*\r\n", b"", rest)
+            with socket.create_connection((host, int(port))) as server:
+                server.sendall(b" ".join((verb, path.removeprefix(f"/{prefix}".encode()), version)) + b"\r\n" + rest)
+                back = threading.Thread(target=_pass_on, args=(server, self.request), daemon=True)
+                back.start()
+                _pass_on(self.request, server)
+                back.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Proxy) as proxy:
+        proxy.daemon_threads, proxy.block_on_close = True, False
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{proxy.server_address[1]}/{prefix}"
+        proxy.shutdown()
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    for end in (source, target):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+def test_figures_and_links_behind_a_proxy_that_strips_its_prefix(browser, tmp_path, suite_folder):
+    """The prefix ends as a page's name does, which is no page here."""
+    with (
+        served(tmp_path, "--suite", str(suite_folder)) as direct,
+        behind_a_prefix(direct, "hub/models") as address,
+        opened(browser, f"{address}/suite") as page,
+    ):
+        page.locator(".main-svg").first.wait_for()
+        page.get_by_role("link", name="Merge", exact=True).click()
+        wait_for_figure(page)
+        expect(page).to_have_url(f"{address}/")
+        page.get_by_role("button", name="Link").click()
+        link = page.locator("code", has_text="?view=").inner_text()
+        assert link.startswith(f"{address}/?view=")
+        page.goto(link)
+        wait_for_figure(page)
+        expect(page).to_have_url(f"{address}/")

@@ -55,8 +55,19 @@ def draw_link(present: "State") -> None:
         except UserError as error:
             st.error(str(error))
             return
-        address = (st.context.url or "").split("?")[0]
-        st.code(f"{address}?{_PARAMETER}={link.text}", language=None, wrap_lines=True)
+        st.code(f"{_address()}?{_PARAMETER}={link.text}", language=None, wrap_lines=True)
         if link.without_pins:
             st.caption("The pins are left out: with them the link would be longer than browsers take.")
         st.caption("Whoever opens it needs the same suite under the same path.")
+
+
+def _address() -> str:
+    """Where the browser is, with the slash at its end that saves a proxy a redirection.
+
+    `st.context.url` takes a page's name off its end, also where that is a proxy's prefix.
+    """
+    from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
+
+    context = get_script_run_ctx()
+    info = context.context_info if context else None
+    return f"{info.url.split('?')[0].rstrip('/')}/" if info else ""

@@ -150,7 +150,10 @@ def _point(said: Any) -> Point | None:
 
 
 def _serve_plotly() -> str:
-    """The address of the script: the plotly package's data are served where they lie, copied nowhere."""
+    """The address of the script: the plotly package's data are served where they lie, copied nowhere.
+
+    It is relative, as Streamlit's own are: the server does not know what a proxy before it takes off an address.
+    """
     import plotly
     from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
     from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
@@ -159,6 +162,4 @@ def _serve_plotly() -> str:
     if manager.get_component_path(name) is None:
         manifest = ComponentManifest(PACKAGE, plotly.__version__, [ComponentConfig(ASSETS, "package_data")])
         manager.register_from_manifest(manifest, Path(plotly.__file__).parent)
-    base = str(st.get_option("server.baseUrlPath")).strip("/")
-    root = f"/{base}/" if base else "/"
-    return f"{root}_stcore/bidi-components/{name}/plotly.min.js?{plotly.__version__}"
+    return f"_stcore/bidi-components/{name}/plotly.min.js?{plotly.__version__}"
