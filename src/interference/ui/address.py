@@ -103,10 +103,13 @@ def _say(lines: Sequence[str]) -> None:
 def _compare(address: "QueryParams", name: str, values: Sequence[str]) -> list[str] | None:
     """What is to be said of a parameter; None where no widget has it so far. One that names options by their codes is
     written with their labels, for Streamlit has taken it out."""
-    if binding := address.get_binding_for_param(name):
-        widget: WidgetMetadata[Any] | None = get_session_state()._state.get_widget_metadata(binding.widget_id)
-        assert widget  # a bound one is drawn
-        stands = st.session_state[name]
+    if name not in st.session_state:
+        return None
+    stands = st.session_state[name]
+    binding = address.get_binding_for_param(name)
+    drawn = get_session_state()._state
+    widget: WidgetMetadata[Any] | None = drawn.get_widget_metadata(binding.widget_id) if binding else None
+    if widget:
         shown = widget.serializer(stands)
         if stands != widget.deserializer(None) and not address.has_param(name):
             address.set_corrected_value(name, shown, widget.value_type)
@@ -116,7 +119,6 @@ def _compare(address: "QueryParams", name: str, values: Sequence[str]) -> list[s
     options: Mapping[str, str] | None = st.session_state.get(_OPTIONS, {}).get(name)
     if options is None:
         return None
-    stands = st.session_state[name]
     wrong = [value for value in values if value not in (stands, options[stands])]
     return [_line(name, value, _named(value, options), [options[stands]]) for value in wrong]
 
@@ -161,7 +163,7 @@ def _named(value: str, options: Mapping[str, str]) -> str:
     close = [names[name] for name in get_close_matches(value.lower(), names, n=2)]
     few = list(dict.fromkeys([*close, *options.values()]))[:_FEW]
     more = f" and {len(options) - len(few)} more" if len(options) > len(few) else ""
-    return f"{', '.join(map(_code, few)) or 'none'}{more}"
+    return f"{', '.join(map(_code, few)) or 'nothing here yet'}{more}"
 
 
 def _line(name: str, value: str, allowed: str, shown: Sequence[str]) -> str:
