@@ -19,6 +19,7 @@ import yaml
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 from interference.demo.forms import LANGUAGES
 from interference.demo.text import corpus_tables, training_text
@@ -122,6 +123,7 @@ def train(run: Run, out: Path, report: Callable[[int], None] = lambda step: None
         return folder
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    disable_progress_bar()  # of saving: it would be drawn into the training's own, and into logs
     tokenizer = PreTrainedTokenizerFast.from_pretrained(out / "tokenizer")
     model = (
         initial_model(run.seed)
