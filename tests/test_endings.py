@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -155,3 +156,24 @@ def test_training_that_is_stopped_ends_at_once(tmp_path):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     assert process.communicate(timeout=60)[1] == ""  # which ends when the last process that may write there has
     assert process.returncode == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_the_dashboard_ends_when_it_is_told_to(number):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([*INTERFERENCE, "app", "--port", str(port)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        with socket.socket() as server:
+            if server.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    time.sleep(1)  # a server that has only begun to listen hears nothing yet
+    process.send_signal(number)
+    try:
+        assert "Traceback" not in process.communicate(timeout=30)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 0

@@ -84,6 +84,8 @@ def run_app(
     threading.Thread(target=_preload, daemon=True).start()
     from interference import ui
 
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Streamlit's server ends in order at SIGTERM alone
+        signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
     options = [f"--server.port={port}", f"--server.headless={headless}"]
     sys.exit(ui.serve(options))
 
