@@ -1,11 +1,14 @@
 """The command line: the same functions and tables as the pages."""
 
 import os
+import signal
 import sys
 import threading
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,6 +34,7 @@ from interference.commands import (
     SentencesOption,
     SuiteOption,
     by_name,
+    drop,
     evaluator_for,
     note,
     print_table,
@@ -41,6 +45,9 @@ from interference.commands import (
 )
 from interference.errors import UserError, nearest, user_path
 from interference.store import no_room
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 demo = typer.Typer(help="The built-in suite: ten languages, tiny models, and how they are made.", no_args_is_help=True)
@@ -77,6 +84,8 @@ def run_app(
     threading.Thread(target=_preload, daemon=True).start()
     from interference import ui
 
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Streamlit's server ends in order at SIGTERM alone
+        signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
     options = [f"--server.port={port}", f"--server.headless={headless}"]
     sys.exit(ui.serve(options))
 
@@ -318,21 +327,61 @@ def demo_results(
         write_results(open_suite(suite), user_path(out), bar)
 
 
+@contextmanager
+def _stopped_in_order() -> "Iterator[None]":
+    """Have the signals of `kill` and of a terminal that is closed unwind the work, so that it clears up after itself.
+
+    One that is ignored, as under `nohup`, stays so. Ctrl-C does so of itself.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    taken = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        taken = []
+    for number in taken:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _open_streams() -> None:
+    """Have a standard stream that was closed lead nowhere, or the next file opened would take its number."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - it stays open
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a user's mistake is one message on standard error and exit code 2, and so is a full disk."""
+    _open_streams()
     try:
-        try:
-            app(arguments)
-        finally:
-            sys.stdout.flush()
+        with _stopped_in_order():
+            try:
+                app(arguments)
+            finally:
+                sys.stdout.flush()
     except UserError as error:
         note(f"interference: {error}")
+        sys.exit(2)
+    except UnicodeEncodeError as error:
+        note(
+            f"interference: The output can't be written in {error.encoding}, which lacks "
+            f"{error.object[error.start : error.end][:20]!a}. Set PYTHONIOENCODING=utf-8:surrogateescape."
+        )
         sys.exit(2)
     except OSError as error:
         if not no_room(error):
             raise
         note(f"interference: The output can't be written: {error}. Free some space, or send it to another place.")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try to write the rest when it ends
+        drop(1)
         sys.exit(2)
 
 

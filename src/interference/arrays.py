@@ -79,7 +79,11 @@ class Arrays:
             self._held -= _bytes(self._recent.popitem(last=False)[1])
 
     def _make_room(self) -> None:
-        files = sorted((f.stat().st_mtime_ns, f.stat().st_size, f) for f in self._folder.glob("*.npz"))
+        files = []
+        for file in self._folder.iterdir():  # with what a process was killed in the middle of: nobody reads that again
+            with suppress(FileNotFoundError):  # another process makes room here, too
+                files.append((file.stat().st_mtime_ns, file.stat().st_size, file))
+        files.sort()
         total = sum(size for _, size, _ in files)
         for _, size, file in files[:-1]:
             if total <= self._disk:

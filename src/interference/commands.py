@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,8 +88,17 @@ def _plain(value: Any) -> Any:
 
 
 def note(*lines: str) -> None:
-    for line in lines:
-        print(line, file=sys.stderr)
+    """Lines on standard error; where that can't be written, the result is worth no less."""
+    try:
+        for line in lines:
+            print(line, file=sys.stderr)
+    except OSError:
+        drop(2)
+
+
+def drop(number: int) -> None:
+    """Send the rest of a standard stream nowhere, or Python would try to write it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def suite_for(suite: Path | None, corpus: Path | None, names: Sequence[str]) -> Any:
@@ -114,6 +124,7 @@ def recipe_of(path: Path, suite: Path | None) -> Any:
     from interference.recipe import read_recipe
     from interference.suite import open_suite
 
+    path = user_path(path)
     recipe = read_recipe(path)
     folders = {
         n: str((path.parent / n).resolve()) for n in recipe.needed if "/" not in n and (path.parent / n).is_dir()

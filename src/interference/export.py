@@ -1,11 +1,14 @@
 """A merge as a checkpoint folder that transformers loads, with its recipe, provenance and model card inside."""
 
 import copy
+import fcntl
+import glob
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -110,11 +113,13 @@ def write_steps(
     weights = weights or _weights(recipe, suite, device)
     dtype = output_dtype(recipe, weights)
     shapes = output_shapes(recipe, weights.shapes)
+    _clear(out)
     _check_room(out, sum(bytes_of(shape, dtype) for shape in shapes.values()))
-    part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
+    part, held = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}"), None
     try:
         with writing("The merge", out):
             part.mkdir(parents=True)
+            held = _hold(part)
         with room(device, f"merging {len(recipe.needed)} models", weights.forget), writing("The merge", out):
             yield from _write_merged(recipe, suite, weights, shapes, dtype, part, target.max_shard_size)
         with writing("The merge", out):
@@ -129,12 +134,16 @@ def write_steps(
             _put_in_place(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        if held is not None:
+            os.close(held)
     return out
 
 
 def check_target(recipe: Recipe, suite: Suite, target: Target) -> None:
     """Raise UserError for what can be said to be wrong before any work."""
     out = target.folder
+    if out.name in ("", ".."):
+        raise UserError(f"{out} can't be replaced from inside or above. Name a folder by its own name.")
     if out.exists() or out.is_symlink():
         if not target.overwrite:
             raise UserError(
@@ -174,6 +183,28 @@ def _check_room(out: Path, needed: int) -> None:
             f"The merge can't be written to {out}: {sizes}. Free some space, name another place, or "
             "write it in a smaller dtype."
         )
+
+
+def _hold(folder: Path) -> int | None:
+    """A lock on a folder until it is closed or its process ends; None where another holds it, or there are no locks."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        return None
+    return held
+
+
+def _clear(out: Path) -> None:
+    """Delete what processes that were killed left of their writing here: the parts that nobody holds."""
+    own = f".{glob.escape(out.name)}.{'[0-9a-f]' * 8}"
+    replaced = out.parent.glob(f"{own}.old") if out.exists() else ()  # or another is putting it in place just now
+    for part in (*out.parent.glob(own), *replaced):
+        with suppress(OSError):  # it is gone meanwhile, or is not ours
+            if (held := _hold(part)) is not None:
+                shutil.rmtree(part, ignore_errors=True)
+                os.close(held)
 
 
 def _put_in_place(part: Path, out: Path) -> None:

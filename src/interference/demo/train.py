@@ -4,11 +4,13 @@ import json
 import math
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import yaml
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 from interference.demo.forms import LANGUAGES
 from interference.demo.text import corpus_tables, training_text
@@ -120,6 +123,7 @@ def train(run: Run, out: Path, report: Callable[[int], None] = lambda step: None
         return folder
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    disable_progress_bar()  # of saving: it would be drawn into the training's own, and into logs
     tokenizer = PreTrainedTokenizerFast.from_pretrained(out / "tokenizer")
     model = (
         initial_model(run.seed)
@@ -206,13 +210,14 @@ def _write_tokenizer(out: Path) -> None:
 def _train_all(out: Path, jobs: int, done: dict[str, int], progress: Callable[[dict[str, int]], None]) -> None:
     """Train what is not in `done`, each run once its parent is there; a failure starts no further one."""
     context = get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with context.Manager() as manager, _ended_early(ProcessPoolExecutor(jobs, mp_context=context)) as pool:
         steps = manager.dict(done)
         waiting, running = [run for run in runs() if run.name not in done], dict[Future, Run]()
         while waiting or running:
             ready = [r for r in waiting if not r.parent or (out / r.parent / "config.json").is_file()]
             for run in ready:
-                running[pool.submit(_train_reporting, run, out, steps)] = run
+                with _deaf():
+                    running[pool.submit(_train_reporting, run, out, steps)] = run
                 waiting.remove(run)
             try:
                 for future in as_completed(running, timeout=1):
@@ -225,6 +230,29 @@ def _train_all(out: Path, jobs: int, done: dict[str, int], progress: Callable[[d
                 pass
             progress(dict(steps))
         progress(dict(steps))
+
+
+@contextmanager
+def _ended_early(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
+    """A pool that is not waited for where its user is stopped: trainings go on from what they kept last."""
+    others = active_children()
+    with pool:
+        try:
+            yield pool
+        except (KeyboardInterrupt, SystemExit):
+            for process in set(active_children()) - set(others):
+                process.terminate()
+            raise
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that start here do not hear Ctrl-C, which a terminal sends to all: whoever started them ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def write_suite_files(out: Path) -> None:
