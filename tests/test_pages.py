@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,7 @@ from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.guide import opening
 from interference.registry import methods
-from interference.suite import open_suite
+from interference.suite import Suite, open_suite
 from interference.ui import running
 from interference.views import merge_sentence
 
@@ -586,3 +587,26 @@ def test_a_suite_replaced_and_taken_away_while_it_is_open(suite_folder, tmp_path
     settled(app.run())
     assert not app.exception
     assert "mono-eng" in app.error[0].value
+
+
+def test_a_suite_that_two_sessions_see_changed_is_opened_anew_once(own_suite, monkeypatch):
+    """Neither's request takes the place of what the other waits for."""
+    before = running.evaluator_of(str(own_suite), "", "cpu")
+    opened, later = [], threading.Barrier(2)
+
+    def slowly(*paths: Path | None) -> Suite:
+        opened.append(paths)
+        time.sleep(1)
+        return open_suite(*paths)
+
+    def changed(evaluator: Evaluator) -> bool:
+        if evaluator is before:
+            time.sleep(0.3 * later.wait(timeout=60))  # the second comes while the first opens it
+        return evaluator is before
+
+    monkeypatch.setattr("interference.suite.open_suite", slowly)
+    monkeypatch.setattr(Evaluator, "changed", changed)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: running.evaluator_of(str(own_suite), "", "cpu"), range(2))
+    assert first is second
+    assert len(opened) == 1

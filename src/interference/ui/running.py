@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _PAUSE = 2.0  # seconds between the first page and the imports it does without
 _SHOWN = 1.0  # seconds after which what is known is drawn, for a little later it may be all there
 _SETTLED = 5.0  # seconds after which a job tells how long it should still take
+_OPENED_ANEW = threading.Lock()
 
 
 @st.cache_resource(show_spinner=False)
@@ -89,10 +90,12 @@ def evaluator_of(suite: str, corpus: str, device: str) -> "Evaluator":
 
     key = (suite, corpus, str(pick_device(device or None)))
     evaluator = _open(*key, stamp(corpus))
-    if evaluator.changed():
-        _open.clear(*key, stamp(corpus))
-        evaluator = _open(*key, stamp(corpus))
-    return evaluator
+    if not evaluator.changed():
+        return evaluator
+    with _OPENED_ANEW:  # by one session: another's request would take the place of what the first waits for
+        if _open(*key, stamp(corpus)) is evaluator:
+            _open.clear(*key, stamp(corpus))
+        return _open(*key, stamp(corpus))
 
 
 def stamp(typed: str) -> tuple[int, int] | None:
