@@ -610,3 +610,14 @@ def test_a_suite_that_two_sessions_see_changed_is_opened_anew_once(own_suite, mo
         first, second = pool.map(lambda _: running.evaluator_of(str(own_suite), "", "cpu"), range(2))
     assert first is second
     assert len(opened) == 1
+
+
+def test_a_corpus_that_is_being_edited_is_read(own_suite, tmp_path):
+    """Editors mark a file that they have open by a link to nothing beside it."""
+    for language in ("eng", "deu"):
+        (tmp_path / f"{language}.txt").write_text("One.\nTwo.\nThree.\nFour.\n")
+    (tmp_path / ".#eng.txt").symlink_to("someone@somewhere")
+    app = open_page("pages/suite.py", corpus=str(tmp_path))
+    assert not app.exception
+    assert not app.error
+    assert "4 test sentences" in app.sidebar.caption[-1].value

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,10 @@ def stamp(typed: str) -> tuple[int, int] | None:
     path = read_path(typed)
     if path is None or not path.exists():
         return None
-    stats = [file.stat() for file in ([path] if path.is_file() else path.rglob("*"))]
+    stats = []
+    for file in [path] if path.is_file() else path.rglob("*"):
+        with suppress(FileNotFoundError):  # gone since, or an editor's mark, which is a link to nothing
+            stats.append(file.stat())
     return sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)
 
 
