@@ -13,9 +13,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from interference import bench
+from interference.bench import State, View, to_link
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.guide import opening
+from interference.recipe import Recipe
 from interference.registry import methods
 from interference.suite import Suite, open_suite
 from interference.ui import running
@@ -351,6 +354,31 @@ def test_a_link_reopens_the_view_with_its_pins(own_suite):
     assert link_of(other) == link_of(app)
 
 
+def test_a_link_is_opened_by_the_next_run_where_the_first_ended_while_it_was_read(own_suite, monkeypatch):
+    """As by a reload on a fresh server, which imports torch for it."""
+    ended, read = list[str](), bench.from_link
+
+    def script() -> None:
+        from interference.ui.links import open_link
+
+        open_link("")
+
+    def from_link(text: str) -> State:
+        if not ended:
+            ended.append(text)
+            st.stop()
+        return read(text)
+
+    monkeypatch.setattr(bench, "from_link", from_link)
+    view = View(Recipe("linear", ("mono-eng", "mono-deu"), (0.2, 0.8)), str(own_suite), sentences=6)
+    app = AppTest.from_function(script)
+    app.query_params["view"] = to_link(State(view)).text
+    app.run().run()
+    assert ended
+    assert app.session_state["history"].present.view == view
+    assert "view" not in app.query_params
+
+
 @pytest.mark.parametrize("view", ["nonsense", "", "eNo", "<script>alert(1)</script>"])
 def test_a_link_that_cannot_be_read_is_a_message_on_the_usual_page(own_suite, view):
     app = open_page(view=view)
@@ -360,9 +388,6 @@ def test_a_link_that_cannot_be_read_is_a_message_on_the_usual_page(own_suite, vi
 
 
 def test_a_link_to_what_this_suite_lacks_shows_what_can_be_shown(own_suite):
-    from interference.bench import State, View, to_link
-    from interference.recipe import Recipe
-
     recipe = Recipe("linear", ("mono-eng", "mono-xxx"), (0.5, 0.5))
     view = View(recipe, str(own_suite), languages=("deu", "xxx"), unit="furlongs", sentences=10**9)
     app = open_page(view=to_link(State(view)).text)
