@@ -1,12 +1,13 @@
 """What an address asks for and its page does not take is said, once, with what would be taken."""
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, own_suite, settled  # noqa: F401 - own_suite is a fixture
 
 from interference.findings import Findings, to_json
 from interference.store import write_findings
-from interference.ui import shell
+from interference.ui import shell, watch
 
 MERGE, PATH, SUITE = "pages/merge.py", "pages/path.py", "pages/suite.py"
 
@@ -114,6 +115,15 @@ def test_what_was_said_goes_with_its_page(framed):
 def test_it_is_said_before_a_long_job_is_done(framed, monkeypatch):
     monkeypatch.setattr(shell, "compare_with_address", lambda whole: None)  # when the page is through
     assert "`from=mono-xyz`" in notice(visit(PATH, **{"from": "mono-xyz"}))
+
+
+def test_a_setting_that_is_changed_during_a_first_estimate_was_taken(framed, monkeypatch):
+    """A newer run of the page ends the one that waits for it."""
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "device", lambda bench: st.stop())
+        app = visit(MERGE, sentences="3")
+    settled(app.number_input(key="sentences").set_value(2).run())
+    assert not app.warning
 
 
 def test_findings_that_are_not_kept_lead_to_those_that_are(framed, tmp_path, monkeypatch):

@@ -565,6 +565,18 @@ def test_back_passes_over_an_address_that_was_put_right(browser, tmp_path, suite
                 expect(page).to_have_url("about:blank")
 
 
+@pytest.mark.parametrize(("gone_to", "back_at"), [("/", "about:blank"), ("/path", "http://app.test/")])
+def test_back_passes_over_no_page_that_was_left_before_the_script_came(browser, gone_to, back_at):
+    script = ROOT.joinpath("src/interference/ui/live/history.js").read_text(encoding="utf-8")
+    with browser.new_page() as page:
+        page.route("**/*", lambda route: route.fulfill(body="<title>page</title>", content_type="text/html"))
+        page.goto("http://app.test/?unit=no")
+        page.evaluate("to => ['/', to].forEach(address => history.pushState({}, '', address))", gone_to)
+        page.evaluate(f"({script.partition('export default ')[2]})({{ data: [] }})")
+        page.evaluate("history.back()")
+        expect(page).to_have_url(back_at)
+
+
 def test_a_page_in_a_tab_of_its_own_takes_along_what_is_set_on_all(browser, tmp_path, suite_folder):
     with (
         served(tmp_path, "--suite", str(suite_folder)) as address,

@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -12,11 +13,14 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from interference import bench
+from interference.bench import State, View, to_link
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.guide import opening
+from interference.recipe import Recipe
 from interference.registry import methods
-from interference.suite import open_suite
+from interference.suite import Suite, open_suite
 from interference.ui import running
 from interference.views import merge_sentence
 
@@ -350,6 +354,31 @@ def test_a_link_reopens_the_view_with_its_pins(own_suite):
     assert link_of(other) == link_of(app)
 
 
+def test_a_link_is_opened_by_the_next_run_where_the_first_ended_while_it_was_read(own_suite, monkeypatch):
+    """As by a reload on a fresh server, which imports torch for it."""
+    ended, read = list[str](), bench.from_link
+
+    def script() -> None:
+        from interference.ui.links import open_link
+
+        open_link("")
+
+    def from_link(text: str) -> State:
+        if not ended:
+            ended.append(text)
+            st.stop()
+        return read(text)
+
+    monkeypatch.setattr(bench, "from_link", from_link)
+    view = View(Recipe("linear", ("mono-eng", "mono-deu"), (0.2, 0.8)), str(own_suite), sentences=6)
+    app = AppTest.from_function(script)
+    app.query_params["view"] = to_link(State(view)).text
+    app.run().run()
+    assert ended
+    assert app.session_state["history"].present.view == view
+    assert "view" not in app.query_params
+
+
 @pytest.mark.parametrize("view", ["nonsense", "", "eNo", "<script>alert(1)</script>"])
 def test_a_link_that_cannot_be_read_is_a_message_on_the_usual_page(own_suite, view):
     app = open_page(view=view)
@@ -359,9 +388,6 @@ def test_a_link_that_cannot_be_read_is_a_message_on_the_usual_page(own_suite, vi
 
 
 def test_a_link_to_what_this_suite_lacks_shows_what_can_be_shown(own_suite):
-    from interference.bench import State, View, to_link
-    from interference.recipe import Recipe
-
     recipe = Recipe("linear", ("mono-eng", "mono-xxx"), (0.5, 0.5))
     view = View(recipe, str(own_suite), languages=("deu", "xxx"), unit="furlongs", sentences=10**9)
     app = open_page(view=to_link(State(view)).text)
@@ -586,3 +612,37 @@ def test_a_suite_replaced_and_taken_away_while_it_is_open(suite_folder, tmp_path
     settled(app.run())
     assert not app.exception
     assert "mono-eng" in app.error[0].value
+
+
+def test_a_suite_that_two_sessions_see_changed_is_opened_anew_once(own_suite, monkeypatch):
+    """Neither's request takes the place of what the other waits for."""
+    before = running.evaluator_of(str(own_suite), "", "cpu")
+    opened, later = [], threading.Barrier(2)
+
+    def slowly(*paths: Path | None) -> Suite:
+        opened.append(paths)
+        time.sleep(1)
+        return open_suite(*paths)
+
+    def changed(evaluator: Evaluator) -> bool:
+        if evaluator is before:
+            time.sleep(0.3 * later.wait(timeout=60))  # the second comes while the first opens it
+        return evaluator is before
+
+    monkeypatch.setattr("interference.suite.open_suite", slowly)
+    monkeypatch.setattr(Evaluator, "changed", changed)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: running.evaluator_of(str(own_suite), "", "cpu"), range(2))
+    assert first is second
+    assert len(opened) == 1
+
+
+def test_a_corpus_that_is_being_edited_is_read(own_suite, tmp_path):
+    """Editors mark a file that they have open by a link to nothing beside it."""
+    for language in ("eng", "deu"):
+        (tmp_path / f"{language}.txt").write_text("One.\nTwo.\nThree.\nFour.\n")
+    (tmp_path / ".#eng.txt").symlink_to("someone@somewhere")
+    app = open_page("pages/suite.py", corpus=str(tmp_path))
+    assert not app.exception
+    assert not app.error
+    assert "4 test sentences" in app.sidebar.caption[-1].value

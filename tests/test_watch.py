@@ -3,8 +3,10 @@
 import threading
 import time
 from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
+from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 
 from interference.engine import Engine
 from interference.errors import UserError
@@ -88,3 +90,22 @@ def test_what_is_left_is_computed_no_further_and_anew_when_it_is_looked_at_again
     while (found := follow(bench, asked, moving=False)).pending and time.monotonic() < deadline:
         time.sleep(0.01)
     assert (found.found, begun) == ("table", ["full", "full"])
+
+
+def test_a_run_whose_result_a_newer_one_has_dropped_ends(engine, suite_folder, monkeypatch):
+    """Between two looks at the session's state, where Streamlit would have ended it."""
+    monkeypatch.setattr(watch, "cancel", lambda slot: engine.cancel("session", slot))
+
+    def stop() -> NoReturn:
+        raise StopException
+
+    def full(evaluator):
+        leave()
+        yield 0.5
+        return "table"
+
+    monkeypatch.setattr(watch.st, "stop", stop, raising=False)
+    asked = Asked("request", lambda evaluator: None, full, full)
+    bench = Bench(open_suite(suite_folder), ("", "", ""), ("eng",), "bits per sentence")
+    with pytest.raises(StopException):
+        follow(bench, asked, moving=False)

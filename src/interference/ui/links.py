@@ -22,16 +22,17 @@ def open_link(page: str) -> None:
     text = st.query_params.get(_PARAMETER)
     if text is None:
         return
-    del st.query_params[_PARAMETER]  # from here on the widgets' own parameters follow
     from interference.bench import from_link
 
     try:
         found = from_link(text)
         write_view(found.view)
+        state.move(found)
     except UserError as error:
         st.session_state[_ERROR] = (page, str(error))
-        return
-    state.move(found)
+    # From here on the widgets' own parameters follow. Not sooner, for a fresh server imports torch to read a link: who
+    # reloads the page meanwhile opens it again.
+    del st.query_params[_PARAMETER]
 
 
 def draw_link_error() -> None:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from interference.spread import WEIGHT
 from interference.ui import state
+from interference.ui.address import compare_with_address
 from interference.ui.held import draw_held, held_recipe
 from interference.ui.live import coefficient_panel, live_plot
 from interference.ui.more import choose_more
@@ -124,6 +125,7 @@ def choose_setup(bench: Bench) -> Setup:
             width=165,
             help=f"A fixed subset of the {most} test sentences, about equally many of each document.",
         )
+    compare_with_address()  # before an estimate takes its time, in which a setting may be changed
     return Setup(method, parents, base, more, tuple(controls), int(sentences))
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _PAUSE = 2.0  # seconds between the first page and the imports it does without
 _SHOWN = 1.0  # seconds after which what is known is drawn, for a little later it may be all there
 _SETTLED = 5.0  # seconds after which a job tells how long it should still take
+_OPENED_ANEW = threading.Lock()
 
 
 @st.cache_resource(show_spinner=False)
@@ -89,10 +91,12 @@ def evaluator_of(suite: str, corpus: str, device: str) -> "Evaluator":
 
     key = (suite, corpus, str(pick_device(device or None)))
     evaluator = _open(*key, stamp(corpus))
-    if evaluator.changed():
-        _open.clear(*key, stamp(corpus))
-        evaluator = _open(*key, stamp(corpus))
-    return evaluator
+    if not evaluator.changed():
+        return evaluator
+    with _OPENED_ANEW:  # by one session: another's request would take the place of what the first waits for
+        if _open(*key, stamp(corpus)) is evaluator:
+            _open.clear(*key, stamp(corpus))
+        return _open(*key, stamp(corpus))
 
 
 def stamp(typed: str) -> tuple[int, int] | None:
@@ -100,7 +104,10 @@ def stamp(typed: str) -> tuple[int, int] | None:
     path = read_path(typed)
     if path is None or not path.exists():
         return None
-    stats = [file.stat() for file in ([path] if path.is_file() else path.rglob("*"))]
+    stats = []
+    for file in [path] if path.is_file() else path.rglob("*"):
+        with suppress(FileNotFoundError):  # gone since, or an editor's mark, which is a link to nothing
+            stats.append(file.stat())
     return sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)
 
 

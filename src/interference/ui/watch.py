@@ -4,6 +4,7 @@ import time
 import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -79,18 +80,16 @@ def follow(bench: Bench, asked: "Asked[Full, Quick]", moving: bool) -> "Watched[
         engine.cancel(session(), _FULL)
         return Watched(_glimpse(bench, evaluator, engine, asked), False)
     job, started = _full(bench, evaluator, engine, asked)
-    try:
+    with suppress(TimeoutError):
         job.future.exception(timeout=0.05)  # what is in the store needs no estimate
-    except TimeoutError:
-        pass
-    except CancelledError:
-        st.stop()
     try:
         if not job.future.done():
             found = _glimpse_again(bench, evaluator, engine, asked)
             if not job.future.done():
                 return Watched(found, True, _tick_ms(job, time.monotonic() - started), job.progress)
         return Watched(job.future.result(), False)
+    except CancelledError:  # a newer run of the page goes on
+        st.stop()
     except UserError:
         del st.session_state[_FULL]  # so that the next move tries again
         raise

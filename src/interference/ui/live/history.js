@@ -2,7 +2,8 @@
 // takes the settings out of the address of the first, in an entry of its own, and gives the next those that it keeps, in
 // another. Going back would end on these, and set everything to its defaults. What it takes out on the same page, where
 // a move is undone for example, is no way to another, and stays out. Before this script is there, Streamlit makes an
-// entry whenever it puts right the address that it opens: going back passes over the ones before.
+// entry whenever it puts right the address that it opens: going back passes over the ones before, unless another page has
+// been gone to by then.
 //
 // And a link to a page that is opened in a tab of its own, which Streamlit would not, takes along what is set on all.
 export default function ({ data: settings }) {
@@ -15,7 +16,7 @@ export default function ({ data: settings }) {
   const replace = marked(history.replaceState);
   let here = location.href;
   const opened = performance.getEntriesByType("navigation")[0]?.name;
-  const putRight = Boolean(opened) && opened !== here;
+  const putRight = Boolean(opened) && opened !== here && new URL(opened).pathname === location.pathname;
   let left = null; // the page's address before settings were taken out of it, if they were since the last click or key
   let leaving = false; // whether a link to another page was clicked: a second click on it, before that comes, is none
   let named = document.title; // at that click or key: by the time that a page is left, the title is the next one's
