@@ -49,6 +49,7 @@ from interference.store import no_room
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_HANGUP = getattr(signal, "SIGHUP", signal.SIGTERM)  # which Windows lacks
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 demo = typer.Typer(help="The built-in suite: ten languages, tiny models, and how they are made.", no_args_is_help=True)
 app.add_typer(demo, name="demo")
@@ -84,8 +85,8 @@ def run_app(
     threading.Thread(target=_preload, daemon=True).start()
     from interference import ui
 
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Streamlit's server ends in order at SIGTERM alone
-        signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
+    if signal.getsignal(_HANGUP) is not signal.SIG_IGN:  # Streamlit's server ends in order at SIGTERM alone
+        signal.signal(_HANGUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
     options = [f"--server.port={port}", f"--server.headless={headless}"]
     sys.exit(ui.serve(options))
 
@@ -337,7 +338,7 @@ def _stopped_in_order() -> "Iterator[None]":
     def stop(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    taken = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is signal.SIG_DFL]
+    taken = [s for s in {signal.SIGTERM, _HANGUP} if signal.getsignal(s) is signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():
         taken = []
     for number in taken:

@@ -1,7 +1,6 @@
 """A merge as a checkpoint folder that transformers loads, with its recipe, provenance and model card inside."""
 
 import copy
-import fcntl
 import glob
 import json
 import os
@@ -187,6 +186,10 @@ def _check_room(out: Path, needed: int) -> None:
 
 def _hold(folder: Path) -> int | None:
     """A lock on a folder until it is closed or its process ends; None where another holds it, or there are no locks."""
+    try:
+        import fcntl  # which Windows lacks
+    except ImportError:
+        return None
     held = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
