@@ -1,7 +1,9 @@
 """Tasks of lm-evaluation-harness on models in memory: its accuracy is this project's own; what is said without it."""
 
 import json
+import os
 import shutil
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -248,3 +250,14 @@ def test_a_table_of_tasks_is_all_that_is_printed(suite_folder, tmp_path, monkeyp
     assert "No module named 'no_such_package'. Install that." in said["own_lacking"].err
     assert "A description of your own is to be put right" in said["own_broken"].err
     assert "assert len(continuation_enc) <= self.max_length. lm-evaluation-harness asks that" in said["own_long"].err
+
+
+def test_forked_processes_end_at_once_when_they_are_told():
+    """The harness ends those that resample by SIGTERM, whatever this process does at that."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        if (child := os.fork()) == 0:
+            os._exit(signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -5,6 +5,8 @@ import hashlib
 import importlib.metadata
 import json
 import math
+import os
+import signal
 import sys
 import threading
 import traceback
@@ -39,6 +41,11 @@ _LOADERS = ("json", "csv", "parquet", "text")  # what a `dataset_path` may be ca
 _RESAMPLES = 1000  # for standard errors of metrics that have no formula
 _AT_ONCE = 64  # requests of the harness that are answered before others may use the networks
 _PATIENCE = 0.02  # seconds to wait for the harness before they may
+
+# The harness resamples in processes that it forks and then ends by SIGTERM. One that inherits this process's handler,
+# which Python would have to run, may wait for ever.
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 def tasks_steps(
