@@ -157,7 +157,7 @@ def test_controls_of_two_pages_have_keys_of_their_own():
     files: dict[str, set[str]] = {}
     for file in (SOURCE / "ui").rglob("*.py"):
         for call in (node for node in ast.walk(parsed(file)) if isinstance(node, ast.Call)):
-            if isinstance(call.func, ast.Attribute) and call.func.attr in CONTROLS:
+            if getattr(call.func, "attr", getattr(call.func, "id", None)) in (*CONTROLS, "choose_one"):
                 for keyword in call.keywords:
                     if keyword.arg == "key" and isinstance(keyword.value, ast.Constant):
                         files.setdefault(str(keyword.value.value), set()).add(file.name)

@@ -191,7 +191,7 @@ def keep_valid(key: str, options: Collection[Any], codes: type | None = None, de
     st.toast(f"Left out, for it is not to be had here: {_listed(unknown)}.", icon=":material/info:", duration="long")
 
 
-def choose_one(label: str, options: Sequence[_T], *, key: str, default: _T | None = None, **more: Any) -> _T:
+def choose_one(label: str, options: Sequence[_T], *, key: str, help: str, default: _T | None = None, **more: Any) -> _T:
     """One of a few options, the first by default, in a row of buttons that the address keeps.
 
     An address that names none, `?measure=`, has Streamlit choose none, though one is required.
@@ -199,7 +199,9 @@ def choose_one(label: str, options: Sequence[_T], *, key: str, default: _T | Non
     default = options[0] if default is None else default
     if st.session_state.get(key, default) is None:
         st.session_state[key] = default
-    chosen = st.segmented_control(label, options, default=default, required=True, key=key, bind="query-params", **more)
+    chosen = st.segmented_control(
+        label, options, default=default, required=True, key=key, bind="query-params", help=help, **more
+    )
     return default if chosen is None else chosen
 
 
