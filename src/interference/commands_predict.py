@@ -40,6 +40,7 @@ def predict(
     form: Format = "table",
 ) -> None:
     """Does anything measured before merging predict the damage? Every measure against it, over all pairs."""
+    from interference.labels import capitalised
     from interference.predict import paper_pairs, predict_steps
     from interference.progress import progress_bar
     from interference.steps import finish
@@ -70,4 +71,4 @@ def predict(
         found = finish(predict_steps(table, store), bar)
     print_table(table.frame.assign(damage_is=table.outcome) if pairs else found.frame, form)
     explained = f"One effect per language explains {100 * found.explained:.0f} % of it."
-    note(f"{table.outcome[:1].upper()}{table.outcome[1:]}. {explained}", *found.notes)
+    note(f"{capitalised(table.outcome)}. {explained}", *found.notes)

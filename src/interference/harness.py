@@ -19,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 
+from interference.checkpoint import Checkpoint
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
 from interference.memory import ran_out
@@ -215,16 +216,7 @@ def _run(
     )
 
     def answer(kind: str, requests: list) -> list:
-        if first.tokenizer.bos_token_id is None and first.tokenizer.eos_token_id is None:
-            raise UserError(
-                f"lm-evaluation-harness puts BOS or EOS before a text, and the tokenizer of {first.name} has neither. "
-                "Name one in its tokenizer_config.json, or take the model out."
-            )
-        if kind == "generate_until" and first.tokenizer.eos_token_id is None:
-            raise UserError(
-                f"The task {task} has {name_of(model)} write text until its EOS token, and the tokenizer of "
-                f"{first.name} has none. Name one in its tokenizer_config.json, or take tasks that score given answers."
-            )
+        _check_ends(first, kind, task, name_of(model))
         evaluator.networks.put(model)  # another's weights may be there by now
         return getattr(HFLM, kind)(language_model, requests, disable_tqdm=True)
 
@@ -248,6 +240,21 @@ def _run(
     finally:
         desk.close()
     return json.dumps([row for name in found["results"] for row in _rows(name, found)])
+
+
+def _check_ends(checkpoint: Checkpoint, kind: str, task: str, model: str) -> None:
+    """Raise UserError where a tokenizer lacks the token that the harness begins or ends a text with."""
+    tokenizer = checkpoint.tokenizer
+    if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
+        raise UserError(
+            f"lm-evaluation-harness puts BOS or EOS before a text, and the tokenizer of {checkpoint.name} has neither. "
+            "Name one in its tokenizer_config.json, or take the model out."
+        )
+    if kind == "generate_until" and tokenizer.eos_token_id is None:
+        raise UserError(
+            f"The task {task} has {model} write text until its EOS token, and the tokenizer of {checkpoint.name} has "
+            "none. Name one in its tokenizer_config.json, or take tasks that score given answers."
+        )
 
 
 def _line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Names of checkpoints as they fit beside a slider and on the axes of a figure."""
+"""Names of checkpoints as they fit beside a slider and on the axes of a figure, and words as they begin a sentence."""
 
 import re
 from collections.abc import Sequence
@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     from interference.recipe import Recipe
 
 _LONGEST = 12  # characters that a name may have before anything of it is left out
+
+
+def capitalised(text: str) -> str:
+    """With a capital at its start, those within kept: `str.capitalize` would write "cka" of "CKA"."""
+    return text[:1].upper() + text[1:]
 
 
 def labels(names: Sequence[str]) -> tuple[str, ...]:

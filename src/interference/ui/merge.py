@@ -300,10 +300,11 @@ def _set(values: dict[str, Any]) -> None:
 
 
 def _choose_value(method: "Method", argument: "Argument") -> None:
+    from interference.labels import capitalised
     from interference.registry import Knob
 
     control, key = argument.control, knob_key(method, argument)
-    caption = f"{control.caption[:1].upper()}{control.caption[1:]}."
+    caption = f"{capitalised(control.caption)}."
     if not isinstance(control, Knob):
         st.toggle(argument.name, bool(argument.default), key=key, help=caption, persist_state="session")
         return

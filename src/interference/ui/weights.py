@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.labels import capitalised
 from interference.ui import state
 from interference.ui.address import stop_page
 from interference.ui.running import run_steps
@@ -120,7 +121,7 @@ def draw_conflict(bench: Bench, wanted: Wanted, table: "ConflictTable") -> None:
     shown = table.by(level)
     closed = wanted.view == "Groups" and shown["closed_form"].notna().any()
     form = f" {_CLOSED}" if closed else ""
-    reading = f"{measure.reading[:1].upper()}{measure.reading[1:]}"
+    reading = capitalised(measure.reading)
     st.caption(f"{measure.caption} {reading}. {GOOD[measure.best]}{form} {' '.join(table.notes)}")
     with st.expander("Table"):
         st.dataframe(table.by(level), hide_index=True, placeholder="", key="conflict_table")
