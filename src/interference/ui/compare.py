@@ -65,12 +65,17 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
     return Comparison(tuple(chosen), bench.languages, named, (), bool(search), sentences), language
 
 
+def _looked_at(bench: Bench) -> "Recipe | None":
+    """The present merge, or what was that before one of this page was opened in its place."""
+    present, taken = state.present(), state.taken_from("compare", bench.suite)
+    return taken[0] if taken else present.view.recipe if present else None
+
+
 def _defaults(bench: Bench) -> tuple[list[str], str]:
     """Parents and base of the present merge, else the monolingual checkpoints from the untrained one."""
     from interference.conflict.survey import default_models
 
-    present, taken = state.present(), state.taken_from("compare", bench.suite)
-    recipe = taken[0] if taken else present.view.recipe if present else None
+    recipe = _looked_at(bench)
     names = list(recipe.models if recipe else default_models(bench.suite))
     init = bench.suite.init.name if bench.suite.init else NO_BASE
     base = recipe.base if recipe and recipe.base else init
@@ -200,8 +205,7 @@ def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> N
 
 
 def _take(bench: Bench, recipe: "Recipe") -> None:
-    present, taken = state.present(), state.taken_from("compare", bench.suite)
-    take_to_merge(bench, recipe, "compare", taken[0] if taken else present.view.recipe if present else None)
+    take_to_merge(bench, recipe, "compare", _looked_at(bench))
 
 
 def _recipe(table: "CompareTable", row: "pd.Series") -> "Recipe | None":
