@@ -24,7 +24,7 @@ find_python() { # the versions tested here first, and one that needs nothing ins
         say "No Python 3.11 or newer found. Install one, for example: sudo apt-get install python3.11 python3.11-venv"
         return 1
     fi
-    install_venv_module "$candidate"
+    install_venv_module "$candidate" || return # not -e, which does not hold in $(find_python)
     echo "$candidate"
 }
 
