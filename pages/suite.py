@@ -14,7 +14,7 @@ st.markdown(
 )
 ui.draw_checkpoints(bench)
 
-st.subheader("Losses", anchor=False)
+st.header("Losses", anchor=False)
 with ui.user_errors():
     measure = ui.choose_measure()
     result = ui.compute_suite(bench, measure)

@@ -26,7 +26,7 @@ def sentences_panel() -> None:
         ui.draw_sentences(bench)
 
 
-st.subheader("What it says", anchor=False)
+st.header("What it says", anchor=False)
 said_panel()
-st.subheader("Sentence by sentence", anchor=False)
+st.header("Sentence by sentence", anchor=False)
 sentences_panel()

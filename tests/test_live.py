@@ -621,7 +621,7 @@ def test_plot_keeps_its_zoom_and_its_node(page):
     page.wait_for_function("document.querySelector('.live-plot').data[0].y[0] === 1")
     assert drawn.evaluate(zoomed) == chosen
     assert drawn.evaluate("node => node.mark") == 1
-    expect(page.get_by_role("img", name="Made-up bits by language")).to_have_count(1)
+    expect(page.get_by_role("figure", name="Made-up bits by language")).to_have_count(1)
     titles = page.locator(".modebar-btn").evaluate_all("all => all.map(b => b.dataset.title)")
     assert {"Download as SVG", "Download as PNG"} <= set(titles)
     assert not [t for t in titles if "loud" in t], "nothing is sent anywhere"

@@ -260,7 +260,7 @@ def test_pins_are_kept_compared_renamed_restored_and_deleted_with_undo(own_suite
     button(app, "Pin").click().run()
     settled(send(app, values=[0.2, 0.7]))
     button(app, "Pin").click().run()
-    assert app.subheader[0].value == "Pins (2)"
+    assert app.header[0].value == "Pins (2)"
     assert len(figures(app)) == 2
     names = [field for field in app.text_input if str(field.key).startswith("pin name")]
     names[0].set_value("the middle <b>").run()
@@ -271,9 +271,9 @@ def test_pins_are_kept_compared_renamed_restored_and_deleted_with_undo(own_suite
     button(app, "Restore").click().run()
     assert panel(app)["state"]["values"] == [0.5, 0.5]
     next(b for b in app.button if b.label.startswith("Delete")).click().run()
-    assert app.subheader[0].value == "Pins (1)"
+    assert app.header[0].value == "Pins (1)"
     button(app, "Undo").click().run()
-    assert app.subheader[0].value == "Pins (2)"
+    assert app.header[0].value == "Pins (2)"
 
 
 def test_a_move_right_before_pin_is_pinned(own_suite):
@@ -349,7 +349,7 @@ def test_a_link_reopens_the_view_with_its_pins(own_suite):
     other = open_page(view=link_of(app))
     assert figures(other)[0] == figures(app)[0]
     assert panel(other)["state"] == panel(app)["state"]
-    assert other.subheader[0].value == "Pins (1)"
+    assert other.header[0].value == "Pins (1)"
     assert "view" not in other.query_params
     assert link_of(other) == link_of(app)
 

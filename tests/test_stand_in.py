@@ -19,6 +19,7 @@ pytestmark = [
 REAL = "not multiply_in_tf32"  # what only a real one can do
 
 
+@pytest.mark.timeout(3600)  # for some hundred tests
 def test_the_gpu_tests_pass_on_a_stand_in():
     """Tensors of the CPU beside those of the device are refused there as on a GPU."""
     environment = os.environ | {

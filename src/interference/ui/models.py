@@ -62,7 +62,7 @@ def _choose() -> Wanted:
             help="Ask the Hub which models of this suite there are now. Nothing is downloaded.",
         ):  # fmt: skip
             _list(family)
-    st.caption(f"{family.note} [Source]({family.source}).")
+    st.markdown(f":small[{family.note} [Source]({family.source}).]")  # as a caption its link would be too pale
     repos = st.session_state.get(_LISTED, {}).get(key, family.known)
     with user_errors(stop=False):
         chosen = _choose_members(family, repos, revision.strip() or "main")

@@ -91,7 +91,7 @@ def draw_pins(bench: Bench) -> None:
     if present is None or not present.pins:
         st.caption("Nothing pinned yet. *Pin* keeps a merge here, to be compared with the next.")
         return
-    st.subheader(f"Pins ({len(present.pins)})", anchor=False)
+    st.header(f"Pins ({len(present.pins)})", anchor=False)
     for number, pin in enumerate(present.pins):
         _draw_pin(present, number, pin)
     shown = [pin for pin in present.pins if (pin.view.suite, pin.view.corpus) == bench.key[:2]]

@@ -247,7 +247,7 @@ def _draw_paper_beside(bench: Bench, found: "Prediction | None") -> None:
     from interference.views import beside_paper, prediction_sentence
 
     paper = run_steps(bench, "predict paper", _paper_steps(()), "Relating the paper's pairs")
-    st.subheader("The paper's 45 pairs", anchor=False)
+    st.header("The paper's 45 pairs", anchor=False)
     st.markdown(prediction_sentence(paper))
     st.plotly_chart(
         forest_figure(paper), config=EXPORT, key="predict_paper",

@@ -160,7 +160,7 @@ export default function ({ data: bytes, parentElement, setTriggerValue }) {
   const plot = (root.livePlot ??= make(root, message));
   Object.assign(plot, { trigger: setTriggerValue, asked: data, tickMs: data.tick_ms, filename: data.filename });
   root.style.height = `${data.height}px`;
-  root.setAttribute("role", "img");
+  root.setAttribute("role", "figure");
   root.setAttribute("aria-label", data.alt);
   message.textContent = "";
   const done = update(plot, data);
