@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import llama, write_checkpoint
+from conftest import gpt2, llama, write_checkpoint
 
 from interference import scored
 from interference.__main__ import main
@@ -274,6 +274,20 @@ def test_chance_is_what_unrelated_models_have(planted, table):
     norms = survey(planted, "a", "b", measures=("cosine",)).by("group").query("group == 'norms'")
     assert norms["chance"].item() > 0.99
     assert norms["closed_form"].item() == 0
+
+
+def test_closed_forms_are_of_matrices_as_they_are_measured(tokenizer, tmp_path):
+    """GPT-2 stores its matrices [in, out]: what is unrelated has the value of their outputs, not of their inputs."""
+    for seed, name in enumerate("ab"):
+        write_checkpoint(gpt2(seed), tokenizer, tmp_path / name)
+    found = survey(
+        open_suite(tmp_path), "a", "b", folder=tmp_path / "store", measures=("subspace_overlap", "coordinate_match")
+    )
+    rows = found.by("tensor").set_index(["measure", "tensor"])["closed_form"]
+    for part, outputs in (("attn.c_attn", 96), ("mlp.c_fc", 128), ("mlp.c_proj", 32)):
+        name = f"transformer.h.0.{part}.weight"
+        assert rows["coordinate_match", name] == pytest.approx(1 / outputs)
+        assert rows["subspace_overlap", name] == pytest.approx(3 / outputs)
 
 
 def test_the_sentence_rounds_all_parts_alike(planted, table):

@@ -242,3 +242,16 @@ def test_digest_changes_with_one_byte_and_with_the_line_break_between_sentences(
     assert one.digest("eng") != Corpus("a", {"eng": ("a", "bc")}, ("0", "1"), False).digest("eng")
     there, here = (Corpus("a", {"eng": text}, ("0", "1"), False) for text in (("a\nb", "c"), ("a", "b\nc")))
     assert there.digest("eng") != here.digest("eng"), "a line that moves to the next sentence"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ([3], "(1 document); no intervals: they need at least two documents"),
+        ([1] * 28, "by document; of fewer than 15 documents they are too narrow"),
+        ([1] * 30, "(test half, 15 documents); intervals are 95 %, by document"),
+    ],
+)
+def test_intervals_of_few_documents_are_said_to_be_too_narrow(sizes, said):
+    corpus = corpus_of(sizes)
+    assert corpus.clusters(corpus.rows(None)).endswith(said)

@@ -1,6 +1,9 @@
 """Bits of a text: closed forms, a second derivation, the prefix, windows, unknown tokens, batches."""
 
 import math
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -236,6 +239,25 @@ def test_batches_side_by_side_give_the_same_bits(tokenizer, monkeypatch):
         threads = torch.get_num_threads(), later.submit(torch.get_num_threads).result()
     torch.set_num_threads(before)
     assert threads == (2, 2), "threads of torch that are no business of the pool"
+
+
+_FORKED = """
+import os, signal
+from interference.losses import _pool
+list(_pool(2).map(abs, range(4)))
+if not os.fork():
+    signal.alarm(20)
+    list(_pool(2).map(abs, range(4)))
+    os._exit(0)
+print(os.wait()[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_process_scores_with_threads_of_its_own():
+    """As workers of multiprocessing do on Linux: those of the process it was forked from are not there."""
+    done = subprocess.run([sys.executable, "-c", _FORKED], capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout == "0\n", done.stderr
 
 
 @pytest.mark.parametrize(("given", "expected"), [("3", 3), ("4,2", 4), ("0", None), ("many", None), ("", None)])

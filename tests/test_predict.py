@@ -511,6 +511,7 @@ def test_a_corpus_without_documents_leaves_out_what_needs_its_dev_half(five, tmp
     table = finish(pair_steps(evaluator, Pairing(measures=("fisher_overlap", "foreign_loss"), sentences=2)))
     assert [p.name for p in table.predictors] == ["foreign_loss"]
     assert any("is left out" in note for note in table.notes)
+    assert "(corpus); of single pairs intervals are 95 %; of fewer than 15 sentences" in table.notes[0]
 
 
 def test_command(five, capsys, tmp_path):

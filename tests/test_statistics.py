@@ -150,6 +150,14 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     assert 0.88 <= held <= 0.99
 
 
+@pytest.mark.parametrize(("documents", "held"), [(2, 0.5), (5, 0.82), (20, 0.92)])
+def test_intervals_of_few_documents_hold_the_truth_as_seldom_as_is_said(documents, held):
+    """Documents that differ normally: what the docstring says, and why tables speak of few documents."""
+    samples = np.random.default_rng(8).standard_normal((600, documents))
+    _, low, high = clustered_means(samples, [str(n) for n in range(documents)])
+    assert np.mean((low <= 0) & (high >= 0)) == pytest.approx(held, abs=0.05)
+
+
 def test_all_series_see_the_same_resampled_documents():
     """An interval does not depend on what else is asked for, and a shifted series has a shifted interval."""
     values, names = grouped(np.random.default_rng(4), 30, 0.3)

@@ -216,13 +216,15 @@ def test_notes_say_what_was_scored():
     [
         (tuple("abcd"), False, "each sentence is its own cluster"),
         (tuple("aaaa"), True, "one document"),
-        (tuple("aaaa"), True, "No intervals"),
+        (tuple("aaaa"), True, "no intervals: they need at least two documents"),
+        (tuple("abcd"), False, "of fewer than 15 sentences they are too narrow"),
+        (tuple("aabc"), True, "of the test half, 2 documents; intervals are 95 %, by document; of fewer than 15"),
     ],
 )
 def test_notes_say_what_the_intervals_stand_on(documents, has_documents, wanted):
     corpus = Corpus("c", {"eng": tuple("wxyz")}, documents, has_documents)
-    bits = {("m", "eng"): np.array([1.0, 2, 3, 5])}
-    table = loss_table([Subject("m")], bits, corpus, corpus.rows(None), {}, None)
+    rows = corpus.rows(None)
+    table = loss_table([Subject("m")], {("m", "eng"): np.array([1.0, 2, 3, 5])[rows]}, corpus, rows, {}, None)
     assert any(wanted in note for note in table.notes)
     assert np.isfinite(table.frame["bits_per_sentence_low"][0]) == (len(set(documents)) > 1)
 

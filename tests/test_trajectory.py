@@ -147,7 +147,7 @@ def test_what_a_merge_keeps_by_hand():
     ("merged", "options", "said"),
     [
         ({10: 2.0, 20: 3.0}, {}, "mergeable at every step"),
-        ({10: 8.0, 2000: 8.5}, {}, "mergeable at no step.*: at step 10"),
+        ({10: 8.0, 2000: 8.5}, {}, "mergeable at no step.*: at step 10 already their average is not shown to keep 0.5"),
         ({10: 2.0, 1000: 8.0}, {}, "stop being mergeable between step 10 and 1,000"),
         ({10: 2.0, 20: 8.0, 30: 2.0, 40: 8.0}, {}, "between step 30 and 40.*, with 1 exception before"),
         ({10: 8.0, 20: 2.0}, {}, "mergeable at the end"),

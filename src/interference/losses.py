@@ -256,6 +256,10 @@ def _pool(count: int) -> ThreadPoolExecutor:
     return pool
 
 
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads, and would wait for them for ever
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 def _batches(pieces: list, batch_tokens: int) -> Iterator[list]:
     batch: list = []
     for piece in pieces:

@@ -24,11 +24,12 @@ from interference.recipe.sites import source_layers
 from interference.registry import Method
 from interference.runs import runs
 from interference.stacks import row_parts, rows_of
-from interference.steps import finish
+from interference.steps import finish, undisturbed
 from interference.sums import Addends, Step, Sums, steps_between
 from interference.weights import RESIDENT, Weights
 
 
+@undisturbed()
 def merge(recipe: Recipe, weights: Weights) -> dict[str, Tensor]:
     """The merged parameters in the recipe's output dtype, as new tensors on the weights' device."""
     dtype = output_dtype(recipe, weights)

@@ -24,7 +24,8 @@ def clustered_means(
 
     With `sizes` it is the sum of the values over the sum of the sizes: bits per byte from bits and bytes. For paired
     costs give the paired differences. All series see the same resampled documents. With fewer than two documents there
-    is no interval (NaN); a series that does not vary between documents has one of no width.
+    is no interval (NaN); a series that does not vary between documents has one of no width. Of few documents it is too
+    narrow: of two it holds the truth about every other time, of five in four of five cases, of 20 in nine of ten.
     """
     sizes = np.ones_like(values) if sizes is None else sizes
     means = values.sum(axis=1) / sizes.sum(axis=1)

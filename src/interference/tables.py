@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from interference.corpus import Corpus
+from interference.corpus import Corpus, said_of_intervals
 from interference.languages import english
 from interference.statistics import clustered_means
 
@@ -290,16 +290,11 @@ def _reference(
 
 def _notes(corpus: Corpus, documents: Sequence[str], init: str | None, cells: Sequence[_Cell]) -> tuple[str, ...]:
     halves, clusters = corpus.halves, len(set(documents))
-    if len(halves["dev"]):
-        notes = [
-            f"{len(documents)} of {len(halves['test'])} sentences of the test half, {clusters} documents; "
-            "intervals are 95 %, by document."
-        ]
-    else:
-        kind = "one document" if corpus.has_documents else "no document column: each sentence is its own cluster"
-        notes = [f"{len(documents)} of {len(halves['test'])} sentences ({kind}); intervals are 95 %."]
-    if clusters < 2:
-        notes.append("No intervals: they need at least two documents.")
+    kind = f"of the test half, {clusters} document{'' if clusters == 1 else 's'}"
+    if not len(halves["dev"]):
+        kind = "(one document)" if corpus.has_documents else "(no document column: each sentence is its own cluster)"
+    intervals = said_of_intervals(clusters, corpus.has_documents)
+    notes = [f"{len(documents)} of {len(halves['test'])} sentences {kind}; {intervals}."]
     if any(cell.reference is None for cell in cells):
         notes.append(
             "No cost or recovery where the suite names no reference: give one checkpoint the role mono and its "

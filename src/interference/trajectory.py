@@ -258,7 +258,8 @@ def _when(table: TrajectoryTable, unit: str, able: list[int], unable: list[int])
         return f"**{who} are mergeable at every step** of both where that can be judged, up to {max(able):,}."
     if not able:
         return (
-            f"**{who} are mergeable at no step**: at step {min(unable):,} their average has lost the languages already."
+            f"**{who} are mergeable at no step**: at step {min(unable):,} already their average is not shown to keep "
+            f"{KNOWS:g} of what the better parent gained in all of the languages."
         )
     after = [step for step in unable if step > max(able)]
     if not after:

@@ -208,7 +208,8 @@ def build(config: Any, device: str | torch.device = "cpu") -> nn.Module:
     # No attention named is transformers' own choice of the two, for each part of a model; but releases of it take sdpa
     # for architectures that cap attention's logits, and sdpa leaves the cap out without a word.
     attention = "eager" if getattr(config.get_text_config(), "attn_logit_softcapping", None) else None
-    with torch.device(device):
+    place = torch.device(device)
+    with torch.random.fork_rng([place] if place.type == "cuda" else []), place:  # the caller's seed is the caller's
         network = Kind.from_config(config, attn_implementation=attention, dtype=torch.float32, trust_remote_code=False)
     _own_what_is_stored(network)
     return network.eval()

@@ -151,7 +151,7 @@ def _survey_steps(
     names = list(weights.shapes)
     notes = [f"{measure.label} is left out. {why}" for measure, why in left_out.items()]
     sums_of = [
-        Sums(measure, found[measure], [_closed(survey, measure, weights.shapes[n], n) for n in names])
+        Sums(measure, found[measure], [_closed(survey, measure, weights, n) for n in names])
         for measure in survey.chosen
         if measure in found
     ]
@@ -224,8 +224,9 @@ def _key(suite: "Suite", weights: Weights, survey: Survey, measure: Measure) -> 
     return digest("conflict", _VERSION, measure.name, torch.__version__, weights.device.type, *parts)
 
 
-def _closed(survey: Survey, measure: Measure, shape: tuple[int, ...], name: str) -> float:
-    """The closed form for one tensor, NaN where there is none."""
+def _closed(survey: Survey, measure: Measure, weights: Weights, name: str) -> float:
+    """The closed form for one tensor, matrices being [out, in] as they are measured; NaN where there is none."""
+    shape = weights.shapes[name][:: -1 if name in weights.transposed else 1]
     merged = "merged" in measure.inputs
     if measure.closed is None or (measure.matrices and len(shape) != 2):
         return np.nan
