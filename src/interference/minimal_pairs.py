@@ -12,7 +12,7 @@ from interference.corpus import may_be_language
 from interference.corpus_files import read_table
 from interference.errors import UserError, nearest
 from interference.languages import same_language
-from interference.statistics import clustered_proportion
+from interference.statistics import clustered_means, clustered_proportion
 
 CHANCE = 0.5
 TIE = 1e-6  # bits: sums of the same tokens in another order differ by rounding alone
@@ -152,6 +152,29 @@ class AccuracyTable:
             raise UserError(f"Accuracy is listed by {' or '.join(BY)}, not by '{kind}'.")
         whole = self.frame["phenomenon"] == ALL
         return self.frame[whole if kind == "language" else ~whole].reset_index(drop=True)
+
+    def above(self, rows: pd.DataFrame, controls: Sequence[str]) -> list[bool]:
+        """For rows of `frame`: whether all of the interval is above chance, and all of that of the difference to each
+        of these models that scored the same pairs, pair by pair, above zero."""
+        places = zip(*(rows[name].tolist() for name in ("model", "language", "phenomenon")), strict=True)
+        return [
+            bool(clear) and all(self._gain(model, control, language, phenomenon) > 0 for control in controls)
+            for clear, (model, language, phenomenon) in zip(rows["low"] > rows["chance"], places, strict=True)
+        ]
+
+    @cached_property
+    def _right(self) -> pd.DataFrame:
+        return self.examples.set_index(["model", "language"]).sort_index(kind="stable")
+
+    def _gain(self, model: str, control: str, language: str, phenomenon: str) -> float:
+        """The lower end of the 95 % interval of how much more often a model is right; infinite beside none."""
+        if (control, language) not in self._right.index:
+            return np.inf
+        own, other = (self._right.loc[[(name, language)]] for name in (model, control))
+        chosen = np.flatnonzero((own["phenomenon"] == phenomenon) | (phenomenon == ALL))
+        difference = own["right"].to_numpy() - other["right"].to_numpy()
+        clusters = [name or str(i) for i, name in enumerate(own["document"])]
+        return float(clustered_means(difference[None, chosen], [clusters[i] for i in chosen])[1][0])
 
 
 def _tied(frame: pd.DataFrame) -> tuple[str, ...]:

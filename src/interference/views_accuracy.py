@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from interference.languages import language_name
-from interference.minimal_pairs import CHANCE, AccuracyTable
+from interference.minimal_pairs import AccuracyTable
 from interference.recipe import Recipe
 from interference.scored import UNIGRAM, Scored
 from interference.suite import Suite
@@ -24,13 +24,18 @@ def accuracy_models(recipe: Recipe, suite: Suite, languages: Sequence[str]) -> d
 
 
 def accuracy_view(table: AccuracyTable, recipe: Recipe, suite: Suite) -> pd.DataFrame:
-    """The rows by language with a column `role`: merge, reference, best parent, untrained, unigram."""
+    """The rows by language with a column `role`: merge, reference, best parent, untrained, unigram.
+
+    In `above` the merge's say whether it is clearly above chance, the untrained model and counted tokens.
+    """
     frame = table.by("language")
     untrained = suite.init.name if suite.init else None
+    merged = frame[frame["model"] == MERGE]
+    controls = [control for control in (untrained, UNIGRAM) if control]
     parents = frame[frame["model"].isin(recipe.models)]
     reference = frame["language"].map({code: suite.reference(code) for code in set(frame["language"])})
     found = {
-        "merge": frame[frame["model"] == MERGE],
+        "merge": merged.assign(above=table.above(merged, controls)),
         "reference": frame[frame["model"] == reference],
         "best parent": parents.loc[parents.groupby("language", sort=False)["accuracy"].idxmax()],
         "untrained": frame[frame["model"] == untrained],
@@ -46,9 +51,7 @@ def accuracy_sentence(view: pd.DataFrame) -> str:
     """
     means = view.pivot(index="role", columns="language", values="accuracy").mean(axis=1, skipna=False).dropna()
     merged = view[view["role"] == "merge"].set_index("language")
-    controls = view[view["role"].isin(["untrained", "unigram"])].groupby("language")["accuracy"].max()
-    level = controls.reindex(merged.index).fillna(CHANCE).clip(lower=CHANCE)
-    above = [str(code) for code in merged.index if merged.loc[code, "low"] > level[code]]
+    above = [str(code) for code in merged.index[merged["above"].astype(bool)]]
     parts = [
         f"{role} {_percent(means[role])}"
         for role in ("reference", "best parent", "untrained", "unigram")

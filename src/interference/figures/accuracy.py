@@ -114,27 +114,26 @@ def tasks_figure(frame: pd.DataFrame) -> go.Figure:
 
 
 def phenomenon_figure(frame: pd.DataFrame, control: pd.DataFrame) -> go.Figure:
-    """Phenomena × languages of one model: the share of pairs right, bold where it is above chance and the control.
+    """Phenomena × languages of one model: the share of pairs right, bold where `above`.
 
-    Both frames are AccuracyTable's rows by phenomenon of one model each; the control may lack cells. The lower end of
-    the interval decides.
+    Both frames are AccuracyTable's rows by phenomenon of one model each, the first with what AccuracyTable.above says
+    of them; the control may lack cells.
     """
     languages = list(dict.fromkeys(frame["language"]))
     rows = list(frame["phenomenon"].value_counts(sort=False).sort_values(ascending=False, kind="stable").index)
-    named = {column: (frame, column) for column in ("accuracy", "low", "high", "pairs", "margin", "chance")}
-    share, low, high, pairs, margin, chance, other = (
+    named = {column: (frame, column) for column in ("accuracy", "low", "high", "pairs", "margin", "above")}
+    share, low, high, pairs, margin, above, other = (
         part.pivot(index="phenomenon", columns="language", values=column)
         .reindex(index=rows, columns=languages)
         .to_numpy(float)
         for part, column in (*named.values(), (control, "accuracy"))
     )
-    above = low > np.fmax(chance, other)
     text = [
         [
             "" if np.isnan(own) else f"<b>{own:.0f}</b>" if clear else f"{own:.0f}"
             for own, clear in zip(*line, strict=True)
         ]
-        for line in zip(100 * share, above, strict=True)
+        for line in zip(100 * share, above == 1, strict=True)
     ]
     figure = go.Figure(
         go.Heatmap(

@@ -144,13 +144,14 @@ def _draw_phenomena(table: "AccuracyTable") -> None:
     frame = table.by("phenomenon")
     model = _choose_model(table)
     own, control = (frame[frame["model"] == name] for name in (model, UNIGRAM))
-    controls = " and above the unigram control, which knows no grammar," if len(control) else ""
+    beyond = ", and above the unigram control, which knows no grammar, on the same pairs" if len(control) else ""
+    own = own.assign(above=table.above(own, [UNIGRAM]))
     st.plotly_chart(
         phenomenon_figure(own, control), config=EXPORT, key="phenomenon_figure",
         alt=f"Share of minimal pairs that {model} gets right, by kind of error and language",
     )  # fmt: skip
     st.caption(
-        f"Purple is better than chance, orange worse. Bold is above chance{controls} with all of its interval. "
+        f"Purple is better than chance, orange worse. Bold is above chance with all of its interval{beyond}. "
         + " ".join(table.notes)
     )
 
