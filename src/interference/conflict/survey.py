@@ -19,7 +19,7 @@ from interference.labels import labels
 from interference.memory import room
 from interference.recipe import MEAN, ZERO, Recipe
 from interference.scored import model_digest
-from interference.steps import Steps
+from interference.steps import Steps, telling
 from interference.store import Store, digest
 from interference.weights import Weights
 
@@ -138,7 +138,7 @@ def _survey_steps(
     left_out: dict[Measure, str] = {}
     for measure in [m for m in missing if "fisher" in m.inputs]:
         try:
-            yield from _share(dev.measure_steps(["fisher"], survey.recipe.models))
+            yield from telling(0.0, dev.measure_steps(["fisher"], survey.recipe.models))
         except UserError as error:  # without text, or without documents
             left_out[measure] = str(error)
     missing = [measure for measure in missing if measure not in left_out]
@@ -157,11 +157,6 @@ def _survey_steps(
     ]
     notes += [*_notes(survey), *_note_of_decomposed(weights, survey)]
     return conflict_table(survey.recipe.models, weights.shapes, sums_of, tuple(notes))
-
-
-def _share(steps: Iterator[None]) -> Steps[None]:
-    for _ in steps:
-        yield 0.0
 
 
 def _pass(weights: Weights, survey: Survey, chosen: Sequence[Measure]) -> Steps[dict[Measure, np.ndarray]]:
