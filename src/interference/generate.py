@@ -16,7 +16,7 @@ from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.losses import prefix_token
 from interference.recipe import Recipe
-from interference.scored import Model, scoring
+from interference.scored import Model, parents, scoring
 from interference.steps import Steps
 from interference.suite import Suite
 from interference.tokens import added, decoded
@@ -237,7 +237,7 @@ def answer_steps(
     found: list[Continuation] = []
     for number, (name, model) in enumerate(question.models):
         with evaluator.room(scoring(model)):
-            checkpoint = scored_by(evaluator.suite, model)
+            checkpoint = evaluator.suite[parents(model)[0]]
             steps = continuation_steps(
                 evaluator.networks.put(model),
                 checkpoint.tokenizer,
@@ -263,11 +263,6 @@ def _provenance(evaluator: Evaluator, question: Question) -> dict[str, str]:
     settings = {key: str(value) for key, value in asdict(question.sampling).items()}
     recipes = [model.to_yaml() for _, model in question.models if isinstance(model, Recipe)]
     return evaluator.provenance(scored) | {"prompt": question.prompt} | settings | {"recipes": "---\n".join(recipes)}
-
-
-def scored_by(suite: Suite, model: Model) -> Any:
-    """The checkpoint whose tokenizer and context a checkpoint or a merge has."""
-    return suite[model.models[0] if isinstance(model, Recipe) else model]
 
 
 def equal_merge(suite: Suite) -> Recipe | None:

@@ -9,7 +9,7 @@ import math
 import os
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -206,14 +206,13 @@ def _scored(
         for row, ids in enumerate(text.ids)
         for first, scored, end in windows(len(ids), limit or max(len(ids), 1))
     ]
-    pieces.sort(key=lambda piece: len(piece[1]))
     together = _threads() if device.type == "cpu" and type(model).__name__ in _PLAIN else 1
     if batch_tokens is None:
         batch_tokens = most = _most_tokens(model, device)
         if together > 1 and pieces:  # as many batches as fill all steps, with room for what is padded
             share = sum(len(piece[1]) for piece in pieces) / together
             batch_tokens = math.ceil(1.05 * share / math.ceil(share / most))
-    batches = _batches(pieces, batch_tokens)
+    batches = in_batches(pieces, batch_tokens)
 
     def score(batch: list) -> tuple[list, Tensor]:
         _, sequences, starts, _ = zip(*batch, strict=True)
@@ -256,9 +255,10 @@ def _pool(count: int) -> ThreadPoolExecutor:
     return pool
 
 
-def _batches(pieces: list, batch_tokens: int) -> Iterator[list]:
+def in_batches(pieces: Iterable[tuple], batch_tokens: int) -> Iterator[list]:
+    """Pieces, whose second part is a line of tokens, of about one length together: with padding they fill a batch."""
     batch: list = []
-    for piece in pieces:
+    for piece in sorted(pieces, key=lambda piece: len(piece[1])):
         if batch and (len(batch) + 1) * len(piece[1]) > batch_tokens:
             yield batch
             batch = []

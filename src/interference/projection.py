@@ -10,10 +10,9 @@ from jaxtyping import Float
 from interference.activations import States, Text, states_steps, text_of
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
-from interference.generate import scored_by
 from interference.groups import depth_of
 from interference.losses import cut_notes
-from interference.scored import Model
+from interference.scored import Model, parents
 from interference.similarity.kernels import cosines, double_centred, gram
 from interference.similarity.table import Preparation, Side, prepared
 from interference.similarity_request import multilingual
@@ -105,7 +104,7 @@ def projection_steps(evaluator: Evaluator, spot: Spot, plane: str = "PCA") -> St
         if centred
         else "Languages keep their means: their distance is a part of the picture.",
         f"The plane holds {sum(shares):.0%} of the variance; distances in it are no more than a sketch.",
-        *cut_notes(scored_by(evaluator.suite, spot.model).positions, cut),
+        *cut_notes(evaluator.suite[parents(spot.model)[0]].positions, cut),
     )
     where = {
         "checkpoint": spot.name,
