@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Any
 
@@ -95,10 +95,11 @@ class _Task:
     pairing: Pairing
     models: dict[str, str]
     rows: np.ndarray
-    pairs: tuple[tuple[str, str], ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "pairs", tuple(combinations(self.models, 2)))
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Of languages."""
+        return tuple(combinations(self.models, 2))
 
     def merge(self, pair: tuple[str, str]) -> Any:
         return equal_average((self.models[pair[0]], self.models[pair[1]]))
@@ -263,7 +264,8 @@ def _damage(task: _Task) -> Steps[tuple[np.ndarray, tuple[str, ...]]]:
 
 def _columns(task: _Task) -> Steps[tuple[dict[str, np.ndarray], dict[str, str]]]:
     """The values of every chosen measure by pair, and why some have none; what is computed is kept."""
-    store, found, missing = task.evaluator.store, _known(task), _missing(task)
+    store, found = task.evaluator.store, _known(task)
+    missing = [p for p in task.pairing.chosen if p.name not in found]
     left_out: dict[str, str] = {}
     if OVERLAP in missing:
         found[OVERLAP.name] = _overlap(task)
@@ -291,11 +293,6 @@ def _known(task: _Task) -> dict[str, np.ndarray]:
     """What the store has of the chosen measures; the last number says that the others are there."""
     read = {p.name: task.evaluator.store.read(_key(task, p), len(task.pairs) + 1) for p in task.pairing.chosen}
     return {name: values[:-1] for name, values in read.items() if values[-1] == 1}
-
-
-def _missing(task: _Task) -> list[Predictor]:
-    known = _known(task)
-    return [p for p in task.pairing.chosen if p.name not in known]
 
 
 def _key(task: _Task, predictor: Predictor) -> str:
@@ -434,7 +431,8 @@ def outlook_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[Outlook]:
     task = _task(evaluator, pairing)
     cells = [(pair, language) for pair in task.pairs for language in pair]
     unscored = [(p, code) for p, code in cells if evaluator.unknown(task.merge(p), code, task.rows)]
-    missing = _missing(task)
+    known = _known(task)
+    missing = [p for p in pairing.chosen if p.name not in known]
     if not unscored and not missing:
         return Outlook(len(task.pairs), 0, 0, 0.0)
     pair = task.pairs[0]
@@ -451,6 +449,6 @@ def outlook_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[Outlook]:
             seconds += spent * len(task.pairs) * (1.0 if kind else 0.5)
     if any(p.kind == "representations" for p in missing):  # states are read once, and compared
         seconds += 2 * cell * len(task.models)
-    if len(named) and any("a corpus" in m.needs for m in named):
+    if any("a corpus" in m.needs for m in named):
         seconds += _FISHER * cell * len(task.models)
     return Outlook(len(task.pairs), len(unscored), len(missing), seconds)
