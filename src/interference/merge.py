@@ -124,7 +124,6 @@ def merge_with(
     recipe: Recipe,
     weights: Weights,
     coefficients: Callable[[str], Float[Tensor, " model"]],
-    knobs: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """The whole merge in float32 as a function of coefficients that may require gradients: no rounding, no copies.
 
@@ -132,7 +131,7 @@ def merge_with(
     `torch.func.functional_call`. Post-steps that need a network are not part of it.
     """
     names = output_names(recipe, weights.shapes)
-    return {name: merge_tensor(recipe, weights, name, coefficients(name), knobs) for name in names}
+    return {name: merge_tensor(recipe, weights, name, coefficients(name)) for name in names}
 
 
 def output_dtype(recipe: Recipe, weights: Weights) -> torch.dtype:

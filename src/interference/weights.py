@@ -4,6 +4,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,6 @@ def pick_device(name: str | None = None) -> torch.device:
 
 
 Source = Callable[[str, str], Tensor | None]
-
-
 RESIDENT, PINNED, STREAMED = "resident", "pinned", "streamed"
 RESIDENCIES = (RESIDENT, PINNED, STREAMED)
 _BETWEEN, _LEAST = 6, 3  # float32 tensors of the largest size that lie between in a merge: of masks, of sums
@@ -148,7 +147,8 @@ class Weights:
 
     def dtype_of(self, names: Sequence[str]) -> torch.dtype:
         """The dtype that the stored dtypes of the named checkpoints promote to, whatever else is resident."""
-        return _promote({getattr(torch, part) for name in names for part in self._checkpoints[name].dtype.split("+")})
+        parts = (part for name in names for part in self._checkpoints[name].dtype.split("+"))
+        return reduce(torch.promote_types, (getattr(torch, part) for part in parts))
 
     def load(self, names: Sequence[str]) -> None:
         """Read the named checkpoints from disk unless they are here already. Raises UserError on a broken file."""
@@ -288,10 +288,3 @@ def free_bytes(device: torch.device) -> int | None:
         return int(available[0]) * 1024
     known = getattr(os, "sysconf_names", {})
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_PHYS_PAGES" in known else None
-
-
-def _promote(dtypes: set[torch.dtype]) -> torch.dtype:
-    promoted, *others = dtypes
-    for dtype in others:
-        promoted = torch.promote_types(promoted, dtype)
-    return promoted

@@ -68,8 +68,8 @@ def rank_95(frames: Frames) -> Float[Tensor, "subject part"]:
     return _defined(rank_at(frames.values), frames)
 
 
-def rank_at(values: Float[Tensor, "model rank"], share: float = 0.95) -> Tensor:
-    """Least rank whose share of the Frobenius norm (not of its square) exceeds `share`."""
+def rank_at(values: Float[Tensor, "model rank"]) -> Tensor:
+    """Least rank whose share of the Frobenius norm (not of its square) exceeds 0.95."""
     squares = values.double().square().cumsum(dim=1)
-    enough = (squares / squares[:, -1:]).sqrt() > share
+    enough = (squares / squares[:, -1:]).sqrt() > 0.95
     return enough.double().argmax(dim=1) + 1
