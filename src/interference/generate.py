@@ -92,23 +92,14 @@ class Continuation:
 
 
 def continuation_steps(
-    network: nn.Module,
-    tokenizer: Any,
-    prompt: str,
-    *,
-    length: int,
-    temperature: float,
-    top_p: float,
-    seed: int,
-    limit: int | None = None,
+    network: nn.Module, tokenizer: Any, prompt: str, how: Sampling, limit: int | None = None
 ) -> Generator[Token, None, Continuation]:
-    """Continue a prompt by at most `length` tokens, yielding each; an end token is the last.
+    """Continue a prompt by at most `how.length` tokens, yielding each; an end token is the last.
 
     The prompt follows the one prefix token that losses are measured with. A model of `limit` positions stops when they
     are full. Keys and values of earlier tokens are kept, and are of the weights that made them: whoever puts other
     weights into the network between two tokens has to put the same ones back before the next.
     """
-    how = Sampling(length, temperature, top_p, seed)
     ids = _prompt_ids(network, tokenizer, prompt, limit)
     generator, ends = torch.Generator().manual_seed(how.seed), _end_ids(network, tokenizer)
     tokens: list[Token] = []
@@ -242,8 +233,8 @@ def answer_steps(
                 evaluator.networks.put(model),
                 checkpoint.tokenizer,
                 question.prompt,
-                **asdict(question.sampling),
-                limit=checkpoint.positions,
+                question.sampling,
+                checkpoint.positions,
             )
             for place in range(question.sampling.length + 1):
                 evaluator.networks.put(model)  # another's weights may be there since the last token
