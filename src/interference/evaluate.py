@@ -213,7 +213,7 @@ class Evaluator:
         self, models: Mapping[str, Scored], languages: Sequence[str], rows: np.ndarray
     ) -> tuple[set[tuple[str, str]], tuple[str, ...]]:
         """Which cells have no bits per byte because their tokenizer loses text, and what to say beside the numbers."""
-        lossy, notes = set(), {}
+        lossy: set[tuple[str, str]] = set()
         long: dict[tuple[str, int], set[int]] = {}  # sentences longer than a context, by each tokenizer
         lost: dict[str, tuple[str, dict[str, str]]] = {}  # by tokenizer: whose it is, and what it loses by language
         scored = {name: self.scored_by(model) for name, model in models.items()}
@@ -226,11 +226,11 @@ class Evaluator:
             limit = limits[name]
             if limit and (found := int((counts[0] > limit).sum())):
                 long.setdefault((language, limit), set()).add(found)
-        prefixes = {PREFIXES[self.token_counts(c, languages[0], rows)[3, 0]].upper() for c in scored.values()}
-        notes["prefix"] = f"Each sentence follows {' or '.join(sorted(prefixes))}; {arithmetic(self.device)}."
+        prefixes = {PREFIXES[self.token_counts(c, languages[0], rows)[3, 0]] for c in scored.values()}
+        notes = [f"Each sentence follows {' or '.join(sorted(prefixes))}; {arithmetic(self.device)}."]
         if left := self.corpus.left:
-            notes["left"] = f"Not read of {self.corpus.name}: {', '.join(left)}, no language of the suite."
-        return lossy, (*lost_notes(lost.values()), *long_notes(long), *notes.values(), *self.unkept)
+            notes.append(f"Not read of {self.corpus.name}: {', '.join(left)}, no language of the suite.")
+        return lossy, (*lost_notes(lost.values()), *long_notes(long), *notes, *self.unkept)
 
     def counted_notes(self, models: Iterable[Scored]) -> tuple[str, ...]:
         """Whose tokens are counted, where models beside have other ones."""

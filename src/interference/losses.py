@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from interference.checkpoint import Checkpoint
 
 CONVENTION = "prefix BOS|CLS|EOS, first token scored, end not scored, float32 log-softmax, float64 sums, v1"
-PREFIXES = ("bos", "cls", "eos")
+PREFIXES = ("BOS", "CLS", "EOS")
 TOKEN_COUNTS = ("tokens", "unknown tokens", "whether decoding gives the text back", "kind of prefix, as in PREFIXES")
 _LOST = (
     "What a tokenizer loses costs nothing, an UNK log2 of the vocabulary however long its text: such numbers are too "
@@ -61,8 +61,8 @@ class TokenizedText:
 def prefix_token(tokenizer: object) -> tuple[int, str]:
     """The id put before every sentence and its kind: BOS, else CLS, else EOS. Raises UserError where there is none."""
     for kind in PREFIXES:
-        if (token := getattr(tokenizer, f"{kind}_token_id", None)) is not None:
-            return int(token), kind.upper()
+        if (token := getattr(tokenizer, f"{kind.lower()}_token_id", None)) is not None:
+            return int(token), kind
     raise UserError(
         "The tokenizer has no BOS, CLS or EOS token to put before a sentence, so its first token can't be scored."
     )
@@ -103,7 +103,7 @@ def tokenize(tokenizer: object, sentences: Sequence[str]) -> TokenizedText:
 
 def token_counts(text: TokenizedText) -> Int[np.ndarray, "count sentence"]:
     """What TOKEN_COUNTS name, sentence by sentence: all that notes on a tokenizer say."""
-    prefix = [PREFIXES.index(text.prefix_name.lower())] * len(text.ids)
+    prefix = [PREFIXES.index(text.prefix_name)] * len(text.ids)
     return np.array([[len(ids) for ids in text.ids], text.unknown, text.lossless, prefix], dtype=np.int64)
 
 
