@@ -58,7 +58,7 @@ def conflict(
     from interference.conflict.survey import Survey, default_models, default_notes, equal_average, survey_steps
     from interference.dev import DevHalf
     from interference.progress import progress_bar
-    from interference.recipe import BASES
+    from interference.recipe import checkpoint_of
     from interference.steps import finish
     from interference.weights import Weights, pick_device
 
@@ -67,7 +67,7 @@ def conflict(
     target = pick_device(device)
     parsed = recipe_of(recipe, suite) if recipe else None
     named = list(parsed.needed) if parsed else list(models or [])
-    opened = suite_for(suite, corpus, [*named, *([base] if base and base not in BASES else [])])
+    opened = suite_for(suite, corpus, [*named, *filter(None, [checkpoint_of(base)])])
     chosen = by_name(parsed, opened) if parsed else equal_average(tuple(models or default_models(opened)))
     knobs = tuple(_knob(text) for text in knob or [])
     survey = Survey(chosen, base or chosen.base, tuple(dict.fromkeys(measure or [])), knobs, chance)

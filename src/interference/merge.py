@@ -19,7 +19,7 @@ from interference.fused import DEVICES
 from interference.groups import depth_of
 from interference.inputs import arguments, call, cuts, given_whole, prepare
 from interference.pieces import COMPILED, PIECE, by_parts, compiled, on_blocks, piece_of
-from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at, sites
+from interference.recipe import BASES, MEAN, Recipe, Site, checkpoint_of, output_names, site_at, sites
 from interference.recipe.sites import source_layers
 from interference.registry import Method
 from interference.runs import runs
@@ -144,7 +144,7 @@ def output_shapes(recipe: Recipe, shapes: Mapping[str, tuple[int, ...]]) -> dict
     """Shape of every parameter of the merge. Raises UserError where layers are to be merged that are not alike."""
     found = {}
     for name, site in sites(recipe, shapes, output_names(recipe, shapes)).items():
-        base = [site.base_source] if recipe.base not in (None, ZERO, MEAN) else []
+        base = [site.base_source] if checkpoint_of(recipe.base) else []
         own = {source: shapes.get(source) for source in (*site.sources, *base)}
         if unlike := [source for source, shape in own.items() if shape != shapes[site.sources[0]]]:
             raise UserError(
@@ -205,8 +205,8 @@ class _Shares:
             shares = [share + left / len(shares) for share in shares]
         for place, share in zip(zip(site.sources, site.models, strict=True), shares, strict=True):
             found[place] = found.get(place, 0.0) + share
-        if recipe.definition.takes == "deltas" and recipe.base not in (None, ZERO, MEAN) and left:
-            place = site.base_source, recipe.base
+        if recipe.definition.takes == "deltas" and (base := checkpoint_of(recipe.base)) and left:
+            place = site.base_source, base
             found[place] = found.get(place, 0.0) + left
         return found
 
@@ -264,9 +264,8 @@ def _merge_in_pieces(
     """The reference path on one piece of a tensor after another: the same numbers, and what lies between in cache."""
     method = recipe.definition
     views = [weights.views(source, [model])[0] for source, model in zip(site.sources, site.models, strict=True)]
-    own = None
-    if recipe.base and recipe.base not in (MEAN, ZERO):
-        own = weights.views(site.base_source, [recipe.base])[0].reshape(-1)
+    base = checkpoint_of(recipe.base)
+    own = weights.views(site.base_source, [base])[0].reshape(-1) if base else None
     prepared = prepare(recipe, weights, site, given_whole(recipe, weights, site)) if method.prepare else None
     piece = compiled(method, _made(recipe), recipe.dtype, dtype)
     given = {"weights": coefficients} if method.weighted else {}
@@ -296,7 +295,7 @@ def _merge_runs(
     fitting = method.elementwise and (method.by_cuts or not method.prepare) and not _changes_tensors(recipe)
     if not fitting or weights.residency != RESIDENT or weights.device.type not in DEVICES:
         return set()
-    checkpoint = recipe.base if recipe.base not in (MEAN, ZERO) else None
+    checkpoint = checkpoint_of(recipe.base)
     wanted: dict[str, tuple[str, Hashable]] = {}
     for name, site in at.items():
         source, *others = {*site.sources, *([site.base_source] if checkpoint else [])}
@@ -321,7 +320,7 @@ def _merge_runs(
 
 def _made(recipe: Recipe) -> str | None:
     """A base that is made of the parents."""
-    return recipe.base if recipe.base in (MEAN, ZERO) else None
+    return recipe.base if recipe.base in BASES else None
 
 
 def _merged(

@@ -17,7 +17,7 @@ from interference.errors import UserError, nearest
 from interference.groups import depth_of, group_of, layer_of
 from interference.labels import labels
 from interference.memory import room
-from interference.recipe import MEAN, ZERO, Recipe
+from interference.recipe import MEAN, ZERO, Recipe, checkpoint_of
 from interference.scored import model_digest
 from interference.steps import Steps, telling
 from interference.store import Store, digest
@@ -83,8 +83,7 @@ class Survey:
     @property
     def needed(self) -> tuple[str, ...]:
         """Every checkpoint that is read."""
-        base = (self.base,) if self.base and self.base not in (MEAN, ZERO) else ()
-        return tuple(dict.fromkeys((*self.recipe.needed, *base)))
+        return tuple(dict.fromkeys(filter(None, (*self.recipe.needed, checkpoint_of(self.base)))))
 
     def settings(self, measure: Measure) -> dict[str, float]:
         """The knobs of a measure."""
@@ -207,7 +206,7 @@ def _shape(weights: Weights, survey: Survey, measure: Measure) -> tuple[int, int
 
 def _key(suite: "Suite", weights: Weights, survey: Survey, measure: Measure) -> str:
     """What a measure's sums depend on."""
-    base = suite[survey.base].digest if survey.base and survey.base not in (MEAN, ZERO) else survey.base
+    base = suite[own].digest if (own := checkpoint_of(survey.base)) else survey.base
     parts: list[Any] = [[suite[name].digest for name in survey.recipe.models], base, survey.settings(measure)]
     if measure.needs:
         recipe = survey.recipe

@@ -104,8 +104,7 @@ class Recipe:
     @property
     def needed(self) -> tuple[str, ...]:
         """Every checkpoint the merge reads, each once: the models and a base that is a checkpoint."""
-        base = (self.base,) if self.base and self.base not in BASES else ()
-        return tuple(dict.fromkeys((*self.models, *base)))
+        return tuple(dict.fromkeys(filter(None, (*self.models, checkpoint_of(self.base)))))
 
     @property
     def parts(self) -> tuple[Slice, ...]:
@@ -140,7 +139,7 @@ class Recipe:
     def renamed(self, name: Callable[[str], str]) -> "Recipe":
         """The recipe with every checkpoint called what the function says."""
         slices = tuple(replace(part, models=tuple(map(name, part.models))) for part in self.slices)
-        base = self.base if self.base is None or self.base in BASES else name(self.base)
+        base = name(own) if (own := checkpoint_of(self.base)) else self.base
         return replace(self, models=tuple(map(name, self.models)), base=base, slices=slices)
 
     def label(self) -> str:
@@ -164,6 +163,11 @@ class Recipe:
         post-steps and a seed that matters in the method's name ('ties+rescale', 'dare_ties+seed=7').
         """
         return to_yaml(self)
+
+
+def checkpoint_of(base: str | None) -> str | None:
+    """The checkpoint that a base is; None without a base, and for one that is made of the parents."""
+    return None if base in BASES else base
 
 
 def _plain(number: float) -> float:
@@ -261,8 +265,7 @@ def per_model(argument: Argument, value: Any, count: int) -> Any:
 
 
 def _validate_ranges(recipe: Recipe, part: Slice) -> None:
-    checkpoint = bool(recipe.base) and recipe.base not in BASES
-    if checkpoint != (part.base_range is not None):
+    if bool(checkpoint_of(recipe.base)) != (part.base_range is not None):
         raise UserError(
             f"A slice names layers of the base {recipe.base} exactly where the base is a checkpoint; list it among "
             "the slice's sources with its layer_range."
