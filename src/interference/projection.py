@@ -32,7 +32,6 @@ class Projection:
 
     frame: pd.DataFrame
     shares: tuple[float, float]
-    plane: str
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
 
@@ -112,7 +111,7 @@ def projection_steps(evaluator: Evaluator, spot: Spot, plane: str = "PCA") -> St
         "plane": plane,
         "states": f"{spot.pooling}; {spot.preparation.label()}; {count} sentences",
     }
-    return Projection(frame, shares, plane, notes, evaluator.provenance([spot.model]) | where)
+    return Projection(frame, shares, notes, evaluator.provenance([spot.model]) | where)
 
 
 def neighbour_steps(evaluator: Evaluator, spot: Spot, language: str, row: int) -> Steps[pd.DataFrame]:

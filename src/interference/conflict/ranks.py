@@ -24,7 +24,6 @@ def _defined(ranks: Tensor, frames: Frames) -> Float[Tensor, "subject part"]:
     value=lambda ranks, matrices: ranks / matrices,
     null="Gaussian",
     unchanged=("scale", "common scale", "rotation", "own permutation"),
-    mean=True,
 )
 def stable_rank(frames: Frames) -> Float[Tensor, "subject part"]:
     """Squared Frobenius norm over squared spectral norm, the mean over matrices."""
@@ -42,7 +41,6 @@ def stable_rank(frames: Frames) -> Float[Tensor, "subject part"]:
     value=lambda ranks, matrices: ranks / matrices,
     null="Gaussian",
     unchanged=("scale", "common scale", "rotation", "own permutation"),
-    mean=True,
 )
 def effective_rank(frames: Frames) -> Float[Tensor, "subject part"]:
     """Exponential of the entropy of the normalised singular values, the mean over matrices."""
@@ -61,7 +59,6 @@ def effective_rank(frames: Frames) -> Float[Tensor, "subject part"]:
     value=lambda ranks, matrices: ranks / matrices,
     null="Gaussian",
     unchanged=("scale", "common scale", "rotation", "own permutation"),
-    mean=True,
 )
 def rank_95(frames: Frames) -> Float[Tensor, "subject part"]:
     """Least number of singular directions that hold more than 95 % of the Frobenius norm, the mean over matrices."""
