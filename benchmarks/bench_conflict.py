@@ -55,7 +55,7 @@ def main() -> None:
     suite, device = open_suite(), torch.device("cpu")
     models = default_models(suite)
     dev = DevHalf(suite, device)
-    weights = Weights([suite[name] for name in models], device, dev.sources, dev)
+    weights = Weights([suite[name] for name in models], device, dev)
     weights.load(models)
 
     def one_pass(chance: bool = False) -> Any:

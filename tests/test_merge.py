@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
@@ -83,7 +84,7 @@ def weights(suite_folder) -> Weights:
     """Six float32 checkpoints, resident, and what is measured on them."""
     suite = open_suite(suite_folder)
     dev = DevHalf(suite, CPU)
-    return Weights(suite.checkpoints, CPU, dev.sources, dev)
+    return Weights(suite.checkpoints, CPU, dev)
 
 
 @pytest.fixture(scope="module")
@@ -475,8 +476,8 @@ def test_a_method_gets_the_data_it_asks_for(registered, suite_folder):
     with pytest.raises(UserError, match="how often each token occurs"):
         merge(recipe, Weights(checkpoints, CPU))
     rows = {name: torch.arange(1.0, 260.0) ** i for i, name in enumerate(MONOS)}
-    data = {"counts": lambda model, parameter: rows[model] if "embed" in parameter else None}
-    merged = merge(recipe, Weights(checkpoints, CPU, data))
+    dev: Any = SimpleNamespace(source=lambda kind, model, parameter: rows[model] if "embed" in parameter else None)
+    merged = merge(recipe, Weights(checkpoints, CPU, dev))
     stack = Weights(checkpoints, CPU).read("model.embed_tokens.weight", MONOS)
     share = torch.stack(list(rows.values()))
     torch.testing.assert_close(

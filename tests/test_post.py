@@ -35,7 +35,7 @@ def suite(suite_folder) -> Suite:
 
 def weights_of(suite: Suite) -> Weights:
     dev = DevHalf(suite, CPU)
-    return Weights(suite.checkpoints, CPU, dev.sources, dev)
+    return Weights(suite.checkpoints, CPU, dev)
 
 
 def merged(suite: Suite, recipe: Recipe) -> torch.nn.Module:

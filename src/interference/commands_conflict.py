@@ -73,7 +73,7 @@ def conflict(
     survey = Survey(chosen, base or chosen.base, tuple(dict.fromkeys(measure or [])), knobs, chance)
     opened.mergeable(survey.needed)
     dev = DevHalf(opened, target)
-    weights = Weights([opened[name] for name in survey.needed], target, dev.sources, dev)
+    weights = Weights([opened[name] for name in survey.needed], target, dev)
     with progress_bar("conflict") as bar:
         table = finish(survey_steps(opened, weights, dev, store_of(opened), survey), bar)
     print_table(table.by(by), form)

@@ -230,7 +230,7 @@ def writing(what: str, out: Path) -> Iterator[None]:
 
 def _weights(recipe: Recipe, suite: Suite, device: torch.device) -> Weights:
     dev = DevHalf(suite, device)
-    weights = Weights([suite[name] for name in recipe.needed], device, dev.sources, dev)
+    weights = Weights([suite[name] for name in recipe.needed], device, dev)
     weights.load(recipe.needed)
     return weights
 
