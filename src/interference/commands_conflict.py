@@ -72,10 +72,9 @@ def conflict(
     knobs = tuple(_knob(text) for text in knob or [])
     survey = Survey(chosen, base or chosen.base, tuple(dict.fromkeys(measure or [])), knobs, chance)
     opened.mergeable(survey.needed)
-    dev = DevHalf(opened, target)
-    weights = Weights([opened[name] for name in survey.needed], target, dev)
+    weights = Weights([opened[name] for name in survey.needed], target, DevHalf(opened, target))
     with progress_bar("conflict") as bar:
-        table = finish(survey_steps(opened, weights, dev, store_of(opened), survey), bar)
+        table = finish(survey_steps(opened, weights, store_of(opened), survey), bar)
     print_table(table.by(by), form)
     note(*table.notes, *(() if parsed or models else default_notes(opened)))
 

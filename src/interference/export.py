@@ -229,8 +229,7 @@ def writing(what: str, out: Path) -> Iterator[None]:
 
 
 def _weights(recipe: Recipe, suite: Suite, device: torch.device) -> Weights:
-    dev = DevHalf(suite, device)
-    weights = Weights([suite[name] for name in recipe.needed], device, dev)
+    weights = Weights([suite[name] for name in recipe.needed], device, DevHalf(suite, device))
     weights.load(recipe.needed)
     return weights
 

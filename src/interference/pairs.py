@@ -370,7 +370,7 @@ def _survey(task: _Task, models: tuple[str, ...], some: Sequence[Measure], store
     evaluator = task.evaluator
     weights = evaluator.networks.weights(models)
     survey = Survey(equal_average(models), None, tuple(m.name for m in some), chance=False)
-    steps = survey_steps(evaluator.suite, weights, evaluator.dev, store, survey, evaluator.networks.release)
+    steps = survey_steps(evaluator.suite, weights, store, survey, evaluator.networks.release)
     frame = (yield from steps).by("whole")
     return frame[frame["group"] == task.pairing.part]
 

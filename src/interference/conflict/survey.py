@@ -24,7 +24,6 @@ from interference.store import Store, digest
 from interference.weights import Weights
 
 if TYPE_CHECKING:
-    from interference.dev import DevHalf
     from interference.evaluate import Evaluator
     from interference.suite import Suite
 
@@ -100,7 +99,6 @@ class Survey:
 def survey_steps(
     suite: "Suite",
     weights: Weights,
-    dev: "DevHalf",
     store: Store,
     survey: Survey,
     release: Callable[[], None] | None = None,
@@ -112,16 +110,14 @@ def survey_steps(
 
     def forget() -> None:
         weights.forget()
-        dev.forget()
+        weights.dev.forget()
 
     suite.mergeable(survey.needed)
     with room(weights.device, f"measuring conflicts of {len(survey.recipe.models)} models", release or forget):
-        return (yield from _survey_steps(suite, weights, dev, store, survey))
+        return (yield from _survey_steps(suite, weights, store, survey))
 
 
-def _survey_steps(
-    suite: "Suite", weights: Weights, dev: "DevHalf", store: Store, survey: Survey
-) -> Steps[ConflictTable]:
+def _survey_steps(suite: "Suite", weights: Weights, store: Store, survey: Survey) -> Steps[ConflictTable]:
     if survey.recipe.finished:
         raise UserError(
             "A post-step of this recipe changes the whole network after merging, and conflicts are measured tensor by "
@@ -137,7 +133,7 @@ def _survey_steps(
     left_out: dict[Measure, str] = {}
     for measure in [m for m in missing if "fisher" in m.inputs]:
         try:
-            yield from telling(0.0, dev.measure_steps(["fisher"], survey.recipe.models))
+            yield from telling(0.0, weights.dev.measure_steps(["fisher"], survey.recipe.models))
         except UserError as error:  # without text, or without documents
             left_out[measure] = str(error)
     missing = [measure for measure in missing if measure not in left_out]
@@ -262,8 +258,7 @@ def _note_of_decomposed(weights: Weights, survey: Survey) -> list[str]:
 def resident_steps(evaluator: "Evaluator", survey: Survey) -> Steps[ConflictTable]:
     """The table of a survey from the weights that an evaluator holds anyway."""
     weights = evaluator.networks.weights(survey.needed)
-    release = evaluator.networks.release
-    table = yield from survey_steps(evaluator.suite, weights, evaluator.dev, evaluator.store, survey, release)
+    table = yield from survey_steps(evaluator.suite, weights, evaluator.store, survey, evaluator.networks.release)
     return replace(table, provenance=_provenance(evaluator.suite, survey))
 
 
