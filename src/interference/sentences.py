@@ -51,7 +51,6 @@ class TokenLine:
     """One sentence token by token under a model and its reference. `frame` has TOKEN_COLUMNS."""
 
     frame: pd.DataFrame
-    language: str
     model: str
     reference: str
     provenance: dict[str, str]
@@ -182,4 +181,4 @@ def token_line_steps(
         columns=list(TOKEN_COLUMNS),
     )
     where = {"language": language, "row": str(row), "reference": reference}
-    return TokenLine(frame, language, name, reference, _provenance(evaluator, model, [reference]) | where)
+    return TokenLine(frame, name, reference, _provenance(evaluator, model, [reference]) | where)
