@@ -24,7 +24,7 @@ from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.generate import Question, Sampling, answer_steps
 from interference.groups import GROUPS, group_of
-from interference.merge import merge, merge_into, merge_network, merge_tensor, merge_with, output_dtype
+from interference.merge import merge, merge_into, merge_network_steps, merge_tensor, merge_with, output_dtype
 from interference.recipe import Gradient, Recipe, Where, parse_recipe, site_at
 from interference.registry import Knob, merge_method, methods, post_step, post_steps
 from interference.scored import Request
@@ -500,7 +500,7 @@ def test_post_steps_of_tensors_and_of_the_network_are_done_in_order(registered, 
     assert recipe.label().endswith(", doubled, shifted")
     assert parse_recipe(recipe.to_yaml()) == recipe
     network = build(open_suite(suite_folder)["init"].config, CPU)
-    merge_network(recipe, weights, network)
+    finish(merge_network_steps(recipe, weights, network))
     plain = reference(dataclasses.replace(recipe, post=()), weights)
     for name, parameter in network.named_parameters():
         factor, shift = 1 + ("norm" in name), 3 * (name == "model.norm.weight")

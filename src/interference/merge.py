@@ -24,7 +24,6 @@ from interference.recipe.sites import source_layers
 from interference.registry import Method
 from interference.runs import runs
 from interference.stacks import row_parts, rows_of
-from interference.steps import finish
 from interference.sums import Addends, Step, Sums, steps_between
 from interference.weights import RESIDENT, Weights
 
@@ -77,13 +76,11 @@ def merge_into(
     return after
 
 
-def merge_network(recipe: Recipe, weights: Weights, network: torch.nn.Module) -> None:
-    """Merge into the parameters of a float32 network and do the post-steps that need it whole."""
-    finish(merge_network_steps(recipe, weights, network))
-
-
 def merge_network_steps(recipe: Recipe, weights: Weights, network: torch.nn.Module) -> Generator[None, None, None]:
-    """`merge_network` in steps; what the post-steps leave is rounded to the recipe's output dtype again."""
+    """Merge into the parameters of a float32 network and do the post-steps that need it whole.
+
+    What these leave is rounded to the recipe's output dtype again.
+    """
     parameters = dict(network.named_parameters())
     merge_into(recipe, weights, parameters)
     steps = [step for step in recipe.steps if step.scope == "network"]
