@@ -54,14 +54,13 @@ def main() -> None:
     torch.set_num_threads(1)
     suite, device = open_suite(), torch.device("cpu")
     models = default_models(suite)
-    dev = DevHalf(suite, device)
-    weights = Weights([suite[name] for name in models], device, dev.sources, dev)
+    weights = Weights([suite[name] for name in models], device, DevHalf(suite, device))
     weights.load(models)
 
     def one_pass(chance: bool = False) -> Any:
         with TemporaryDirectory() as folder:
             survey = Survey(equal_average(models), measures=MEASURES, chance=chance)
-            return finish(survey_steps(suite, weights, dev, Store(Path(folder)), survey))
+            return finish(survey_steps(suite, weights, Store(Path(folder)), survey))
 
     loop_seconds, expected = timed(lambda: plain(weights, models))
     pass_seconds, table = timed(one_pass)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench_app import LIMIT, browser_of, served, visit
-from measuring import report
+from measuring import memory, report
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROUNDS, MOVES, DRAG_SECONDS = 30, 500, 1.0
@@ -154,8 +154,7 @@ def memory_of(bench: Bench, log: Path) -> str:
     pid = int(log.with_name("pid").read_text())
 
     def resident() -> float:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+        return memory("VmRSS", pid) / 2**20
 
     rng, before = random.Random(1), 0.0
     bench.page.get_by_role("slider").nth(2).focus()

@@ -2,13 +2,10 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import alternate, report
+from measuring import CONFIG, RandomCheckpoint, alternate, memory, report
 from transformers import LlamaConfig
 
 from interference.checkpoint import build
@@ -18,32 +15,11 @@ from interference.weights import Weights
 
 MODELS, ROUNDS = 10, 9
 CPU = torch.device("cpu")
-CONFIG = {
-    "vocab_size": 16384, "hidden_size": 512, "num_hidden_layers": 7, "num_attention_heads": 8,
-    "intermediate_size": 1408, "tie_word_embeddings": True,
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class RandomCheckpoint:
-    """What `Weights` asks of a checkpoint, made up on the spot: no disk in the measurement."""
-
-    name: str
-    meta: torch.nn.Module = field(repr=False)
-    dtype: str = "float32"
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(p.shape) for name, p in self.meta.named_parameters()}
-
-    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
-        for name, shape in self.shapes.items():
-            yield name, torch.randn(shape)
 
 
 def checkpoints() -> list[Any]:
     meta = build(LlamaConfig(**CONFIG), "meta")  # type: ignore[arg-type]
-    return [RandomCheckpoint(f"model-{i}", meta) for i in range(MODELS)]
+    return [RandomCheckpoint(f"model-{i}", meta, CPU, "float32") for i in range(MODELS)]
 
 
 def loaded() -> tuple[Recipe, Weights]:
@@ -90,12 +66,6 @@ def measure_memory() -> None:
     recipe, weights = loaded()
     merge(recipe, weights)
     print(f"{(memory('VmHWM') - start) / (weights.nbytes / MODELS):.2f}")
-
-
-def memory(field: str) -> int:
-    """Bytes, from Linux' account of this process alone: getrusage's peak is inherited from the starting process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 if __name__ == "__main__":

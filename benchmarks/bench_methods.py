@@ -13,7 +13,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 import yaml
-from measuring import alternate, report
+from measuring import CONFIG, alternate, memory, report
 from transformers import AutoTokenizer, LlamaConfig
 
 from interference.checkpoint import build
@@ -29,10 +29,6 @@ MODELS, ROUNDS = ("one", "two", "three", "four"), 9
 CPU = torch.device("cpu")
 MERGEKIT = Path(sys.executable).with_name("mergekit-yaml")
 WHOLE = ("linear", "ties", "sce")  # compared with the command, and by peak memory, which both take a process each
-CONFIG = {
-    "vocab_size": 16384, "hidden_size": 512, "num_hidden_layers": 7, "num_attention_heads": 8,
-    "intermediate_size": 1408, "tie_word_embeddings": True,
-}  # fmt: skip
 KNOBS: dict[str, dict[str, Any]] = {
     "slerp": {"t": 0.4}, "nearswap": {"t": 0.01}, "passthrough": {"scale": 0.9}, "sce": {"select_topk": 0.5},
     "ram": {"epsilon": 0.01}, "ramplus_tl": {"r": 0.3}, "karcher": {"max_iter": 10},
@@ -118,11 +114,6 @@ def measure_memory(folder: Path, side: str, method: str) -> None:
     moving(merge, method)()
     model = here.weights.nbytes / len(MODELS)
     print((memory("VmHWM") - start) / model)
-
-
-def memory(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 def peak(folder: Path, side: str, method: str) -> float:

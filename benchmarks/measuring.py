@@ -8,12 +8,41 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LOAD = os.getloadavg()[0]  # before this process adds its own
+CONFIG = {  # of a Llama of 30 M parameters
+    "vocab_size": 16384, "hidden_size": 512, "num_hidden_layers": 7, "num_attention_heads": 8,
+    "intermediate_size": 1408, "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RandomCheckpoint:
+    """What `Weights` asks of a checkpoint, made up on the device: no disk in the measurement."""
+
+    name: str
+    meta: torch.nn.Module = field(repr=False)
+    device: torch.device
+    dtype: str
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(p.shape) for name, p in self.meta.named_parameters()}
+
+    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
+        for name, shape in self.shapes.items():
+            yield name, torch.randn(shape, dtype=getattr(torch, self.dtype), device=self.device).mul_(0.02)
+
+
+def memory(field: str, process: int | str = "self") -> int:
+    """Bytes, from Linux' account of a process alone: getrusage's peak is inherited from the starting process."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 def alternate(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:

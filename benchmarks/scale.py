@@ -10,19 +10,17 @@ sentences.
 
 import argparse
 import importlib.util
-import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from measuring import alternate, report
+from measuring import RandomCheckpoint, alternate, memory, report
 from safetensors.torch import save_file
 from torch import nn
 from transformers import LlamaConfig, PreTrainedConfig, Qwen2Config
@@ -55,24 +53,6 @@ SENTENCE = 40  # tokens, about a sentence of news
 TOKENS = {"cpu": 2000, "cuda": 10 * 64 * SENTENCE}  # scored at every move
 
 
-@dataclass(frozen=True)
-class RandomCheckpoint:
-    """What `Weights` asks of a checkpoint, made up on the device: no disk in the measurement."""
-
-    name: str
-    meta: nn.Module = field(repr=False)
-    device: torch.device
-    dtype: str = "bfloat16"
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(p.shape) for name, p in self.meta.named_parameters()}
-
-    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
-        for name, shape in self.shapes.items():
-            yield name, torch.randn(shape, dtype=torch.bfloat16, device=self.device).mul_(0.02)
-
-
 def on_disk(made: RandomCheckpoint, config: PreTrainedConfig, folder: Path) -> Checkpoint:
     """The same as files, for weights that are streamed from them."""
     config.save_pretrained(folder)
@@ -99,20 +79,14 @@ class Memory:
 
     def _watch(self) -> None:
         while self._going:
-            self._most = max(self._most, anonymous())
+            self._most = max(self._most, memory("RssAnon"))
             time.sleep(0.005)
 
     def peak(self) -> int:
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
         self._going = False
-        return max(self._most, anonymous())
-
-
-def anonymous() -> int:
-    found = re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())
-    assert found
-    return int(found[1]) * 1024
+        return max(self._most, memory("RssAnon"))
 
 
 def waited(function: Callable[[], object], device: torch.device) -> Callable[[], None]:
@@ -209,11 +183,11 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     top = ceilings(device)
     text = random_text(config.vocab_size, options.tokens or TOKENS[device.type])
     meta = build(config, "meta")
-    made: list[Any] = [RandomCheckpoint(f"model-{n}", meta, device) for n in range(options.models)]
+    made: list[Any] = [RandomCheckpoint(f"model-{n}", meta, device, "bfloat16") for n in range(options.models)]
     if options.residency == STREAMED:
         made = [on_disk(each, config, folder / each.name) for each in made]
-    start = 0 if device.type == "cuda" else anonymous()
-    memory = Memory(device)
+    start = 0 if device.type == "cuda" else memory("RssAnon")
+    watch = Memory(device)
     weights = Weights(made, device, residency=options.residency)
     network = build(config, device)
     settle(network)
@@ -228,11 +202,11 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         "scoring": lambda: sentence_bits(network, text),
     }
     seconds = alternate({name: waited(job, device) for name, job in jobs.items()}, options.rounds)
-    held = memory.peak() - start
+    held = watch.peak() - start
     ties = (Recipe("ties", weights.names, (1.0 + n, *others), (("density", 0.5),), MEAN) for n in range(999))
     again = {"merge again": lambda: merge_into(next(ties), weights, parameters)}  # the first finds the thresholds
     seconds["ties"] = alternate({n: waited(job, device) for n, job in again.items()}, options.rounds)["merge again"]
-    held_by_ties = memory.peak() - start if device.type == "cuda" else 0
+    held_by_ties = watch.peak() - start if device.type == "cuda" else 0
     peers = others_do(weights, network, text, device)
     parents = 0 if weights.residency == STREAMED else weights.nbytes
     on_device = parents if weights.residency == "resident" or device.type == "cpu" else 0

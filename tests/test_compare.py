@@ -333,6 +333,7 @@ def test_the_search_keeps_to_its_budget_and_passes_over_what_overflows(evaluator
         ({"methods": ("tie",)}, "did you mean 'ties'"),
         ({"models": ("mono-egn", "mono-deu")}, "did you mean 'mono-eng'"),
         ({"base": "inti"}, "did you mean 'init'"),
+        ({"base": "@men"}, "no checkpoint '@men'"),
         ({"languages": ("fra",)}, "no language 'fra'"),
     ],
 )

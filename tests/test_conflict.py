@@ -192,8 +192,8 @@ def planted(tmp_path_factory, tokenizer, suite_folder) -> Suite:
 def survey(suite: Suite, *models: str, folder=None, store: Store | None = None, **named) -> ConflictTable:
     dev = DevHalf(suite, torch.device("cpu"))
     made = Survey(named.pop("recipe", None) or equal_average(models), **named)
-    weights = Weights([suite[n] for n in made.needed], torch.device("cpu"), dev.sources, dev)
-    return finish(survey_steps(suite, weights, dev, store or Store(folder), made))
+    weights = Weights([suite[n] for n in made.needed], torch.device("cpu"), dev)
+    return finish(survey_steps(suite, weights, store or Store(folder), made))
 
 
 @pytest.fixture(scope="module")

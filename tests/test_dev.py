@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
@@ -58,7 +59,7 @@ def own_text(suite: Suite, language: str, count: int | None = None) -> list[list
 
 def test_counts_are_those_of_the_parents_language(suite):
     """For the embedding and nothing else; a parent without a language counts all of them."""
-    source = DevHalf(suite, CPU).sources["counts"]
+    source = partial(DevHalf(suite, CPU).source, "counts")
     tokens = {code: Counter(t for ids in own_text(suite, code) for t in ids) for code in ("eng", "deu")}
     for name, expected in (("mono-deu", tokens["deu"]), ("mixed", tokens["eng"] + tokens["deu"])):
         counts = source(name, EMBEDDING)
@@ -78,8 +79,8 @@ def test_fisher_is_the_mean_square_of_a_sentences_gradient(suite, few):
         line = torch.tensor([[0, *ids]])
         (network(input_ids=line, labels=line).loss * len(ids)).backward()
         expected += network.get_parameter(UP).grad.square() / len(lines)
-    torch.testing.assert_close(dev.sources["fisher"]("mono-eng", UP), expected, rtol=1e-3, atol=1e-6)
-    assert {dev.sources["fisher"]("mono-eng", name) is None for name in suite["mixed"].shapes} == {False}
+    torch.testing.assert_close(dev.source("fisher", "mono-eng", UP), expected, rtol=1e-3, atol=1e-6)
+    assert {dev.source("fisher", "mono-eng", name) is None for name in suite["mixed"].shapes} == {False}
 
 
 def test_grams_are_those_of_the_layers_inputs(suite, few):
@@ -88,10 +89,10 @@ def test_grams_are_those_of_the_layers_inputs(suite, few):
     network: Any = dev.network("mono-eng")
     ids = torch.tensor([token for line in own_text(suite, "eng", 4) for token in [0, *line[:-1]]])
     inputs = network.model.layers[0].input_layernorm(network.get_input_embeddings()(ids)).detach()
-    found = dev.sources["grams"]("mono-eng", "model.layers.0.self_attn.q_proj.weight")
+    found = dev.source("grams", "mono-eng", "model.layers.0.self_attn.q_proj.weight")
     torch.testing.assert_close(found, inputs.T @ inputs / len(ids), rtol=1e-4, atol=1e-5)
-    assert dev.sources["grams"]("mono-eng", EMBEDDING) is None  # the tied head's matrix
-    assert dev.sources["grams"]("mono-eng", "model.layers.1.mlp.down_proj.weight").shape == (48, 48)
+    assert dev.source("grams", "mono-eng", EMBEDDING) is None  # the tied head's matrix
+    assert dev.source("grams", "mono-eng", "model.layers.1.mlp.down_proj.weight").shape == (48, 48)
 
 
 def test_a_gram_reproduces_a_layers_own_outputs_where_matrices_are_stored_transposed(tokenizer, tmp_path):
@@ -101,7 +102,7 @@ def test_a_gram_reproduces_a_layers_own_outputs_where_matrices_are_stored_transp
     text = {"eng": tuple(f"Sentence {i}." for i in range(8))}
     suite = dataclasses.replace(open_suite(tmp_path), corpus=Corpus("x", text, tuple("aabbccdd"), True))
     evaluator = Evaluator(suite, Store(tmp_path / "store"), CPU)
-    gram = evaluator.dev.sources["grams"]
+    gram = partial(evaluator.dev.source, "grams")
     assert gram("a", "transformer.h.0.mlp.c_fc.weight").shape == (32, 32)
     assert gram("a", "transformer.h.0.mlp.c_proj.weight").shape == (128, 128)
     assert transposed(suite["a"].meta) == set(linear_layers(suite["a"].meta))

@@ -64,8 +64,8 @@ def evaluator(suite_folder, tmp_path):
     return Evaluator(open_suite(suite_folder), Store(tmp_path / "results", {}), torch.device("cpu"))
 
 
-def say(network, tokenizer, prompt=PROMPT, **how):
-    return finish(continuation_steps(network, tokenizer, prompt, **(GREEDY | {"length": 20, "limit": 64} | how)))
+def say(network, tokenizer, prompt=PROMPT, limit=64, **how):
+    return finish(continuation_steps(network, tokenizer, prompt, Sampling(**(GREEDY | {"length": 20} | how)), limit))
 
 
 @pytest.mark.parametrize("make", [llama, gpt2])
@@ -172,9 +172,9 @@ def test_others_between_two_tokens_change_nothing(dtype, temperature, suite_fold
 def test_without_putting_the_weights_back_the_text_is_another(evaluator):
     """The control of the test above: what is kept of earlier tokens does not save a text."""
     tokenizer = evaluator.suite["mono-eng"].tokenizer
-    steps = continuation_steps(evaluator.networks.put("mono-eng"), tokenizer, PROMPT, length=12, **GREEDY)
+    steps = continuation_steps(evaluator.networks.put("mono-eng"), tokenizer, PROMPT, Sampling(12, **GREEDY))
     alone = [token.id for token in finish_list(steps)]
-    steps = continuation_steps(evaluator.networks.put("mono-eng"), tokenizer, PROMPT, length=12, **GREEDY)
+    steps = continuation_steps(evaluator.networks.put("mono-eng"), tokenizer, PROMPT, Sampling(12, **GREEDY))
     first = next(steps)
     evaluator.networks.put("mixed")
     assert [first.id, *(token.id for token in finish_list(steps))] != alone

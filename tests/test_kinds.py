@@ -1,6 +1,7 @@
 """Causal models of many kinds, tiny and random: a checkpoint and a merge are those of transformers, and as written."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ def test_information_leaves_out_what_is_not_learned_by_gradients(suite_folder, t
     suite = open_suite(suite_folder)
     path = write_checkpoint(tiny("deepseek_v3", 1), tokenizer, tmp_path / "m")
     dev = DevHalf(replace(suite_of_paths((str(path),)), corpus=suite.corpus), CPU)
-    information = dev.sources["fisher"]
+    information = partial(dev.source, "fisher")
     assert not information(str(path), "model.layers.1.mlp.gate.e_score_correction_bias").any()
     assert information(str(path), "model.layers.1.mlp.gate.weight").any()
 

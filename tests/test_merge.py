@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
@@ -23,7 +24,7 @@ from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.generate import Question, Sampling, answer_steps
 from interference.groups import GROUPS, group_of
-from interference.merge import merge, merge_into, merge_network, merge_tensor, merge_with, output_dtype
+from interference.merge import merge, merge_into, merge_network_steps, merge_tensor, merge_with, output_dtype
 from interference.recipe import Gradient, Recipe, Where, parse_recipe, site_at
 from interference.registry import Knob, merge_method, methods, post_step, post_steps
 from interference.scored import Request
@@ -83,7 +84,7 @@ def weights(suite_folder) -> Weights:
     """Six float32 checkpoints, resident, and what is measured on them."""
     suite = open_suite(suite_folder)
     dev = DevHalf(suite, CPU)
-    return Weights(suite.checkpoints, CPU, dev.sources, dev)
+    return Weights(suite.checkpoints, CPU, dev)
 
 
 @pytest.fixture(scope="module")
@@ -475,8 +476,8 @@ def test_a_method_gets_the_data_it_asks_for(registered, suite_folder):
     with pytest.raises(UserError, match="how often each token occurs"):
         merge(recipe, Weights(checkpoints, CPU))
     rows = {name: torch.arange(1.0, 260.0) ** i for i, name in enumerate(MONOS)}
-    data = {"counts": lambda model, parameter: rows[model] if "embed" in parameter else None}
-    merged = merge(recipe, Weights(checkpoints, CPU, data))
+    dev: Any = SimpleNamespace(source=lambda kind, model, parameter: rows[model] if "embed" in parameter else None)
+    merged = merge(recipe, Weights(checkpoints, CPU, dev))
     stack = Weights(checkpoints, CPU).read("model.embed_tokens.weight", MONOS)
     share = torch.stack(list(rows.values()))
     torch.testing.assert_close(
@@ -499,7 +500,7 @@ def test_post_steps_of_tensors_and_of_the_network_are_done_in_order(registered, 
     assert recipe.label().endswith(", doubled, shifted")
     assert parse_recipe(recipe.to_yaml()) == recipe
     network = build(open_suite(suite_folder)["init"].config, CPU)
-    merge_network(recipe, weights, network)
+    finish(merge_network_steps(recipe, weights, network))
     plain = reference(dataclasses.replace(recipe, post=()), weights)
     for name, parameter in network.named_parameters():
         factor, shift = 1 + ("norm" in name), 3 * (name == "model.norm.weight")

@@ -12,7 +12,7 @@ from interference.dev import DevHalf
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.export import write_merge
-from interference.merge import merge, merge_network
+from interference.merge import merge, merge_network_steps
 from interference.post import finetune as training
 from interference.post import repair as repairing
 from interference.post.vocabulary_rows import vocabulary_rows
@@ -35,12 +35,12 @@ def suite(suite_folder) -> Suite:
 
 def weights_of(suite: Suite) -> Weights:
     dev = DevHalf(suite, CPU)
-    return Weights(suite.checkpoints, CPU, dev.sources, dev)
+    return Weights(suite.checkpoints, CPU, dev)
 
 
 def merged(suite: Suite, recipe: Recipe) -> torch.nn.Module:
     network = build(suite[recipe.models[0]].config, CPU)
-    merge_network(recipe, weights_of(suite), network)
+    finish(merge_network_steps(recipe, weights_of(suite), network))
     return network
 
 
@@ -136,7 +136,7 @@ def test_repair_leaves_a_single_parent_unchanged(kind, tokenizer, tmp_path):
     suite = dataclasses.replace(open_suite(tmp_path), corpus=Corpus("x", text, tuple("aabbccdd"), True))
     recipe = Recipe("linear", ("a",), (1.0,), post=("repair",))
     network = build(suite["a"].config, CPU)
-    merge_network(recipe, weights_of(suite), network)
+    finish(merge_network_steps(recipe, weights_of(suite), network))
     parameters = dict(network.named_parameters())
     assert all(torch.equal(parameters[n], p) for n, p in model.named_parameters())
     writer = "mlp.down_proj" if kind == "llama" else "mlp.c_proj"

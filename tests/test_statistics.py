@@ -1,15 +1,11 @@
-"""Intervals by document, paired tests and the Mantel test: known values, exact nulls, and what goes wrong otherwise."""
+"""Intervals by document and the Mantel test: known values, exact nulls, and what goes wrong otherwise."""
 
 import math
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_ind
 
-from interference.statistics import clustered_means, mantel, paired_test
-
-A = np.array([52.1, 61.0, 47.3, 80.2, 39.9, 66.6, 58.8, 71.4])
-B = A + np.array([1.2, 0.4, 2.0, -0.3, 0.9, 1.5, 0.1, 0.8])
+from interference.statistics import clustered_means, mantel
 
 
 def grouped(rng: np.random.Generator, documents: int, icc: float) -> tuple[np.ndarray, list[str]]:
@@ -24,47 +20,6 @@ def distances(rng: np.random.Generator, items: int) -> np.ndarray:
     """Euclidean distances between random points."""
     points = rng.normal(size=(items, 3))
     return np.linalg.norm(points[:, None] - points[None], axis=2)
-
-
-def test_paired_test_gives_the_known_values():
-    """The mean difference, its error, Student's test and the exact sign-flip test on eight pairs."""
-    found = paired_test(A, B)
-    assert found.difference == pytest.approx(0.825, abs=1e-9)
-    assert found.standard_error == pytest.approx(0.265754, abs=1e-6)
-    assert found.t == pytest.approx(3.104379, abs=1e-6)
-    assert found.p == pytest.approx(0.017216, abs=1e-6)
-    assert found.sign_flip_p == pytest.approx(0.0234375, abs=1e-12)
-
-
-def test_sign_flip_p_is_the_share_of_all_flips_at_least_as_extreme():
-    """The second derivation: all 256 flips written out."""
-    flips = np.array(np.meshgrid(*[[-1, 1]] * 8)).reshape(8, -1)
-    means = ((B - A) @ flips) / 8
-    assert paired_test(A, B).sign_flip_p == np.mean(np.abs(means) >= abs((B - A).mean()) - 1e-12)
-
-
-def test_unpaired_error_is_far_larger_than_the_paired_one():
-    """Sentences differ much more from each other than two models do on one sentence."""
-    unpaired = math.sqrt(A.var(ddof=1) / 8 + B.var(ddof=1) / 8)
-    assert unpaired == pytest.approx(6.478739, abs=1e-6)
-    assert ttest_ind(B, A).pvalue > 0.5 > paired_test(A, B).p
-
-
-def test_paired_test_changes_sign_with_the_order_of_the_models():
-    there, back = paired_test(A, B), paired_test(B, A)
-    assert (back.difference, back.t, back.p) == pytest.approx((-there.difference, -there.t, there.p))
-    assert back.sign_flip_p == there.sign_flip_p
-
-
-def test_paired_test_refuses_a_single_pair():
-    with pytest.raises(ValueError, match="two or more pairs"):
-        paired_test(A[:1], B[:1])
-
-
-def test_paired_test_refuses_unequal_lengths():
-    """By a ValueError, or earlier by the checker of shapes where that is switched on."""
-    with pytest.raises((ValueError, TypeError), match=r"two or more pairs|Type-check error"):
-        paired_test(A, B[:-1])
 
 
 def test_mantel_gives_the_known_correlation():

@@ -230,28 +230,15 @@ def methods(form: Format = "table") -> None:
     print_table(method_table(), form)
 
 
-app.command()(commands_causal.causal)
-app.command()(commands_conflict.conflict)
-app.command()(commands_conflict.measures)
-app.command()(commands_compare.compare)
-app.command()(commands_accuracy.accuracy)
-app.command()(commands_accuracy.tasks)
-app.command()(commands_learn.learn)
-app.command()(commands_path.path)
-app.command()(commands_similarity.similarity)
-app.command()(commands_similarity.projection)
-app.command()(commands_similarity.neighbours)
-app.command()(commands_predict.predict)
-app.command()(commands_path.paths)
-app.command()(commands_path.plane)
-app.command()(commands_path.linearity)
-app.command()(commands_trajectory.trajectory)
-app.command()(commands_text.say)
-app.command()(commands_text.sentences)
-app.command()(commands_findings.findings)
-app.command()(commands_findings.report)
-
-
+for command in (
+    commands_causal.causal, commands_conflict.conflict, commands_conflict.measures, commands_compare.compare,
+    commands_accuracy.accuracy, commands_accuracy.tasks, commands_learn.learn, commands_path.path,
+    commands_similarity.similarity, commands_similarity.projection, commands_similarity.neighbours,
+    commands_predict.predict, commands_path.paths, commands_path.plane, commands_path.linearity,
+    commands_trajectory.trajectory, commands_text.say, commands_text.sentences, commands_findings.findings,
+    commands_findings.report,
+):  # fmt: skip
+    app.command()(command)
 demo.command("pairs")(commands_accuracy.print_pairs)
 
 

@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from interference.checkpoint import Checkpoint
 from interference.corpus import Corpus
 from interference.errors import UserError, nearest
 from interference.evaluate import TRANSFORMERS, Evaluator
-from interference.generate import scored_by
 from interference.layout import body, final_norm
-from interference.losses import TokenizedText, check_ids, padded, tokenize
+from interference.losses import TokenizedText, check_ids, in_batches, padded, tokenize
 from interference.recipe import Recipe
-from interference.scored import Model, model_digest, scoring
+from interference.scored import Model, model_digest, parents, scoring
 from interference.steps import Steps, telling
 from interference.store import digest
 
@@ -115,7 +115,7 @@ def all_states_steps(
 def _key(evaluator: Evaluator, kind: str, model: Model, text: Text, pooling: str) -> str:
     if pooling not in POOLINGS:
         raise UserError(f"States can't be pooled by '{pooling}': {nearest(pooling, POOLINGS)}")
-    tokenizer = scored_by(evaluator.suite, model).digest_of_tokenizer
+    tokenizer = evaluator.suite[parents(model)[0]].digest_of_tokenizer
     of = model_digest(evaluator.suite, model), tokenizer, text.digest
     made_by = evaluator.device.type, torch.__version__, TRANSFORMERS
     return digest(kind, CONVENTION, pooling, *of, *made_by)
@@ -128,10 +128,11 @@ def _capture(
     read = [_sequences(evaluator, model, text) for text in texts]
     every = [sequence for sequences, _ in read for sequence in sequences]
     values, done = None, 0
-    for batch in _batches(every, _BATCH_TOKENS[evaluator.device.type]):
-        pooled = _pooled(evaluator.networks.put(model), [every[place] for place in batch], pooling, evaluator.device)
+    for batch in in_batches(enumerate(every), _BATCH_TOKENS[evaluator.device.type]):
+        places, sequences = map(list, zip(*batch, strict=True))
+        pooled = _pooled(evaluator.networks.put(model), sequences, pooling, evaluator.device)
         values = np.empty((len(pooled), len(every), pooled.shape[2]), np.float32) if values is None else values
-        values[:, batch] = pooled
+        values[:, places] = pooled
         done += len(batch)
         yield done / len(every)
     assert values is not None  # there are sentences: the corpus gives one row at least
@@ -149,7 +150,8 @@ def _sequences(
     evaluator: Evaluator, model: Model, text: Text
 ) -> tuple[list[tuple[int, ...]], dict[str, Int[np.ndarray, " sentence"]]]:
     """What a model reads of a text, its prefix before each sentence, and how many tokens are counted of it."""
-    tokenized, checkpoint = _tokens(evaluator, model, text), scored_by(evaluator.suite, model)
+    checkpoint = evaluator.suite[parents(model)[0]]
+    tokenized = _tokens(evaluator, checkpoint, text)
     limit = checkpoint.positions or 1 << 30
     sequences = [(tokenized.prefix, *ids)[:limit] for ids in tokenized.ids]
     if empty := [place for place, ids in enumerate(sequences) if len(ids) < 2]:
@@ -162,25 +164,12 @@ def _sequences(
     return sequences, {"tokens": tokens, "unknown": np.array(tokenized.unknown), "cut": cut}
 
 
-def _tokens(evaluator: Evaluator, model: Model, text: Text) -> TokenizedText:
-    checkpoint = scored_by(evaluator.suite, model)
+def _tokens(evaluator: Evaluator, checkpoint: Checkpoint, text: Text) -> TokenizedText:
     if text.rows:
         return evaluator.text(checkpoint, text.language, np.array(text.rows))
     tokenized = tokenize(checkpoint.tokenizer, text.sentences)
     check_ids(checkpoint, (tokenized.prefix,), *tokenized.ids)
     return tokenized
-
-
-def _batches(sequences: Sequence[Sequence[int]], batch_tokens: int) -> Iterable[list[int]]:
-    """Places of sentences of about one length, so many that they and their padding fill a batch."""
-    batch: list[int] = []
-    for place in sorted(range(len(sequences)), key=lambda place: len(sequences[place])):
-        if batch and (len(batch) + 1) * len(sequences[place]) > batch_tokens:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch
 
 
 @torch.inference_mode()

@@ -46,12 +46,11 @@ def compare(
     from interference.conflict.survey import default_models, default_notes
     from interference.errors import UserError
     from interference.progress import progress_bar
-    from interference.recipe import BASES
+    from interference.recipe import checkpoint_of
     from interference.steps import finish
     from interference.sweep import compare_steps
 
-    folders = [base] if base and base not in BASES else []
-    evaluator, _ = evaluator_for(suite, corpus, device, [*(models or []), *folders])
+    evaluator, _ = evaluator_for(suite, corpus, device, [*(models or []), *filter(None, [checkpoint_of(base)])])
     evaluator.check_unit(unit)
     names = tuple(models or default_models(evaluator.suite))
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))

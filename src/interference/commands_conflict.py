@@ -58,7 +58,7 @@ def conflict(
     from interference.conflict.survey import Survey, default_models, default_notes, equal_average, survey_steps
     from interference.dev import DevHalf
     from interference.progress import progress_bar
-    from interference.recipe import BASES
+    from interference.recipe import checkpoint_of
     from interference.steps import finish
     from interference.weights import Weights, pick_device
 
@@ -67,15 +67,14 @@ def conflict(
     target = pick_device(device)
     parsed = recipe_of(recipe, suite) if recipe else None
     named = list(parsed.needed) if parsed else list(models or [])
-    opened = suite_for(suite, corpus, [*named, *([base] if base and base not in BASES else [])])
+    opened = suite_for(suite, corpus, [*named, *filter(None, [checkpoint_of(base)])])
     chosen = by_name(parsed, opened) if parsed else equal_average(tuple(models or default_models(opened)))
     knobs = tuple(_knob(text) for text in knob or [])
     survey = Survey(chosen, base or chosen.base, tuple(dict.fromkeys(measure or [])), knobs, chance)
     opened.mergeable(survey.needed)
-    dev = DevHalf(opened, target)
-    weights = Weights([opened[name] for name in survey.needed], target, dev.sources, dev)
+    weights = Weights([opened[name] for name in survey.needed], target, DevHalf(opened, target))
     with progress_bar("conflict") as bar:
-        table = finish(survey_steps(opened, weights, dev, store_of(opened), survey), bar)
+        table = finish(survey_steps(opened, weights, store_of(opened), survey), bar)
     print_table(table.by(by), form)
     note(*table.notes, *(() if parsed or models else default_notes(opened)))
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-from interference.generate import scored_by
-from interference.scored import Model
+from interference.scored import Model, parents
 from interference.suite import Suite
 
 Named = tuple[str, Model]
@@ -12,7 +11,7 @@ Named = tuple[str, Model]
 def problem(suite: Suite, needs: str, first: Named, second: Named) -> str:
     """Why two models don't meet what a measure needs, '' where they do."""
     if needs == "vocabulary":
-        one, other = (scored_by(suite, model) for _, model in (first, second))
+        one, other = (suite[parents(model)[0]] for _, model in (first, second))
         if one.vocabulary_digest != other.vocabulary_digest:
             return f"{first[0]} and {second[0]} map tokens to different ids"
     return basis_problem(suite, *first, *second) if needs == "basis" else ""
@@ -34,7 +33,7 @@ def basis_problem(suite: Suite, first: str, a: Model, second: str, b: Model) -> 
 
     They do in one checkpoint, along the suite's `parent`s, and between a merge and what has a parent's basis.
     """
-    roots = [{_root(suite, name) for name in ((m,) if isinstance(m, str) else m.models)} for m in (a, b)]
+    roots = [{_root(suite, name) for name in parents(model)} for model in (a, b)]
     if roots[0] & roots[1]:
         return ""
     return (

@@ -4,7 +4,6 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -65,11 +64,6 @@ class DevHalf:
     def __init__(self, suite: "Suite", device: torch.device):
         self._suite, self._device = suite, device
         self._kept: OrderedDict[str, Measured] = OrderedDict()
-
-    @property
-    def sources(self) -> dict[str, Callable[[str, str], Tensor | None]]:
-        """For each kind of data that methods know, what was measured on a parameter, on the spot if need be."""
-        return {kind: partial(self._source, kind) for kind in DATA}
 
     def rows(self, count: int | None = None) -> Any:
         """Row numbers of the dev half, evenly spread. Raises UserError where there is none."""
@@ -158,7 +152,8 @@ class DevHalf:
         """Drop what was measured; it is measured again when it is asked for."""
         self._kept.clear()
 
-    def _source(self, kind: str, name: str, parameter: str) -> Tensor | None:
+    def source(self, kind: str, name: str, parameter: str) -> Tensor | None:
+        """One kind of data that methods know as it was measured on a checkpoint's parameter, on the spot if need be."""
         key = self._key(kind, name)
         if key not in self._kept:
             self._kept[key] = finish(_MEASURES[kind](self, name))

@@ -75,7 +75,7 @@ class Evaluator:
                 f"The suite {suite.name} has no corpus to measure losses on. Give one: a table of parallel text."
             )
         self.suite, self.corpus, self.device = suite, suite.corpus, device
-        self._store = store
+        self.store = store
         self.dev = DevHalf(suite, device)
         self.networks = Networks(suite, device, self.dev)
         self._tables: OrderedDict[Request, LossTable] = OrderedDict()
@@ -89,11 +89,6 @@ class Evaluator:
     def has_roles(self) -> bool:
         """Whether the suite says what any of its checkpoints is, so that there are costs."""
         return any(c.role != "other" for c in self.suite.checkpoints)
-
-    @property
-    def store(self) -> Store:
-        """Where results are kept."""
-        return self._store
 
     def table(self, request: Request, progress: Progress = lambda share: None) -> LossTable:
         """The loss table of a request, one row per model and language, models in the order given."""
@@ -218,7 +213,7 @@ class Evaluator:
         self, models: Mapping[str, Scored], languages: Sequence[str], rows: np.ndarray
     ) -> tuple[set[tuple[str, str]], tuple[str, ...]]:
         """Which cells have no bits per byte because their tokenizer loses text, and what to say beside the numbers."""
-        lossy, notes = set(), {}
+        lossy: set[tuple[str, str]] = set()
         long: dict[tuple[str, int], set[int]] = {}  # sentences longer than a context, by each tokenizer
         lost: dict[str, tuple[str, dict[str, str]]] = {}  # by tokenizer: whose it is, and what it loses by language
         scored = {name: self.scored_by(model) for name, model in models.items()}
@@ -231,11 +226,11 @@ class Evaluator:
             limit = limits[name]
             if limit and (found := int((counts[0] > limit).sum())):
                 long.setdefault((language, limit), set()).add(found)
-        prefixes = {PREFIXES[self.token_counts(c, languages[0], rows)[3, 0]].upper() for c in scored.values()}
-        notes["prefix"] = f"Each sentence follows {' or '.join(sorted(prefixes))}; {arithmetic(self.device)}."
+        prefixes = {PREFIXES[self.token_counts(c, languages[0], rows)[3, 0]] for c in scored.values()}
+        notes = [f"Each sentence follows {' or '.join(sorted(prefixes))}; {arithmetic(self.device)}."]
         if left := self.corpus.left:
-            notes["left"] = f"Not read of {self.corpus.name}: {', '.join(left)}, no language of the suite."
-        return lossy, (*lost_notes(lost.values()), *long_notes(long), *notes.values(), *self.unkept)
+            notes.append(f"Not read of {self.corpus.name}: {', '.join(left)}, no language of the suite.")
+        return lossy, (*lost_notes(lost.values()), *long_notes(long), *notes, *self.unkept)
 
     def counted_notes(self, models: Iterable[Scored]) -> tuple[str, ...]:
         """Whose tokens are counted, where models beside have other ones."""
@@ -249,13 +244,13 @@ class Evaluator:
     @property
     def unkept(self) -> tuple[str, ...]:
         """What to say beside results that could not be kept on the disk."""
-        return tuple(said for said in (self._store.said, self.arrays.said) if said)
+        return tuple(said for said in (self.store.said, self.arrays.said) if said)
 
     def token_counts(
         self, checkpoint: Checkpoint, language: str, rows: np.ndarray
     ) -> Int[np.ndarray, "count sentence"]:
         """What TOKEN_COUNTS name of the given rows: from what came with the suite, else by tokenising them."""
-        shipped = self._store.shipped(tokens_key(checkpoint.digest_of_tokenizer, self.corpus, language))
+        shipped = self.store.shipped(tokens_key(checkpoint.digest_of_tokenizer, self.corpus, language))
         return token_counts(self.text(checkpoint, language, rows)) if shipped is None else shipped[:, rows]
 
     def provenance(self, models: Iterable[Scored]) -> dict[str, str]:
@@ -266,7 +261,7 @@ class Evaluator:
         models = tuple(models)
         tokenizers = {self.scored_by(model).digest_of_tokenizer for model in models}
         names = dict.fromkeys(name for model in models for name in needed(model))
-        shipped = self._store.shipped(SHIPPED)
+        shipped = self.store.shipped(SHIPPED)
         came = "" if shipped is None else f"; what came with the suite: {shipped}"
         return {
             "suite": self.suite.name,
@@ -314,18 +309,18 @@ class Evaluator:
         """`bits` one batch at a time."""
         self.check_languages([language])
         key = self.key(model, language)
-        known = self._store.read(key, len(self.corpus.documents))
+        known = self.store.read(key, len(self.corpus.documents))
         missing = rows[np.isnan(known[rows])]
         if len(missing):
             known[missing] = yield from self._compute(model, language, missing)
-            meanwhile = self._store.read_anew(key, len(known))  # what others have kept between the batches stays
+            meanwhile = self.store.read_anew(key, len(known))  # what others have kept between the batches stays
             known = np.where(np.isnan(known), meanwhile, known)
-            self._store.write(key, known)
+            self.store.write(key, known)
         return known[rows]
 
     def unknown(self, model: Scored, language: str, rows: np.ndarray) -> int:
         """How many of the rows would have to be scored first."""
-        known = self._store.read(self.key(model, language), len(self.corpus.documents))
+        known = self.store.read(self.key(model, language), len(self.corpus.documents))
         return int(np.isnan(known[rows]).sum())
 
     def text_steps(self, model: Scored, sentences: Sequence[str], language: str) -> Steps[np.ndarray]:
@@ -338,43 +333,43 @@ class Evaluator:
         own = digest(*sentences)
         fitted = (self.corpus.digest(language), self.corpus.digest_of_documents) if model in _COUNTED else ""
         key = digest("text 2", CONVENTION, model_digest(self.suite, model), fitted, own, self.place(model))
-        known = self._store.read(key, len(sentences))
+        known = self.store.read(key, len(sentences))
         if np.isnan(known).any():
             checkpoint = self.scored_by(model)
             place = (checkpoint.digest_of_tokenizer, "", own.encode())
-            text = self._kept(place, checkpoint, lambda: sentences)
-            if isinstance(model, str) and model in _COUNTED:
-                fit = self.text(checkpoint, language, self.dev.rows()).ids
-                known = _COUNTED[model](fit, text, checkpoint.vocabulary)
-            else:
-                known = yield from self.score_steps(model, text)
-            self._store.write(key, known)
+            known = yield from self._score(model, language, self._kept(place, checkpoint, lambda: sentences))
+            self.store.write(key, known)
         return known
 
     def lost(self, checkpoint: Checkpoint, sentences: Sequence[str]) -> str:
         """`lost_text` of sentences that are not the corpus's; what it is made from is kept in the store."""
         own, shape = digest(*sentences), (len(TOKEN_COUNTS), len(sentences))
         key = digest("counts of text", checkpoint.digest_of_tokenizer, own)
-        known = self._store.read(key, len(TOKEN_COUNTS) * len(sentences))
+        known = self.store.read(key, len(TOKEN_COUNTS) * len(sentences))
         if np.isnan(known).any():
             place = (checkpoint.digest_of_tokenizer, "", own.encode())
             known = token_counts(self._kept(place, checkpoint, lambda: sentences)).ravel()
-            self._store.write(key, known)
+            self.store.write(key, known)
         return lost_text(known.reshape(shape).astype(np.int64))
 
     def key(self, model: Scored, language: str) -> str:
         """The store's key. What ships was computed on a CPU and serves every device: they agree within 1 in 1000."""
         shipped = bits_key(model_digest(self.suite, model, SHIPPED), self.corpus, language, "cpu")
-        if self._store.shipped(shipped) is not None:
+        if self.store.shipped(shipped) is not None:
             return shipped
         return bits_key(model_digest(self.suite, model), self.corpus, language, self.place(model))
 
     def _compute(self, model: Scored, language: str, rows: np.ndarray) -> Steps[np.ndarray]:
-        if isinstance(model, str) and model in _COUNTED:
-            return self._counted(model, language, rows)
         if isinstance(model, Ensemble) and model.kind == BEST:
             return (yield from self.bits_steps((yield from telling(0.0, self._best(model, language))), language, rows))
-        return (yield from self.score_steps(model, self.text(self.scored_by(model), language, rows)))
+        return (yield from self._score(model, language, self.text(self.scored_by(model), language, rows)))
+
+    def _score(self, model: Scored, language: str, text: TokenizedText) -> Steps[np.ndarray]:
+        """Bits of a text; a model that counts tokens is fitted on the language's dev half."""
+        if isinstance(model, str) and model in _COUNTED:
+            first = self.scored_by(model)
+            return _COUNTED[model](self.text(first, language, self.dev.rows()).ids, text, first.vocabulary)
+        return (yield from self.score_steps(model, text))
 
     def score_steps(self, model: Scored, text: TokenizedText, exact: bool = True) -> Steps[np.ndarray]:
         """Bits of a text under a checkpoint or a merge, which is put again where another was put between batches."""
@@ -396,12 +391,6 @@ class Evaluator:
     def room(self, doing: str) -> AbstractContextManager[None]:
         """Raise UserError where the device runs out of memory inside, everything released first; see `memory.room`."""
         return room(self.device, doing, self.networks.release)
-
-    def _counted(self, model: str, language: str, rows: np.ndarray) -> np.ndarray:
-        """A model of token counts, fitted on the language's dev half."""
-        dev, first = self.dev.rows(), self.scored_by(model)
-        fit, text = self.text(first, language, dev), self.text(first, language, rows)
-        return _COUNTED[model](fit.ids, text, first.vocabulary)
 
     def _best(self, model: Ensemble, language: str) -> Steps[str]:
         self.dev.rows()  # for it says so where there is none

@@ -29,7 +29,7 @@ from interference.merge import merge_into, merge_network_steps, output_config, o
 from interference.recipe import Recipe
 from interference.scored import UNIGRAM
 from interference.shards import MAX_SHARD_SIZE, bytes_of, shards, write_weights
-from interference.steps import Steps, finish
+from interference.steps import Steps, finish, telling, within
 from interference.suite import Suite
 from interference.views import merge_request, merge_view
 from interference.weights import Weights
@@ -71,12 +71,12 @@ def export_steps(evaluator: Evaluator, recipe: Recipe, target: Target, sentences
     recipe = target.recipe(recipe)
     check_target(recipe, evaluator.suite, target)
     try:
-        measured = yield from _halved(_measure(evaluator, recipe, sentences), 0.0)
+        measured = yield from within(0.0, 0.5, _measure(evaluator, recipe, sentences))
         weights = evaluator.networks.weights(recipe.needed)
     except UserError as error:  # a suite too large for the memory, for example: the merge itself may still be made
         measured, weights = Measured(None, (str(error),)), None
     steps = write_steps(recipe, evaluator.suite, target, evaluator.device, weights, measured)
-    return (yield from _halved(steps, 0.5))
+    return (yield from within(0.5, 1.0, steps))
 
 
 def _measure(evaluator: Evaluator, recipe: Recipe, sentences: int) -> Steps[Measured]:
@@ -86,15 +86,6 @@ def _measure(evaluator: Evaluator, recipe: Recipe, sentences: int) -> Steps[Meas
     request = merge_request(recipe, suite, corpus.languages, sentences, controls)
     table = yield from evaluator.table_steps(request)
     return Measured(merge_view(table.in_unit(UNIT), recipe, suite, corpus.rows(sentences)), table.notes)
-
-
-def _halved(steps: Steps[Any], start: float) -> Steps[Any]:
-    while True:
-        try:
-            share = next(steps)
-        except StopIteration as end:
-            return end.value
-        yield start + share / 2
 
 
 def write_steps(
@@ -238,8 +229,7 @@ def writing(what: str, out: Path) -> Iterator[None]:
 
 
 def _weights(recipe: Recipe, suite: Suite, device: torch.device) -> Weights:
-    dev = DevHalf(suite, device)
-    weights = Weights([suite[name] for name in recipe.needed], device, dev.sources, dev)
+    weights = Weights([suite[name] for name in recipe.needed], device, DevHalf(suite, device))
     weights.load(recipe.needed)
     return weights
 
@@ -264,8 +254,7 @@ def _merged(
 ) -> Generator[float, None, Callable[[str], Tensor]]:
     """What gives each merged tensor: merged when it is asked for, or out of a network that needs post-steps whole."""
     if recipe.data:
-        for _ in weights.dev.steps(recipe):
-            yield 0.0
+        yield from telling(0.0, weights.dev.steps(recipe))
     if not recipe.finished:
 
         def made(name: str) -> Tensor:
@@ -275,8 +264,7 @@ def _merged(
 
         return made
     network = build(output_config(recipe, suite[recipe.models[0]]), weights.device)
-    for _ in merge_network_steps(recipe, weights, network):
-        yield 0.0
+    yield from telling(0.0, merge_network_steps(recipe, weights, network))
     parameters = dict(network.named_parameters())
     return lambda name: _finite(name, parameters[name].detach().to(dtype))
 

@@ -16,7 +16,7 @@ from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.losses import prefix_token
 from interference.recipe import Recipe
-from interference.scored import Model, scoring
+from interference.scored import Model, parents, scoring
 from interference.steps import Steps
 from interference.suite import Suite
 from interference.tokens import added, decoded
@@ -92,23 +92,14 @@ class Continuation:
 
 
 def continuation_steps(
-    network: nn.Module,
-    tokenizer: Any,
-    prompt: str,
-    *,
-    length: int,
-    temperature: float,
-    top_p: float,
-    seed: int,
-    limit: int | None = None,
+    network: nn.Module, tokenizer: Any, prompt: str, how: Sampling, limit: int | None = None
 ) -> Generator[Token, None, Continuation]:
-    """Continue a prompt by at most `length` tokens, yielding each; an end token is the last.
+    """Continue a prompt by at most `how.length` tokens, yielding each; an end token is the last.
 
     The prompt follows the one prefix token that losses are measured with. A model of `limit` positions stops when they
     are full. Keys and values of earlier tokens are kept, and are of the weights that made them: whoever puts other
     weights into the network between two tokens has to put the same ones back before the next.
     """
-    how = Sampling(length, temperature, top_p, seed)
     ids = _prompt_ids(network, tokenizer, prompt, limit)
     generator, ends = torch.Generator().manual_seed(how.seed), _end_ids(network, tokenizer)
     tokens: list[Token] = []
@@ -237,13 +228,13 @@ def answer_steps(
     found: list[Continuation] = []
     for number, (name, model) in enumerate(question.models):
         with evaluator.room(scoring(model)):
-            checkpoint = scored_by(evaluator.suite, model)
+            checkpoint = evaluator.suite[parents(model)[0]]
             steps = continuation_steps(
                 evaluator.networks.put(model),
                 checkpoint.tokenizer,
                 question.prompt,
-                **asdict(question.sampling),
-                limit=checkpoint.positions,
+                question.sampling,
+                checkpoint.positions,
             )
             for place in range(question.sampling.length + 1):
                 evaluator.networks.put(model)  # another's weights may be there since the last token
@@ -263,11 +254,6 @@ def _provenance(evaluator: Evaluator, question: Question) -> dict[str, str]:
     settings = {key: str(value) for key, value in asdict(question.sampling).items()}
     recipes = [model.to_yaml() for _, model in question.models if isinstance(model, Recipe)]
     return evaluator.provenance(scored) | {"prompt": question.prompt} | settings | {"recipes": "---\n".join(recipes)}
-
-
-def scored_by(suite: Suite, model: Model) -> Any:
-    """The checkpoint whose tokenizer and context a checkpoint or a merge has."""
-    return suite[model.models[0] if isinstance(model, Recipe) else model]
 
 
 def equal_merge(suite: Suite) -> Recipe | None:

@@ -206,7 +206,7 @@ def _run(
             return desk.ask("generate_until", requests)
 
     yield from telling(0.0, evaluator.networks.ready_steps(model))
-    first = evaluator.suite[model if isinstance(model, str) else model.models[0]]
+    first = evaluator.scored_by(model)
     language_model = Relay(
         pretrained=evaluator.networks.put(model),  # type: ignore[arg-type]
         tokenizer=copy.deepcopy(first.tokenizer),  # it is given a padding token where it has none

@@ -1,7 +1,7 @@
 """Where in a network things are: its linear layers, the parameters with a row per token, what its blocks write."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from torch import Tensor, nn
@@ -64,9 +64,7 @@ def inputs_of(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
     def keep(name: str, module: nn.Module, arguments: tuple) -> None:
         seen[name] = arguments[0].detach()
 
-    handles = [layer.register_forward_pre_hook(partial(keep, name)) for name, layer in layers.items()]
-    try:
+    with ExitStack() as hooks:
+        for name, layer in layers.items():
+            hooks.enter_context(layer.register_forward_pre_hook(partial(keep, name)))
         yield seen
-    finally:
-        for handle in handles:
-            handle.remove()

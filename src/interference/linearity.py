@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -66,20 +66,17 @@ def activations(network: nn.Module) -> Iterator[dict[tuple[int, str], Tensor]]:
     def keep_input(key: tuple[int, str], module: nn.Module, arguments: tuple) -> None:
         seen[key] = arguments[0].detach()
 
-    handles = []
-    for name, module in network.named_modules():
-        layer = layer_of(f"{name}.x")
-        if layer is not None and layer_of(name) is None:  # the layer itself, and nothing in it
-            handles.append(module.register_forward_hook(partial(keep, (layer, RESIDUAL))))
-    for (layer, group), module in _writers(network).items():
-        handles.append(module.register_forward_hook(partial(keep, (layer, ATTENTION if group == "attention" else MLP))))
-        if group == "mlp":
-            handles.append(module.register_forward_pre_hook(partial(keep_input, (layer, HIDDEN))))
-    try:
+    with ExitStack() as hooks:
+        for name, module in network.named_modules():
+            layer = layer_of(f"{name}.x")
+            if layer is not None and layer_of(name) is None:  # the layer itself, and nothing in it
+                hooks.enter_context(module.register_forward_hook(partial(keep, (layer, RESIDUAL))))
+        for (layer, group), module in _writers(network).items():
+            site = ATTENTION if group == "attention" else MLP
+            hooks.enter_context(module.register_forward_hook(partial(keep, (layer, site))))
+            if group == "mlp":
+                hooks.enter_context(module.register_forward_pre_hook(partial(keep_input, (layer, HIDDEN))))
         yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 # How architectures call the matrix that ends attention or the MLP, and writes to the residual stream.

@@ -9,7 +9,7 @@ import math
 import os
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from interference.checkpoint import Checkpoint
 
 CONVENTION = "prefix BOS|CLS|EOS, first token scored, end not scored, float32 log-softmax, float64 sums, v1"
-PREFIXES = ("bos", "cls", "eos")
+PREFIXES = ("BOS", "CLS", "EOS")
 TOKEN_COUNTS = ("tokens", "unknown tokens", "whether decoding gives the text back", "kind of prefix, as in PREFIXES")
 _LOST = (
     "What a tokenizer loses costs nothing, an UNK log2 of the vocabulary however long its text: such numbers are too "
@@ -61,8 +61,8 @@ class TokenizedText:
 def prefix_token(tokenizer: object) -> tuple[int, str]:
     """The id put before every sentence and its kind: BOS, else CLS, else EOS. Raises UserError where there is none."""
     for kind in PREFIXES:
-        if (token := getattr(tokenizer, f"{kind}_token_id", None)) is not None:
-            return int(token), kind.upper()
+        if (token := getattr(tokenizer, f"{kind.lower()}_token_id", None)) is not None:
+            return int(token), kind
     raise UserError(
         "The tokenizer has no BOS, CLS or EOS token to put before a sentence, so its first token can't be scored."
     )
@@ -103,7 +103,7 @@ def tokenize(tokenizer: object, sentences: Sequence[str]) -> TokenizedText:
 
 def token_counts(text: TokenizedText) -> Int[np.ndarray, "count sentence"]:
     """What TOKEN_COUNTS name, sentence by sentence: all that notes on a tokenizer say."""
-    prefix = [PREFIXES.index(text.prefix_name.lower())] * len(text.ids)
+    prefix = [PREFIXES.index(text.prefix_name)] * len(text.ids)
     return np.array([[len(ids) for ids in text.ids], text.unknown, text.lossless, prefix], dtype=np.int64)
 
 
@@ -206,14 +206,13 @@ def _scored(
         for row, ids in enumerate(text.ids)
         for first, scored, end in windows(len(ids), limit or max(len(ids), 1))
     ]
-    pieces.sort(key=lambda piece: len(piece[1]))
     together = _threads() if device.type == "cpu" and type(model).__name__ in _PLAIN else 1
     if batch_tokens is None:
         batch_tokens = most = _most_tokens(model, device)
         if together > 1 and pieces:  # as many batches as fill all steps, with room for what is padded
             share = sum(len(piece[1]) for piece in pieces) / together
             batch_tokens = math.ceil(1.05 * share / math.ceil(share / most))
-    batches = _batches(pieces, batch_tokens)
+    batches = in_batches(pieces, batch_tokens)
 
     def score(batch: list) -> tuple[list, Tensor]:
         _, sequences, starts, _ = zip(*batch, strict=True)
@@ -260,9 +259,10 @@ if hasattr(os, "register_at_fork"):  # a forked process has none of the threads,
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def _batches(pieces: list, batch_tokens: int) -> Iterator[list]:
+def in_batches(pieces: Iterable[tuple], batch_tokens: int) -> Iterator[list]:
+    """Pieces, whose second part is a line of tokens, of about one length together: with padding they fill a batch."""
     batch: list = []
-    for piece in pieces:
+    for piece in sorted(pieces, key=lambda piece: len(piece[1])):
         if batch and (len(batch) + 1) * len(piece[1]) > batch_tokens:
             yield batch
             batch = []

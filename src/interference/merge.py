@@ -19,12 +19,12 @@ from interference.fused import DEVICES
 from interference.groups import depth_of
 from interference.inputs import arguments, call, cuts, given_whole, prepare
 from interference.pieces import COMPILED, PIECE, by_parts, compiled, on_blocks, piece_of
-from interference.recipe import MEAN, ZERO, Recipe, Site, output_names, site_at, sites
+from interference.recipe import BASES, MEAN, Recipe, Site, checkpoint_of, output_names, site_at, sites
 from interference.recipe.sites import source_layers
 from interference.registry import Method
 from interference.runs import runs
 from interference.stacks import row_parts, rows_of
-from interference.steps import finish, undisturbed
+from interference.steps import undisturbed
 from interference.sums import Addends, Step, Sums, steps_between
 from interference.weights import RESIDENT, Weights
 
@@ -78,13 +78,11 @@ def merge_into(
     return after
 
 
-def merge_network(recipe: Recipe, weights: Weights, network: torch.nn.Module) -> None:
-    """Merge into the parameters of a float32 network and do the post-steps that need it whole."""
-    finish(merge_network_steps(recipe, weights, network))
-
-
 def merge_network_steps(recipe: Recipe, weights: Weights, network: torch.nn.Module) -> Generator[None, None, None]:
-    """`merge_network` in steps; what the post-steps leave is rounded to the recipe's output dtype again."""
+    """Merge into the parameters of a float32 network and do the post-steps that need it whole.
+
+    What these leave is rounded to the recipe's output dtype again.
+    """
     parameters = dict(network.named_parameters())
     merge_into(recipe, weights, parameters)
     steps = [step for step in recipe.steps if step.scope == "network"]
@@ -125,7 +123,6 @@ def merge_with(
     recipe: Recipe,
     weights: Weights,
     coefficients: Callable[[str], Float[Tensor, " model"]],
-    knobs: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """The whole merge in float32 as a function of coefficients that may require gradients: no rounding, no copies.
 
@@ -133,7 +130,7 @@ def merge_with(
     `torch.func.functional_call`. Post-steps that need a network are not part of it.
     """
     names = output_names(recipe, weights.shapes)
-    return {name: merge_tensor(recipe, weights, name, coefficients(name), knobs) for name in names}
+    return {name: merge_tensor(recipe, weights, name, coefficients(name)) for name in names}
 
 
 def output_dtype(recipe: Recipe, weights: Weights) -> torch.dtype:
@@ -146,7 +143,7 @@ def output_shapes(recipe: Recipe, shapes: Mapping[str, tuple[int, ...]]) -> dict
     """Shape of every parameter of the merge. Raises UserError where layers are to be merged that are not alike."""
     found = {}
     for name, site in sites(recipe, shapes, output_names(recipe, shapes)).items():
-        base = [site.base_source] if recipe.base not in (None, ZERO, MEAN) else []
+        base = [site.base_source] if checkpoint_of(recipe.base) else []
         own = {source: shapes.get(source) for source in (*site.sources, *base)}
         if unlike := [source for source, shape in own.items() if shape != shapes[site.sources[0]]]:
             raise UserError(
@@ -207,8 +204,8 @@ class _Shares:
             shares = [share + left / len(shares) for share in shares]
         for place, share in zip(zip(site.sources, site.models, strict=True), shares, strict=True):
             found[place] = found.get(place, 0.0) + share
-        if recipe.definition.takes == "deltas" and recipe.base not in (None, ZERO, MEAN) and left:
-            place = site.base_source, recipe.base
+        if recipe.definition.takes == "deltas" and (base := checkpoint_of(recipe.base)) and left:
+            place = site.base_source, base
             found[place] = found.get(place, 0.0) + left
         return found
 
@@ -266,9 +263,8 @@ def _merge_in_pieces(
     """The reference path on one piece of a tensor after another: the same numbers, and what lies between in cache."""
     method = recipe.definition
     views = [weights.views(source, [model])[0] for source, model in zip(site.sources, site.models, strict=True)]
-    own = None
-    if recipe.base and recipe.base not in (MEAN, ZERO):
-        own = weights.views(site.base_source, [recipe.base])[0].reshape(-1)
+    base = checkpoint_of(recipe.base)
+    own = weights.views(site.base_source, [base])[0].reshape(-1) if base else None
     prepared = prepare(recipe, weights, site, given_whole(recipe, weights, site)) if method.prepare else None
     piece = compiled(method, _made(recipe), recipe.dtype, dtype)
     given = {"weights": coefficients} if method.weighted else {}
@@ -298,7 +294,7 @@ def _merge_runs(
     fitting = method.elementwise and (method.by_cuts or not method.prepare) and not _changes_tensors(recipe)
     if not fitting or weights.residency != RESIDENT or weights.device.type not in DEVICES:
         return set()
-    checkpoint = recipe.base if recipe.base not in (MEAN, ZERO) else None
+    checkpoint = checkpoint_of(recipe.base)
     wanted: dict[str, tuple[str, Hashable]] = {}
     for name, site in at.items():
         source, *others = {*site.sources, *([site.base_source] if checkpoint else [])}
@@ -323,7 +319,7 @@ def _merge_runs(
 
 def _made(recipe: Recipe) -> str | None:
     """A base that is made of the parents."""
-    return recipe.base if recipe.base in (MEAN, ZERO) else None
+    return recipe.base if recipe.base in BASES else None
 
 
 def _merged(

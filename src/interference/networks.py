@@ -126,7 +126,7 @@ class Networks:
         group = next(group for group in self.suite.groups if names[0] in group)
         if group not in self._weights:
             checkpoints = [self.suite[name] for name in group]
-            self._weights[group] = Weights(checkpoints, self.device, self.dev.sources, self.dev)
+            self._weights[group] = Weights(checkpoints, self.device, self.dev)
         return self._weights[group]
 
     def _config(self, model: Scored) -> Any:

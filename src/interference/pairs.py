@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Any
 
@@ -96,10 +96,11 @@ class _Task:
     pairing: Pairing
     models: dict[str, str]
     rows: np.ndarray
-    pairs: tuple[tuple[str, str], ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "pairs", tuple(combinations(self.models, 2)))
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Of languages."""
+        return tuple(combinations(self.models, 2))
 
     def merge(self, pair: tuple[str, str]) -> Any:
         return equal_average((self.models[pair[0]], self.models[pair[1]]))
@@ -266,7 +267,8 @@ def _damage(task: _Task) -> Steps[tuple[np.ndarray, tuple[str, ...]]]:
 
 def _columns(task: _Task) -> Steps[tuple[dict[str, np.ndarray], dict[str, str]]]:
     """The values of every chosen measure by pair, and why some have none; what is computed is kept."""
-    store, found, missing = task.evaluator.store, _known(task), _missing(task)
+    store, found = task.evaluator.store, _known(task)
+    missing = [p for p in task.pairing.chosen if p.name not in found]
     left_out: dict[str, str] = {}
     if OVERLAP in missing:
         found[OVERLAP.name] = _overlap(task)
@@ -294,11 +296,6 @@ def _known(task: _Task) -> dict[str, np.ndarray]:
     """What the store has of the chosen measures; the last number says that the others are there."""
     read = {p.name: task.evaluator.store.read(_key(task, p), len(task.pairs) + 1) for p in task.pairing.chosen}
     return {name: values[:-1] for name, values in read.items() if values[-1] == 1}
-
-
-def _missing(task: _Task) -> list[Predictor]:
-    known = _known(task)
-    return [p for p in task.pairing.chosen if p.name not in known]
 
 
 def _key(task: _Task, predictor: Predictor) -> str:
@@ -376,7 +373,7 @@ def _survey(task: _Task, models: tuple[str, ...], some: Sequence[Measure], store
     evaluator = task.evaluator
     weights = evaluator.networks.weights(models)
     survey = Survey(equal_average(models), None, tuple(m.name for m in some), chance=False)
-    steps = survey_steps(evaluator.suite, weights, evaluator.dev, store, survey, evaluator.networks.release)
+    steps = survey_steps(evaluator.suite, weights, store, survey, evaluator.networks.release)
     frame = (yield from steps).by("whole")
     return frame[frame["group"] == task.pairing.part]
 
@@ -437,7 +434,8 @@ def outlook_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[Outlook]:
     task = _task(evaluator, pairing)
     cells = [(pair, language) for pair in task.pairs for language in pair]
     unscored = [(p, code) for p, code in cells if evaluator.unknown(task.merge(p), code, task.rows)]
-    missing = _missing(task)
+    known = _known(task)
+    missing = [p for p in pairing.chosen if p.name not in known]
     if not unscored and not missing:
         return Outlook(len(task.pairs), 0, 0, 0.0)
     pair = task.pairs[0]
@@ -454,6 +452,6 @@ def outlook_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[Outlook]:
             seconds += spent * len(task.pairs) * (1.0 if kind else 0.5)
     if any(p.kind == "representations" for p in missing):  # states are read once, and compared
         seconds += 2 * cell * len(task.models)
-    if len(named) and any("a corpus" in m.needs for m in named):
+    if any("a corpus" in m.needs for m in named):
         seconds += _FISHER * cell * len(task.models)
     return Outlook(len(task.pairs), len(unscored), len(missing), seconds)

@@ -15,7 +15,7 @@ from interference.errors import UserError, nearest
 from interference.statistics import (
     additive_effects,
     holm,
-    mantel_from,
+    mantel,
     ranked,
     relabelled,
     spearman,
@@ -175,7 +175,7 @@ def _evened(left: np.ndarray) -> np.ndarray:
 def _against_chance(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """What a correlation of ranks exceeds in 5 % of relabellings, and the p of this one."""
     null = relabelled(ranked(x), ranked(y))
-    p = mantel_from(ranked(x), ranked(y), null)[1]
+    p = mantel(ranked(x), ranked(y), null)[1]
     at = int(len(null) * (1 - ALPHA))
     return float(np.partition(np.abs(null, out=null), at)[at]), p
 

@@ -21,7 +21,8 @@ def progress_bar(title: str) -> Iterator[Callable[[float], None]]:
         yield lambda share: None
         return
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield Bar(bar, bar.add_task(title, total=1.0))
+        task = bar.add_task(title, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
 
 
 @contextmanager
@@ -34,13 +35,3 @@ def spinner(title: str) -> Iterator[None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         bar.add_task(title, total=None)
         yield
-
-
-class Bar:
-    """One line of progress."""
-
-    def __init__(self, progress: Progress, task: object):
-        self._progress, self._task = progress, task
-
-    def __call__(self, share: float) -> None:
-        self._progress.update(self._task, completed=share)  # type: ignore[arg-type]

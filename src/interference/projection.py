@@ -10,10 +10,9 @@ from jaxtyping import Float
 from interference.activations import States, Text, states_steps, text_of
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
-from interference.generate import scored_by
 from interference.groups import depth_of
 from interference.losses import cut_notes
-from interference.scored import Model
+from interference.scored import Model, parents
 from interference.similarity.kernels import cosines, double_centred, gram
 from interference.similarity.table import Preparation, Side, prepared
 from interference.similarity_request import multilingual
@@ -33,7 +32,6 @@ class Projection:
 
     frame: pd.DataFrame
     shares: tuple[float, float]
-    plane: str
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
 
@@ -105,7 +103,7 @@ def projection_steps(evaluator: Evaluator, spot: Spot, plane: str = "PCA") -> St
         if centred
         else "Languages keep their means: their distance is a part of the picture.",
         f"The plane holds {sum(shares):.0%} of the variance; distances in it are no more than a sketch.",
-        *cut_notes(scored_by(evaluator.suite, spot.model).positions, cut),
+        *cut_notes(evaluator.suite[parents(spot.model)[0]].positions, cut),
     )
     where = {
         "checkpoint": spot.name,
@@ -113,7 +111,7 @@ def projection_steps(evaluator: Evaluator, spot: Spot, plane: str = "PCA") -> St
         "plane": plane,
         "states": f"{spot.pooling}; {spot.preparation.label()}; {count} sentences",
     }
-    return Projection(frame, shares, plane, notes, evaluator.provenance([spot.model]) | where)
+    return Projection(frame, shares, notes, evaluator.provenance([spot.model]) | where)
 
 
 def neighbour_steps(evaluator: Evaluator, spot: Spot, language: str, row: int) -> Steps[pd.DataFrame]:

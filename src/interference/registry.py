@@ -257,9 +257,7 @@ def merge_method(
         method = Method(
             function.__name__, label, variant, family, _caption(function), source, body, first, scope, base or asked,
             parents, mergekit, frozenset(lacks), check, positive, elementwise, rowwise, sums,
-            mergekit_float32,
-            by_parent,
-            by_cuts,
+            mergekit_float32, by_parent, by_cuts,
         )  # fmt: skip
         _add(_METHODS, method, "merge method")
         return function

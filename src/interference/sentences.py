@@ -8,10 +8,9 @@ import pandas as pd
 
 from interference.errors import UserError
 from interference.evaluate import Evaluator
-from interference.generate import scored_by
 from interference.losses import token_bits, tokenize
 from interference.recipe import Recipe
-from interference.scored import Model, scoring
+from interference.scored import Model, parents, scoring
 from interference.signs import signed
 from interference.steps import Steps, nth, telling
 from interference.tokens import pieces
@@ -52,7 +51,6 @@ class TokenLine:
     """One sentence token by token under a model and its reference. `frame` has TOKEN_COLUMNS."""
 
     frame: pd.DataFrame
-    language: str
     model: str
     reference: str
     provenance: dict[str, str]
@@ -115,7 +113,7 @@ def _frame(
     evaluator: Evaluator, model: Model, language: str, rows: np.ndarray, bits: np.ndarray, reference: np.ndarray
 ) -> pd.DataFrame:
     corpus = evaluator.corpus
-    text = evaluator.text(scored_by(evaluator.suite, model), language, rows)
+    text = evaluator.text(evaluator.suite[parents(model)[0]], language, rows)
     return pd.DataFrame(
         {
             "row": rows,
@@ -157,7 +155,7 @@ def token_line_steps(
 ) -> Steps[TokenLine]:
     """One sentence of the corpus token by token. Raises UserError where the two have different tokenizers."""
     evaluator.check_languages([language])
-    own, other = scored_by(evaluator.suite, model), evaluator.suite[reference]
+    own, other = evaluator.suite[parents(model)[0]], evaluator.suite[reference]
     if own.digest_of_tokenizer != other.digest_of_tokenizer:
         raise UserError(
             f"{own.name} and {reference} have different tokenizers, so their tokens can't be laid side by side. Choose "
@@ -183,4 +181,4 @@ def token_line_steps(
         columns=list(TOKEN_COLUMNS),
     )
     where = {"language": language, "row": str(row), "reference": reference}
-    return TokenLine(frame, language, name, reference, _provenance(evaluator, model, [reference]) | where)
+    return TokenLine(frame, name, reference, _provenance(evaluator, model, [reference]) | where)

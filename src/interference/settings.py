@@ -48,7 +48,7 @@ def configuration_notes(names: Sequence[str], suite: Suite, consequence: str) ->
 
 def _said(suite: Suite, name: str) -> dict[str, Any]:
     """What a configuration says as it is written."""
-    return _leaves(json_mapping(name, suite.folder(name) / "config.json"))
+    return _leaves(json_mapping(name, suite[name].path / "config.json"))
 
 
 def _leaves(document: dict[Any, Any], within: str = "") -> dict[str, Any]:

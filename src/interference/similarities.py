@@ -27,7 +27,7 @@ from interference.activations import (
 from interference.comparable import problem
 from interference.errors import UserError
 from interference.evaluate import Evaluator
-from interference.labels import labels
+from interference.labels import capitalised, labels
 from interference.recipe import Recipe
 from interference.scored import Model, model_digest
 from interference.similarity import FEWEST, Measure, measures, varies
@@ -361,7 +361,7 @@ def _notes(
     sides = pd.concat([frame["dimensions_a"], frame["dimensions_b"]])
     wide = f"{sides.min()}" if sides.min() == sides.max() else f"{sides.min()} to {sides.max()}"
     said = [
-        f"{CONDITIONS[asked.condition][0].upper()}{CONDITIONS[asked.condition][1:]}; n = {count} {what}"
+        f"{capitalised(CONDITIONS[asked.condition])}; n = {count} {what}"
         f"{f' of the {asked.half} half' if held else ''}{groups}, d = {wide}; {POOLINGS[asked.pooling]}; "
         f"{asked.preparation.label()}.",
         *_borrowed(evaluator, asked),

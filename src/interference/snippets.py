@@ -41,4 +41,4 @@ def for_mergekit(recipe: Recipe, suite: "Suite") -> str:
     """The recipe as mergekit's YAML, models by their folders; else as our own, the reason in its first line."""
     if ours := beyond_mergekit(recipe):
         return f"# mergekit can't express {', '.join(ours)}.\n{recipe.to_yaml()}"
-    return mergekit_yaml(in_float32(recipe, suite).renamed(lambda model: str(suite.folder(model).resolve())))
+    return mergekit_yaml(in_float32(recipe, suite).renamed(lambda model: str(suite[model].path.resolve())))

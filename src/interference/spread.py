@@ -1,12 +1,13 @@
 """Coefficients that differ within the model, by tensor group or along its layers, on sliders and in recipes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from interference.errors import UserError
 from interference.groups import GROUPS, group_of
-from interference.recipe import Gradient, Recipe, Value, Where, sites
+from interference.recipe import Gradient, Recipe, Site, Value, Where, sites
+from interference.recipe.values import each
 from interference.registry import Argument, Knob
 
 BY_GROUP, BY_LAYER = "groups", "layers"
@@ -88,7 +89,7 @@ def spread_of(value: Any, names: Iterable[str]) -> Spread | None:
     Raises UserError for what no sliders hold: cases inside a group, gradients inside cases, too many anchors.
     """
     names = list(names)
-    values = value if isinstance(value, tuple) else (value,)
+    values = each(value)
     if any(isinstance(one, Where) for one in values):
         return Spread(BY_GROUP, tuple(_by_group(one, names) for one in values))
     rows = tuple(one.values if isinstance(one, Gradient) else (one,) for one in values)
@@ -195,13 +196,11 @@ def same_merge(first: Recipe, second: Recipe, names: Iterable[str]) -> bool:
     if first.slices:
         return first == second
     one, other = (sites(recipe, names, names) for recipe in (first, second))
-    return all(
-        _numbers(one[n].weights, one[n].settings) == _numbers(other[n].weights, other[n].settings) for n in names
-    )
+    return all(_numbers(one[n]) == _numbers(other[n]) for n in names)
 
 
-def _numbers(weights: tuple[float, ...], settings: Mapping[str, Any]) -> tuple:
-    return tuple(map(float, weights)), {k: v if isinstance(v, tuple) else (v,) for k, v in settings.items()}
+def _numbers(site: Site) -> tuple:
+    return tuple(map(float, site.weights)), {name: each(value) for name, value in site.settings.items()}
 
 
 def what_no_slider_holds(recipe: Recipe, names: Iterable[str]) -> str | None:

@@ -1,14 +1,13 @@
-"""Means with intervals clustered by document, paired tests, and what relates two measures of all pairs of items."""
+"""Means with intervals clustered by document, and what relates two measures of all pairs of items."""
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations, permutations
 from math import comb
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import bootstrap, norm, permutation_test, rankdata, sem, ttest_rel
+from scipy.stats import bootstrap, norm, rankdata
 
 RESAMPLES = 999
 LEVEL = 0.95
@@ -76,54 +75,18 @@ def clustered_proportion(values: Float[np.ndarray, " item"], clusters: Sequence[
     return share, max(0.0, middle - half), min(1.0, middle + half)
 
 
-@dataclass(frozen=True)
-class PairedTest:
-    """Two models on the same sentences: mean difference, its standard error, Student's t and p, and the exact or
-    resampled p of the sign-flip test."""
-
-    difference: float
-    standard_error: float
-    t: float
-    p: float
-    sign_flip_p: float
-
-
-def paired_test(a: Float[np.ndarray, " item"], b: Float[np.ndarray, " item"]) -> PairedTest:
-    """Test that b - a has mean zero, item by item. Give document means where sentences of a document belong together.
-
-    The sign-flip test is exact up to 13 items and uses 9,999 random flips above. Raises ValueError below two items.
-    """
-    if len(a) != len(b) or len(a) < 2:
-        raise ValueError(f"paired tests need two or more pairs, not {len(a)} and {len(b)} values")
-    difference = b - a
-    t = ttest_rel(b, a)
-    flips = permutation_test(
-        (difference,),
-        lambda x, axis=-1: x.mean(axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=9999,
-        rng=np.random.default_rng(0),
-    )
-    return PairedTest(
-        float(difference.mean()), float(sem(difference)), float(t.statistic), float(t.pvalue), float(flips.pvalue)
-    )
-
-
-def mantel(x: Float[np.ndarray, "item item"], y: Float[np.ndarray, "item item"]) -> tuple[float, float]:
+def mantel(
+    x: Float[np.ndarray, "item item"],
+    y: Float[np.ndarray, "item item"],
+    null: Float[np.ndarray, " relabelling"] | None = None,
+) -> tuple[float, float]:
     """Pearson correlation of two symmetric distance matrices over pairs of items, and its two-sided p.
 
     The null relabels the items of y, not the pairs: exact up to EXACT items, 9,999 random relabellings with add-one
-    above. Give `ranked` matrices for Spearman's correlation.
+    above, taken here unless they are given. Give `ranked` matrices for Spearman's correlation.
     """
-    return mantel_from(x, y, relabelled(x, y))
-
-
-def mantel_from(
-    x: Float[np.ndarray, "item item"], y: Float[np.ndarray, "item item"], null: Float[np.ndarray, " relabelling"]
-) -> tuple[float, float]:
-    """`mantel` where the correlations of relabelled items are known already."""
     upper = np.triu_indices(len(x), k=1)
+    null = relabelled(x, y) if null is None else null
     own = float(np.corrcoef(x[upper], y[upper])[0, 1])
     extreme = int(np.sum(np.abs(null) >= abs(own) - 1e-12))
     return own, extreme / len(null) if len(x) <= EXACT else (extreme + 1) / (len(null) + 1)

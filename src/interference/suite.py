@@ -58,10 +58,6 @@ class Suite:
         """The role of every checkpoint by name."""
         return {c.name: c.role for c in self.checkpoints}
 
-    def folder(self, name: str) -> Path:
-        """Where a checkpoint lies."""
-        return self[name].path
-
     def with_role(self, role: str) -> tuple[Checkpoint, ...]:
         return tuple(c for c in self.checkpoints if c.role == role)
 

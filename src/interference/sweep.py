@@ -31,7 +31,7 @@ from interference.merge import merge, merge_network_steps
 from interference.minimal_pairs import AccuracyTable, PairSet, accuracy_table
 from interference.path import PathTable, Walk, path_table
 from interference.precision import mergekit_dtype
-from interference.recipe import Recipe
+from interference.recipe import Recipe, checkpoint_of
 from interference.registry import methods
 from interference.scored import BIGRAM, UNIGRAM, Request, Scored, model_digest, scoring
 from interference.search import EACH, search_steps
@@ -141,8 +141,7 @@ def compare_steps(evaluator: Evaluator, asked: Comparison, tell: Tell = lambda l
 
     A line that can't be measured has its reason. Raises UserError for names and languages that are not there.
     """
-    base = [asked.base] if asked.base and not asked.base.startswith("@") else []
-    evaluator.suite.mergeable((*asked.models, *base))
+    evaluator.suite.mergeable((*asked.models, *filter(None, [checkpoint_of(asked.base)])))
     evaluator.check_languages(asked.languages)
     plan, lines = list(_plan(evaluator, asked)), list[Line]()
     for number, (line, model) in enumerate(plan):

@@ -4,6 +4,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +40,6 @@ def pick_device(name: str | None = None) -> torch.device:
     return device
 
 
-Source = Callable[[str, str], Tensor | None]
-
-
 RESIDENT, PINNED, STREAMED = "resident", "pinned", "streamed"
 RESIDENCIES = (RESIDENT, PINNED, STREAMED)
 _BETWEEN, _LEAST = 6, 3  # float32 tensors of the largest size that lie between in a merge: of masks, of sums
@@ -54,8 +52,8 @@ class Weights:
     others as `spans` say, and a checkpoint's row is read from disk when it is first asked for. Else, chosen when this
     is made and said in `said`, the same lies in pinned memory of the host, or nothing is held and every read comes from
     the mapped files.
-    `data` says for each kind that methods know (registry.DATA) what was measured on a checkpoint's parameter, or None;
-    `dev` is the text that post-steps of the network work with.
+    `dev` says what was measured on a checkpoint's parameter, or None, for each kind that methods know (registry.DATA),
+    and is the text that post-steps of the network work with.
     What methods prepare is kept here too, the least recently used dropped beyond half the size of the weights, or a
     quarter of the room that is left where they are not resident, or on a GPU.
     """
@@ -64,13 +62,11 @@ class Weights:
         self,
         checkpoints: Sequence[Checkpoint],
         device: torch.device,
-        data: Mapping[str, Source] | None = None,
         dev: "DevHalf | None" = None,
         residency: str | None = None,
     ):
         self.device = device
         self._dev = dev
-        self._data = dict(data or {})
         self._prepared: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self.names = tuple(c.name for c in checkpoints)
         self.shapes = checkpoints[0].shapes
@@ -148,7 +144,8 @@ class Weights:
 
     def dtype_of(self, names: Sequence[str]) -> torch.dtype:
         """The dtype that the stored dtypes of the named checkpoints promote to, whatever else is resident."""
-        return _promote({getattr(torch, part) for name in names for part in self._checkpoints[name].dtype.split("+")})
+        parts = (part for name in names for part in self._checkpoints[name].dtype.split("+"))
+        return reduce(torch.promote_types, (getattr(torch, part) for part in parts))
 
     def load(self, names: Sequence[str]) -> None:
         """Read the named checkpoints from disk unless they are here already. Raises UserError on a broken file."""
@@ -216,11 +213,11 @@ class Weights:
 
     def measured(self, kind: str, names: Sequence[str], parameters: Sequence[str]) -> Stack | None:
         """One kind of data of each named checkpoint's parameter, in float32; None where one has none."""
-        if kind not in self._data:
+        if self._dev is None:
             raise UserError(
                 f"This merge needs {DATA[kind]}, and nothing of the kind was measured. Give a suite with a corpus."
             )
-        rows = [self._data[kind](name, parameter) for name, parameter in zip(names, parameters, strict=True)]
+        rows = [self._dev.source(kind, name, parameter) for name, parameter in zip(names, parameters, strict=True)]
         found = [row for row in rows if row is not None]
         return Stack(found, here=lambda part: part.to(self.device)) if len(found) == len(rows) else None
 
@@ -288,10 +285,3 @@ def free_bytes(device: torch.device) -> int | None:
         return int(available[0]) * 1024
     known = getattr(os, "sysconf_names", {})
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_PHYS_PAGES" in known else None
-
-
-def _promote(dtypes: set[torch.dtype]) -> torch.dtype:
-    promoted, *others = dtypes
-    for dtype in others:
-        promoted = torch.promote_types(promoted, dtype)
-    return promoted

@@ -1,6 +1,8 @@
 """Merges and losses on CUDA are those of the CPU, within bounds stated here."""
 
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,8 +124,8 @@ def test_a_merge_of_ten_takes_a_few_tensors_beside_them(name, monkeypatch):
     base = "init" if method.needs_base else None
     recipe = Recipe(name, parents, (1.0,) * len(parents) if method.weighted else (), densities, base)
     information = torch.rand(suite[parents[0]].shapes[parameter])
-    data = {"fisher": lambda model, parameter: information, "grams": lambda model, parameter: None}
-    weights = Weights([suite[n] for n in recipe.needed], torch.device("cuda"), data)
+    dev: Any = SimpleNamespace(source=lambda kind, model, parameter: information if kind == "fisher" else None)
+    weights = Weights([suite[n] for n in recipe.needed], torch.device("cuda"), dev)
     out = {parameter: torch.empty(information.shape, device="cuda")}
     merge_into(recipe, weights, out)  # compiled and read, and libraries with memory of their own are there
     weights.forget()

@@ -22,12 +22,12 @@ from interference.checkpoint.models import (
     stored_twins,
 )
 from interference.checkpoint.reading import (
+    check_finite,
     file_digest,
     first_line,
     json_mapping,
     map_digest,
     map_digest_of,
-    not_finite,
     origin,
     read_pickle,
     read_safetensors,
@@ -89,7 +89,7 @@ class Checkpoint:
         """Shape of every parameter by its name in the model, tied ones once."""
         expected = {name: tuple(p.shape) for name, p in self.meta.named_parameters()}
         headers = self._headers_in_model
-        found = {name: shape for name, (shape, _) in headers.items()}
+        found = {name: tuple(tensor.shape) for name, tensor in headers.items()}
         wrong = [f"{n} is missing" for n in expected if n not in found]
         wrong += [
             f"{n} is {list(found[n])}, config.json asks for {list(s)}"
@@ -104,25 +104,23 @@ class Checkpoint:
                 f"{self.name}: the weights in {self.path} do not fit its config.json: {'; '.join(wrong[:4])}{more}. "
                 + (_QUANTISED if quantised else "Take config and weights from the same checkpoint.")
             )
-        for name, (_, dtype) in headers.items():
-            if not getattr(torch, dtype).is_floating_point:
+        for name, tensor in headers.items():
+            if not tensor.is_floating_point():
                 raise UserError(
-                    f"{self.name}: {name} in {self.path} is stored as {dtype}; expected float32, float16 or bfloat16. "
-                    f"{_QUANTISED}"
+                    f"{self.name}: {name} in {self.path} is stored as {_dtype(tensor)}; expected float32, float16 or "
+                    f"bfloat16. {_QUANTISED}"
                 )
         return {name: found[name] for name in expected}
 
     @cached_property
-    def _headers_in_model(self) -> dict[str, tuple[tuple[int, ...], str]]:
-        """Shape and dtype of every parameter by its name in the model, of what is no parameter by its stored one."""
+    def _headers_in_model(self) -> dict[str, torch.Tensor]:
+        """`headers` of every parameter by its name in the model, of what is no parameter by its stored one."""
         found = {name: self.headers[stored] for name, stored in canonical_names(self.meta, self.headers).items()}
         for part in self.joined:
             try:
-                made = part.make(self.meta, self.like)
+                found |= part.make(self.meta, self.headers.__getitem__)
             except Exception:  # transformers raises many kinds here; its pieces are named as what does not fit
                 found |= {stored: self.headers[stored] for _, stored in part.pieces}
-            else:
-                found |= {n: (tuple(t.shape), str(t.dtype).removeprefix("torch.")) for n, t in made.items()}
         return found
 
     @property
@@ -130,21 +128,15 @@ class Checkpoint:
         """Names of stored tensors that are no part of the model, as the layers that draft tokens (MTP)."""
         return left_in_file(self.meta, self.headers)
 
-    def like(self, stored: str) -> torch.Tensor:
-        """A stored tensor without its contents."""
-        shape, dtype = self.headers[stored]
-        return torch.empty(shape, dtype=getattr(torch, dtype), device="meta")
-
     @cached_property
     def joined(self) -> list[Joined]:
         """The parameters that are stored in other pieces."""
         return joined(self.meta, self.headers)
 
     @cached_property
-    def headers(self) -> dict[str, tuple[tuple[int, ...], str]]:
-        """Shape and dtype of every stored tensor by its own name in the files."""
-        stored = self._stored(headers_only=True)
-        return {name: (tuple(t.shape), str(t.dtype).removeprefix("torch.")) for _, name, t in stored}
+    def headers(self) -> dict[str, torch.Tensor]:
+        """Every stored tensor without its contents by its own name in the files."""
+        return {name: tensor.to("meta") for _, name, tensor in self._stored(headers_only=True)}
 
     @cached_property
     def meta(self) -> nn.Module:
@@ -203,7 +195,7 @@ class Checkpoint:
     @cached_property
     def dtype(self) -> str:
         """The stored dtype, or the several joined by '+'."""
-        return "+".join(sorted({dtype for _, dtype in self._headers_in_model.values()}))
+        return "+".join(sorted(set(map(_dtype, self._headers_in_model.values()))))
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
@@ -304,11 +296,8 @@ class Checkpoint:
         part_of = {stored: part for part in self.joined for _, stored in part.pieces}
         held: dict[str, torch.Tensor] = {}
         for file, stored, tensor in self._stored():
-            if (stored in names or stored in twins or stored in part_of) and (bad := not_finite(tensor)):
-                raise UserError(
-                    f"{self.name}: {bad} of the {tensor.numel()} values of {stored} in {file} are NaN or infinite; "
-                    "expected finite weights. Take another checkpoint of this training, or download it again."
-                )
+            if stored in names or stored in twins or stored in part_of:
+                check_finite(self.name, stored, tensor, file)
             if stored in twins:  # the first of the two is kept until the second comes: one tensor more in memory
                 other = held.pop(twins[stored], None)
                 if other is None:
@@ -325,8 +314,9 @@ class Checkpoint:
                 if all(piece in held for _, piece in part.pieces):
                     yield from part.make(self.meta, held.pop).items()
 
-    def _stored(self, headers_only: bool = False) -> Iterator[tuple[Path, str, Any]]:
-        """Every tensor of every file with the file's path and its own name there; from safetensors headers at will."""
+    def _stored(self, headers_only: bool = False) -> Iterator[tuple[Path, str, torch.Tensor]]:
+        """Every tensor of every file with the file's path and its own name there; of safetensors at will without its
+        contents."""
         if not headers_only:
             self.check_files()
         for file in self.files:
@@ -347,6 +337,10 @@ class Checkpoint:
 _QUANTISED = "Quantised weights can't be merged: take the checkpoint before quantisation."
 _OWN_CODE = ("AutoConfig", "AutoModel", "AutoModelForCausalLM")
 _CAUSAL = re.compile("CausalLM|LMHead", re.IGNORECASE)
+
+
+def _dtype(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _attentions(document: Any, here: bool = False) -> list[str]:

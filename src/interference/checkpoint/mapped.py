@@ -12,7 +12,7 @@ from torch import Tensor
 
 from interference.checkpoint.checkpoint import Checkpoint
 from interference.checkpoint.models import canonical_names, stored_twins
-from interference.checkpoint.reading import first_line, not_finite, read_pickle
+from interference.checkpoint.reading import check_finite, first_line, read_pickle
 from interference.errors import UserError
 
 
@@ -24,9 +24,9 @@ class MappedTensors(Mapping[str, Tensor]):
     """
 
     def __init__(self, checkpoint: Checkpoint):
-        self._checkpoint = checkpoint
-        self._stored = canonical_names(checkpoint.meta, checkpoint.headers)
-        self._joined = {n: j for j in checkpoint.joined for n in j.make(checkpoint.meta, checkpoint.like)}
+        self._checkpoint, meta, headers = checkpoint, checkpoint.meta, checkpoint.headers
+        self._stored = canonical_names(meta, headers)
+        self._joined = {n: j for j in checkpoint.joined for n in j.make(meta, headers.__getitem__)}
         self._files: dict[str, Any] = {}  # name in the file -> what gives its tensor
         self._ranges: dict[str, tuple[Path, int, int]] = {}
         self._checked: set[str] = set()
@@ -38,12 +38,7 @@ class MappedTensors(Mapping[str, Tensor]):
         else:
             tensor = self._tensor(self._stored[name])
         if name not in self._checked:
-            if bad := not_finite(tensor):
-                raise UserError(
-                    f"{self._checkpoint.name}: {bad} of the {tensor.numel()} values of {name} in "
-                    f"{self._checkpoint.path} are NaN or infinite; expected finite weights. Take another checkpoint of "
-                    "this training, or download it again."
-                )
+            check_finite(self._checkpoint.name, name, tensor, self._checkpoint.path)
             self._checked.add(name)
         return tensor
 

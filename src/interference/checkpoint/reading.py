@@ -16,13 +16,6 @@ from safetensors import safe_open
 from interference.errors import UserError
 from interference.hub.ids import DONE
 
-
-@dataclass(frozen=True)
-class Header:
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-
-
 _SHA256 = 64  # characters; small files have git's SHA-1
 _SAFE_DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
@@ -40,7 +33,17 @@ def not_finite(tensor: torch.Tensor) -> int:
     return int((~torch.isfinite(tensor)).sum())
 
 
-def read_safetensors(file: Path, headers_only: bool) -> Iterator[tuple[str, Any]]:
+def check_finite(owner: str, name: str, tensor: torch.Tensor, place: Path) -> None:
+    """Raise UserError where a tensor of a checkpoint holds a value that is not finite."""
+    if bad := not_finite(tensor):
+        raise UserError(
+            f"{owner}: {bad} of the {tensor.numel()} values of {name} in {place} are NaN or infinite; expected finite "
+            "weights. Take another checkpoint of this training, or download it again."
+        )
+
+
+def read_safetensors(file: Path, headers_only: bool) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every tensor by its name; at will without its contents, on the device `meta`."""
     with safe_open(file, framework="pt") as handle:
         for name in handle.keys():  # noqa: SIM118 - not a mapping
             part = handle.get_slice(name)
@@ -48,8 +51,10 @@ def read_safetensors(file: Path, headers_only: bool) -> Iterator[tuple[str, Any]
                 raise UserError(
                     f"{file}: {name} is stored as {part.get_dtype()}; expected float32, float16 or bfloat16."
                 )
-            header = Header(tuple(part.get_shape()), _SAFE_DTYPES[part.get_dtype()])
-            yield name, header if headers_only else handle.get_tensor(name)
+            if headers_only:
+                yield name, torch.empty(part.get_shape(), dtype=_SAFE_DTYPES[part.get_dtype()], device="meta")
+            else:
+                yield name, handle.get_tensor(name)
 
 
 def read_pickle(file: Path) -> Iterator[tuple[str, torch.Tensor]]:

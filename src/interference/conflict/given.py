@@ -15,7 +15,7 @@ from interference.conflict.registry import Measure
 from interference.conflict.sums import Frames, frames_of, gram_of
 from interference.groups import depth_of, group_of
 from interference.merge import merge_tensor
-from interference.recipe import MEAN, ZERO, site_at
+from interference.recipe import MEAN, checkpoint_of, site_at
 from interference.stacks import Stack
 from interference.weights import Weights
 
@@ -75,8 +75,8 @@ def given_of(weights: Weights, survey: "Survey", name: str) -> Given:
         base = None
         if survey.base == MEAN:
             base = weights.read(name, models).float().mean(dim=0)
-        elif survey.base not in (None, ZERO):
-            base = weights.read(name, [survey.base])[0].float()
+        elif own := checkpoint_of(survey.base):
+            base = weights.read(name, [own])[0].float()
         less = tensors.float() if base is None else tensors - base  # on a GPU one stack in float32, not two
         return less.transpose(1, 2) if name in weights.transposed else less
 
@@ -115,8 +115,8 @@ class Shuffled(Weights):
         self._masks: dict[Hashable, Any] = {}
 
     def read(self, parameter: str, names: Sequence[str]) -> Float[Tensor, "model *shape"]:
-        base = self._survey.base
-        offset = self._plain.read(parameter, [base])[0].float() if base not in (None, MEAN, ZERO) else 0.0
+        base = checkpoint_of(self._survey.base)
+        offset = self._plain.read(parameter, [base])[0].float() if base else 0.0
         rows = []
         for name in names:
             own = self._plain.read(parameter, [name])[0].float()

@@ -1,11 +1,23 @@
 """In how many directions a model's matrices, or their differences from the base, extend."""
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from interference.conflict.registry import conflict_measure
 from interference.conflict.sums import Frames, columns
+
+_rank = partial(
+    conflict_measure,
+    of="model",
+    best="neither",
+    span=(1, float("inf")),
+    value=lambda ranks, matrices: ranks / matrices,
+    null="Gaussian",
+    unchanged=("scale", "common scale", "rotation", "own permutation"),
+)
 
 
 def _defined(ranks: Tensor, frames: Frames) -> Float[Tensor, "subject part"]:
@@ -14,17 +26,10 @@ def _defined(ranks: Tensor, frames: Frames) -> Float[Tensor, "subject part"]:
     return columns(torch.where(there > 0, ranks.double(), 0.0), there)
 
 
-@conflict_measure(
+@_rank(
     label="Stable rank",
     source="arXiv:2605.25846",
-    of="model",
-    best="neither",
-    span=(1, float("inf")),
     reading="1 one direction holds all of the norm; noise is near a quarter of the width",
-    value=lambda ranks, matrices: ranks / matrices,
-    null="Gaussian",
-    unchanged=("scale", "common scale", "rotation", "own permutation"),
-    mean=True,
 )
 def stable_rank(frames: Frames) -> Float[Tensor, "subject part"]:
     """Squared Frobenius norm over squared spectral norm, the mean over matrices."""
@@ -32,17 +37,10 @@ def stable_rank(frames: Frames) -> Float[Tensor, "subject part"]:
     return _defined(squares.sum(dim=1) / squares[:, 0], frames)
 
 
-@conflict_measure(
+@_rank(
     label="Effective rank",
     source="Roy and Vetterli 2007",
-    of="model",
-    best="neither",
-    span=(1, float("inf")),
     reading="1 one direction, the width all directions alike",
-    value=lambda ranks, matrices: ranks / matrices,
-    null="Gaussian",
-    unchanged=("scale", "common scale", "rotation", "own permutation"),
-    mean=True,
 )
 def effective_rank(frames: Frames) -> Float[Tensor, "subject part"]:
     """Exponential of the entropy of the normalised singular values, the mean over matrices."""
@@ -51,25 +49,18 @@ def effective_rank(frames: Frames) -> Float[Tensor, "subject part"]:
     return _defined(entropy.exp(), frames)
 
 
-@conflict_measure(
+@_rank(
     label="Rank at 95 %",
     source="arXiv:2502.04959",
-    of="model",
-    best="neither",
-    span=(1, float("inf")),
     reading="few directions are enough to hold 95 % of the norm where it is far below the noise's",
-    value=lambda ranks, matrices: ranks / matrices,
-    null="Gaussian",
-    unchanged=("scale", "common scale", "rotation", "own permutation"),
-    mean=True,
 )
 def rank_95(frames: Frames) -> Float[Tensor, "subject part"]:
     """Least number of singular directions that hold more than 95 % of the Frobenius norm, the mean over matrices."""
     return _defined(rank_at(frames.values), frames)
 
 
-def rank_at(values: Float[Tensor, "model rank"], share: float = 0.95) -> Tensor:
-    """Least rank whose share of the Frobenius norm (not of its square) exceeds `share`."""
+def rank_at(values: Float[Tensor, "model rank"]) -> Tensor:
+    """Least rank whose share of the Frobenius norm (not of its square) exceeds 0.95."""
     squares = values.double().square().cumsum(dim=1)
-    enough = (squares / squares[:, -1:]).sqrt() > share
+    enough = (squares / squares[:, -1:]).sqrt() > 0.95
     return enough.double().argmax(dim=1) + 1

@@ -65,7 +65,7 @@ class Measure:
     `of` says what has a value: each model, each pair, or the set. `best` says which values are good for merging,
     `span` is the range and `reading` tells how to read it. `null` names what the chance level is computed from (NULLS);
     `closed` gives it for independent Gaussian tensors of equal norm. `unchanged` are those of CHANGES that leave the
-    value as it is. `mean` is true where layers and groups show the mean over their matrices and not one pooled number.
+    value as it is.
     """
 
     name: str
@@ -85,7 +85,6 @@ class Measure:
     closed: Callable[[At], float] | None
     unchanged: frozenset[str]
     matrices: bool
-    mean: bool
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -123,7 +122,6 @@ def conflict_measure(
     closed: Callable[[At], float] | None = None,
     unchanged: tuple[str, ...] = (),
     matrices: bool = False,
-    mean: bool = False,
 ) -> Callable[[Callable], Callable]:
     """Register a function of one tensor as a conflict measure; it is returned unchanged. See this module's text."""
     for given, known in ((of, KINDS), (best, BEST), (null, NULLS), *((change, CHANGES) for change in unchanged)):
@@ -138,7 +136,7 @@ def conflict_measure(
         _MEASURES[name] = Measure(
             name, label, _caption(function), source, of, best, span, reading, function, value,
             len(inspect.signature(value).parameters), part.inputs, part.arguments, null, closed, frozenset(unchanged),
-            matrices or any("frames" in one for one in part.inputs), mean,
+            matrices or any("frames" in one for one in part.inputs),
         )  # fmt: skip
         return function
 

@@ -17,14 +17,13 @@ from interference.errors import UserError, nearest
 from interference.groups import depth_of, group_of, layer_of
 from interference.labels import labels
 from interference.memory import room
-from interference.recipe import MEAN, ZERO, Recipe
+from interference.recipe import MEAN, ZERO, Recipe, checkpoint_of
 from interference.scored import model_digest
-from interference.steps import Steps
+from interference.steps import Steps, telling
 from interference.store import Store, digest
 from interference.weights import Weights
 
 if TYPE_CHECKING:
-    from interference.dev import DevHalf
     from interference.evaluate import Evaluator
     from interference.suite import Suite
 
@@ -83,8 +82,7 @@ class Survey:
     @property
     def needed(self) -> tuple[str, ...]:
         """Every checkpoint that is read."""
-        base = (self.base,) if self.base and self.base not in (MEAN, ZERO) else ()
-        return tuple(dict.fromkeys((*self.recipe.needed, *base)))
+        return tuple(dict.fromkeys(filter(None, (*self.recipe.needed, checkpoint_of(self.base)))))
 
     def settings(self, measure: Measure) -> dict[str, float]:
         """The knobs of a measure."""
@@ -101,7 +99,6 @@ class Survey:
 def survey_steps(
     suite: "Suite",
     weights: Weights,
-    dev: "DevHalf",
     store: Store,
     survey: Survey,
     release: Callable[[], None] | None = None,
@@ -113,16 +110,14 @@ def survey_steps(
 
     def forget() -> None:
         weights.forget()
-        dev.forget()
+        weights.dev.forget()
 
     suite.mergeable(survey.needed)
     with room(weights.device, f"measuring conflicts of {len(survey.recipe.models)} models", release or forget):
-        return (yield from _survey_steps(suite, weights, dev, store, survey))
+        return (yield from _survey_steps(suite, weights, store, survey))
 
 
-def _survey_steps(
-    suite: "Suite", weights: Weights, dev: "DevHalf", store: Store, survey: Survey
-) -> Steps[ConflictTable]:
+def _survey_steps(suite: "Suite", weights: Weights, store: Store, survey: Survey) -> Steps[ConflictTable]:
     if survey.recipe.finished:
         raise UserError(
             "A post-step of this recipe changes the whole network after merging, and conflicts are measured tensor by "
@@ -138,7 +133,7 @@ def _survey_steps(
     left_out: dict[Measure, str] = {}
     for measure in [m for m in missing if "fisher" in m.inputs]:
         try:
-            yield from _share(dev.measure_steps(["fisher"], survey.recipe.models))
+            yield from telling(0.0, weights.dev.measure_steps(["fisher"], survey.recipe.models))
         except UserError as error:  # without text, or without documents
             left_out[measure] = str(error)
     missing = [measure for measure in missing if measure not in left_out]
@@ -157,11 +152,6 @@ def _survey_steps(
     ]
     notes += [*_notes(survey), *_note_of_decomposed(weights, survey)]
     return conflict_table(survey.recipe.models, weights.shapes, sums_of, tuple(notes))
-
-
-def _share(steps: Iterator[None]) -> Steps[None]:
-    for _ in steps:
-        yield 0.0
 
 
 def _pass(weights: Weights, survey: Survey, chosen: Sequence[Measure]) -> Steps[dict[Measure, np.ndarray]]:
@@ -212,7 +202,7 @@ def _shape(weights: Weights, survey: Survey, measure: Measure) -> tuple[int, int
 
 def _key(suite: "Suite", weights: Weights, survey: Survey, measure: Measure) -> str:
     """What a measure's sums depend on."""
-    base = suite[survey.base].digest if survey.base and survey.base not in (MEAN, ZERO) else survey.base
+    base = suite[own].digest if (own := checkpoint_of(survey.base)) else survey.base
     parts: list[Any] = [[suite[name].digest for name in survey.recipe.models], base, survey.settings(measure)]
     if measure.needs:
         recipe = survey.recipe
@@ -269,8 +259,7 @@ def _note_of_decomposed(weights: Weights, survey: Survey) -> list[str]:
 def resident_steps(evaluator: "Evaluator", survey: Survey) -> Steps[ConflictTable]:
     """The table of a survey from the weights that an evaluator holds anyway."""
     weights = evaluator.networks.weights(survey.needed)
-    release = evaluator.networks.release
-    table = yield from survey_steps(evaluator.suite, weights, evaluator.dev, evaluator.store, survey, release)
+    table = yield from survey_steps(evaluator.suite, weights, evaluator.store, survey, evaluator.networks.release)
     return replace(table, provenance=_provenance(evaluator.suite, survey))
 
 

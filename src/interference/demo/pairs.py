@@ -157,13 +157,10 @@ def _disagreeing(
             if kind in kinds and _is_wrong(language, clause, phrase, kind, feature, start - place):
                 bad = " ".join([*words[:place], changed[place], *words[place + 1 :]])
                 if not (language == "deu" and kind == "determiner" and f" {deu._phrase(phrase, 'nom')} " in f" {bad} "):
-                    yield _name(kind, feature), _finished(language, bad)  # else: die Frau sieht mein Vater
+                    what = "subject-verb" if kind == "verb" else kind
+                    yield f"{what} {feature}", _finished(language, bad)  # else: die Frau sieht mein Vater
                 if kind == "verb":
                     break  # of a finite verb and its participle the first alone
-
-
-def _name(kind: str, feature: str) -> str:
-    return f"{'subject-verb' if kind == 'verb' else kind} {feature}"
 
 
 def _kind(place: int, start: int, adjectives: set[int], predicates: set[int], role: str, verb_first: bool) -> str:

@@ -24,16 +24,17 @@ def converted_name(file: Path) -> Path:
     return file.with_name(file.name.replace("pytorch_model", "model").removesuffix(".bin") + ".safetensors")
 
 
-def convert_steps(name: str, folder: Path) -> Generator[None, None, dict[str, str]]:
+def convert_steps(name: str, folder: Path) -> Generator[int, None, dict[str, str]]:
     """Convert the pytorch_model*.bin of a folder and delete each once its tensors were read back equal.
 
-    Yields after every file; returns the SHA-256 of each new one. A head that is tied to the embedding and stored
-    with it is kept once. Raises UserError for a pickle that holds more than tensors, which is deleted.
+    Yields 0, the bytes that came, after every file; returns the SHA-256 of each new one. A head that is tied to the
+    embedding and stored with it is kept once. Raises UserError for a pickle that holds more than tensors, which is
+    deleted.
     """
     tied = tied_names(Checkpoint(name, folder).meta)
     for file in sorted(folder.glob("pytorch_model*.bin")):
         _convert(name, file, tied)
-        yield
+        yield 0
     index, found = folder / "pytorch_model.bin.index.json", sorted(folder.glob("model*.safetensors"))
     if index.is_file():
         places: dict[str, str] = {}

@@ -37,10 +37,10 @@ def to_fetch(found: Listing) -> int:
     return sum(file.size - _have(folder, file) for file in found.needed)
 
 
-def disk_need(found: Listing) -> int:
+def disk_need(listings: Sequence[Listing]) -> int:
     """Bytes of disk needed besides what is there: while a pickle is converted it lies there twice."""
-    largest = max((f.size for f in found.weights if f.name.endswith(".bin")), default=0)
-    return 0 if fetched_at(found) else to_fetch(found) + largest
+    pickles = (f.size for each in listings if not fetched_at(each) for f in each.weights if f.name.endswith(".bin"))
+    return sum(map(to_fetch, listings)) + max(pickles, default=0)
 
 
 def fetched_at(found: Listing) -> Path | None:
@@ -62,7 +62,7 @@ def changed(found: Listing) -> tuple[Path, ...]:
 
 def check_disk(listings: Sequence[Listing]) -> None:
     """Raise UserError unless everything fits on the disk, with a gigabyte to spare."""
-    need = sum(to_fetch(each) for each in listings) + max((disk_need(e) - to_fetch(e) for e in listings), default=0)
+    need = disk_need(listings)
     root = listings[0].which.root if listings else Path()
     there = next(p for p in (root, *root.parents) if p.exists())
     free = shutil.disk_usage(there).free
@@ -115,7 +115,7 @@ def _fetch(found: Listing, say: Say) -> Generator[int, None, Path]:
             for file in found.needed:
                 yield from _download(found, file, folder, say)
             _check_index(found, folder)
-            converted = yield from _converted(found, folder)
+            converted = (yield from convert_steps(str(found.which), folder)) if found.converts else {}
             _check_weights(found, folder)
             record: dict[str, Any] = {"repository": found.which.repo, "commit": found.commit, "converted": converted}
             record["files"] = {f.name: {"bytes": f.size, "checksum": f.checksum} for f in found.needed}
@@ -126,13 +126,12 @@ def _fetch(found: Listing, say: Say) -> Generator[int, None, Path]:
     return folder
 
 
-def beside_steps(found: Listing, only: str) -> Generator[int, None, Path]:
-    """One small file of a repository, for a plan; the folder it is in, which a download later fills."""
+def config_steps(found: Listing) -> Generator[int, None, Path]:
+    """The configuration of a model, for a plan; the folder it is in, which a download later fills."""
     folder = _folder(found)
     folder.mkdir(parents=True, exist_ok=True)
-    for file in found.needed:
-        if file.name == only:
-            yield from _download(found, file, folder, lambda text: None)
+    config = next(file for file in found.needed if file.name == "config.json")
+    yield from _download(found, config, folder, lambda text: None)
     return folder
 
 
@@ -228,18 +227,6 @@ def _pause(error: Exception, tries: int) -> float | None:
         asked = response.headers.get("Retry-After", "")
         return float(asked) if asked.isdigit() and int(asked) <= 60 else None
     return 0.5 * 2**tries if response.status_code >= 500 else None
-
-
-def _converted(found: Listing, folder: Path) -> Generator[int, None, dict[str, str]]:
-    if found.which.kind != "model" or not found.converts:
-        return {}
-    steps = convert_steps(str(found.which), folder)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-        yield 0
 
 
 def _check_weights(found: Listing, folder: Path) -> None:

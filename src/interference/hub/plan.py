@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import torch
@@ -11,7 +10,7 @@ import torch
 from interference.checkpoint import Checkpoint
 from interference.errors import UserError
 from interference.hub.failures import hub_failures
-from interference.hub.fetch import beside_steps, check_disk, disk_need, fetched_at, to_fetch
+from interference.hub.fetch import check_disk, config_steps, disk_need, fetched_at, to_fetch
 from interference.hub.ids import HubId
 from interference.hub.listing import Listing, listing
 from interference.steps import finish
@@ -58,8 +57,7 @@ class Plan:
     @property
     def disk_bytes(self) -> int:
         """What has to be free: all downloads, and the largest pickle once more while it is converted."""
-        extra = [disk_need(found) - to_fetch(found) for found in self.listings]
-        return self.download_bytes + max(extra, default=0)
+        return disk_need(self.listings)
 
     @property
     def resident_bytes(self) -> int:
@@ -169,11 +167,8 @@ def _planned(which: HubId) -> Planned:
 
 
 def _configured(found: Listing) -> Planned:
-    checkpoint = Checkpoint(str(found.which), _config_folder(found))
+    with hub_failures(found.which):
+        folder = finish(config_steps(found))
+    checkpoint = Checkpoint(str(found.which), folder)
     _ = checkpoint.meta, found.weights
     return Planned(found.which, found, checkpoint)
-
-
-def _config_folder(found: Listing) -> Path:
-    with hub_failures(found.which):
-        return finish(beside_steps(found, only="config.json"))

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.methods.sparse import Kept, Lambda, Normalize, NormalizeAgreeing, Rescale, kept, with_l1_factors
-from interference.methods.ties import combine, elect, per_model
+from interference.methods.sparse import Kept, Rescale, kept, with_l1_factors
+from interference.methods.ties import Lambda, Normalize, NormalizeAgreeing, combine, elect, per_model
 from interference.ranks import ranked
 from interference.registry import Knob, merge_method
 

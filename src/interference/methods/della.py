@@ -7,17 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interference.methods.sparse import (
-    Kept,
-    Lambda,
-    Normalize,
-    NormalizeAgreeing,
-    RandomDensity,
-    Rescale,
-    kept,
-    with_l1_factors,
-)  # fmt: skip
-from interference.methods.ties import as_column, combine, elect, per_model
+from interference.methods.sparse import Kept, RandomDensity, Rescale, kept, with_l1_factors
+from interference.methods.ties import Lambda, Normalize, NormalizeAgreeing, as_column, combine, elect, per_model
 from interference.registry import Knob, merge_method
 from interference.stacks import blocks
 

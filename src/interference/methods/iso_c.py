@@ -1,12 +1,11 @@
 """Isotropic merging: the summed differences with all their directions made equally strong."""
 
-from typing import Annotated
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.registry import Knob, merge_method
+from interference.methods.ties import Lambda
+from interference.registry import merge_method
 from interference.stacks import Stacked
 
 
@@ -14,7 +13,7 @@ from interference.stacks import Stacked
 def iso_c(
     deltas: Stacked,
     weights: Float[Tensor, " model"],
-    lambda_: Annotated[float | Tensor, Knob(0, 2, 0.01, "scale of the merged difference from the base")] = 1.0,
+    lambda_: Lambda = 1.0,
 ) -> Float[Tensor, "*shape"]:
     """Sum the differences from the base and replace the singular values of each matrix by their mean.
 

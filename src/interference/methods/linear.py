@@ -1,15 +1,12 @@
 """Weighted average of the parents."""
 
-from typing import Annotated
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.registry import Switch, merge_method
+from interference.methods.ties import Normalize
+from interference.registry import merge_method
 from interference.stacks import Stacked
-
-Normalize = Annotated[bool, Switch("divide by the sum of the weights")]
 
 
 def coefficients(weights: Float[Tensor, " model"], normalize: Normalize = True) -> Float[Tensor, " model"]:

@@ -10,9 +10,6 @@ from interference.methods.ties import as_column
 from interference.registry import Knob, Switch
 from interference.rows import each
 
-Lambda = Annotated[float | Tensor, Knob(0, 2, 0.01, "scale of the merged difference from the base")]
-Normalize = Annotated[bool, Switch("divide by the sum of the weights")]
-NormalizeAgreeing = Annotated[bool, Switch("divide by the summed weights of those that agree")]
 Rescale = Annotated[bool, Switch("scale what is kept to the task vector's L1 norm")]
 RandomDensity = Annotated[
     Tensor | float, Knob(0, 1, 0.01, "share of each task vector kept, at random", per_model=True, strict=True)

@@ -11,6 +11,10 @@ from interference.ranks import Cut, Difference, above, cut
 from interference.registry import Knob, Switch, merge_method
 from interference.rows import each, every
 
+Lambda = Annotated[float | Tensor, Knob(0, 2, 0.01, "scale of the merged difference from the base")]
+Normalize = Annotated[bool, Switch("divide by the sum of the weights")]
+NormalizeAgreeing = Annotated[bool, Switch("divide by the summed weights of those that agree")]
+
 
 def thresholds(
     deltas: Float[Tensor, "model *shape"] | Sequence[Difference],
@@ -47,8 +51,8 @@ def ties(
     deltas: Float[Tensor, "model *shape"],
     weights: Float[Tensor, " model"],
     prepared: Cut,
-    normalize: Annotated[bool, Switch("divide by the summed weights of those that agree")] = True,
-    lambda_: Annotated[float | Tensor, Knob(0, 2, 0.01, "scale of the merged difference from the base")] = 1.0,
+    normalize: NormalizeAgreeing = True,
+    lambda_: Lambda = 1.0,
 ) -> Float[Tensor, "*shape"]:
     """Keep the largest differences of each parent, elect one sign per weight, average the parents that agree.
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.methods.ties import as_column, combine, elect, per_model
+from interference.methods.ties import Lambda, as_column, combine, elect, per_model
 from interference.ranks import PIECE, smallest_of_all
 from interference.registry import Knob, merge_method
 from interference.stacks import Stacked, pieces
@@ -62,7 +62,7 @@ def ties_paper(
     deltas: Float[Tensor, "model *shape"],
     weights: Float[Tensor, " model"],
     prepared: Float[Tensor, " model"],
-    lambda_: Annotated[float | Tensor, Knob(0, 2, 0.01, "scale of the merged difference from the base")] = 1.0,
+    lambda_: Lambda = 1.0,
 ) -> Float[Tensor, "*shape"]:
     """Keep the largest differences of each whole model, elect signs without coefficients, average those that agree.
 

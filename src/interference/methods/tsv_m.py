@@ -1,12 +1,11 @@
 """TSV-M: each parent's strongest singular directions, made orthogonal to the other parents'."""
 
-from typing import Annotated
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.registry import Knob, merge_method
+from interference.methods.ties import Lambda
+from interference.registry import merge_method
 from interference.stacks import Stacked
 
 
@@ -46,7 +45,7 @@ def _orthonormal(vectors: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows 
 def tsv_m(
     deltas: Stacked,
     prepared: Float[Tensor, "*shape"],
-    lambda_: Annotated[float | Tensor, Knob(0, 2, 0.01, "scale of the merged difference from the base")] = 1.0,
+    lambda_: Lambda = 1.0,
 ) -> Float[Tensor, "*shape"]:
     """Keep each parent's strongest singular directions in each matrix, as many as leave room for all, and sum them.
 

@@ -98,8 +98,8 @@ class _Entry:
     layers: Any = None
 
 
-def _entry(document: Any, method: Method, sliced: bool) -> _Entry:
-    where = "sources" if sliced else "models"
+def _entry(document: Any, method: Method, where: str) -> _Entry:
+    sliced = where == "sources"
     if isinstance(document, dict):
         document = document | {"model": _in_one_word(document.get("model"))}
     if not isinstance(document, dict) or not isinstance(document.get("model"), str) or not document["model"]:
@@ -146,7 +146,8 @@ def _merged(
 
     What a model says goes on in `shared`; `last` is for models that neither speaks of.
     """
-    parsed = [_entry(entry, method, sliced) for entry in entries]
+    where = "sources" if sliced else "models"
+    parsed = [_entry(entry, method, where) for entry in entries]
     if method.name == "slerp":
         parsed = _slerp_order(parsed, base, method, sliced)
     of_base = [e for e in parsed if e.model == base and method.base != "none"]
@@ -163,17 +164,13 @@ def _merged(
         each = [defaults.get(key) if value is None else value for value in each]
         given = any(key in e.own for e in parsed)
         if (given or "weight" in shared) and key == "weight" and None in each:
-            raise UserError(f"{parsed[each.index(None)].model} has no weight under {_where(sliced)} or parameters.")
+            raise UserError(f"{parsed[each.index(None)].model} has no weight under {where} or parameters.")
         if given or (key == "weight" and key in shared):
             knobs[key] = tuple(each)
     weights = knobs.pop("weight", ())
     ranges = tuple(e.layers for e in parsed) if sliced else ()
     base_range = of_base[0].layers if of_base and sliced else None
     return Slice(tuple(e.model for e in parsed), ranges, weights, tuple(knobs.items()), base_range)
-
-
-def _where(sliced: bool) -> str:
-    return "sources" if sliced else "models"
 
 
 def _slice(document: Any, method: Method, base: str | None, shared: Mapping) -> Slice:

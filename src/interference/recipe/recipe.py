@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from interference.errors import UserError, nearest
-from interference.recipe.values import Gradient, Where, fallback, leaves, mapped, read_value, written
+from interference.recipe.values import Gradient, Where, each, fallback, leaves, mapped, read_value, written
 from interference.recipe.words import shown
 from interference.recipe.writing import to_yaml
 from interference.registry import Argument, Knob, Method, PostStep, methods, post_steps
@@ -104,8 +104,7 @@ class Recipe:
     @property
     def needed(self) -> tuple[str, ...]:
         """Every checkpoint the merge reads, each once: the models and a base that is a checkpoint."""
-        base = (self.base,) if self.base and self.base not in BASES else ()
-        return tuple(dict.fromkeys((*self.models, *base)))
+        return tuple(dict.fromkeys(filter(None, (*self.models, checkpoint_of(self.base)))))
 
     @property
     def parts(self) -> tuple[Slice, ...]:
@@ -123,7 +122,7 @@ class Recipe:
             yield from (("weight", weight) for weight in part.weights)
         scopes: tuple[Recipe | Slice, ...] = (self, *self.slices)
         for scope in scopes:
-            yield from ((name, one) for name, value in scope.knobs for one in _each(value))
+            yield from ((name, one) for name, value in scope.knobs for one in each(value))
 
     def settings(self, part: Slice | None = None) -> dict[str, Any]:
         """Every knob and switch of the method with its value here (in one slice, if given) or its default."""
@@ -131,8 +130,8 @@ class Recipe:
         for name, value in part.knobs if part else ():
             wide = found[name]
             if isinstance(value, tuple):
-                each = wide if isinstance(wide, tuple) else (wide,) * len(value)
-                found[name] = tuple(map(fallback, value, each))
+                others = wide if isinstance(wide, tuple) else (wide,) * len(value)
+                found[name] = tuple(map(fallback, value, others))
             else:
                 found[name] = value if isinstance(wide, tuple) else fallback(value, wide)
         return found
@@ -140,7 +139,7 @@ class Recipe:
     def renamed(self, name: Callable[[str], str]) -> "Recipe":
         """The recipe with every checkpoint called what the function says."""
         slices = tuple(replace(part, models=tuple(map(name, part.models))) for part in self.slices)
-        base = self.base if self.base is None or self.base in BASES else name(self.base)
+        base = name(own) if (own := checkpoint_of(self.base)) else self.base
         return replace(self, models=tuple(map(name, self.models)), base=base, slices=slices)
 
     def label(self) -> str:
@@ -166,16 +165,17 @@ class Recipe:
         return to_yaml(self)
 
 
+def checkpoint_of(base: str | None) -> str | None:
+    """The checkpoint that a base is; None without a base, and for one that is made of the parents."""
+    return None if base in BASES else base
+
+
 def _plain(number: float) -> float:
     return float(number) + 0.0  # zero of one sign
 
 
 def _form(argument: Argument) -> Callable[[Any], Any]:
     return int if argument.whole else _plain if isinstance(argument.control, Knob) else bool
-
-
-def _each(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)
 
 
 def _named(value: Any) -> dict[str, Any]:
@@ -254,7 +254,7 @@ def _validate_part(recipe: Recipe, part: Slice) -> None:
     if recipe.slices:
         _validate_ranges(recipe, part)
     settings = {n: per_model(known[n], v, len(part.models)) for n, v in recipe.settings(part).items()}
-    values = [*part.weights, *(one for v in settings.values() for one in (v if isinstance(v, tuple) else (v,)))]
+    values = [*part.weights, *(one for v in settings.values() for one in each(v))]
     if not any(isinstance(v, Gradient | Where) for v in values):
         refuse(recipe, "", part.weights, settings)
 
@@ -265,8 +265,7 @@ def per_model(argument: Argument, value: Any, count: int) -> Any:
 
 
 def _validate_ranges(recipe: Recipe, part: Slice) -> None:
-    checkpoint = bool(recipe.base) and recipe.base not in BASES
-    if checkpoint != (part.base_range is not None):
+    if bool(checkpoint_of(recipe.base)) != (part.base_range is not None):
         raise UserError(
             f"A slice names layers of the base {recipe.base} exactly where the base is a checkpoint; list it among "
             "the slice's sources with its layer_range."
@@ -284,14 +283,14 @@ def _validate_ranges(recipe: Recipe, part: Slice) -> None:
 
 def _validate_value(recipe: Recipe, part: Slice, argument: Argument, value: Any) -> None:
     name, control = argument.name, argument.control
-    values = value if isinstance(value, tuple) else (value,)
+    values = each(value)
     if isinstance(value, tuple) and not argument.per_model:
         raise UserError(f"{recipe.method}: '{name}' is one value for the merge, the recipe gives {len(value)}.")
     if isinstance(value, tuple) and len(value) != len(part.models):
         raise UserError(f"{recipe.method}: '{name}' has {len(value)} values for {len(part.models)} models.")
     for one in values:
         _validate_shape(one, f"'{name}'")
-    for one in (leaf for each in values for leaf in leaves(each)):
+    for one in (leaf for own in values for leaf in leaves(own)):
         if isinstance(control, Knob) and not _is_number(one):
             raise UserError(f"{recipe.method}: '{name}' is {shown(one)}; expected a finite number.")
         if not isinstance(control, Knob) and not isinstance(one, bool):

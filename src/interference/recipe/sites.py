@@ -7,7 +7,7 @@ from typing import Any
 from interference.errors import UserError
 from interference.groups import at_layer, depth_of, layer_of, opens
 from interference.recipe.recipe import Recipe, Slice, per_model, refuse
-from interference.recipe.values import value_at
+from interference.recipe.values import each, value_at
 
 
 @dataclass(frozen=True)
@@ -99,13 +99,9 @@ def _settings(recipe: Recipe, part: Slice, name: str, sources: tuple[str, ...], 
         else:
             one = value_at(value, name, position)
             found[argument.name] = argument.default if one is None else one
-        if argument.whole and any(v != int(v) for v in _row(found[argument.name])):
+        if argument.whole and any(v != int(v) for v in each(found[argument.name])):
             raise UserError(f"{recipe.method}: '{argument.name}' is {found[argument.name]} at {name}; expected whole.")
     return found
-
-
-def _row(value: Any) -> tuple:
-    return value if isinstance(value, tuple) else (value,)
 
 
 def sites(recipe: Recipe, names: Iterable[str], wanted: Iterable[str]) -> dict[str, Site]:

@@ -39,6 +39,11 @@ class Where:
 Value = Scalar | Gradient | Where
 
 
+def each(value: Any) -> tuple[Any, ...]:
+    """Values of the models one by one, or the one that holds for all of them."""
+    return value if isinstance(value, tuple) else (value,)
+
+
 def value_at(value: Any, name: str, position: float) -> Any:
     """The number or switch for a parameter at a position from 0 (first layer) to 1; None where no filter fits."""
     if isinstance(value, Where):

@@ -50,15 +50,12 @@ def beyond_mergekit(recipe: "Recipe") -> list[str]:
     ours += [f"the base {recipe.base}"] if (recipe.base or "").startswith("@") else []
     ours += [f"the post-step {step}" for step in recipe.post]
     ours += [f"the seed {recipe.seed}"] if recipe.seed and recipe.definition.seeded else []
-    return ours + (["one model twice in a merge"] if _twice(recipe) else [])
+    twice = any(len(set(part.models)) < len(part.models) for part in recipe.parts)
+    return ours + (["one model twice in a merge"] if twice else [])
 
 
 def _filled(value: Any, default: Any) -> Any:
     return tuple(fallback(v, default) for v in value) if isinstance(value, tuple) else fallback(value, default)
-
-
-def _twice(recipe: "Recipe") -> bool:
-    return any(len(set(part.models)) < len(part.models) for part in recipe.parts)
 
 
 def _entries(models: tuple, weights: tuple, knobs: tuple) -> list[dict[str, Any]]:

@@ -12,15 +12,14 @@ States come in as float64 [sentence, dim]. In all three forms the mean over all 
 the chance level, follows from the matrices exactly.
 """
 
-import functools
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
+
+from interference.registry import _discover
 
 INVARIANCES = {  # of one side alone
     "rotation": "an orthogonal map, permutations of dimensions among them",
@@ -146,15 +145,9 @@ def measure(
     return register
 
 
-@functools.cache
-def _discover() -> None:
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
-
-
 def measures() -> Mapping[str, Measure]:
     """All measures by name: those that compare any two models first."""
-    _discover()
+    _discover(__name__)
     order = list(NEEDS)
     return dict(sorted(_MEASURES.items(), key=lambda item: (order.index(item[1].needs), item[0] != DEFAULT, item[0])))
 

@@ -1,7 +1,7 @@
 """Similarities of many pairs of states with chance level and interval, in one tidy table. No torch."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -226,7 +226,8 @@ def measured(
     value, chance = yield from _values(measure, sides, valid, every, folds, preparation, vectors)
     other = value
     if measure.needs != "vocabulary":
-        other = (yield from _values(measure, sides, valid, every, folds, _switched(preparation), None))[0]
+        switched = replace(preparation, scaled=not preparation.scaled)
+        other = (yield from _values(measure, sides, valid, every, folds, switched, None))[0]
     low, high = np.full(len(valid), np.nan), np.full(len(valid), np.nan)
     blocks = blocks_of(documents)
     sizes = np.bincount(blocks)
@@ -262,10 +263,6 @@ def _other_width(measure: Measure, sides: Mapping[Place, Side], a: Place, b: Pla
 
 def _facts(side: Side, preparation: Preparation) -> tuple[int, float, int]:
     return side.x.shape[1], effective_dimensions(prepared(side, preparation)), deciding_dimensions(side.x)
-
-
-def _switched(preparation: Preparation) -> Preparation:
-    return Preparation(not preparation.scaled, preparation.centred, preparation.length, preparation.massive)
 
 
 Values = tuple[Float[np.ndarray, " pair"], Float[np.ndarray, " pair"]]
