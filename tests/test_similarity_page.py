@@ -28,7 +28,7 @@ from interference.similarity_request import SimilarityRequest, default_models
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
-from interference.ui.similarity import VIEWS
+from interference.ui.similarity.choose import VIEWS
 from interference.ui.widgets import ASKED
 from interference.views_similarity import (
     gap_sentence,
