@@ -11,9 +11,9 @@ from interference.labels import merge_of
 from interference.languages import language_name, same_language
 from interference.ui import state
 from interference.ui.running import read_path, run_drawing
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, draw_table, fold_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_one, csv_of, keep_valid, keep_within
+from interference.ui.widgets import choose_one, keep_valid, keep_within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,17 +110,13 @@ def draw_accuracy(bench: Bench, recipe: "Recipe", table: "AccuracyTable") -> Non
     else:
         _draw_phenomena(table)
     _draw_pairs(table)
-    with st.expander("Table"):
-        st.dataframe(table.by(by), hide_index=True, placeholder="", key="accuracy_table", column_order=COLUMNS)
+    fold_table(table.by(by), "accuracy_table", column_order=COLUMNS)
     with st.container(horizontal=True):
-        for label, frame, key, about in (
+        for label, frame, name, about in (
             ("Accuracy, CSV", table.frame, "accuracy", "Every model, language and phenomenon with its interval."),
             ("Pairs, CSV", table.examples, "pairs", "Every pair with the bits of both sentences under every model."),
         ):
-            st.download_button(
-                label, csv_of(frame, table.provenance), f"{key}.csv",
-                "text/csv", on_click="ignore", icon=":material/download:", key=f"{key}_csv", help=about,
-            )  # fmt: skip
+            draw_download(label, frame, table.provenance, name, about)
 
 
 def _draw_languages(view: "pd.DataFrame", table: "AccuracyTable") -> None:
@@ -176,9 +172,8 @@ def _draw_pairs(table: "AccuracyTable") -> None:
             help="Whose pairs are listed, with what the merge needs for both sentences; wrong ones first.",
         )  # fmt: skip
         examples = table.examples[(table.examples["model"] == MERGE) & (table.examples["language"] == language)]
-        st.dataframe(
-            examples.sort_values("right", kind="stable").head(_SHOWN), hide_index=True, placeholder="",
-            key="accuracy_pairs", height=300,
+        draw_table(
+            examples.sort_values("right", kind="stable").head(_SHOWN), "accuracy_pairs", height=300,
             column_order=("phenomenon", "right", "good_bits", "bad_bits", "good", "bad"),
             column_config={
                 "good": st.column_config.TextColumn("right sentence"),

@@ -12,9 +12,9 @@ from interference.signs import signed
 from interference.ui import state
 from interference.ui.live import live_plot
 from interference.ui.running import run_steps
-from interference.ui.shown import EXPORT, user_errors
+from interference.ui.shown import EXPORT, draw_download, fold_table, user_errors
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import csv_of, keep_valid, take_to_merge
+from interference.ui.widgets import keep_valid, take_to_merge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,13 +136,10 @@ def draw_causal(bench: Bench, table: "CausalTable") -> None:
     st.caption(f"{_READING}{control} {' '.join(table.notes)}")
     if not _draw_cell(bench, table):
         st.caption("Click a cell to take it to the Merge page.")
-    with st.expander("Table"):
-        st.dataframe(frame, hide_index=True, placeholder="", key="causal_table")
-    st.download_button(
-        "Causal map, CSV", csv_of(frame, table.provenance, unit=bench.unit), "causal.csv", "text/csv",
-        on_click="ignore", icon=":material/download:", key="causal_csv",
-        help="Every component with its interval.",
-    )  # fmt: skip
+    fold_table(frame, "causal_table")
+    draw_download(
+        "Causal map, CSV", frame, table.provenance, "causal", "Every component with its interval.", unit=bench.unit
+    )
 
 
 def _choose_cell(kinds: "Sequence[str]", point: "Point") -> None:

@@ -9,9 +9,9 @@ from interference.errors import UserError
 from interference.languages import language_name
 from interference.ui import state
 from interference.ui.running import duration, run_steps
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, draw_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import csv_of, decimals, keep_valid, take_to_merge
+from interference.ui.widgets import decimals, keep_valid, take_to_merge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,9 +183,8 @@ def draw_comparison(
 
 
 def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> None:
-    event = st.dataframe(
-        frame, hide_index=True, placeholder="", key="compare_table", height=400, on_select="rerun",
-        selection_mode="single-row", column_order=ORDER,
+    event = draw_table(
+        frame, "compare_table", height=400, on_select="rerun", selection_mode="single-row", column_order=ORDER,
         column_config=decimals(frame, 2) | {"seconds": st.column_config.NumberColumn(format="%.3f")},
     )  # fmt: skip
     chosen = [row for row in event["selection"]["rows"] if row < len(frame)]
@@ -196,10 +195,9 @@ def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> N
             on_click=_take, args=(bench, recipe),
             help="Set the Merge page to the recipe of the chosen row.",
         )  # fmt: skip
-        st.download_button(
-            "Comparison, CSV", lambda: csv_of(table.with_recipes(bench.unit), table.provenance)(),
-            "comparison.csv", "text/csv", on_click="ignore", icon=":material/download:", key="compare_csv",
-            help="Every line and language with intervals and settings.",
+        draw_download(
+            "Comparison, CSV", lambda: table.with_recipes(bench.unit), table.provenance, "comparison",
+            "Every line and language with intervals and settings.",
         )  # fmt: skip
         st.caption(recipe.label() if recipe else "Choose a merge's row to open it on the Merge page.")
 

@@ -1,19 +1,18 @@
 """Further views of the Path page: every two of many checkpoints, the plane through three, along the layers."""
 
-from collections.abc import Callable
-
 import streamlit as st
 
 from interference.languages import language_name
 from interference.ui import state
 from interference.ui.path import choose_walk
 from interference.ui.running import run_steps
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, fold_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_one, csv_of, keep_valid, keep_within
+from interference.ui.widgets import choose_one, keep_valid, keep_within
 
 WALK, PAIRS, PLANE, LAYERS = "Walk", "All pairs", "Plane", "Along the layers"
 VIEWS = (WALK, PAIRS, PLANE, LAYERS)
+_EVERY = "Every number with where it comes from."
 _MOST = 10  # checkpoints whose pairs are walked at once: 45 paths
 
 
@@ -77,11 +76,10 @@ def _draw_pairs(bench: Bench) -> None:
         [t.summary[bench.unit].assign(first=t.walk.first, second=t.walk.second) for t in tables], ignore_index=True
     )
     heads = ["first", "second", "language", "barrier", "middle_excess", "largest_excess", "why_no_barrier"]
-    with st.expander("Table"):
-        st.dataframe(summary, hide_index=True, placeholder="", key="pairs_table", column_order=heads)
+    fold_table(summary, "pairs_table", column_order=heads)
     # The weights that a path's numbers come from are those of its own ends.
     paths = pd.concat([with_provenance(t.points[bench.unit], t.provenance) for t in tables])
-    _download("Paths, CSV", csv_of(paths, {}), "paths.csv")
+    draw_download("Paths, CSV", paths, {}, "paths", _EVERY)
 
 
 def _draw_plane(bench: Bench) -> None:
@@ -128,9 +126,8 @@ def _draw_plane(bench: Bench) -> None:
         f"Dark is bad.{known} What is worse than {limit} is drawn in one colour; the numbers under the pointer are "
         f"exact. Inside the dotted triangle all weights are positive. {' '.join(table.notes)}"
     )
-    with st.expander("Table"):
-        st.dataframe(frame, hide_index=True, placeholder="", key="plane_table")
-    _download("Plane, CSV", csv_of(frame, table.provenance, unit=unit), "plane.csv")
+    fold_table(frame, "plane_table")
+    draw_download("Plane, CSV", frame, table.provenance, "plane", _EVERY, unit=unit)
 
 
 def _draw_layers(bench: Bench) -> None:
@@ -166,9 +163,8 @@ def _draw_layers(bench: Bench) -> None:
         "The green line at 1 is a merge whose activations are the mixture of its ends'. Units that vary "
         f"less have collapsed; grey lines are the other languages. {' '.join(table.notes)}"
     )
-    with st.expander("Table"):
-        st.dataframe(table.frame, hide_index=True, placeholder="", key="layers_table")
-    _download("Layers, CSV", csv_of(table.frame, table.provenance), "layers.csv")
+    fold_table(table.frame, "layers_table")
+    draw_download("Layers, CSV", table.frame, table.provenance, "layers", _EVERY)
 
 
 def _points(key: str, low: int, high: int, default: int, step: int = 2) -> int:
@@ -178,11 +174,4 @@ def _points(key: str, low: int, high: int, default: int, step: int = 2) -> int:
             "Points", low, high, default, step, key=key, bind="query-params", width=130,
             help="Models scored along each side, both ends included.",
         )
-    )  # fmt: skip
-
-
-def _download(label: str, data: "Callable[[], str]", name: str) -> None:
-    st.download_button(
-        label, data, name, "text/csv", on_click="ignore", icon=":material/download:", key=name,
-        help="Every number with where it comes from.",
     )  # fmt: skip

@@ -11,7 +11,7 @@ from interference.hub import HubId, fetched, hub_id
 from interference.languages import language_name
 from interference.store import digest
 from interference.ui.running import read_path
-from interference.ui.shown import user_errors
+from interference.ui.shown import draw_table, user_errors
 from interference.ui.widgets import keep_valid, recall, retain
 
 if TYPE_CHECKING:
@@ -140,8 +140,8 @@ def _draw_needs(made: "Plan") -> None:
     from interference.hub.plan import room
 
     size = st.column_config.NumberColumn(format="bytes")
-    st.dataframe(
-        made.frame(), hide_index=True, placeholder="", key="plan_table", height="content",
+    draw_table(
+        made.frame(), "plan_table", height="content",
         column_config={
             "parameters": st.column_config.NumberColumn(format="localized"), "weights": size, "to download": size,
             "why not with the first": st.column_config.TextColumn(width="large"),

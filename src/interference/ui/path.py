@@ -6,9 +6,9 @@ import streamlit as st
 
 from interference.ui import state
 from interference.ui.running import run_drawing
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, draw_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_one, csv_of, decimals, keep_valid, keep_within, table_height
+from interference.ui.widgets import choose_one, decimals, keep_valid, keep_within, table_height
 
 if TYPE_CHECKING:
     from interference.path import PathTable, Walk
@@ -112,12 +112,8 @@ def draw_path(bench: Bench, table: "PathTable") -> None:
         untrained=", the dashed grey one an untrained model" if summary["untrained"].notna().any() else ""
     )
     st.caption(f"{reading}{panels_note(len(summary))}{where} {' '.join(table.notes)} The table is in {bench.unit}.")
-    st.dataframe(
-        summary, hide_index=True, placeholder="", key="path_summary", height=table_height(summary),
-        column_order=ORDER, column_config=decimals(summary, 2),
-    )  # fmt: skip
+    draw_table(
+        summary, "path_summary", height=table_height(summary), column_order=ORDER, column_config=decimals(summary, 2)
+    )
     points = table.points[bench.unit].merge(summary, on="language")
-    st.download_button(
-        "Path, CSV", csv_of(points, table.provenance), "path.csv", "text/csv",
-        on_click="ignore", icon=":material/download:", key="path_csv", help="Every point with its intervals.",
-    )  # fmt: skip
+    draw_download("Path, CSV", points, table.provenance, "path", "Every point with its intervals.")

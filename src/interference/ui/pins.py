@@ -10,9 +10,9 @@ from interference.errors import UserError
 from interference.ui import state
 from interference.ui.links import draw_link
 from interference.ui.running import compute
-from interference.ui.shown import EXPORT, user_errors
+from interference.ui.shown import EXPORT, draw_download, user_errors
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import ASKED, csv_of, write_view
+from interference.ui.widgets import ASKED, write_view
 
 if TYPE_CHECKING:
     from interference.bench import Pin, State
@@ -172,7 +172,4 @@ def _draw_comparison(bench: Bench, present: "State", shown: "list[Pin]") -> None
         reading = "Lower is better; every pin on the same sentences, lines are 95 % intervals."
     st.plotly_chart(figure, config=EXPORT, key="pins_figure", alt="The pinned merges by language")
     st.caption(f"{reading} {' '.join(table.notes)}")
-    st.download_button(
-        "Pins, CSV", csv_of(frame, table.provenance, unit=bench.unit), "pins.csv", "text/csv",
-        on_click="ignore", icon=":material/download:", key="pins_csv", help="The numbers of this figure.",
-    )  # fmt: skip
+    draw_download("Pins, CSV", frame, table.provenance, "pins", "The numbers of this figure.", unit=bench.unit)

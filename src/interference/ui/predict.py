@@ -9,9 +9,9 @@ from interference.languages import language_name
 from interference.signs import signed
 from interference.ui import state
 from interference.ui.running import duration, run_steps
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, draw_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_one, csv_of, decimals, keep_valid
+from interference.ui.widgets import choose_one, decimals, keep_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,24 +165,14 @@ def _draw_found(found: "Prediction") -> None:
     st.caption(f"{_READING} {' '.join(found.notes)}")
     _draw_pairs(found)
     with st.expander("Table"):
-        st.dataframe(
-            found.frame, hide_index=True, placeholder="", key="predict_table", column_order=ORDER,
-            column_config=decimals(found.frame, 3),
-        )  # fmt: skip
+        draw_table(found.frame, "predict_table", column_order=ORDER, column_config=decimals(found.frame, 3))
         st.caption("A measure passes a test where " + "; ".join(f"*{name}*: {text}" for name, text in TESTS.items()))
     with st.container(horizontal=True):
-        _download("Ranking, CSV", found, False)
-        _download("Pairs, CSV", found, True)
-
-
-def _download(label: str, found: "Prediction", pairs: bool) -> None:
-    frame = found.table.frame if pairs else found.frame
-    name = "pairs" if pairs else "prediction"
-    st.download_button(
-        label, csv_of(frame, found.table.provenance, damage_is=found.table.outcome), f"{name}.csv", "text/csv",
-        on_click="ignore", icon=":material/download:", key=f"predict_csv_{name}",
-        help="Every pair with its damage and measures." if pairs else "Every measure with everything tested.",
-    )  # fmt: skip
+        for label, frame, name, about in (
+            ("Ranking, CSV", found.frame, "prediction", "Every measure with everything tested."),
+            ("Pairs, CSV", found.table.frame, "pairs", "Every pair with its damage and measures."),
+        ):
+            draw_download(label, frame, found.table.provenance, name, about, damage_is=found.table.outcome)
 
 
 @st.fragment
@@ -256,9 +246,7 @@ def _draw_paper_beside(bench: Bench, found: "Prediction | None") -> None:
     reading = (_READING,) if found is None else ()  # else it stands under the figure above
     st.caption(" ".join((*reading, *paper.notes)))
     if found is not None and len(both := beside_paper(found, paper, COUNTERPARTS)):
-        st.dataframe(
-            both, hide_index=True, placeholder="", key="predict_both", height="content", column_config=decimals(both, 3)
-        )
+        draw_table(both, "predict_both", height="content", column_config=decimals(both, 3))
         st.caption(
             "Measures that both have. Damage is a loss in bits here and a change of accuracy there, so a sign that "
             "means the same is opposite: compare `worse with more`."

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.ui.shown import draw_table
 from interference.ui.sidebar import Bench
 from interference.ui.watch import Watched
 
@@ -52,7 +53,7 @@ def draw_take_away(bench: Bench, view: "View", figure: dict, watched: Watched) -
                 st.code(as_python(view), language="python", wrap_lines=True)
     with st.expander("Table", expanded=False, key="merge_table_open", on_change="rerun") as expander:
         if expander.open:
-            st.dataframe(found.frame, hide_index=True, placeholder="", key="merge_table")
+            draw_table(found.frame, "merge_table")
 
 
 def _html(figure: dict) -> str:

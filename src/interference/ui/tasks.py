@@ -10,9 +10,9 @@ from interference.labels import merge_of
 from interference.ui import state
 from interference.ui.address import stop_page
 from interference.ui.running import read_path, run_steps, stamp
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, draw_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_one, csv_of, decimals, keep_valid, keep_within
+from interference.ui.widgets import choose_one, decimals, keep_valid, keep_within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,8 +163,5 @@ def draw_tasks(bench: Bench, asked: TaskRequest, frame: "pd.DataFrame", provenan
         "As lm-evaluation-harness computes it; the merge's bar is 1.96 of its standard errors to each side. Of each "
         f"task the first {asked.limit} samples were asked for."
     )
-    st.dataframe(frame, hide_index=True, placeholder="", key="tasks_table", column_config=decimals(frame, 4))
-    st.download_button(
-        "Tasks, CSV", csv_of(frame, provenance), "tasks.csv", "text/csv", on_click="ignore",
-        icon=":material/download:", key="tasks_csv", help="Every metric of every model and task.",
-    )  # fmt: skip
+    draw_table(frame, "tasks_table", column_config=decimals(frame, 4))
+    draw_download("Tasks, CSV", frame, provenance, "tasks", "Every metric of every model and task.")

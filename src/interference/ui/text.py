@@ -8,9 +8,9 @@ import streamlit as st
 from interference.labels import merge_of
 from interference.languages import language_name
 from interference.ui.running import run_steps
+from interference.ui.shown import draw_download, draw_table
 from interference.ui.sidebar import Bench
 from interference.ui.state import present
-from interference.ui.widgets import csv_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,11 +168,9 @@ def draw_sentences(bench: Bench) -> None:
     if shown.empty:
         st.info("No sentence fits these filters.", icon=":material/filter_alt_off:")
         return
-    event = st.dataframe(
+    event = draw_table(
         shown,
-        hide_index=True,
-        placeholder="",
-        key="costs_table",
+        "costs_table",
         height=300,
         on_select="rerun",
         selection_mode="single-row",
@@ -264,13 +262,5 @@ def _draw_line(bench: Bench, merge: "Recipe", row: "pd.Series") -> None:
 
 
 def _download(frame: "pd.DataFrame", provenance: dict[str, str], name: str) -> None:
-    st.download_button(
-        f"{name.capitalize()} as CSV",
-        csv_of(frame, provenance),
-        f"{name}.csv",
-        "text/csv",
-        on_click="ignore",
-        icon=":material/download:",
-        key=f"{name}_csv",
-        help="Every number drawn here and where it comes from.",
-    )
+    said = "Every number drawn here and where it comes from."
+    draw_download(f"{name.capitalize()} as CSV", frame, provenance, name, said)

@@ -9,9 +9,9 @@ from interference.labels import capitalised
 from interference.ui import state
 from interference.ui.address import stop_page
 from interference.ui.running import run_steps
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, fold_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_checkpoints, choose_one, csv_of, keep_valid, keep_within
+from interference.ui.widgets import choose_checkpoints, choose_one, keep_valid, keep_within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,26 +109,23 @@ def draw_conflict(bench: Bench, wanted: Wanted, table: "ConflictTable") -> None:
         st.info(table.notes[0], icon=":material/info:")
         stop_page()
     st.markdown(conflict_sentence(table, measure))
-    level = _LEVELS[wanted.view]
+    shown = table.by(_LEVELS[wanted.view])
     if wanted.view == "Pairs":
-        _draw_pairs(table.by(level), measure)
+        _draw_pairs(shown, measure)
     else:
         draw = {"Groups": group_figure, "Layers": layer_figure, "Tensors": tensor_figure}[wanted.view]
         st.plotly_chart(
-            draw(table.by(level), measure.label), config=EXPORT, key="conflict_figure",
+            draw(shown, measure.label), config=EXPORT, key="conflict_figure",
             alt=f"{measure.label} by {wanted.view.lower()}",
         )  # fmt: skip
-    shown = table.by(level)
     closed = wanted.view == "Groups" and shown["closed_form"].notna().any()
     form = f" {_CLOSED}" if closed else ""
     reading = capitalised(measure.reading)
     st.caption(f"{measure.caption} {reading}. {GOOD[measure.best]}{form} {' '.join(table.notes)}")
-    with st.expander("Table"):
-        st.dataframe(table.by(level), hide_index=True, placeholder="", key="conflict_table")
-    st.download_button(
-        "Conflicts, CSV", csv_of(table.frame, table.provenance), "conflict.csv",
-        "text/csv", on_click="ignore", icon=":material/download:", key="conflict_csv",
-        help="This measure of every tensor, layer, group and the whole model, with chance levels.",
+    fold_table(shown, "conflict_table")
+    draw_download(
+        "Conflicts, CSV", table.frame, table.provenance, "conflict",
+        "This measure of every tensor, layer, group and the whole model, with chance levels.",
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """A view in the widgets' own state, and back: what links, pins, undo and the guide write."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -214,17 +214,6 @@ def decimals(frame: "pd.DataFrame", digits: int) -> dict[str, Any]:
 def table_height(frame: "pd.DataFrame") -> Literal["content"] | int:
     """All rows of a table where they are few; pixels where they would push away what follows."""
     return "content" if len(frame) <= _ROWS else 500
-
-
-def csv_of(frame: "pd.DataFrame", provenance: Mapping[str, str], **more: str) -> Callable[[], str]:
-    """Numbers and what they come from as CSV, made when they are downloaded."""
-
-    def made() -> str:
-        from interference.tables import with_provenance
-
-        return with_provenance(frame, provenance, **more).to_csv(index=False)
-
-    return made
 
 
 def keep_within(key: str, low: float, high: float) -> None:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.ui.running import run_steps
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, fold_table
 from interference.ui.sidebar import Bench
 from interference.ui.similarity.choose import States
-from interference.ui.widgets import csv_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,10 +101,11 @@ def draw_numbers(table: "SimilarityTable", *others: "SimilarityTable") -> None:
     from interference.similarity.table import joined
 
     frame = joined([table, *others]).frame
-    with st.expander("Table"):
-        st.dataframe(frame, hide_index=True, placeholder="", key="similarity_table")
-    st.download_button(
-        "Similarities, CSV", csv_of(frame, table.provenance), "similarity.csv",
-        "text/csv", on_click="ignore", icon=":material/download:", key="similarity_csv",
-        help="Every pair with its interval, chance level, n and d.",
-    )  # fmt: skip
+    fold_table(frame, "similarity_table")
+    draw_download(
+        "Similarities, CSV",
+        frame,
+        table.provenance,
+        "similarity",
+        "Every pair with its interval, chance level, n and d.",
+    )

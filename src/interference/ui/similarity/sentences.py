@@ -6,10 +6,10 @@ import streamlit as st
 
 from interference.languages import language_name
 from interference.ui.running import run_steps
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, draw_table
 from interference.ui.sidebar import Bench
 from interference.ui.similarity.choose import States, choose_layer, choose_measure, choose_model
-from interference.ui.widgets import choose_one, csv_of, keep_within
+from interference.ui.widgets import choose_one, keep_within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,11 +54,7 @@ def draw_sentences(bench: Bench, states: States) -> None:
     )  # fmt: skip
     st.caption(f"{PLANES[plane].capitalize()}. {' '.join(found.notes)}")
     _draw_neighbours(bench, spot, found.frame, event)
-    frame, provenance = found.frame, found.provenance
-    st.download_button(
-        "Plane, CSV", csv_of(frame, provenance), "plane.csv", "text/csv",
-        on_click="ignore", icon=":material/download:", key="plane_csv", help="Every point with its sentence.",
-    )  # fmt: skip
+    draw_download("Plane, CSV", found.frame, found.provenance, "plane", "Every point with its sentence.")
 
 
 def _draw_neighbours(bench: Bench, spot: Any, drawn: "pd.DataFrame", event: Any) -> None:
@@ -72,5 +68,5 @@ def _draw_neighbours(bench: Bench, spot: Any, drawn: "pd.DataFrame", event: Any)
         bench, "neighbours", lambda e: neighbour_steps(e, spot, language, int(row)), "Reading states"
     )  # fmt: skip
     st.markdown(f"Nearest to **{bench.corpus.text(language, [int(row)])[0]}** ({language_name(language)}, row {row}):")
-    st.dataframe(near.head(_NEIGHBOURS), hide_index=True, placeholder="", key="neighbours", height="content")
+    draw_table(near.head(_NEIGHBOURS), "neighbours", height="content")
     st.caption(neighbours_sentence(near))
