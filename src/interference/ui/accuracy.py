@@ -8,12 +8,12 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.labels import merge_of
-from interference.languages import language_name, same_language
+from interference.languages import same_language
 from interference.ui import state
 from interference.ui.running import read_path, run_drawing
 from interference.ui.shown import EXPORT, draw_download, draw_table, fold_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_one, keep_valid, keep_within
+from interference.ui.widgets import choose_language, choose_listed, choose_number, choose_one
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,13 +38,12 @@ def choose_pairs(bench: Bench) -> "tuple[Recipe, PairSet]":
             help="A file (.tsv, .jsonl, .parquet) in MultiBLiMP's columns: sen, wrong_sen, phenomenon, language. "
             "Without the last it is of the language that it or its folder is named after, as eng/data.tsv is.",
         )  # fmt: skip
-        keep_within("pair_count", _FEW, _MOST)
-        count = st.number_input(
-            "Of each phenomenon", _FEW, _MOST, _DEFAULT, 10, key="pair_count", bind="query-params", width=170,
+        count = choose_number(
+            "Of each phenomenon", _FEW, _MOST, _DEFAULT, 10, key="pair_count", width=170,
             help="Pairs of each phenomenon and language at most. More of them take longer and narrow the intervals.",
         )  # fmt: skip
     st.caption(f"The merge: {merge_of(recipe)}, as the Merge page has it.")
-    return recipe, _pairs(bench, file.strip()).few(int(count))
+    return recipe, _pairs(bench, file.strip()).few(count)
 
 
 def _pairs(bench: Bench, file: str) -> "PairSet":
@@ -138,7 +137,10 @@ def _draw_phenomena(table: "AccuracyTable") -> None:
     from interference.scored import UNIGRAM
 
     frame = table.by("phenomenon")
-    model = _choose_model(table)
+    model = choose_listed(
+        "Model", list(dict.fromkeys(table.frame["model"])), key="accuracy_model", width=220,
+        help="Whose accuracy is shown error by error.",
+    )  # fmt: skip
     own, control = (frame[frame["model"] == name] for name in (model, UNIGRAM))
     controls = " and above the unigram control, which knows no grammar," if len(control) else ""
     st.plotly_chart(
@@ -151,24 +153,14 @@ def _draw_phenomena(table: "AccuracyTable") -> None:
     )
 
 
-def _choose_model(table: "AccuracyTable") -> str:
-    models = list(dict.fromkeys(table.frame["model"]))
-    keep_valid("accuracy_model", models)
-    return st.selectbox(
-        "Model", models, key="accuracy_model", bind="query-params", width=220,
-        help="Whose accuracy is shown error by error.",
-    )  # fmt: skip
-
-
 def _draw_pairs(table: "AccuracyTable") -> None:
     """The merge's pairs of one language, those it gets wrong first."""
     from interference.views import MERGE
 
     languages = list(dict.fromkeys(table.frame["language"]))
-    keep_valid("accuracy_language", languages, codes=str)
     with st.expander("Pairs", expanded=True):
-        language = st.selectbox(
-            "Language", languages, format_func=language_name, key="accuracy_language", bind="query-params", width=220,
+        language = choose_language(
+            languages, key="accuracy_language", width=220,
             help="Whose pairs are listed, with what the merge needs for both sentences; wrong ones first.",
         )  # fmt: skip
         examples = table.examples[(table.examples["model"] == MERGE) & (table.examples["language"] == language)]

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.labels import merge_of
-from interference.languages import language_name
 from interference.signs import signed
 from interference.ui import state
 from interference.ui.live import live_plot
 from interference.ui.running import run_steps
 from interference.ui.shown import EXPORT, draw_download, fold_table, user_errors
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import keep_valid, take_to_merge
+from interference.ui.widgets import choose_language, choose_listed, take_to_merge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,18 +38,14 @@ def choose_trial(bench: Bench) -> "Trial":
     recipe, taken = state.merge_looked_at(bench.suite), state.taken_from("causal", bench.suite)
     if taken and taken[0]:
         recipe = taken[0]
-    keep_valid("causal_language", bench.languages, codes=str)
-    parents = ["", *bench.suite.names]
-    keep_valid("causal_parent", parents)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        language = st.selectbox(
-            "Language", bench.languages, format_func=language_name, key="causal_language", bind="query-params",
-            width=180, help="The language whose loss is measured.",
-        )  # fmt: skip
+        language = choose_language(
+            bench.languages, key="causal_language", width=180, help="The language whose loss is measured."
+        )
         default = default_parent(bench.suite, recipe, language)
-        parent = st.selectbox(
-            "Parent", parents, format_func=lambda n: n or "of the language",
-            key="causal_parent", bind="query-params", width=260,
+        parent = choose_listed(
+            "Parent", ["", *bench.suite.names], format_func=lambda n: n or "of the language",
+            key="causal_parent", width=260,
             help="The intact model that components of the merge are put into, and taken from.",
         )  # fmt: skip
         control = st.toggle(

@@ -11,7 +11,7 @@ from interference.ui import state
 from interference.ui.running import duration, run_steps
 from interference.ui.shown import EXPORT, draw_download, draw_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import decimals, keep_valid, take_to_merge
+from interference.ui.widgets import choose_listed, decimals, keep_valid, take_to_merge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,25 +36,23 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
     parents, base = _defaults(bench)
     bases = (NO_BASE, *bench.suite.names, *BASES)
     keep_valid("compare", bench.suite.names)
-    keep_valid("compare_base", bases, codes=str, default=base)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
             "Parents", bench.suite.names, parents, key="compare", bind="query-params", width=420,
             help="Checkpoints to merge by every method.",
         )  # fmt: skip
-        picked = st.selectbox(
-            "Base", bases, bases.index(base), format_func=lambda b: BASES.get(b, b), key="compare_base",
-            bind="query-params", width=170, help="What methods that need a base take differences from.",
+        picked = choose_listed(
+            "Base", bases, default=base, format_func=lambda b: BASES.get(b, b), key="compare_base", width=170,
+            help="What methods that need a base take differences from.",
         )  # fmt: skip
         search = st.toggle(
             "Search settings", True, key="compare_search", bind="query-params",
             help="Also each method at its best settings, found on the dev half. Takes several times as long.",
         )  # fmt: skip
-        languages = (*bench.languages, ALL)
-        keep_valid("compare_language", languages, codes=str)
-        language = st.selectbox(
-            "Language", languages, format_func=lambda c: "all of them" if c == ALL else language_name(c), width=170,
-            key="compare_language", bind="query-params", help="Whose losses are drawn and listed.",
+        language = choose_listed(
+            "Language", (*bench.languages, ALL), key="compare_language", width=170,
+            format_func=lambda c: "all of them" if c == ALL else language_name(c),
+            help="Whose losses are drawn and listed.",
         )  # fmt: skip
     if tuple(chosen) == default_models(bench.suite) and (said := default_notes(bench.suite)):
         st.caption(" ".join(said))

@@ -2,13 +2,12 @@
 
 import streamlit as st
 
-from interference.languages import language_name
 from interference.ui import state
 from interference.ui.path import choose_walk
 from interference.ui.running import run_steps
 from interference.ui.shown import EXPORT, draw_download, fold_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_one, keep_valid, keep_within
+from interference.ui.widgets import choose_language, choose_listed, choose_number, choose_one, keep_valid
 
 WALK, PAIRS, PLANE, LAYERS = "Walk", "All pairs", "Plane", "Along the layers"
 VIEWS = (WALK, PAIRS, PLANE, LAYERS)
@@ -94,20 +93,16 @@ def _draw_plane(bench: Bench) -> None:
     chosen = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for number, label in enumerate(("First", "Second", "Third")):
-            key = f"plane_{label.lower()}"
-            index = bench.suite.names.index(defaults[number]) if number < len(defaults) else 0
-            keep_valid(key, bench.suite.names, default=bench.suite.names[index])
+            default = defaults[number] if number < len(defaults) else None
             chosen.append(
-                st.selectbox(
-                    label, bench.suite.names, index=index, key=key, bind="query-params", width=180,
+                choose_listed(
+                    label, bench.suite.names, default=default, key=f"plane_{label.lower()}", width=180,
                     help="A checkpoint that the plane goes through.",
                 )
             )  # fmt: skip
-        keep_valid("plane_language", bench.languages, codes=str)
-        language = st.selectbox(
-            "Language", bench.languages, format_func=language_name, key="plane_language", bind="query-params",
-            width=180, help="The language whose loss is drawn.",
-        )  # fmt: skip
+        language = choose_language(
+            bench.languages, key="plane_language", width=180, help="The language whose loss is drawn."
+        )
         points = _points("plane_points", 3, 41, 7, 1)
     plane = Plane((chosen[0], chosen[1], chosen[2]), language, points)
     sentences = min(state.sentences(), 50)
@@ -137,7 +132,6 @@ def _draw_layers(bench: Bench) -> None:
 
     walk = choose_walk(bench)
     inner = [weight for weight in walk.weights if 0 < weight < 1]
-    keep_valid("layers_language", bench.languages, codes=str)
     keep_valid("layers_at", inner, default=inner[len(inner) // 2])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         measure = choose_one(
@@ -145,9 +139,9 @@ def _draw_layers(bench: Bench) -> None:
             help="Whether activations mix as the weights do, in direction and in length, and whether units still vary "
             "from token to token.",
         )  # fmt: skip
-        language = st.selectbox(
-            "Language", bench.languages, format_func=language_name, key="layers_language", bind="query-params",
-            width=180, help="The text that is read; the other languages are drawn behind it.",
+        language = choose_language(
+            bench.languages, key="layers_language", width=180,
+            help="The text that is read; the other languages are drawn behind it.",
         )  # fmt: skip
         weight = st.select_slider(
             "Place on the path", inner, inner[len(inner) // 2], key="layers_at", bind="query-params", width=220,
@@ -168,10 +162,5 @@ def _draw_layers(bench: Bench) -> None:
 
 
 def _points(key: str, low: int, high: int, default: int, step: int = 2) -> int:
-    keep_within(key, low, high)
-    return int(
-        st.number_input(
-            "Points", low, high, default, step, key=key, bind="query-params", width=130,
-            help="Models scored along each side, both ends included.",
-        )
-    )  # fmt: skip
+    help = "Models scored along each side, both ends included."
+    return choose_number("Points", low, high, default, step, key=key, width=130, help=help)

@@ -17,6 +17,8 @@ from interference.ui.spread import YAML, choose_shape, draw_spread, spread, spre
 from interference.ui.take import draw_take_away
 from interference.ui.watch import Watched, place_of, watch
 from interference.ui.widgets import (
+    choose_listed,
+    choose_number,
     coefficient_range,
     equal_faders,
     faders,
@@ -85,16 +87,14 @@ def choose_setup(bench: Bench) -> Setup:
     from interference.views import BESIDE
 
     known = methods()
-    keep_valid("method", known, codes=str, default="linear")
     keep_valid("controls", BESIDE, codes=list)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.selectbox(
+        name = choose_listed(
             "Method",
             list(known),
-            index=list(known).index("linear"),
+            default="linear",
             format_func=lambda n: known[n].label,
             key="method",
-            bind="query-params",
             width=255,
             help="\n".join(f"- **{m.label}**: {m.caption}" for m in known.values()),
         )
@@ -113,20 +113,18 @@ def choose_setup(bench: Bench) -> Setup:
             help="\n".join(f"- **{name}**: {caption}" for name, caption in BESIDE.values()),
         )
         most = len(bench.corpus.rows(None))
-        keep_within("sentences", 1, most)
-        sentences = st.number_input(
+        sentences = choose_number(
             "Sentences per language",
             1,
             most,
             min(SENTENCES, most),
             50,
             key="sentences",
-            bind="query-params",
             width=165,
             help=f"A fixed subset of the {most} test sentences, about equally many of each document.",
         )
     compare_with_address()  # before an estimate takes its time, in which a setting may be changed
-    return Setup(method, parents, base, more, tuple(controls), int(sentences))
+    return Setup(method, parents, base, more, tuple(controls), sentences)
 
 
 def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
@@ -168,13 +166,11 @@ def _choose_base(bench: Bench, method: "Method") -> str | None:
     first = sorted(bench.suite.checkpoints, key=lambda c: c.role not in ("init", "mixed"))
     options = [*(c.name for c in first), *BASES]
     key, none = ("base", []) if method.needs_base else ("optional_base", [""])
-    keep_valid(key, none + options, codes=str)
-    chosen = st.selectbox(
+    chosen = choose_listed(
         "Base",
         none + options,
         format_func=lambda b: BASES.get(b, b) or "none",
         key=key,
-        bind="query-params",
         width=140,
         help="Task vectors are differences from this. Monolingual models share no base, so the choice is yours."
         + ("" if method.needs_base else " Without one the weights themselves are merged."),

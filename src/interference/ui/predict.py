@@ -11,7 +11,7 @@ from interference.ui import state
 from interference.ui.running import duration, run_steps
 from interference.ui.shown import EXPORT, draw_download, draw_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_one, decimals, keep_valid
+from interference.ui.widgets import choose_listed, choose_one, decimals, keep_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,9 +66,8 @@ def choose_prediction(bench: Bench) -> "Pairing | None":
         )  # fmt: skip
         known_parts = {group_of(name) for c in bench.suite.with_role(role) for name in c.shapes}
         parts = ["all", *(part for part in GROUPS if part in known_parts or not known_parts)]
-        keep_valid("predict_part", parts)
-        part = st.selectbox(
-            "Weights of", parts, key="predict_part", bind="query-params", width=170,
+        part = choose_listed(
+            "Weights of", parts, key="predict_part", width=170,
             help="Which part of the model the measures of weights are about; 'all' is the whole model.",
         )  # fmt: skip
         known = {p.name: p for p in predictors()}
@@ -186,20 +185,15 @@ def _draw_pairs(found: "Prediction") -> None:
         return
     names = tried["measure"].tolist()
     labels = dict(zip(tried["measure"], tried["label"], strict=True))
-    keep_valid("predict_measure", names, codes=str)
-    markable = ["", *found.table.languages]
-    keep_valid("predict_marked", markable, codes=str)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        measure = st.selectbox(
-            "Measure", names, format_func=lambda name: labels.get(name, name), key="predict_measure",
-            bind="query-params", width=260,
+        measure = choose_listed(
+            "Measure", names, format_func=lambda name: labels.get(name, name), key="predict_measure", width=260,
             help="In the order of the figure above.",
         )  # fmt: skip
         row = tried.set_index("measure").loc[measure]
-        marked = st.selectbox(
-            "Marked language", markable,
+        marked = choose_listed(
+            "Marked language", ["", *found.table.languages], key="predict_marked", width=260,
             format_func=lambda c: language_name(c) if c else "the one that carries it",
-            key="predict_marked", bind="query-params", width=260,
             help="Its pairs are drawn in orange. At first the language without which least of the relation is left.",
         )  # fmt: skip
         view = choose_one(

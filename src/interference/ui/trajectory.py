@@ -10,7 +10,7 @@ from interference.ui.address import stop_page
 from interference.ui.running import run_steps
 from interference.ui.shown import EXPORT, draw_download, draw_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_one, decimals, keep_valid, table_height
+from interference.ui.widgets import choose_listed, choose_one, decimals, keep_valid, table_height
 
 if TYPE_CHECKING:
     from interference.trajectory import Course, TrajectoryTable
@@ -36,10 +36,9 @@ def choose_course(bench: Bench) -> "Course":
     chosen = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for label, key, name in (("Run", "run", default.first), ("Merged with", "other_run", default.second)):
-            keep_valid(key, names, default=name)
             chosen.append(
-                st.selectbox(
-                    label, names, index=names.index(name), key=key, bind="query-params", width=220,
+                choose_listed(
+                    label, names, default=name, key=key, width=220,
                     help="A training run: checkpoints of the suite with a step, of one role and language.",
                 )
             )  # fmt: skip

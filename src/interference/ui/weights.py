@@ -11,7 +11,7 @@ from interference.ui.address import stop_page
 from interference.ui.running import run_steps
 from interference.ui.shown import EXPORT, draw_download, fold_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_checkpoints, choose_one, keep_valid, keep_within
+from interference.ui.widgets import choose_checkpoints, choose_listed, choose_one, keep_within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,20 +54,17 @@ def choose_survey(bench: Bench) -> Wanted:
     fits = recipe and len(recipe.models) > 1 and not recipe.slices and set(recipe.models) <= set(bench.suite.names)
     default = recipe.models if recipe and fits else default_models(bench.suite)
     bases = [NO_BASE, *(c.name for c in bench.suite.checkpoints), *BASES]
-    keep_valid("weights_base", bases, codes=str)
-    keep_valid("conflict", known, codes=str, default="cosine")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         models = choose_checkpoints(
             bench.suite.names, default, "weights_models",
             "The checkpoints whose weights are compared. At first those of the Merge page.",
         )  # fmt: skip
-        base = st.selectbox(
-            "Base", bases, format_func=lambda b: BASES.get(b, b), key="weights_base", bind="query-params", width=220,
+        base = choose_listed(
+            "Base", bases, format_func=lambda b: BASES.get(b, b), key="weights_base", width=220,
             help="Compare differences from this (task vectors); with none the weights themselves.",
         )  # fmt: skip
-        name = st.selectbox(
-            "Measure", list(known), index=list(known).index("cosine"), format_func=lambda n: known[n].label,
-            key="conflict", bind="query-params", width=230,
+        name = choose_listed(
+            "Measure", list(known), default="cosine", format_func=lambda n: known[n].label, key="conflict", width=230,
             help="\n".join(f"- **{m.label}**: {m.caption}" for m in known.values()),
         )  # fmt: skip
         knobs = tuple((f"{name}.{a.name}", _knob(name, a)) for a in known[name].arguments)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import streamlit as st
 
+from interference.languages import language_name
 from interference.ui import state
 from interference.ui.live import Panel, move_panel
 from interference.ui.more import more_of, set_more
@@ -169,7 +170,7 @@ def retain(slot: str, keys: Iterable[str]) -> None:
 
 
 def keep_valid(key: str, options: Collection[Any], codes: type | None = None, default: Any = None) -> None:
-    """Take out of a widget's state what is no option any more, and say so: a widget would stop the page on it.
+    """Take out of a widget's state what is no option any more, and say so: Streamlit does it without a word.
 
     A widget of one option is set to `default`, or the first: without a value the browser would show the old one.
 
@@ -203,6 +204,29 @@ def choose_one(label: str, options: Sequence[_T], *, key: str, help: str, defaul
         label, options, default=default, required=True, key=key, bind="query-params", help=help, **more
     )
     return default if chosen is None else chosen
+
+
+def choose_listed(
+    label: str, options: Sequence[_T], *, key: str, help: str, default: _T | None = None, **more: Any
+) -> _T:
+    """One of many options, the first by default, in a list that the address keeps."""
+    default = options[0] if default is None else default
+    keep_valid(key, options, codes=str if "format_func" in more else None, default=default)
+    index = options.index(default)
+    return st.selectbox(label, options, index, key=key, bind="query-params", help=help, **more)
+
+
+def choose_language(languages: Sequence[str], *, key: str, help: str, **more: Any) -> str:
+    """One of some languages, as `choose_listed`."""
+    return choose_listed("Language", languages, key=key, help=help, format_func=language_name, **more)
+
+
+def choose_number(
+    label: str, low: int, high: int, default: int, step: int = 1, *, key: str, help: str, width: int
+) -> int:
+    """A whole number that the address keeps, the nearest in the range where the range has changed."""
+    keep_within(key, low, high)
+    return st.number_input(label, low, high, default, step, key=key, bind="query-params", help=help, width=width)
 
 
 def decimals(frame: "pd.DataFrame", digits: int) -> dict[str, Any]:
