@@ -17,7 +17,6 @@ from streamlit.testing.v1 import AppTest
 from test_browser import FLAGS, WAIT, _wait_for, box_of, browser_path, server_unheard, shoot, wait_for_rest
 
 import interference.ui.live
-from interference.ui.live import Panel
 
 FOLDER = Path(interference.ui.live.__file__).parent
 APP = Path(__file__).parent / "live_app.py"
@@ -114,12 +113,6 @@ def test_panel_shows_what_sets_its_parents_apart():
     assert json.loads(part.proto.bytes or part.proto.json)["form"]["labels"] == ["…seed1", "…seed2"]
 
 
-def test_solo_is_heard_though_muted():
-    panel = Panel((0.2, 0.5, 0.3), (False,) * 3, (True, False, True), solo=0)
-    assert panel.effective == (0.2, 0.0, 0.0)
-    assert Panel(panel.values, panel.locked, panel.muted).effective == (0.0, 0.5, 0.0)
-
-
 def test_figure_travels_without_template_and_with_typed_arrays():
     import numpy as np
     import plotly.graph_objects as go
@@ -129,10 +122,9 @@ def test_figure_travels_without_template_and_with_typed_arrays():
     figure = go.Figure(go.Heatmap(z=np.zeros((50, 50), dtype=np.float32)), {"title": {"text": "bits"}})
     assert len(_compact(figure)) < 14_000 < len(figure.to_json())
     assert '"title":{"text":"bits"}' in _compact(figure)
-    assert _compact('{"data":[]}') == '{"data":[]}'
 
 
-@pytest.mark.parametrize("click", [None, 3, {}, {"curve": "0", "point": 1}, {"curve": 0, "point": [0, "x"]}])
+@pytest.mark.parametrize("click", [None, 3, {}, {"curve": "0", "x": 1}])
 def test_click_that_no_plot_sends_is_none(click):
     from interference.ui.live.plot import _point
 
@@ -432,19 +424,19 @@ def test_sharing_keeps_sum_and_range_whatever_is_on_the_panel(chromium):
 
 @pytest.mark.browser
 def test_moving_control_speaks_again_once_its_last_word_is_drawn(chromium):
-    """10 ms after a message the next one would come 400 ms after it; where that is drawn, 50 ms after it."""
+    """10 ms after a message the next one would come 400 ms after it; where that is drawn, 60 ms after it."""
     page = chromium.new_page()
     waits = page.evaluate(
         f"""() => {{
           const waits = [], performance = {{ now: () => 1000 }};
-          const setTimeout = (_, wait) => waits.push(wait), clearTimeout = () => null, send = () => null;
+          const setTimeout = (_, wait) => waits.push(wait), clearTimeout = () => null;
           {(FOLDER / "pace.js").read_text()}
-          sendSoon(paced({{ root: document.body, last: 990, throttle: 50, timer: 0, awaited: true }}));
+          sendSoon(paced({{ root: document.body, last: 990, timer: 0, awaited: true }}));
           document.dispatchEvent(new Event("interference:drawn"));
           return waits;
         }}"""
     )
-    assert waits == [390, 40]
+    assert waits == [390, 50]
     page.close()
 
 
@@ -674,7 +666,7 @@ def test_click_on_a_bar_is_told(page):
     box = box_of(page.locator(".live-plot .barlayer .point").nth(3))
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    expect(line(page, "clicked")).to_have_text("clicked bar 3, called bar 3")
+    expect(line(page, "clicked")).to_have_text("clicked French 3")
 
 
 @pytest.mark.browser

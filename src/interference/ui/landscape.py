@@ -122,7 +122,7 @@ def _draw_plane(bench: Bench) -> None:
         f"exact. Inside the dotted triangle all weights are positive. {' '.join(table.notes)}"
     )
     fold_table(frame, "plane_table")
-    draw_download("Plane, CSV", frame, table.provenance, "plane", _EVERY, unit=unit)
+    draw_download("Plane, CSV", frame, table.provenance, "plane", _EVERY, key="path_plane_csv", unit=unit)
 
 
 def _draw_layers(bench: Bench) -> None:

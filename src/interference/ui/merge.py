@@ -9,7 +9,7 @@ from interference.spread import WEIGHT
 from interference.ui import state
 from interference.ui.address import compare_with_address
 from interference.ui.held import draw_held, held_recipe
-from interference.ui.live import coefficient_panel, live_plot
+from interference.ui.live import live_plot
 from interference.ui.more import choose_more
 from interference.ui.setup import Setup
 from interference.ui.sidebar import Bench
@@ -20,6 +20,7 @@ from interference.ui.widgets import (
     choose_listed,
     choose_number,
     coefficient_range,
+    draw_panel,
     equal_faders,
     faders,
     keep_faders,
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from interference.bench import Faders, View
     from interference.recipe import Recipe
     from interference.registry import Argument, Method
-
-_THROTTLE_MS = 60
 
 
 def draw_guide(bench: Bench) -> None:
@@ -244,30 +243,17 @@ def _chosen(bench: Bench, setup: Setup, panel: "Faders | None", moving: bool) ->
 
 def choose_faders(bench: Bench, method: "Method", parents: tuple[str, ...]) -> "tuple[Faders, bool]":
     """The panel of coefficients as it stands, its presets above it, and whether a slider is being moved."""
-    from interference.bench import Faders
-    from interference.languages import language_name
-
-    low, high = coefficient_range(method, parents)
     before = faders(method, parents)
     if before is None:
         before = equal_faders(method, parents)
         set_faders(method, parents, before)
     _draw_presets(method, parents, before)
-    languages = [bench.suite[parent].language for parent in parents]
-    panel = coefficient_panel(
-        parents,
-        before.values,
-        low=low,
-        high=high,
-        names=[language_name(language) if language else "" for language in languages],
-        label="Coefficients",
-        help="What each parent is multiplied with.",
-        key=panel_key(method, parents),
-        throttle_ms=_THROTTLE_MS,
+    help = "What each parent is multiplied with."
+    now, moving = draw_panel(
+        bench, parents, before.values, coefficient_range(method, parents), key=panel_key(method, parents), help=help
     )
-    now = Faders(panel.values, panel.locked, panel.muted, panel.solo, panel.normalise, panel.share)
     keep_faders(method, parents, now)
-    return now, panel.moving
+    return now, moving
 
 
 def _draw_presets(method: "Method", parents: tuple[str, ...], before: "Faders") -> None:

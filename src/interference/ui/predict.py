@@ -171,7 +171,10 @@ def _draw_found(found: "Prediction") -> None:
             ("Ranking, CSV", found.frame, "prediction", "Every measure with everything tested."),
             ("Pairs, CSV", found.table.frame, "pairs", "Every pair with its damage and measures."),
         ):
-            draw_download(label, frame, found.table.provenance, name, about, damage_is=found.table.outcome)
+            draw_download(
+                label, frame, found.table.provenance, name, about, key=f"predict_csv_{name}",
+                damage_is=found.table.outcome,
+            )  # fmt: skip
 
 
 @st.fragment

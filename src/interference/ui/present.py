@@ -10,10 +10,10 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.ui.address import leave_out
-from interference.ui.live import Panel, coefficient_panel, live_plot, move_panel
+from interference.ui.live import live_plot, move_panel
 from interference.ui.sidebar import Bench, open_view
 from interference.ui.watch import place_of, watch
-from interference.ui.widgets import faders_of
+from interference.ui.widgets import draw_panel, faders_of
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _NAME, _SLIDE = "present", "slide"  # parameters of the address
 _AT = "slide at"  # what a slide goes by: its figure's ticks may still say the address of the one before
-_THROTTLE_MS = 60
 _LINE = 80  # letters in a line of a slide
 _LEADING, _GAP = 1.4, 0.5  # the height of a line in sizes of its type, that of an empty one in lines
 _ALONE, _BESIDE = 74, 24  # hundredths of the screen's height that a text may fill, alone and above a figure
@@ -177,31 +176,21 @@ def _draw_live(bench: Bench, number: int, view: "View") -> None:
 
 def _move(bench: Bench, number: int, view: "View") -> "tuple[View | None, bool]":
     """The view with the coefficients of the panel beside it, and whether one is being moved."""
-    from dataclasses import asdict, replace
+    from dataclasses import replace
 
-    from interference.bench import Faders, with_faders
-    from interference.languages import language_name
+    from interference.bench import with_faders
 
     recipe, key = view.recipe, f"slide panel {presented()} {number} {view.recipe.digest()}"
     before = st.session_state.get(f"{key} faders") or view.faders or faders_of(recipe)
     low, high = (-1.0, 2.0) if recipe.definition.needs_base else (0.0, 1.0)
-    languages = [bench.suite[parent].language for parent in recipe.models]
     if f"{key} faders" not in st.session_state:
-        move_panel(key, Panel(**asdict(before)))
-    panel = coefficient_panel(
-        recipe.models,
-        before.values,
-        low=min(low, *before.values),
-        high=max(high, *before.values),
-        names=[language_name(language) if language else "" for language in languages],
-        key=key,
-        throttle_ms=_THROTTLE_MS,
-    )
-    now = Faders(panel.values, panel.locked, panel.muted, panel.solo, panel.normalise, panel.share)
+        move_panel(key, before)
+    between = min(low, *before.values), max(high, *before.values)
+    now, moving = draw_panel(bench, recipe.models, before.values, between, key=key)
     st.session_state[f"{key} faders"] = now
     touched = now != (view.faders or faders_of(recipe))
     moved = with_faders(recipe, now) if touched else recipe
-    return (replace(view, recipe=moved, faders=now) if moved else None), panel.moving
+    return (replace(view, recipe=moved, faders=now) if moved else None), moving
 
 
 def _draw_figure(bench: Bench, number: int, view: "View", moving: bool, reading: "DeltaGenerator") -> None:

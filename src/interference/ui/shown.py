@@ -46,6 +46,7 @@ def draw_download(
     provenance: Mapping[str, str],
     name: str,
     help: str,
+    key: str = "",
     **more: str,
 ) -> None:
     """Numbers and what they come from as CSV, made when they are downloaded; `more` are columns besides."""
@@ -57,6 +58,6 @@ def draw_download(
         return with_provenance(frame, provenance, **more).to_csv(index=False)
 
     st.download_button(
-        label, made, f"{name}.csv", "text/csv", on_click="ignore", icon=":material/download:", key=f"{name}_csv",
-        help=help,
+        label, made, f"{name}.csv", "text/csv", on_click="ignore", icon=":material/download:", help=help,
+        key=key or f"{name}_csv",
     )  # fmt: skip

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 WHOLE, YAML = "whole", "yaml"
 SHAPE, COEFFICIENT = "shape", "coefficient"  # of the session: what is looked at
-_THROTTLE_MS = 60
 
 
 def _modes() -> dict[str, str]:
@@ -178,7 +177,6 @@ def draw_spread(bench: Bench, method: "Method", parents: tuple[str, ...], name: 
         label=f"{name} {'by tensor group' if groups else 'over the layers, the first being 0'}",
         help="Drag a point, or give it the focus and press the arrow keys, or type the numbers below.",
         key=f"profile {method.takes} {name} {before.kind} {len(before.rows)}",
-        throttle_ms=_THROTTLE_MS,
     )
     set_spread(method, name, parents, Spread(before.kind, found.rows))
     if not groups:

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import streamlit as st
 
 from interference.languages import language_name
 from interference.ui import state
-from interference.ui.live import Panel, move_panel
+from interference.ui.live import coefficient_panel, move_panel
 from interference.ui.more import more_of, set_more
 
 if TYPE_CHECKING:
@@ -48,7 +48,18 @@ def keep_faders(method: "Method", parents: tuple[str, ...], value: "Faders") -> 
 def set_faders(method: "Method", parents: tuple[str, ...], value: "Faders") -> None:
     """Have the panel of these parents stand so when it is drawn next."""
     keep_faders(method, parents, value)
-    move_panel(panel_key(method, parents), Panel(**asdict(value)))
+    move_panel(panel_key(method, parents), value)
+
+
+def draw_panel(
+    bench: "Bench", parents: Sequence[str], values: Sequence[float], between: tuple[float, float], *, key: str,
+    help: str = "",
+) -> "tuple[Faders, bool]":  # fmt: skip
+    """The panel of these parents with their languages; how it stands, and whether a slider is held."""
+    languages = [bench.suite[parent].language for parent in parents]
+    names = [language_name(language) if language else "" for language in languages]
+    low, high = between
+    return coefficient_panel(parents, values, low=low, high=high, names=names, key=key, help=help)
 
 
 def _faders_key(method: "Method", parents: tuple[str, ...]) -> str:
