@@ -1,6 +1,5 @@
 """Widgets of the Accuracy page."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,10 +17,8 @@ from interference.ui.widgets import choose_language, choose_listed, choose_numbe
 if TYPE_CHECKING:
     import pandas as pd
 
-    from interference.evaluate import Evaluator
     from interference.minimal_pairs import AccuracyTable, PairSet
     from interference.recipe import Recipe
-    from interference.steps import Steps
 
 _FEW, _MOST, _DEFAULT = 1, 120, 20  # pairs of each phenomenon
 _SHOWN = 200  # example pairs
@@ -75,16 +72,16 @@ def compute_accuracy(bench: Bench, recipe: "Recipe", pairs: "PairSet") -> "Accur
 
     models = accuracy_models(recipe, bench.suite, pairs.languages)
 
-    def steps(evaluator: "Evaluator", tell: "Callable[[AccuracyTable], None]") -> "Steps[AccuracyTable]":
-        return accuracy_steps(evaluator, models, pairs, pairs.languages, tell)
-
     def draw(table: "AccuracyTable") -> None:
         view = accuracy_view(table, recipe, bench.suite)
         st.markdown(accuracy_sentence(view))
         st.plotly_chart(accuracy_figure(view), config=EXPORT, alt="Accuracy in the languages that are scored")
         st.caption(f"{view['language'].nunique()} of {len(pairs.languages)} languages so far.")
 
-    table = run_drawing(bench, "accuracy", steps, "Scoring pairs", draw)
+    table = run_drawing(
+        bench, "accuracy", lambda found, tell: accuracy_steps(found, models, pairs, pairs.languages, tell),
+        "Scoring pairs", draw,
+    )  # fmt: skip
     if UNIGRAM in models:
         return table
     missing = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.errors import UserError
-from interference.ui.running import cancel, device, folder_of, session
+from interference.ui.running import cancel, device, read_path, session
 from interference.ui.sidebar import Bench
 
 if TYPE_CHECKING:
@@ -87,13 +87,13 @@ def _start(bench: Bench, view: "View") -> None:
     if _running():  # a second click
         return
     st.session_state["export_refused"] = None
-    name, dtype = st.session_state["export_folder"].strip(), st.session_state["export_dtype"]
+    dtype = st.session_state["export_dtype"]
     evaluator, engine = device(bench)
     try:
-        if not name:
+        if (folder := read_path(st.session_state["export_folder"].strip())) is None:
             raise UserError("The export needs a folder. Name one that does not exist.")
         target = Target(
-            folder_of(name), None if dtype == _AS_MERGED else dtype, st.session_state["export_shard"],
+            folder, None if dtype == _AS_MERGED else dtype, st.session_state["export_shard"],
             st.session_state["export_overwrite"], f"turn on '{_OVERWRITE}'",
         )  # fmt: skip
         check_target(view.recipe, bench.suite, target)

@@ -147,7 +147,7 @@ def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
         )
         for role, names in _families(bench, most).items():
             st.button(
-                f"All {role}", key=f"{key} {role}", on_click=_set, args=({key: list(names)},),
+                f"All {role}", key=f"{key} {role}", on_click=st.session_state.update, args=({key: list(names)},),
                 help=f"Merge the {role} and nothing else.",
             )  # fmt: skip
     return tuple(picked)
@@ -274,11 +274,6 @@ def _draw_presets(method: "Method", parents: tuple[str, ...], before: "Faders") 
             no = (False,) * len(parents)
             chosen = replace(before, values=tuple(values[p] for p in parents), muted=no, solo=None)
             st.button(label, key=f"preset {label}", help=caption, on_click=set_faders, args=(method, parents, chosen))
-
-
-def _set(values: dict[str, Any]) -> None:
-    for key, value in values.items():
-        st.session_state[key] = value
 
 
 def _choose_value(method: "Method", argument: "Argument") -> None:

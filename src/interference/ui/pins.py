@@ -9,7 +9,7 @@ import streamlit as st
 from interference.errors import UserError
 from interference.ui import state
 from interference.ui.links import draw_link
-from interference.ui.running import compute
+from interference.ui.running import run_steps
 from interference.ui.shown import EXPORT, draw_download, user_errors
 from interference.ui.sidebar import Bench
 from interference.ui.widgets import ASKED, write_view
@@ -160,7 +160,7 @@ def _draw_comparison(bench: Bench, present: "State", shown: "list[Pin]") -> None
     baseline = present.pins[present.baseline] if present.baseline is not None else None
     baseline = baseline if baseline in shown else None  # costs can't be counted from a merge of another suite
     request, names = pin_request(shown, baseline, bench.suite, bench.languages, present.view.sentences)
-    table = compute(bench, request, "Scoring the pins", slot="pins")
+    table = run_steps(bench, "pins", lambda evaluator: evaluator.table_steps(request), "Scoring the pins")
     recipes = {name: pin.view.recipe.to_yaml() for name, pin in zip(names, shown, strict=True)}
     frame = table.in_unit(bench.unit)
     frame = frame.assign(recipe=frame["model"].map(recipes)).replace({"model": names, "reference": names})
