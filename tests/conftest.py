@@ -90,6 +90,50 @@ def no_session_in_jobs():
     assert not [line for line in said if "'engine'" in line]
 
 
+@pytest.fixture
+def cli(capsys):
+    """Run a command in this process: (exit code, standard output, standard error)."""
+    from interference.__main__ import main
+
+    def run(*arguments) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            main([str(a) for a in arguments])
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def told(cli):
+    """What a command that does what it was asked says: standard output, standard error."""
+
+    def run(*arguments) -> tuple[str, str]:
+        code, out, err = cli(*arguments)
+        assert code == 0, err
+        return out, err
+
+    return run
+
+
+@pytest.fixture
+def refused(cli):
+    """The one message of a command that can't do what it was asked."""
+
+    def run(*arguments) -> str:
+        code, out, err = cli(*arguments)
+        assert (code, out) == (2, "")
+        assert "Traceback" not in err
+        assert err.count("interference: ") == 1
+        return err
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
     """A byte-level tokenizer of 259 tokens with BOS, EOS and PAD."""
@@ -183,3 +227,13 @@ def suite_folder(tmp_path_factory, tokenizer) -> Path:
         )
     (folder / "suite.yaml").write_text("name: tiny\ncorpus: corpus.tsv\ncheckpoints:\n" + "\n".join(entries) + "\n")
     return folder
+
+
+@pytest.fixture(scope="module")
+def own_suite(suite_folder, tmp_path_factory):
+    """The tiny random suite as the one the app opens on, with a store that outlives single tests."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("INTERFERENCE_SUITE", str(suite_folder))
+    patch.setenv("INTERFERENCE_CACHE", str(tmp_path_factory.mktemp("store")))
+    yield suite_folder
+    patch.undo()

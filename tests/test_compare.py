@@ -459,37 +459,26 @@ def test_a_comparison_comes_from_its_base_too(suite_folder, tmp_path):
     assert {*PAIR, "mixed", "init"} <= set(named)
 
 
-def test_the_command_prints_what_the_page_shows(suite_folder, capsys, tmp_path, monkeypatch):
-    from interference.__main__ import app, main
-
+def test_the_command_prints_what_the_page_shows(suite_folder, told, refused, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["compare", *PAIR, "--suite", str(suite_folder), "--language", "deu", "--sentences", "6"]
     chosen = ["--base", "init", "--methods", "ties", "--methods", "nearswap", "--no-search", "--format", "json"]
-    app([*arguments, *chosen], standalone_mode=False)
-    printed = capsys.readouterr()
-    out = json.loads(printed.out)
+    printed, err = told(*arguments, *chosen)
+    out = json.loads(printed)
     evaluator = Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), CPU)
     table = compare(evaluator, languages=("deu",), base="init", methods=("ties", "nearswap"), search=False)
     frame = table.in_unit(BITS)
     assert [row["method"] for row in out] == list(frame["method"])
     assert [row["value"] for row in out if row["value"]] == pytest.approx(list(frame["value"].dropna()))
     assert [row["reason"] for row in out] == list(frame["reason"])
-    assert "test half" in printed.err
-    with pytest.raises(SystemExit) as end:
-        main([*arguments, "--methods", "tie"])
-    assert end.value.code == 2
-    assert "did you mean 'ties'" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main([*arguments, "--methods", "all,tie"])
-    assert "`all` is every merge method" in capsys.readouterr().err
+    assert "test half" in err
+    assert "did you mean 'ties'" in refused(*arguments, "--methods", "tie")
+    assert "`all` is every merge method" in refused(*arguments, "--methods", "all,tie")
 
 
-def test_the_command_says_why_a_suite_has_nothing_to_compare(tokenizer, tmp_path, capsys):
-    from interference.__main__ import main
-
+def test_the_command_says_why_a_suite_has_nothing_to_compare(tokenizer, tmp_path, refused):
     for width in (48, 64):
         write_checkpoint(llama(1, intermediate_size=width), tokenizer, tmp_path / "suite" / f"w{width}")
     corpus = write_corpus(tmp_path / "corpus.tsv")
-    with pytest.raises(SystemExit):
-        main(["compare", "--suite", str(tmp_path / "suite"), "--corpus", str(corpus)])
-    assert "mlp.gate_proj.weight is [48, 32] in w48 and [64, 32] in w64" in capsys.readouterr().err
+    said = refused("compare", "--suite", tmp_path / "suite", "--corpus", corpus)
+    assert "mlp.gate_proj.weight is [48, 32] in w48 and [64, 32] in w64" in said

@@ -31,16 +31,6 @@ _OTHERS = ("findings", "models", "predict", "trajectory")
 PAGES = sorted(f"pages/{page.name}" for page in (ROOT / "pages").glob("*.py") if page.stem not in _OTHERS)
 
 
-@pytest.fixture(scope="module")
-def own_suite(suite_folder, tmp_path_factory):
-    """The tiny random suite as the one the app opens on, with a store that outlives single tests."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("INTERFERENCE_SUITE", str(suite_folder))
-    patch.setenv("INTERFERENCE_CACHE", str(tmp_path_factory.mktemp("store")))
-    yield suite_folder
-    patch.undo()
-
-
 def open_page(page: str = "pages/merge.py", **query: str | list[str]) -> AppTest:
     """A page as a new session sees it. Without the second run a page is not rendered at all."""
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import llama, write_checkpoint, write_corpus
 from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, button, live_plots, own_suite, panel, send, sent, settled  # noqa: F401 - own_suite is a fixture
+from test_pages import ROOT, button, live_plots, panel, send, sent, settled
 
 from interference.bench import History, State, View, to_link
 from interference.comparable import why_nowhere
@@ -77,7 +77,7 @@ def said(app: AppTest, kind: str = "caption") -> str:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_view_draws(own_suite, view):  # noqa: F811
+def test_every_view_draws(own_suite, view):
     app = open_page(similarity_view=view)
     assert not app.exception
     assert not app.error
@@ -92,7 +92,7 @@ def test_every_view_draws(own_suite, view):  # noqa: F811
         assert "Rotation gap" in said(app, "markdown")
 
 
-def test_an_address_written_by_hand_may_name_condition_and_pooling(own_suite):  # noqa: F811
+def test_an_address_written_by_hand_may_name_condition_and_pooling(own_suite):
     app = open_page(similarity_condition="pivot", similarity_pivot="deu", similarity_pooling="last")
     assert not app.exception
     assert "All models on one language" in said(app)
@@ -123,7 +123,7 @@ def test_the_caption_says_how_wide_the_intervals_are(tiny):
     assert "No pair" in _uncertainty(frame.assign(value=np.nan, low=np.nan, high=np.nan), True, blocks)
 
 
-def test_a_measure_that_does_not_apply_says_why_and_the_page_lives(own_suite):  # noqa: F811
+def test_a_measure_that_does_not_apply_says_why_and_the_page_lives(own_suite):
     app = open_page(similarity_models="mono-eng", similarity_view="Models")
     app.multiselect(key="similarity_models").set_value(["mono-eng", "mono-deu"]).run()
     choose(app, "cosine")
@@ -163,7 +163,7 @@ def test_measures_that_no_pair_allows_are_greyed_out_with_the_reason(related_sui
 
 
 @pytest.mark.parametrize(("view", "grey"), [("Layers", True), ("Languages", False), ("Merge", False)])
-def test_what_is_greyed_out_follows_what_the_view_compares(own_suite, view, grey):  # noqa: F811
+def test_what_is_greyed_out_follows_what_the_view_compares(own_suite, view, grey):
     assert greyed(open_page(similarity_view=view)) == (NEED_A_BASIS if grey else set())
 
 
@@ -184,7 +184,7 @@ def test_other_vocabularies_grey_out_the_logit_lens(tiny):
 
 
 @pytest.mark.parametrize("asked", ["cosine", "Cosine of translations"])
-def test_a_link_to_a_measure_that_does_not_apply_says_why(own_suite, asked):  # noqa: F811
+def test_a_link_to_a_measure_that_does_not_apply_says_why(own_suite, asked):
     app = open_page(similarity=asked, similarity_view="Layers")
     assert not app.exception
     assert choice(app)["value"] == "cosine"
@@ -193,14 +193,14 @@ def test_a_link_to_a_measure_that_does_not_apply_says_why(own_suite, asked):  # 
     assert choice(open_page(similarity="nonsense"))["value"] == "debiased_cka"
 
 
-def test_the_headline_names_kinds_of_pairs(own_suite):  # noqa: F811
+def test_the_headline_names_kinds_of_pairs(own_suite):
     headline = next(m.value for m in open_page().markdown if m.value.startswith("Rotation gap"))
     assert "mixed × branch" in headline
     assert "mono × mono" in headline
     assert "settle no rotation of 32 dimensions" in headline
 
 
-def test_the_merge_follows_the_panel_and_the_merge_page_with_it(own_suite, monkeypatch):  # noqa: F811
+def test_the_merge_follows_the_panel_and_the_merge_page_with_it(own_suite, monkeypatch):
     monkeypatch.setattr("interference.ui.similarity.merge._FEW", 8)
     app = open_page(similarity_view="Merge")
     assert panel(app)["state"]["values"] == [0.5, 0.5]
@@ -238,7 +238,7 @@ def test_the_merge_follows_the_panel_and_the_merge_page_with_it(own_suite, monke
         Recipe("slerp", ("mono-eng", "mono-deu"), (), (("t", 0.3),)),
     ],
 )
-def test_a_recipe_that_no_panel_holds_is_named_with_the_way_to_its_page(own_suite, recipe):  # noqa: F811
+def test_a_recipe_that_no_panel_holds_is_named_with_the_way_to_its_page(own_suite, recipe):
     app = open_page(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
     assert not app.exception
     assert not app.error
@@ -247,7 +247,7 @@ def test_a_recipe_that_no_panel_holds_is_named_with_the_way_to_its_page(own_suit
     assert len(charts(app)) == 1
 
 
-def test_the_merge_of_a_parent_named_twice_is_compared_with_it_once(own_suite):  # noqa: F811
+def test_the_merge_of_a_parent_named_twice_is_compared_with_it_once(own_suite):
     recipe = Recipe("linear", ("mono-eng", "mono-deu", "mono-eng"), (0.5, 0.5, 0.2))
     app = open_page(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
     assert not app.exception
@@ -260,14 +260,14 @@ def test_the_merge_of_a_parent_named_twice_is_compared_with_it_once(own_suite): 
     ("parents", "read"),
     [(("mixed", "init"), "both read one language"), (("mixed", "mono-eng"), "the parent's language")],
 )
-def test_the_caption_of_a_merge_says_what_is_read(own_suite, parents, read):  # noqa: F811
+def test_the_caption_of_a_merge_says_what_is_read(own_suite, parents, read):
     recipe = Recipe("linear", parents, (0.5, 0.5))
     app = open_page(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
     assert not app.error
     assert read in said(app)
 
 
-def test_the_panel_stands_as_a_link_says_and_the_merge_page_as_it_was_moved(own_suite):  # noqa: F811
+def test_the_panel_stands_as_a_link_says_and_the_merge_page_as_it_was_moved(own_suite):
     """A link may open this page first: the Merge page has not placed its recipe when the panel here is moved."""
     recipe = Recipe("linear", ("branch-eng", "branch-deu"), (1.7, 0.1234))
     app = open_page(similarity_view="Merge")
@@ -284,7 +284,7 @@ def test_the_panel_stands_as_a_link_says_and_the_merge_page_as_it_was_moved(own_
     assert app.session_state["history"].undo().present.view == before, "one move"
 
 
-def test_mistakes_are_one_message(own_suite):  # noqa: F811
+def test_mistakes_are_one_message(own_suite):
     app = open_page()
     app.multiselect(key="similarity_models").set_value(["mono-eng"]).run()
     assert "nothing to compare" in app.error[0].value
@@ -296,7 +296,7 @@ def test_mistakes_are_one_message(own_suite):  # noqa: F811
     assert len(charts(app)) == 1
 
 
-def test_raw_and_z_scored_are_other_numbers(own_suite):  # noqa: F811
+def test_raw_and_z_scored_are_other_numbers(own_suite):
     maps = [
         charts(open_page(similarity_view="Languages", similarity_scaling=s))[0]["data"] for s in ("z-scored", "raw")
     ]
@@ -456,28 +456,17 @@ def test_empty_cells_are_no_numbers():
     assert "does not apply here**: because" in similarity_sentence(frame, measures()["cosine"], "kind")
 
 
-def test_commands_print_the_plane_and_the_neighbours_of_the_page(suite_folder, capsys, tiny):
-    from interference.__main__ import main
-
-    def run(*arguments: str) -> int:
-        try:
-            main([*arguments, "--suite", str(suite_folder), "--sentences", "12"])
-        except SystemExit as end:
-            return int(end.code or 0)
-        return 0
-
+def test_commands_print_the_plane_and_the_neighbours_of_the_page(suite_folder, told, refused, tiny):
+    options = ("--suite", suite_folder, "--sentences", "12", "--layer", "1", "--format", "json")
     spot = Spot("mixed", "mixed", 1, tiny.corpus.languages, 12, 4)
-    assert run("projection", "--drawn", "4", "--plane", "MDS", "--format", "json", "--layer", "1") == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(told("projection", "--drawn", "4", "--plane", "MDS", *options)[0])
     expected = finish(projection_steps(tiny, spot, "MDS")).frame
     assert [row["text"] for row in rows] == expected["text"].tolist()
     assert [row["x"] for row in rows] == pytest.approx(expected["x"].tolist(), rel=1e-4)
     row = int(expected["row"].iloc[1])
-    assert run("neighbours", "--of", "deu", "--row", str(row), "--format", "json", "--layer", "1") == 0
-    out, err = capsys.readouterr()
+    out, err = told("neighbours", "--of", "deu", "--row", row, *options)
     near = finish(neighbour_steps(tiny, spot, "deu", row))
     assert [one["text"] for one in json.loads(out)] == near["text"].tolist()
     assert tiny.corpus.text("deu", [row])[0] in err
     for wrong in (["projection", "nobody"], ["projection", "--layer", "9"], ["neighbours", "--of", "x"]):
-        assert run(*wrong) == 2, wrong
-        assert capsys.readouterr().err.startswith("interference: ")
+        assert refused(*wrong, *options[:4]).startswith("interference: ")
