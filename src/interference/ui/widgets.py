@@ -167,19 +167,6 @@ def put(key: str, value: Any) -> None:
         st.session_state[key] = value
 
 
-def recall(slot: str, keys: Iterable[str]) -> None:
-    """Widgets as they stood when their page was left, unless its address says otherwise: Streamlit forgets them."""
-    for key in keys:
-        if key in (kept := st.session_state.get(slot, {})) and key not in st.query_params:
-            st.session_state.setdefault(key, kept[key])
-
-
-def retain(slot: str, keys: Iterable[str]) -> None:
-    """Keep for `recall` where widgets stand, those not drawn now as they stood."""
-    now = {key: st.session_state[key] for key in keys if key in st.session_state}
-    st.session_state[slot] = st.session_state.get(slot, {}) | now
-
-
 def keep_valid(key: str, options: Collection[Any], codes: type | None = None, default: Any = None) -> None:
     """Take out of a widget's state what is no option any more, and say so: Streamlit does it without a word.
 
