@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import os
+import shutil
 from pathlib import Path
 
 # Threads that spin while they wait stall each other beside the servers and browsers that some tests start.
@@ -63,6 +64,18 @@ GERMAN = (
     "Wer ist da?",
     "Das Buch ist alt.",
 )
+
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -237,3 +250,24 @@ def own_suite(suite_folder, tmp_path_factory):
     patch.setenv("INTERFERENCE_CACHE", str(tmp_path_factory.mktemp("store")))
     yield suite_folder
     patch.undo()
+
+
+def browser_path() -> str:
+    """The browser that `make test` found or installed."""
+    names = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")
+    found = os.environ.get("INTERFERENCE_BROWSER") or next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        pytest.fail(
+            "No Chrome or Chromium found. Run `make test`, which installs one, or set INTERFERENCE_BROWSER to its path."
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        instance = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
+        yield instance
+        instance.close()
