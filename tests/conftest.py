@@ -242,6 +242,16 @@ def suite_folder(tmp_path_factory, tokenizer) -> Path:
     return folder
 
 
+@pytest.fixture
+def tiny(suite_folder, tmp_path):
+    """What measures the random suite, with a store of its own."""
+    from interference.evaluate import Evaluator
+    from interference.store import Store
+    from interference.suite import open_suite
+
+    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
+
+
 @pytest.fixture(scope="module")
 def own_suite(suite_folder, tmp_path_factory):
     """The tiny random suite as the one the app opens on, with a store that outlives single tests."""

@@ -25,11 +25,6 @@ from interference.suite import open_suite
 from interference.sweep import accuracy_steps
 
 
-@pytest.fixture
-def tiny(suite_folder, tmp_path):
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
-
-
 def test_a_missing_extra_is_said(tiny, monkeypatch, refused, suite_folder):
     monkeypatch.setitem(sys.modules, "lm_eval.tasks", None)
     monkeypatch.setitem(sys.modules, "lm_eval", None)

@@ -66,11 +66,6 @@ PAIRS = PairSet(
 )
 
 
-@pytest.fixture
-def tiny(suite_folder, tmp_path):
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_pairs_of_a_language(language):
     """Enough of them, of the phenomena that the language has; right sentences of the test half, each with one error."""

@@ -24,11 +24,6 @@ from interference.sweep import path_steps
 from interference.views import pairs_sentence, path_sentence
 
 
-@pytest.fixture
-def tiny(suite_folder, tmp_path):
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
-
-
 def walk(evaluator: Evaluator, first: str, second: str, points: int = 5, method: str = "linear", **named):
     languages = named.get("languages", evaluator.corpus.languages)
     return finish(path_steps(evaluator, Walk(first, second, points, method), languages, named.get("sentences", 10)))

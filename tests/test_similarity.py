@@ -42,11 +42,6 @@ MEASURES = measures()
 ON_STATES = [m for m in MEASURES.values() if m.needs != "vocabulary"]
 
 
-@pytest.fixture
-def tiny(suite_folder, tmp_path):
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), CPU)
-
-
 def golden() -> tuple[np.ndarray, np.ndarray]:
     """The data of the notebook that Kornblith and others published with their paper."""
     random = np.random.RandomState(1337)
