@@ -8,6 +8,7 @@ import streamlit as st
 from interference.errors import UserError
 from interference.labels import merge_of
 from interference.languages import same_language
+from interference.recipe import Recipe
 from interference.ui import state
 from interference.ui.running import read_path, run_drawing
 from interference.ui.shown import EXPORT, draw_download, draw_table, fold_table
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from interference.minimal_pairs import AccuracyTable, PairSet
-    from interference.recipe import Recipe
 
 _FEW, _MOST, _DEFAULT = 1, 120, 20  # pairs of each phenomenon
 _SHOWN = 200  # example pairs
@@ -63,7 +63,7 @@ def _pairs(bench: Bench, file: str) -> "PairSet":
     return PairSet(found.name, pairs)
 
 
-def compute_accuracy(bench: Bench, recipe: "Recipe", pairs: "PairSet") -> "AccuracyTable":
+def compute_accuracy(bench: Bench, recipe: Recipe, pairs: "PairSet") -> "AccuracyTable":
     """The accuracy of the merge, its parents, the references and the controls; languages are drawn as they come."""
     from interference.figures.accuracy import accuracy_figure
     from interference.scored import UNIGRAM
@@ -90,7 +90,7 @@ def compute_accuracy(bench: Bench, recipe: "Recipe", pairs: "PairSet") -> "Accur
     return replace(table, notes=(*table.notes, missing))
 
 
-def draw_accuracy(bench: Bench, recipe: "Recipe", table: "AccuracyTable") -> None:
+def draw_accuracy(bench: Bench, recipe: Recipe, table: "AccuracyTable") -> None:
     """What is seen in one sentence, a figure with its reading, the pairs themselves, and what can be taken away."""
     from interference.minimal_pairs import BY
     from interference.views_accuracy import accuracy_sentence, accuracy_view

@@ -7,6 +7,8 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.languages import language_name
+from interference.recipe import BASES, Recipe
+from interference.registry import methods
 from interference.ui import state
 from interference.ui.running import duration, run_steps
 from interference.ui.shown import EXPORT, draw_download, draw_table
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from interference.compare import CompareTable, Comparison, Line
-    from interference.recipe import Recipe
 
 NO_BASE, ALL = "none", "all"
 ORDER = (
@@ -31,7 +32,6 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
     """What is compared: parents, base, and whether settings are searched; and the language shown, or all."""
     from interference.compare import Comparison
     from interference.conflict.survey import default_models, default_notes
-    from interference.recipe import BASES
 
     parents, base = _defaults(bench)
     bases = (NO_BASE, *bench.suite.names, *BASES)
@@ -63,7 +63,7 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
     return Comparison(tuple(chosen), bench.languages, named, (), bool(search), sentences), language
 
 
-def _looked_at(bench: Bench) -> "Recipe | None":
+def _looked_at(bench: Bench) -> Recipe | None:
     """The present merge, or what was that before one of this page was opened in its place."""
     present, taken = state.present(), state.taken_from("compare", bench.suite)
     return taken[0] if taken else present.view.recipe if present else None
@@ -84,7 +84,6 @@ def _defaults(bench: Bench) -> tuple[list[str], str]:
 def choose_families() -> list[str]:
     """The families of methods that are shown; none chosen is all of them."""
     from interference.compare import AFTER, REFERENCES
-    from interference.registry import methods
 
     families = [REFERENCES, *sorted({m.family for m in methods().values()}), AFTER]
     keep_valid("compare_families", families)
@@ -200,10 +199,10 @@ def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> N
         st.caption(recipe.label() if recipe else "Choose a merge's row to open it on the Merge page.")
 
 
-def _take(bench: Bench, recipe: "Recipe") -> None:
+def _take(bench: Bench, recipe: Recipe) -> None:
     take_to_merge(bench, recipe, "compare", _looked_at(bench))
 
 
-def _recipe(table: "CompareTable", row: "pd.Series") -> "Recipe | None":
+def _recipe(table: "CompareTable", row: "pd.Series") -> Recipe | None:
     lines = {(line.name, line.variant): line for line in table.lines}
     return lines[row["method"], row["variant"]].recipe

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.bench import View
 from interference.errors import UserError
+from interference.recipe import DTYPES
 from interference.ui.running import cancel, device, read_path, session
 from interference.ui.sidebar import Bench
 
 if TYPE_CHECKING:
-    from interference.bench import View
     from interference.engine import Job
 
 _SLOT = "export"  # of the engine; and where the session keeps what it exports
@@ -30,7 +31,7 @@ class _Export:
     said: bool = False
 
 
-def draw_export(bench: Bench, view: "View") -> None:
+def draw_export(bench: Bench, view: View) -> None:
     """A popover that asks where to, and starts the writing."""
     with st.popover(
         "Export", icon=":material/save:", key="export_open", on_change="rerun",
@@ -41,8 +42,7 @@ def draw_export(bench: Bench, view: "View") -> None:
                 _draw_form(bench, view)
 
 
-def _draw_form(bench: Bench, view: "View") -> None:
-    from interference.recipe import DTYPES
+def _draw_form(bench: Bench, view: View) -> None:
     from interference.shards import MAX_SHARD_SIZE
 
     st.text_input(
@@ -80,7 +80,7 @@ def _running() -> bool:
     return export is not None and not export.job.future.done()
 
 
-def _start(bench: Bench, view: "View") -> None:
+def _start(bench: Bench, view: View) -> None:
     """Begin, and say at once what can't be."""
     from interference.export import Target, check_target, export_steps
 

@@ -1,10 +1,14 @@
 """Widgets of the Merge page: what is merged, and the figure that follows."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from interference.bench import PARENTS, SENTENCES, Faders, View, with_faders
+from interference.labels import capitalised, labels
+from interference.recipe import BASES, Recipe
+from interference.registry import Argument, Knob, Method, methods
 from interference.spread import WEIGHT
 from interference.ui import state
 from interference.ui.address import compare_with_address
@@ -37,10 +41,6 @@ from interference.ui.yaml import draw_yaml
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
-    from interference.bench import Faders, View
-    from interference.recipe import Recipe
-    from interference.registry import Argument, Method
-
 
 def draw_guide(bench: Bench) -> None:
     """What this page is about in one sentence, and the guided finding: five states of the bench at a click."""
@@ -72,8 +72,6 @@ def draw_guide(bench: Bench) -> None:
 
 
 def _follow_guide(bench: Bench, titles: dict[str, Any]) -> None:
-    from dataclasses import replace
-
     if (step := titles.get(st.session_state["guide"])) and (present := state.present()):
         write_view(replace(present.view, recipe=step.recipe, faders=None))
         st.session_state["guide"] = step.title
@@ -81,8 +79,6 @@ def _follow_guide(bench: Bench, titles: dict[str, Any]) -> None:
 
 def choose_setup(bench: Bench) -> Setup:
     """Method, parents, base, controls and number of sentences, in one row."""
-    from interference.bench import SENTENCES
-    from interference.registry import methods
     from interference.views import BESIDE
 
     known = methods()
@@ -126,9 +122,7 @@ def choose_setup(bench: Bench) -> Setup:
     return Setup(method, parents, base, more, tuple(controls), sentences)
 
 
-def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
-    from interference.bench import PARENTS
-
+def _choose_parents(bench: Bench, method: Method) -> tuple[str, ...]:
     default = bench.suite.together or bench.suite.names
     most, key = min(method.parents[1], PARENTS), parents_key(method)
     keep_valid(key, bench.suite.names, codes=list)
@@ -159,9 +153,7 @@ def _families(bench: Bench, most: int) -> dict[str, tuple[str, ...]]:
     return {f"{role} checkpoints": names for role, names in roles.items() if 2 <= len(names) <= most}
 
 
-def _choose_base(bench: Bench, method: "Method") -> str | None:
-    from interference.recipe import BASES
-
+def _choose_base(bench: Bench, method: Method) -> str | None:
     first = sorted(bench.suite.checkpoints, key=lambda c: c.role not in ("init", "mixed"))
     options = [*(c.name for c in first), *BASES]
     key, none = ("base", []) if method.needs_base else ("optional_base", [""])
@@ -181,8 +173,8 @@ def _choose_base(bench: Bench, method: "Method") -> str | None:
 class Chosen:
     """A recipe, the panel it was set with, and whether a slider is being moved just now."""
 
-    recipe: "Recipe"
-    faders: "Faders | None"
+    recipe: Recipe
+    faders: Faders | None
     moving: bool
 
 
@@ -223,11 +215,8 @@ def _choose_by_sliders(bench: Bench, setup: Setup, name: str | None) -> Chosen |
     return _chosen(bench, setup, panel or faders(method, parents), moving)
 
 
-def _chosen(bench: Bench, setup: Setup, panel: "Faders | None", moving: bool) -> Chosen | None:
+def _chosen(bench: Bench, setup: Setup, panel: Faders | None, moving: bool) -> Chosen | None:
     """The recipe that all widgets together say."""
-    from interference.bench import with_faders
-    from interference.recipe import Recipe
-
     method, parents = setup.method, setup.parents
     spreads = spread_knobs(method, parents, bench.suite[parents[0]].shapes)
     knobs = {a.name: _value(method, a) for a in method.arguments} | spreads
@@ -241,7 +230,7 @@ def _chosen(bench: Bench, setup: Setup, panel: "Faders | None", moving: bool) ->
     return Chosen(heard, panel, moving) if heard else None
 
 
-def choose_faders(bench: Bench, method: "Method", parents: tuple[str, ...]) -> "tuple[Faders, bool]":
+def choose_faders(bench: Bench, method: Method, parents: tuple[str, ...]) -> tuple[Faders, bool]:
     """The panel of coefficients as it stands, its presets above it, and whether a slider is being moved."""
     before = faders(method, parents)
     if before is None:
@@ -256,10 +245,7 @@ def choose_faders(bench: Bench, method: "Method", parents: tuple[str, ...]) -> "
     return now, moving
 
 
-def _draw_presets(method: "Method", parents: tuple[str, ...], before: "Faders") -> None:
-    from dataclasses import replace
-
-    from interference.labels import labels
+def _draw_presets(method: Method, parents: tuple[str, ...], before: Faders) -> None:
     from interference.views import presets
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -276,10 +262,7 @@ def _draw_presets(method: "Method", parents: tuple[str, ...], before: "Faders") 
             st.button(label, key=f"preset {label}", help=caption, on_click=set_faders, args=(method, parents, chosen))
 
 
-def _choose_value(method: "Method", argument: "Argument") -> None:
-    from interference.labels import capitalised
-    from interference.registry import Knob
-
+def _choose_value(method: Method, argument: Argument) -> None:
     control, key = argument.control, knob_key(method, argument)
     caption = f"{capitalised(control.caption)}."
     if not isinstance(control, Knob):
@@ -293,20 +276,16 @@ def _choose_value(method: "Method", argument: "Argument") -> None:
     )  # fmt: skip
 
 
-def _value(method: "Method", argument: "Argument") -> Any:
+def _value(method: Method, argument: Argument) -> Any:
     """What a knob or a switch stands at, whether it is drawn just now or not."""
-    from interference.registry import Knob
-
     value = st.session_state.get(knob_key(method, argument), argument.default)
     if not isinstance(argument.control, Knob):
         return bool(value)
     return int(value) if argument.whole else float(f"{value:.6g}")  # 0.1 + 0.2 is 0.3
 
 
-def present_view(bench: Bench, chosen: Chosen, setup: Setup) -> "View":
+def present_view(bench: Bench, chosen: Chosen, setup: Setup) -> View:
     """What the page shows, as a value."""
-    from interference.bench import View
-
     return View(
         chosen.recipe, bench.key[0], bench.key[1], bench.chosen, bench.unit, setup.sentences, setup.controls,
         chosen.faders,
@@ -321,7 +300,7 @@ def watch_merge(bench: Bench, chosen: Chosen, setup: Setup) -> Watched:
     return watch(bench, request, chosen.moving)
 
 
-def draw_merge(bench: Bench, view: "View", watched: Watched) -> None:
+def draw_merge(bench: Bench, view: View, watched: Watched) -> None:
     """What is seen in one sentence, the figure with its reading, and what can be taken away."""
     from interference.figures.losses import merge_data, merge_figure_height
     from interference.tables import Glimpse

@@ -9,7 +9,7 @@ from interference.catalogue import FAMILIES, Family, compose, known_of, members,
 from interference.errors import UserError
 from interference.hub import HubId, fetched, hub_id
 from interference.languages import language_name
-from interference.store import digest
+from interference.store import default_folder, digest
 from interference.ui.running import read_path
 from interference.ui.shown import draw_table, user_errors
 from interference.ui.widgets import keep_valid
@@ -215,7 +215,6 @@ def _background() -> "Background":
 
 def _open_suite(wanted: Wanted) -> None:
     """Write the suite's file and have the sidebar name it."""
-    from interference.store import default_folder
     from interference.suite import write_suite
 
     file = default_folder() / "suites" / wanted.name / "suite.yaml"

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.bench import Pin, State
 from interference.errors import UserError
 from interference.ui import state
 from interference.ui.links import draw_link
@@ -13,9 +13,6 @@ from interference.ui.running import run_steps
 from interference.ui.shown import EXPORT, draw_download, user_errors
 from interference.ui.sidebar import Bench
 from interference.ui.widgets import ASKED, write_view
-
-if TYPE_CHECKING:
-    from interference.bench import Pin, State
 
 _PIN = "pin asked for"  # in the session
 
@@ -53,7 +50,7 @@ def pin_if_asked() -> None:
     """Keep the present view: not when Pin was clicked, for a move right before the click may be heard with it, and
     becomes the present view when it is drawn."""
 
-    def pinned(present: "State") -> "State":
+    def pinned(present: State) -> State:
         recipe = present.view.recipe
         return present.pinned(f"{recipe.method}, {len(recipe.models)} parents, {len(present.pins) + 1}")
 
@@ -62,7 +59,7 @@ def pin_if_asked() -> None:
         rerun_if_asked()
 
 
-def _move(make: "Callable[[State], State]") -> None:
+def _move(make: Callable[[State], State]) -> None:
     """A move from the state as it is by now: a name may have been typed, or another button clicked, since the pins were
     drawn."""
     present = state.present()
@@ -74,7 +71,7 @@ def _move(make: "Callable[[State], State]") -> None:
     st.session_state["rerun"] = True
 
 
-def _change(number: int, make: "Callable[[State], State]") -> None:
+def _change(number: int, make: Callable[[State], State]) -> None:
     """The same of a pin, unless it has been deleted since."""
     _move(lambda present: make(present) if number < len(present.pins) else present)
 
@@ -106,7 +103,7 @@ def draw_pins(bench: Bench) -> None:
             _draw_comparison(bench, present, shown)
 
 
-def _draw_pin(present: "State", number: int, pin: "Pin") -> None:
+def _draw_pin(present: State, number: int, pin: Pin) -> None:
     last = len(present.pins) - 1
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         key = f"pin name {number} {pin.name}"
@@ -148,12 +145,12 @@ def _delete(number: int) -> None:
     _change(number, lambda now: now.deleted(number))
 
 
-def _restore(pin: "Pin") -> None:
+def _restore(pin: Pin) -> None:
     _move(lambda now: replace(now, view=pin.view))
     write_view(pin.view)
 
 
-def _draw_comparison(bench: Bench, present: "State", shown: "list[Pin]") -> None:
+def _draw_comparison(bench: Bench, present: State, shown: list[Pin]) -> None:
     from interference.figures.pins import delta_map, small_multiples
     from interference.views import pin_request
 

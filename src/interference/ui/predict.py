@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.groups import GROUPS, group_of
 from interference.languages import language_name
 from interference.signs import signed
+from interference.steps import Steps
 from interference.ui import state
 from interference.ui.running import duration, run_steps
 from interference.ui.shown import EXPORT, draw_download, draw_table
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from interference.evaluate import Evaluator
     from interference.pairs import Outlook, Pairing
     from interference.predict import PairTable, Prediction
-    from interference.steps import Steps
 
 PAPER = "The paper"
 DATA = ("This suite", PAPER)
@@ -49,7 +50,6 @@ _READING = (
 
 def choose_prediction(bench: Bench) -> "Pairing | None":
     """The pairs and the measures; None for the paper's pairs, which are what they are."""
-    from interference.groups import GROUPS, group_of
     from interference.pairs import ROLES, Pairing, predictors
 
     keep_valid("predict_measures", [p.name for p in predictors()], codes=list)

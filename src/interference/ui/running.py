@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from interference.errors import user_path
+from interference.steps import Steps
+from interference.store import Store
 from interference.ui.address import compare_with_address
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
     from interference.engine import Engine, Job
     from interference.evaluate import Evaluator
-    from interference.steps import Steps
     from interference.ui.sidebar import Bench
 
 _PAUSE = 2.0  # seconds between the first page and the imports it does without
@@ -116,7 +117,6 @@ def _open(suite: str, corpus: str, device: str, corpus_stamp: tuple[int, int] | 
 
     from interference.evaluate import Evaluator
     from interference.results import shipped_results
-    from interference.store import Store
     from interference.suite import open_suite
 
     def make(job: "Job") -> Evaluator:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from interference.steps import within
+from interference.steps import Steps, within
 from interference.ui.running import run_drawing
 from interference.ui.shown import EXPORT, draw_download, draw_table, fold_table
 from interference.ui.sidebar import Bench
@@ -15,7 +15,6 @@ from interference.ui.widgets import choose_one
 
 if TYPE_CHECKING:
     from interference.evaluate import Evaluator
-    from interference.steps import Steps
     from interference.tables import LossTable
 
 _FEW = 16  # sentences of a first look

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.bench import View
+from interference.recipe import beyond_mergekit
 from interference.ui.shown import draw_table
 from interference.ui.sidebar import Bench
 from interference.ui.watch import Watched
@@ -11,12 +13,9 @@ from interference.ui.watch import Watched
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from interference.bench import View
 
-
-def draw_take_away(bench: Bench, view: "View", figure: dict, watched: Watched) -> None:
+def draw_take_away(bench: Bench, view: View, figure: dict, watched: Watched) -> None:
     """One row of downloads; while numbers are estimates there is nothing to take but the recipe."""
-    from interference.recipe import beyond_mergekit
     from interference.snippets import as_command, as_python, for_mergekit
     from interference.tables import LossTable, with_provenance
 

@@ -7,6 +7,8 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.labels import merge_of
+from interference.recipe import Recipe
+from interference.steps import Steps
 from interference.ui import state
 from interference.ui.address import stop_page
 from interference.ui.running import read_path, run_steps, stamp
@@ -21,9 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from interference.evaluate import Evaluator
-    from interference.recipe import Recipe
     from interference.scored import Model
-    from interference.steps import Steps
 
 KINDS = ("minimal pairs", "tasks")
 _MOST, _DEFAULT = 100_000, 100  # samples of each task
@@ -35,7 +35,7 @@ class TaskRequest:
     """What is run on which models: `models` are names of the suite, and MERGE for the recipe; `changed` is when the
     folder of descriptions did."""
 
-    recipe: "Recipe"
+    recipe: Recipe
     models: tuple[str, ...]
     tasks: tuple[str, ...]
     limit: int

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.labels import capitalised
+from interference.recipe import BASES
+from interference.registry import Argument, Knob
 from interference.ui import state
 from interference.ui.address import stop_page
 from interference.ui.running import run_steps
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from interference.conflict.registry import Measure
     from interference.conflict.survey import Survey
     from interference.conflict.table import ConflictTable
-    from interference.registry import Argument
 
 _LEVELS = {"Groups": "whole", "Layers": "layer", "Tensors": "tensor", "Pairs": "whole"}  # of the table, by view
 VIEWS = tuple(_LEVELS)
@@ -46,7 +47,6 @@ def choose_survey(bench: Bench) -> Wanted:
     """Models, base, measure with its knobs, and the view."""
     from interference.conflict.registry import measures
     from interference.conflict.survey import Survey, default_models, default_notes, equal_average
-    from interference.recipe import BASES
 
     known = measures()
     present = state.present()
@@ -79,9 +79,7 @@ def choose_survey(bench: Bench) -> Wanted:
     return Wanted(Survey(merge, None if base == NO_BASE else base, (name,), knobs), known[name], view)
 
 
-def _knob(measure: str, argument: "Argument") -> float:
-    from interference.registry import Knob
-
+def _knob(measure: str, argument: Argument) -> float:
     control, key = argument.control, f"{measure} {argument.name}"
     assert isinstance(control, Knob)  # measures have no switches
     keep_within(key, control.low, control.high)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from interference.groups import depth_of
 from interference.ui.live import Group, grouped_choice
 from interference.ui.sidebar import Bench
 from interference.ui.widgets import (
@@ -150,7 +151,7 @@ def choose_models(bench: Bench) -> "tuple[Named, ...]":
     return tuple((name, name) for name in chosen)
 
 
-def choose_condition(bench: Bench) -> "tuple[str, tuple[str, ...]]":
+def choose_condition(bench: Bench) -> tuple[str, tuple[str, ...]]:
     """The condition, and the language that all read in `pivot`."""
     from interference.similarity_request import CONDITIONS
 
@@ -180,8 +181,6 @@ def choose_pivot(bench: Bench) -> str:
 
 def choose_layer(bench: Bench, name: str) -> int:
     """A layer of a model, at first the one in the middle."""
-    from interference.groups import depth_of
-
     depth = depth_of(bench.suite[name].shapes)
     return choose_number(
         "Layer", 0, depth, (depth + 1) // 2, key="similarity_layer", width=110,
