@@ -32,7 +32,7 @@ PAGES = sorted(f"pages/{page.name}" for page in (ROOT / "pages").glob("*.py") if
 
 def open_page(page: str = "pages/merge.py", **query: str | list[str]) -> AppTest:
     """A page as a new session sees it. Without the second run a page is not rendered at all."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=240)
     for key, value in query.items():
         app.query_params[key] = value
     return settled(app.run().switch_page(page).run())

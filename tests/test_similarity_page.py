@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import llama, write_checkpoint, write_corpus
 from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, button, live_plots, panel, send, sent, settled
+from test_pages import button, live_plots, open_page, panel, send, sent, settled
 
 from interference.bench import History, State, View, to_link
 from interference.comparable import why_nowhere
@@ -41,11 +41,8 @@ from interference.views_similarity import (
 )
 
 
-def open_page(**query: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
-    for key, value in query.items():
-        app.query_params[key] = value
-    return settled(app.run().switch_page("pages/similarity.py").run())
+def open_similarity(**query: str) -> AppTest:
+    return open_page("pages/similarity.py", **query)
 
 
 def charts(app: AppTest) -> list[dict]:
@@ -73,7 +70,7 @@ def said(app: AppTest, kind: str = "caption") -> str:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_draws(own_suite, view):
-    app = open_page(similarity_view=view)
+    app = open_similarity(similarity_view=view)
     assert not app.exception
     assert not app.error
     assert len(charts(app)) == (3 if view == "Conditions" else 1)
@@ -88,7 +85,7 @@ def test_every_view_draws(own_suite, view):
 
 
 def test_an_address_written_by_hand_may_name_condition_and_pooling(own_suite):
-    app = open_page(similarity_condition="pivot", similarity_pivot="deu", similarity_pooling="last")
+    app = open_similarity(similarity_condition="pivot", similarity_pivot="deu", similarity_pooling="last")
     assert not app.exception
     assert "All models on one language" in said(app)
     assert "its last token" in said(app)
@@ -100,7 +97,7 @@ def test_models_without_a_language_read_one_at_first(tokenizer, tmp_path, monkey
         write_checkpoint(llama(seed), tokenizer, tmp_path / "suite" / f"seed{seed}")
     monkeypatch.setenv("INTERFERENCE_SUITE", str(tmp_path / "suite"))
     monkeypatch.setenv("INTERFERENCE_CORPUS", str(write_corpus(tmp_path / "corpus.tsv")))
-    app = open_page()
+    app = open_similarity()
     assert not app.error
     assert len(app.get("plotly_chart")) == 1
 
@@ -119,7 +116,7 @@ def test_the_caption_says_how_wide_the_intervals_are(tiny):
 
 
 def test_a_measure_that_does_not_apply_says_why_and_the_page_lives(own_suite):
-    app = open_page(similarity_models="mono-eng", similarity_view="Models")
+    app = open_similarity(similarity_models="mono-eng", similarity_view="Models")
     app.multiselect(key="similarity_models").set_value(["mono-eng", "mono-deu"]).run()
     choose(app, "cosine")
     assert not app.exception
@@ -142,7 +139,7 @@ def related_suite(suite_folder, tmp_path, monkeypatch):
 
 
 def test_measures_that_no_pair_allows_are_greyed_out_with_the_reason(related_suite):
-    app = open_page()
+    app = open_similarity()
     assert greyed(app) == set(), "branches share their parent's basis"
     assert "Greyed out" not in said(app)
     app.multiselect(key="similarity_models").set_value(["mono-eng", "mono-deu"]).run()
@@ -159,7 +156,7 @@ def test_measures_that_no_pair_allows_are_greyed_out_with_the_reason(related_sui
 
 @pytest.mark.parametrize(("view", "grey"), [("Layers", True), ("Languages", False), ("Merge", False)])
 def test_what_is_greyed_out_follows_what_the_view_compares(own_suite, view, grey):
-    assert greyed(open_page(similarity_view=view)) == (NEED_A_BASIS if grey else set())
+    assert greyed(open_similarity(similarity_view=view)) == (NEED_A_BASIS if grey else set())
 
 
 def test_other_vocabularies_grey_out_the_logit_lens(tiny):
@@ -180,16 +177,16 @@ def test_other_vocabularies_grey_out_the_logit_lens(tiny):
 
 @pytest.mark.parametrize("asked", ["cosine", "Cosine of translations"])
 def test_a_link_to_a_measure_that_does_not_apply_says_why(own_suite, asked):
-    app = open_page(similarity=asked, similarity_view="Layers")
+    app = open_similarity(similarity=asked, similarity_view="Layers")
     assert not app.exception
     assert choice(app)["value"] == "cosine"
     assert "share no initialisation" in app.info[0].value
     assert app.query_params["similarity"] == "cosine"
-    assert choice(open_page(similarity="nonsense"))["value"] == "debiased_cka"
+    assert choice(open_similarity(similarity="nonsense"))["value"] == "debiased_cka"
 
 
 def test_the_headline_names_kinds_of_pairs(own_suite):
-    headline = next(m.value for m in open_page().markdown if m.value.startswith("Rotation gap"))
+    headline = next(m.value for m in open_similarity().markdown if m.value.startswith("Rotation gap"))
     assert "mixed × branch" in headline
     assert "mono × mono" in headline
     assert "settle no rotation of 32 dimensions" in headline
@@ -197,7 +194,7 @@ def test_the_headline_names_kinds_of_pairs(own_suite):
 
 def test_the_merge_follows_the_panel_and_the_merge_page_with_it(own_suite, monkeypatch):
     monkeypatch.setattr("interference.ui.similarity.merge._FEW", 8)
-    app = open_page(similarity_view="Merge")
+    app = open_similarity(similarity_view="Merge")
     assert panel(app)["state"]["values"] == [0.5, 0.5]
     before, shown = charts(app)[0], app.session_state["history"].present
     send(app, values=[0.83, 0.2], moving=True)
@@ -234,7 +231,7 @@ def test_the_merge_follows_the_panel_and_the_merge_page_with_it(own_suite, monke
     ],
 )
 def test_a_recipe_that_no_panel_holds_is_named_with_the_way_to_its_page(own_suite, recipe):
-    app = open_page(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
+    app = open_similarity(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
     assert not app.exception
     assert not app.error
     assert recipe.label() in said(app, "markdown")
@@ -244,7 +241,7 @@ def test_a_recipe_that_no_panel_holds_is_named_with_the_way_to_its_page(own_suit
 
 def test_the_merge_of_a_parent_named_twice_is_compared_with_it_once(own_suite):
     recipe = Recipe("linear", ("mono-eng", "mono-deu", "mono-eng"), (0.5, 0.5, 0.2))
-    app = open_page(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
+    app = open_similarity(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
     assert not app.exception
     assert not app.error
     names = [trace["name"] for trace in charts(app)[0]["data"]]
@@ -257,7 +254,7 @@ def test_the_merge_of_a_parent_named_twice_is_compared_with_it_once(own_suite):
 )
 def test_the_caption_of_a_merge_says_what_is_read(own_suite, parents, read):
     recipe = Recipe("linear", parents, (0.5, 0.5))
-    app = open_page(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
+    app = open_similarity(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
     assert not app.error
     assert read in said(app)
 
@@ -265,7 +262,7 @@ def test_the_caption_of_a_merge_says_what_is_read(own_suite, parents, read):
 def test_the_panel_stands_as_a_link_says_and_the_merge_page_as_it_was_moved(own_suite):
     """A link may open this page first: the Merge page has not placed its recipe when the panel here is moved."""
     recipe = Recipe("linear", ("branch-eng", "branch-deu"), (1.7, 0.1234))
-    app = open_page(similarity_view="Merge")
+    app = open_similarity(similarity_view="Merge")
     before = View(recipe, str(own_suite))  # of more sentences than this corpus has
     app.session_state["history"] = History(State(before))
     app.session_state[ASKED] = (recipe, None)
@@ -280,7 +277,7 @@ def test_the_panel_stands_as_a_link_says_and_the_merge_page_as_it_was_moved(own_
 
 
 def test_mistakes_are_one_message(own_suite):
-    app = open_page()
+    app = open_similarity()
     app.multiselect(key="similarity_models").set_value(["mono-eng"]).run()
     assert "nothing to compare" in app.error[0].value
     app.multiselect(key="similarity_models").set_value([]).run()
@@ -293,7 +290,8 @@ def test_mistakes_are_one_message(own_suite):
 
 def test_raw_and_z_scored_are_other_numbers(own_suite):
     maps = [
-        charts(open_page(similarity_view="Languages", similarity_scaling=s))[0]["data"] for s in ("z-scored", "raw")
+        charts(open_similarity(similarity_view="Languages", similarity_scaling=s))[0]["data"]
+        for s in ("z-scored", "raw")
     ]
     assert maps[0] != maps[1]
 
