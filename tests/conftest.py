@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import os
+import shutil
 from pathlib import Path
 
 # Threads that spin while they wait stall each other beside the servers and browsers that some tests start.
@@ -65,6 +66,18 @@ GERMAN = (
 )
 
 
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
 @pytest.fixture(autouse=True)
 def own_store(tmp_path, monkeypatch):
     """Point every cache and store at the test's own folder."""
@@ -88,6 +101,50 @@ def no_session_in_jobs():
     yield
     logger.removeHandler(handler)
     assert not [line for line in said if "'engine'" in line]
+
+
+@pytest.fixture
+def cli(capsys):
+    """Run a command in this process: (exit code, standard output, standard error)."""
+    from interference.__main__ import main
+
+    def run(*arguments) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            main([str(a) for a in arguments])
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def told(cli):
+    """What a command that does what it was asked says: standard output, standard error."""
+
+    def run(*arguments) -> tuple[str, str]:
+        code, out, err = cli(*arguments)
+        assert code == 0, err
+        return out, err
+
+    return run
+
+
+@pytest.fixture
+def refused(cli):
+    """The one message of a command that can't do what it was asked."""
+
+    def run(*arguments) -> str:
+        code, out, err = cli(*arguments)
+        assert (code, out) == (2, "")
+        assert "Traceback" not in err
+        assert err.count("interference: ") == 1
+        return err
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -183,3 +240,44 @@ def suite_folder(tmp_path_factory, tokenizer) -> Path:
         )
     (folder / "suite.yaml").write_text("name: tiny\ncorpus: corpus.tsv\ncheckpoints:\n" + "\n".join(entries) + "\n")
     return folder
+
+
+@pytest.fixture
+def tiny(suite_folder, tmp_path):
+    """What measures the random suite, with a store of its own."""
+    from interference.evaluate import Evaluator
+    from interference.store import Store
+    from interference.suite import open_suite
+
+    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def own_suite(suite_folder, tmp_path_factory):
+    """The tiny random suite as the one the app opens on, with a store that outlives single tests."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("INTERFERENCE_SUITE", str(suite_folder))
+    patch.setenv("INTERFERENCE_CACHE", str(tmp_path_factory.mktemp("store")))
+    yield suite_folder
+    patch.undo()
+
+
+def browser_path() -> str:
+    """The browser that `make test` found or installed."""
+    names = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")
+    found = os.environ.get("INTERFERENCE_BROWSER") or next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        pytest.fail(
+            "No Chrome or Chromium found. Run `make test`, which installs one, or set INTERFERENCE_BROWSER to its path."
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        instance = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
+        yield instance
+        instance.close()

@@ -1,5 +1,7 @@
 """The live components in a fragment each, with numbers that mean nothing: for test_live.py."""
 
+from dataclasses import replace
+
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -19,14 +21,20 @@ parents = tuple((f"mono-{code}" if n < 10 else f"branch-{code}") for n, code in 
 names = tuple([*NAMES.values(), *NAMES.values()][:count])
 
 
+def preset(key: str, values: tuple[float, ...]) -> None:
+    kept = st.session_state[f"{key} kept"].panel
+    values = tuple(round(value, 4) for value in values)
+    move_panel(key, replace(kept, values=values, muted=(False,) * count, solo=None))
+
+
 @st.fragment
 def panel_part() -> None:
     with st.container(horizontal=True):
         equal, first = (1 / count,) * count, (1.0,) + (0.0,) * (count - 1)
-        st.button("Equal", key="equal", on_click=move_panel, args=("weights", equal))
-        st.button("First", key="first", on_click=move_panel, args=("weights", first))
+        st.button("Equal", key="equal", on_click=preset, args=("weights", equal))
+        st.button("First", key="first", on_click=preset, args=("weights", first))
     with st.container(width=width):
-        panel = coefficient_panel(
+        panel, moving = coefficient_panel(
             parents,
             st.session_state.get("asked", equal),
             key="weights",
@@ -38,7 +46,7 @@ def panel_part() -> None:
     sequence = said["value"].get("seq") if isinstance(said, dict) and isinstance(said.get("value"), dict) else None
     st.text(f"values {list(panel.values)}")
     st.text(f"effective {list(panel.effective)}")
-    st.text(f"moving {panel.moving}")
+    st.text(f"moving {moving}")
     st.text(f"seq {sequence}")
     st.text(f"runs {runs}")
 
@@ -57,16 +65,16 @@ def plot_part() -> None:
         step = st.session_state["step"] = min(TICKS, step + 1)
     offset = st.session_state.get("offset", 0)
     bars = [n + offset for n in range(step)]
-    figure = go.Figure(go.Bar(x=list(NAMES.values())[:step], y=bars, customdata=[f"bar {n}" for n in bars]))
+    figure = go.Figure(go.Bar(x=list(NAMES.values())[:step], y=bars))
     figure.update_layout(xaxis={"title": "language"}, yaxis={"title": "bits"}, margin={"t": 30})
-    drawn = live_plot(
+    live_plot(
         figure, key="plot", height=300, alt="Made-up bits by language", pending=step < TICKS, tick_ms=100,
-        on_click=lambda point: st.session_state.update(called=point.customdata),
+        on_click=lambda point: st.session_state.update(clicked=f"{point.x} {point.y}"),
     )  # fmt: skip
     st.text(f"step {step}")
     st.text(f"offset {offset}")
-    st.text(f"tick {drawn.tick}")
-    st.text(f"clicked {drawn.click.customdata if drawn.click else None}, called {st.session_state.get('called')}")
+    st.text(f"tick {plot.get('tick')}")
+    st.text(f"clicked {st.session_state.get('clicked')}")
 
 
 @st.fragment
@@ -87,19 +95,19 @@ def places_part() -> None:
 
     def turn_and_move() -> None:
         turn()
-        move_panel("places", (0.1,) * count)
+        preset("places", (0.1,) * count)
 
     with st.container(horizontal=True):
-        st.button("High", key="high", on_click=move_panel, args=("places", (0.9,) * count))
+        st.button("High", key="high", on_click=preset, args=("places", (0.9,) * count))
         st.button("Scope", key="scope", on_click=turn)
         st.button("Low elsewhere", key="both", on_click=turn_and_move)
-    panel = coefficient_panel(parents, (0.1,) * count, key="places", names=names)
+    panel, moving = coefficient_panel(parents, (0.1,) * count, key="places", names=names)
     sign = st.session_state.get("sign", 1)
     bars = [sign * value for value in panel.effective]
-    title = "preview" if panel.moving else "whole"
+    title = "preview" if moving else "whole"
     axes = {"xaxis": {"range": [-0.5, count - 0.5]}, "yaxis": {"range": [-1, 1]}}
     figure = go.Figure(go.Bar(x=list(parents), y=bars), {"title": {"text": title}, **axes})
-    place = Place(panel.effective, panel.normalise, sign, not panel.moving)
+    place = Place(panel.effective, panel.normalise, sign, not moving)
     live_plot(figure, key="placed", height=300, alt="Made-up bits by parent", place=place)
 
 

@@ -2,10 +2,9 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from test_browser import ROOT, Scheme, browser, opened, served, wait_for_rest
+from test_browser import ROOT, Scheme, opened, served, wait_for_rest
 
 pytestmark = pytest.mark.browser
-__all__ = ["browser"]  # a fixture
 
 # Streamlit's own menu has a <div> between its list and the items of it.
 STREAMLIT = {"list": {"enabled": False}, "listitem": {"enabled": False}}

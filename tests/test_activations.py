@@ -27,11 +27,6 @@ from interference.suite import open_suite
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def tiny(suite_folder, tmp_path):
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), CPU)
-
-
 def english(evaluator: Evaluator, count: int = 8):
     return text_of(evaluator.corpus, "eng", evaluator.corpus.rows(count))
 

@@ -3,7 +3,7 @@
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, own_suite, settled  # noqa: F401 - own_suite is a fixture
+from test_pages import ROOT, settled
 
 from interference.findings import Findings, to_json
 from interference.store import write_findings
@@ -13,7 +13,7 @@ MERGE, PATH, SUITE = "pages/merge.py", "pages/path.py", "pages/suite.py"
 
 
 @pytest.fixture
-def framed(own_suite, monkeypatch):  # noqa: F811
+def framed(own_suite, monkeypatch):
     """Pages in their frame, as a browser sees them: beside a folder of this name the runner draws them without it."""
     monkeypatch.setattr(shell, "Path", lambda *parts: ROOT.joinpath(*parts))
 
@@ -92,7 +92,7 @@ def test_nothing_is_said_of_what_is_taken_and_codes_stay_in_the_address(framed, 
     assert all(now[name] in app.query_params[name] for name in now)
 
 
-def test_what_another_setting_makes_invalid_is_no_fault_of_the_address(framed, own_suite, tmp_path):  # noqa: F811
+def test_what_another_setting_makes_invalid_is_no_fault_of_the_address(framed, own_suite, tmp_path):
     lines = (own_suite / "corpus.tsv").read_text().splitlines()
     (tmp_path / "english.tsv").write_text("\n".join("\t".join(line.split("\t")[:2]) for line in lines) + "\n")
     app = visit(SUITE)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import socket
 import socketserver
 import subprocess
@@ -17,7 +16,7 @@ from typing import Literal
 
 import pytest
 import torch
-from playwright.sync_api import Browser, FloatRect, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 
 from interference.evaluate import Evaluator
 from interference.recipe import Recipe
@@ -29,51 +28,20 @@ pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[1]
 SHOTS = ROOT / "test-results"
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 Scheme = Literal["light", "dark"]
 WAIT = 240_000  # milliseconds for a first result on a busy machine
 
 
-def browser_path() -> str:
-    """The browser that `make test` found or installed."""
-    names = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")
-    found = os.environ.get("INTERFERENCE_BROWSER") or next(filter(None, map(shutil.which, names)), None)
-    if not found:
-        pytest.fail(
-            "No Chrome or Chromium found. Run `make test`, which installs one, or set INTERFERENCE_BROWSER to its path."
-        )
-    return found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        instance = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
-        yield instance
-        instance.close()
-
-
 @contextmanager
-def served(folder: Path, *options: str) -> Iterator[str]:
-    """`interference app` on a free port, started in an empty folder; yields its address."""
+def serving(*command: str, folder: Path, log: Path, **environment: str) -> Iterator[str]:
+    """A server that is started in a folder, on a free port, which its command calls {port}; yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    folder.mkdir(exist_ok=True)
-    environment = os.environ | {"INTERFERENCE_CACHE": str(folder / "store")}
-    command = [sys.executable, "-m", "interference", "app", "--port", str(port), *options]
+    words = [sys.executable, "-m", *(word.format(port=port) for word in command)]
     with (
-        (folder / "log").open("w") as log,
-        subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log) as server,
+        log.open("w") as said,
+        subprocess.Popen(words, cwd=folder, env=os.environ | environment, stdout=said, stderr=said) as server,
     ):
         try:
             _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
@@ -81,7 +49,16 @@ def served(folder: Path, *options: str) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(timeout=WAIT / 1000)
-    assert "missing ScriptRunContext" not in (folder / "log").read_text()  # see `no_session_in_jobs`
+
+
+@contextmanager
+def served(folder: Path, *options: str) -> Iterator[str]:
+    """`interference app` on a free port, started in an empty folder; yields its address."""
+    folder.mkdir(exist_ok=True)
+    command, log, store = ("interference", "app", "--port", "{port}", *options), folder / "log", str(folder / "store")
+    with serving(*command, folder=folder, log=log, INTERFERENCE_CACHE=store) as address:
+        yield address
+    assert "missing ScriptRunContext" not in log.read_text()  # see `no_session_in_jobs`
 
 
 def _wait_for(address: str, server: subprocess.Popen) -> None:

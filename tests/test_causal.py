@@ -9,7 +9,6 @@ import pytest
 import torch
 from conftest import llama, write_checkpoint
 
-from interference.__main__ import main
 from interference.causal import (
     COLUMNS,
     RESTORED,
@@ -191,10 +190,9 @@ def test_slices_and_wrong_tables_are_refused(table):
         replace(table, units={"x": table.units["bits per byte"].drop(columns="low")})
 
 
-def test_command(suite, capsys):
+def test_command(suite, told, refused):
     arguments = ["causal", "mono-eng", suite.names[-1], "--format", "json", "--sentences", "6"]
-    assert call([*arguments, "--language", "eng", "--no-control"]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(told(*arguments, "--language", "eng", "--no-control")[0])
     worst = max((row for row in rows if row["component"] != WHOLE), key=lambda row: row["bits"])
     assert worst["component"] == BROKEN.label
     for wrong, message in (
@@ -203,13 +201,4 @@ def test_command(suite, capsys):
         (["--language", "eng", "--recipe", "x.yaml"], "one of the two"),
         (["--language", "eng", "--parent", "nobody"], "has no checkpoint 'nobody'"),
     ):
-        assert call([*arguments, *wrong]) == 2
-        assert message in capsys.readouterr().err
-
-
-def call(arguments: list[str]) -> int:
-    try:
-        main(arguments)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+        assert message in refused(*arguments, *wrong)

@@ -38,46 +38,9 @@ COLUMNS = [
 
 
 @pytest.fixture
-def cli(capsys):
-    """Run a command in this process: (exit code, standard output, standard error)."""
-
-    def run(*arguments) -> tuple[int, str, str]:
-        capsys.readouterr()
-        try:
-            main([str(a) for a in arguments])
-            code: Any = 0
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
-
-
-@pytest.fixture
-def rows(cli):
+def rows(told):
     """The rows of `losses ... --format json`."""
-
-    def run(*arguments) -> list[dict]:
-        code, out, err = cli("losses", *arguments, "--format", "json")
-        assert code == 0, err
-        return json.loads(out)
-
-    return run
-
-
-@pytest.fixture
-def refused(cli):
-    """The one message of a command that can't do what it was asked."""
-
-    def run(*arguments) -> str:
-        code, out, err = cli(*arguments)
-        assert (code, out) == (2, "")
-        assert "Traceback" not in err
-        assert err.count("interference: ") == 1
-        return err
-
-    return run
+    return lambda *arguments: json.loads(told("losses", *arguments, "--format", "json")[0])
 
 
 def write_recipe(file: Path, weights: dict, method: str = "linear", **more) -> Path:

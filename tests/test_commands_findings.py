@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from test_cli import cli  # noqa: F401 - a fixture
 
 from interference.bench import View
 from interference.findings import Block, Findings, to_json
@@ -24,7 +23,7 @@ def findings(suite_folder) -> Findings:
     )
 
 
-def test_listed_and_exported(cli, findings):  # noqa: F811
+def test_listed_and_exported(cli, findings):
     """All with their sizes in every format, one as the file that the page would give."""
     code, out, err = cli("findings")
     assert (code, out) == (0, "")
@@ -41,7 +40,7 @@ def test_listed_and_exported(cli, findings):  # noqa: F811
     assert "did you mean 'My <findings>'" in err
 
 
-def test_report_is_that_of_the_library(cli, findings, tmp_path):  # noqa: F811
+def test_report_is_that_of_the_library(cli, findings, tmp_path):
     """By name and from a file, the same bytes as the function that the page calls."""
     outcomes = show_all((b.view for b in findings.blocks), lambda suite, corpus: open_evaluator(suite, device="cpu"))
     write_findings(findings.title, to_json(findings))
@@ -56,7 +55,7 @@ def test_report_is_that_of_the_library(cli, findings, tmp_path):  # noqa: F811
     assert sorted(p.name for p in tmp_path.glob("*html*")) == ["0.html", "1.html"]
 
 
-def test_report_never_replaces_unasked(cli, findings, tmp_path):  # noqa: F811
+def test_report_never_replaces_unasked(cli, findings, tmp_path):
     """Also not a folder, and not into one that is not there; what stood there stays."""
     file, out = tmp_path / "findings.json", tmp_path / "out.html"
     file.write_text(to_json(Findings("t", (Block("One"),))), encoding="utf-8")
@@ -73,7 +72,7 @@ def test_report_never_replaces_unasked(cli, findings, tmp_path):  # noqa: F811
         assert "can't be written" in err
 
 
-def test_another_suite_for_all(cli, findings, tmp_path, suite_folder):  # noqa: F811
+def test_another_suite_for_all(cli, findings, tmp_path, suite_folder):
     """A file from another machine names paths of that machine: they are said, and --suite replaces them."""
     file = tmp_path / "findings.json"
     file.write_text(to_json(findings.on_suite("/their/suite")), encoding="utf-8")
@@ -87,7 +86,7 @@ def test_another_suite_for_all(cli, findings, tmp_path, suite_folder):  # noqa: 
     assert 'data-figure="figure-1"' in (tmp_path / "b.html").read_text(encoding="utf-8")
 
 
-def test_findings_that_are_not_there(cli, tmp_path):  # noqa: F811
+def test_findings_that_are_not_there(cli, tmp_path):
     out = Path(tmp_path / "out.html")
     code, _, err = cli("report", "nothing", "--out", out)
     assert code == 2

@@ -42,11 +42,6 @@ PAIR = ("mono-eng", "mono-deu")
 BITS = "bits per sentence"
 
 
-@pytest.fixture
-def evaluator(suite_folder, tmp_path) -> Evaluator:
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "a store"), CPU)
-
-
 def hasten(patch: pytest.MonkeyPatch) -> None:
     """Three settings of each method instead of eight, and rough intervals."""
     for module in ("compare", "search"):
@@ -92,7 +87,7 @@ def test_every_method_step_and_reference_has_its_line(whole):
         assert np.isnan(line.seconds) == (line.recipe is None or bool(line.reason))
 
 
-def test_what_cannot_be_run_says_why_and_has_no_numbers(whole, evaluator):
+def test_what_cannot_be_run_says_why_and_has_no_numbers(whole, tiny):
     """Methods of one model here; without a base all that need one, which are the registry's; the rest goes on."""
     frame = whole[1].in_unit(BITS)
     reasons = frame[frame["reason"] != ""].set_index("method")["reason"].to_dict()
@@ -100,21 +95,21 @@ def test_what_cannot_be_run_says_why_and_has_no_numbers(whole, evaluator):
     assert "merges exactly 1 model" in reasons["passthrough"]
     assert frame[frame["reason"] != ""][["value", "cost", "recovery", "seconds"]].isna().all(axis=None)
     assert frame[frame["reason"] == ""][["value", "low", "high", "cost"]].notna().all(axis=None)
-    table = compare(evaluator, search=False, languages=("deu",), sentences=2)
+    table = compare(tiny, search=False, languages=("deu",), sentences=2)
     lacking = {line.name for line in table.lines if "needs a base" in line.reason}
     assert lacking == {name for name, method in methods().items() if method.needs_base}
 
 
-def test_a_merge_that_fails_is_a_line_and_not_the_end(evaluator, monkeypatch):
+def test_a_merge_that_fails_is_a_line_and_not_the_end(tiny, monkeypatch):
     real = sweep.search_steps
 
-    def failing(evaluator, start, languages):
+    def failing(tiny, start, languages):
         if start.method == "slerp":
             raise UserError("It overflows.")
-        return (yield from real(evaluator, start, languages))
+        return (yield from real(tiny, start, languages))
 
     monkeypatch.setattr(sweep, "search_steps", failing)
-    lines = compare(evaluator, methods=("linear", "slerp")).lines
+    lines = compare(tiny, methods=("linear", "slerp")).lines
     assert [(line.name, line.variant) for line in lines if line.reason] == [("slerp", BEST_LINE)]
     assert lines[-1].variant == STEP
 
@@ -179,7 +174,7 @@ def test_it_is_all_in_the_store(whole, monkeypatch):
     assert found.in_unit(BITS).equals(table.in_unit(BITS))
 
 
-def test_a_passing_shortage_of_memory_ends_a_search_and_is_tried_again(evaluator, monkeypatch):
+def test_a_passing_shortage_of_memory_ends_a_search_and_is_tried_again(tiny, monkeypatch):
     asked = Comparison(PAIR, ("eng",), methods=("slerp",), sentences=5)
     real, calls = Evaluator.score_steps, [0]
 
@@ -192,13 +187,13 @@ def test_a_passing_shortage_of_memory_ends_a_search_and_is_tried_again(evaluator
 
     with monkeypatch.context() as patch:
         patch.setattr(Evaluator, "score_steps", short)
-        found = {(line.name, line.variant): line for line in finish(compare_steps(evaluator, asked)).lines}
+        found = {(line.name, line.variant): line for line in finish(compare_steps(tiny, asked)).lines}
     assert not found["slerp", DEFAULT].reason
     assert found["slerp", BEST_LINE].reason == "no room"
-    assert not compared(evaluator, asked)
-    again = {(line.name, line.variant): line for line in finish(compare_steps(evaluator, asked)).lines}
+    assert not compared(tiny, asked)
+    again = {(line.name, line.variant): line for line in finish(compare_steps(tiny, asked)).lines}
     assert again["slerp", BEST_LINE].table is not None
-    assert compared(evaluator, asked)
+    assert compared(tiny, asked)
 
 
 # --- nothing searched sees the test half ------------------------------------------------------------------------
@@ -242,7 +237,7 @@ def test_the_best_settings_are_the_dev_halfs_and_not_the_test_halfs(suite_folder
     assert favoured == [False, False]
 
 
-def test_the_search_reads_no_test_sentence(evaluator, monkeypatch):
+def test_the_search_reads_no_test_sentence(tiny, monkeypatch):
     read = set()
     real = Evaluator.bits_steps
 
@@ -251,9 +246,9 @@ def test_the_search_reads_no_test_sentence(evaluator, monkeypatch):
         return real(self, model, language, rows)
 
     monkeypatch.setattr(Evaluator, "bits_steps", noted)
-    finish(search_steps(evaluator, START, ("eng", "deu")))
+    finish(search_steps(tiny, START, ("eng", "deu")))
     assert read
-    assert not read & set(evaluator.corpus.halves["test"].tolist())
+    assert not read & set(tiny.corpus.halves["test"].tolist())
 
 
 def test_the_best_parent_is_the_dev_halfs_and_not_the_test_halfs(suite_folder, tmp_path):
@@ -305,10 +300,10 @@ def test_moves_stay_in_the_declared_ranges_and_in_the_budget(name, count):
     assert knobs - {"weight"} == set(arguments)
 
 
-def test_the_search_keeps_to_its_budget_and_passes_over_what_overflows(evaluator, monkeypatch):
+def test_the_search_keeps_to_its_budget_and_passes_over_what_overflows(tiny, monkeypatch):
     scored: list[Recipe] = []
 
-    def dev(evaluator, recipe, languages):
+    def dev(tiny, recipe, languages):
         scored.append(recipe)
         if dict(recipe.knobs)["lambda"] == 0.5:
             raise UserError("It overflows.")
@@ -318,7 +313,7 @@ def test_the_search_keeps_to_its_budget_and_passes_over_what_overflows(evaluator
     monkeypatch.setattr(search, "_dev_bits", dev)
     start = Comparison(PAIR, ("eng",), "init").default(methods()["ties"])
     start = replace(start, knobs=tuple((dict(start.knobs) | {"density": 0.2}).items()))
-    best, tried = finish(search_steps(evaluator, start, ("eng",)))
+    best, tried = finish(search_steps(tiny, start, ("eng",)))
     assert dict(best.knobs)["density"] == 0.5
     assert tried == len(scored) - sum(dict(one.knobs)["lambda"] == 0.5 for one in scored) <= TRIES
     assert len(set(scored)) == len(scored)
@@ -337,21 +332,21 @@ def test_the_search_keeps_to_its_budget_and_passes_over_what_overflows(evaluator
         ({"languages": ("fra",)}, "no language 'fra'"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(evaluator, changes, words):
+def test_what_cannot_be_compared_is_refused(tiny, changes, words):
     with pytest.raises(UserError, match=words):
-        compare(evaluator, **changes)
+        compare(tiny, **changes)
 
 
 # --- what it stands on ------------------------------------------------------------------------------------------
 
 
-def test_the_mean_of_probabilities_against_a_plain_loop(evaluator):
+def test_the_mean_of_probabilities_against_a_plain_loop(tiny):
     """Sentence by sentence, token by token, model by model, in plain numbers."""
-    names, rows = ("mono-eng", "mono-deu", "mixed"), evaluator.corpus.rows(3)
-    found = evaluator.bits(Ensemble(names, PROBABILITIES), "deu", rows)
-    networks = [evaluator.dev.network(name) for name in names]
-    for bits, text in zip(found, evaluator.corpus.text("deu", rows), strict=True):
-        ids = [0, *evaluator.suite["mixed"].tokenizer(text, add_special_tokens=False)["input_ids"]]
+    names, rows = ("mono-eng", "mono-deu", "mixed"), tiny.corpus.rows(3)
+    found = tiny.bits(Ensemble(names, PROBABILITIES), "deu", rows)
+    networks = [tiny.dev.network(name) for name in names]
+    for bits, text in zip(found, tiny.corpus.text("deu", rows), strict=True):
+        ids = [0, *tiny.suite["mixed"].tokenizer(text, add_special_tokens=False)["input_ids"]]
         expected = 0.0
         for place in range(1, len(ids)):
             mean = 0.0
@@ -365,16 +360,16 @@ def test_the_mean_of_probabilities_against_a_plain_loop(evaluator):
 
 
 @pytest.mark.parametrize(("method", "lowest"), [("fisher", 0.0), ("linear", -1.0)])
-def test_learned_coefficients_are_kept_from_below_zero(evaluator, monkeypatch, method, lowest):
+def test_learned_coefficients_are_kept_from_below_zero(tiny, monkeypatch, method, lowest):
     """Where a loss falls the lower a coefficient is: Fisher's, which merges nothing below zero, stops there."""
     losses = iter(range(100, 0, -1))
 
-    def descend(evaluator, recipe, coefficients, batches):
+    def descend(tiny, recipe, coefficients, batches):
         coefficients("model.norm.weight").grad = torch.tensor([1.0, 0.0])
         yield float(next(losses))
 
     monkeypatch.setattr(learn, "_descend", descend)
-    found = finish(learn_steps(evaluator, Recipe(method, PAIR, (0.5, 0.5)), ("deu",), "model", 3, 0.5))
+    found = finish(learn_steps(tiny, Recipe(method, PAIR, (0.5, 0.5)), ("deu",), "model", 3, 0.5))
     assert found.weights == pytest.approx((lowest, 0.5), abs=1e-3)
 
 
@@ -460,37 +455,26 @@ def test_a_comparison_comes_from_its_base_too(suite_folder, tmp_path):
     assert {*PAIR, "mixed", "init"} <= set(named)
 
 
-def test_the_command_prints_what_the_page_shows(suite_folder, capsys, tmp_path, monkeypatch):
-    from interference.__main__ import app, main
-
+def test_the_command_prints_what_the_page_shows(suite_folder, told, refused, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["compare", *PAIR, "--suite", str(suite_folder), "--language", "deu", "--sentences", "6"]
     chosen = ["--base", "init", "--methods", "ties", "--methods", "nearswap", "--no-search", "--format", "json"]
-    app([*arguments, *chosen], standalone_mode=False)
-    printed = capsys.readouterr()
-    out = json.loads(printed.out)
+    printed, err = told(*arguments, *chosen)
+    out = json.loads(printed)
     evaluator = Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), CPU)
     table = compare(evaluator, languages=("deu",), base="init", methods=("ties", "nearswap"), search=False)
     frame = table.in_unit(BITS)
     assert [row["method"] for row in out] == list(frame["method"])
     assert [row["value"] for row in out if row["value"]] == pytest.approx(list(frame["value"].dropna()))
     assert [row["reason"] for row in out] == list(frame["reason"])
-    assert "test half" in printed.err
-    with pytest.raises(SystemExit) as end:
-        main([*arguments, "--methods", "tie"])
-    assert end.value.code == 2
-    assert "did you mean 'ties'" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main([*arguments, "--methods", "all,tie"])
-    assert "`all` is every merge method" in capsys.readouterr().err
+    assert "test half" in err
+    assert "did you mean 'ties'" in refused(*arguments, "--methods", "tie")
+    assert "`all` is every merge method" in refused(*arguments, "--methods", "all,tie")
 
 
-def test_the_command_says_why_a_suite_has_nothing_to_compare(tokenizer, tmp_path, capsys):
-    from interference.__main__ import main
-
+def test_the_command_says_why_a_suite_has_nothing_to_compare(tokenizer, tmp_path, refused):
     for width in (48, 64):
         write_checkpoint(llama(1, intermediate_size=width), tokenizer, tmp_path / "suite" / f"w{width}")
     corpus = write_corpus(tmp_path / "corpus.tsv")
-    with pytest.raises(SystemExit):
-        main(["compare", "--suite", str(tmp_path / "suite"), "--corpus", str(corpus)])
-    assert "mlp.gate_proj.weight is [48, 32] in w48 and [64, 32] in w64" in capsys.readouterr().err
+    said = refused("compare", "--suite", tmp_path / "suite", "--corpus", corpus)
+    assert "mlp.gate_proj.weight is [48, 32] in w48 and [64, 32] in w64" in said

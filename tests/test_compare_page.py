@@ -11,16 +11,6 @@ PAGE = "pages/compare.py"
 PAIR = ("mono-eng", "mono-deu")
 
 
-@pytest.fixture(scope="module")
-def own_suite(suite_folder, tmp_path_factory):
-    """The tiny random suite as the one the app opens on, with a store that outlives single tests."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("INTERFERENCE_SUITE", str(suite_folder))
-    patch.setenv("INTERFERENCE_CACHE", str(tmp_path_factory.mktemp("store")))
-    yield suite_folder
-    patch.undo()
-
-
 def few(monkeypatch) -> None:
     """Three methods and a post-step instead of all."""
     three = {name: methods()[name] for name in ("linear", "nearswap", "slerp")}

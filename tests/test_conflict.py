@@ -10,7 +10,6 @@ import torch
 from conftest import gpt2, llama, write_checkpoint
 
 from interference import scored
-from interference.__main__ import main
 from interference.conflict import survey as surveys
 from interference.conflict.given import Given
 from interference.conflict.registry import CHANGES, At, Measure, conflict_measure, measures
@@ -403,27 +402,14 @@ def test_what_can_not_be_measured_is_said(planted, named, message):
         survey(planted, "a", "b", **named)
 
 
-def test_command(planted, capsys):
-    main_ = ["conflict", "a", "b", "--suite", str(planted.path), "--base", "base", "--format", "json"]
-    assert run([*main_, "--measure", "cosine", "--by", "whole"]) == 0
-    rows = json.loads(capsys.readouterr().out)
+def test_command(planted, told, refused):
+    arguments = ["conflict", "a", "b", "--suite", str(planted.path), "--base", "base", "--format", "json"]
+    rows = json.loads(told(*arguments, "--measure", "cosine", "--by", "whole")[0])
     assert {row["group"] for row in rows} == {"embeddings", "attention", "mlp", "norms", ALL}
-    assert run([*main_, "--measure", "cosin"]) == 2
-    assert "did you mean 'cosine'" in capsys.readouterr().err
-    assert run([*main_, "--knob", "top_k_mass.share=x"]) == 2
-    assert "has no number" in capsys.readouterr().err
-    assert run(["conflict", "a", "--suite", str(planted.path)]) == 2
-    capsys.readouterr()
-    assert run(["measures", "--format", "json"]) == 0
-    assert {row["measure"] for row in json.loads(capsys.readouterr().out)} == set(MEASURES)
-
-
-def run(arguments: list[str]) -> int:
-    try:
-        main(arguments)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+    assert "did you mean 'cosine'" in refused(*arguments, "--measure", "cosin")
+    assert "has no number" in refused(*arguments, "--knob", "top_k_mass.share=x")
+    refused("conflict", "a", "--suite", planted.path)
+    assert {row["measure"] for row in json.loads(told("measures", "--format", "json")[0])} == set(MEASURES)
 
 
 def test_stored_measures_of_a_merge_are_those_of_its_masks(suite_folder, monkeypatch):

@@ -12,7 +12,6 @@ from test_pages import button, open_page, send, settled
 from test_predict import five  # noqa: F401 - the suite of five languages
 from test_trajectory import stepped  # noqa: F401 - two runs of three steps
 
-from interference.__main__ import main
 from interference.recipe import parse_recipe
 from interference.suite import open_suite
 from interference.tables import with_provenance
@@ -39,24 +38,14 @@ def given(monkeypatch):
 
 
 @pytest.fixture
-def printed(capsys):
+def printed(told):
     """The CSV of a command."""
 
     def run(*arguments) -> pd.DataFrame:
-        return pd.read_csv(
-            io.StringIO(told(capsys, *arguments, "--format", "csv")), keep_default_na=False, na_values=[""]
-        )
+        out, _ = told(*arguments, "--format", "csv")
+        return pd.read_csv(io.StringIO(out), keep_default_na=False, na_values=[""])
 
     return run
-
-
-def told(capsys, *arguments) -> str:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    assert not end.value.code, err
-    return out
 
 
 def opened_on(folder, monkeypatch, page, **query):
@@ -249,10 +238,10 @@ def test_pins_have_their_unit_and_recipes(own_suite, given, printed, monkeypatch
         assert rows["value"].tolist() == pytest.approx(own["bits_per_byte"].tolist())
 
 
-def test_numbers_are_printed_in_full(suite_folder, capsys):
+def test_numbers_are_printed_in_full(suite_folder, told):
     """JSON has the very numbers that CSV has."""
     arguments = ["losses", "--suite", suite_folder, "--checkpoint", "mono-eng,mono-deu"]
-    own = pd.read_csv(io.StringIO(told(capsys, *arguments, "--format", "csv")), float_precision="round_trip")
-    read = pd.DataFrame(json.loads(told(capsys, *arguments, "--format", "json")))
+    own = pd.read_csv(io.StringIO(told(*arguments, "--format", "csv")[0]), float_precision="round_trip")
+    read = pd.DataFrame(json.loads(told(*arguments, "--format", "json")[0]))
     pd.testing.assert_frame_equal(read.astype({"recovery": float}), own, check_exact=True)  # there is none here
     assert (own["bits"] != own["bits"].round(8)).any()

@@ -25,25 +25,20 @@ CPU = torch.device("cpu")
 NAMES = ("mono-eng", "mono-deu", "mixed")
 
 
-@pytest.fixture
-def evaluator(suite_folder, tmp_path) -> Evaluator:
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "a store"), CPU)
-
-
 def logits_of(evaluator, name, ids):
     with torch.no_grad():
         return evaluator.dev.network(name)(input_ids=torch.tensor([ids])).logits[0].double()
 
 
 @pytest.mark.parametrize("kind", [LOGITS, PROBABILITIES])
-def test_ensembles_are_the_means_that_they_are_named_after(kind, evaluator):
+def test_ensembles_are_the_means_that_they_are_named_after(kind, tiny):
     """Against three networks of their own, a sentence at a time."""
-    rows = evaluator.corpus.rows(3)
-    bits = evaluator.bits(Ensemble(NAMES, kind), "eng", rows)
-    tokenizer = evaluator.suite["mixed"].tokenizer
-    for found, text in zip(bits, evaluator.corpus.text("eng", rows), strict=True):
+    rows = tiny.corpus.rows(3)
+    bits = tiny.bits(Ensemble(NAMES, kind), "eng", rows)
+    tokenizer = tiny.suite["mixed"].tokenizer
+    for found, text in zip(bits, tiny.corpus.text("eng", rows), strict=True):
         ids = [0, *tokenizer(text, add_special_tokens=False)["input_ids"]]
-        each = torch.stack([logits_of(evaluator, name, ids) for name in NAMES])
+        each = torch.stack([logits_of(tiny, name, ids) for name in NAMES])
         mean = each.mean(dim=0).softmax(dim=-1) if kind == LOGITS else each.softmax(dim=-1).mean(dim=0)
         picked = mean[:-1].gather(1, torch.tensor(ids[1:])[:, None])
         assert found == pytest.approx(-float(picked.log2().sum()), rel=1e-5)
@@ -66,19 +61,19 @@ def test_each_model_of_an_ensemble_computes_by_its_own_configuration(kind, own, 
     assert said == [int("max_position_embeddings" in own)] * 2
 
 
-def test_the_mean_of_probabilities_costs_at_most_log2_n_per_token_above_the_best_model(evaluator):
+def test_the_mean_of_probabilities_costs_at_most_log2_n_per_token_above_the_best_model(tiny):
     """Sentence by sentence, whichever model is the best there; the mean of logits has no such bound."""
-    rows = evaluator.corpus.rows(None)
-    tokens = np.array([len(ids) for ids in evaluator.text(evaluator.suite["mixed"], "deu", rows).ids])
-    best = np.min([evaluator.bits(name, "deu", rows) for name in NAMES], axis=0)
-    mean = evaluator.bits(Ensemble(NAMES, PROBABILITIES), "deu", rows)
+    rows = tiny.corpus.rows(None)
+    tokens = np.array([len(ids) for ids in tiny.text(tiny.suite["mixed"], "deu", rows).ids])
+    best = np.min([tiny.bits(name, "deu", rows) for name in NAMES], axis=0)
+    mean = tiny.bits(Ensemble(NAMES, PROBABILITIES), "deu", rows)
     assert (mean <= best + tokens * math.log2(len(NAMES)) + 1e-3).all()
 
 
-def test_one_model_of_an_ensemble_is_held_at_a_time(evaluator, monkeypatch):
+def test_one_model_of_an_ensemble_is_held_at_a_time(tiny, monkeypatch):
     """Of weights in files the next one's are read when those before are gone: a device may have no room for ten."""
-    rows, read, seen = evaluator.corpus.rows(2), Weights.whole, list[tuple[str, weakref.ref]]()
-    expected = evaluator.bits(Ensemble(NAMES, LOGITS), "eng", rows)
+    rows, read, seen = tiny.corpus.rows(2), Weights.whole, list[tuple[str, weakref.ref]]()
+    expected = tiny.bits(Ensemble(NAMES, LOGITS), "eng", rows)
 
     def watched(self, name):
         assert not [one for one, tensor in seen if one != name and tensor() is not None]
@@ -87,51 +82,51 @@ def test_one_model_of_an_ensemble_is_held_at_a_time(evaluator, monkeypatch):
         return found
 
     monkeypatch.setattr(Weights, "whole", watched)
-    streamed = Weights([evaluator.suite[name] for name in NAMES], CPU, residency=STREAMED)
-    monkeypatch.setattr(evaluator.networks, "weights", lambda names: streamed)
-    text = evaluator.text(evaluator.suite["mixed"], "eng", rows)
-    np.testing.assert_allclose(finish(evaluator.score_steps(Ensemble(NAMES, LOGITS), text)), expected, rtol=1e-6)
+    streamed = Weights([tiny.suite[name] for name in NAMES], CPU, residency=STREAMED)
+    monkeypatch.setattr(tiny.networks, "weights", lambda names: streamed)
+    text = tiny.text(tiny.suite["mixed"], "eng", rows)
+    np.testing.assert_allclose(finish(tiny.score_steps(Ensemble(NAMES, LOGITS), text)), expected, rtol=1e-6)
     assert {name for name, _ in seen} == set(NAMES)
 
 
 @pytest.mark.parametrize("kind", KINDS.values())
-def test_an_ensemble_of_one_is_that_model(kind, evaluator):
-    rows = evaluator.corpus.rows(4)
-    alone = evaluator.bits("mono-eng", "deu", rows)
-    np.testing.assert_allclose(evaluator.bits(Ensemble(("mono-eng",), kind), "deu", rows), alone, rtol=1e-5)
+def test_an_ensemble_of_one_is_that_model(kind, tiny):
+    rows = tiny.corpus.rows(4)
+    alone = tiny.bits("mono-eng", "deu", rows)
+    np.testing.assert_allclose(tiny.bits(Ensemble(("mono-eng",), kind), "deu", rows), alone, rtol=1e-5)
 
 
-def test_the_best_parent_is_chosen_on_the_dev_half(evaluator):
+def test_the_best_parent_is_chosen_on_the_dev_half(tiny):
     """By language, and its bits are that model's own, also where another is better on the test half."""
-    rows, dev = evaluator.corpus.rows(None), evaluator.corpus.halves["dev"]
+    rows, dev = tiny.corpus.rows(None), tiny.corpus.halves["dev"]
     for language in ("eng", "deu"):
-        sums = {name: evaluator.bits(name, language, dev).sum() for name in NAMES}
+        sums = {name: tiny.bits(name, language, dev).sum() for name in NAMES}
         best = min(sums, key=lambda name: sums[name])
-        assert (evaluator.bits(Ensemble(NAMES, BEST), language, rows) == evaluator.bits(best, language, rows)).all()
+        assert (tiny.bits(Ensemble(NAMES, BEST), language, rows) == tiny.bits(best, language, rows)).all()
 
 
-def test_an_ensemble_leaves_the_merge_that_is_put_alone(evaluator):
-    network = evaluator.networks.put("mono-eng")
+def test_an_ensemble_leaves_the_merge_that_is_put_alone(tiny):
+    network = tiny.networks.put("mono-eng")
     before = [p.clone() for p in network.parameters()]
-    evaluator.bits(Ensemble(NAMES, LOGITS), "eng", evaluator.corpus.rows(2))
+    tiny.bits(Ensemble(NAMES, LOGITS), "eng", tiny.corpus.rows(2))
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
 
 
-def test_ensembles_stand_in_tables_and_glimpses(evaluator):
+def test_ensembles_stand_in_tables_and_glimpses(tiny):
     from interference.steps import finish
 
     models = tuple((kind, Ensemble(NAMES, kind)) for kind in KINDS.values())
     request = Request((("merge", Recipe("linear", NAMES, (1.0, 1.0, 1.0))), *models, (BIGRAM, BIGRAM)), ("eng",), 6)
-    glimpse = finish(evaluator.glimpse_steps(request))
-    table = evaluator.table(request)
+    glimpse = finish(tiny.glimpse_steps(request))
+    table = tiny.table(request)
     assert list(table.frame["model"]) == ["merge", *KINDS.values(), "bigram"]
     assert table.frame["bits_per_sentence"].notna().all()
     assert len(glimpse.frame) == 5
 
 
-def test_no_two_ensembles_share_a_result(evaluator):
+def test_no_two_ensembles_share_a_result(tiny):
     models: list[Scored] = [*(Ensemble(NAMES, k) for k in KINDS.values()), Ensemble(NAMES[:2], LOGITS), UNIGRAM, BIGRAM]
-    assert len({model_digest(evaluator.suite, model) for model in models}) == len(models)
+    assert len({model_digest(tiny.suite, model) for model in models}) == len(models)
 
 
 @pytest.mark.parametrize(("models", "kind"), [(NAMES, "mean of logit"), ((), LOGITS)])
@@ -168,14 +163,14 @@ def test_bigram_probabilities_sum_to_one():
         assert np.exp2(-(two - one)).sum() == pytest.approx(1)
 
 
-def test_pairs_are_worth_more_than_single_tokens(evaluator):
+def test_pairs_are_worth_more_than_single_tokens(tiny):
     """On text that repeats itself; and both are fitted on the dev half alone."""
     fit = [(1, 2, 3)] * 5
     assert bigram_bits(fit, text((1, 2, 3)), 8)[0] < unigram_bits(fit, text((1, 2, 3)), 8)[0]
-    rows, dev = evaluator.corpus.rows(None), evaluator.corpus.halves["dev"]
-    ids = evaluator.text(evaluator.suite["init"], "eng", dev).ids
-    expected = bigram_bits(ids, evaluator.text(evaluator.suite["init"], "eng", rows), 259)
-    assert (evaluator.bits(BIGRAM, "eng", rows) == expected).all()
+    rows, dev = tiny.corpus.rows(None), tiny.corpus.halves["dev"]
+    ids = tiny.text(tiny.suite["init"], "eng", dev).ids
+    expected = bigram_bits(ids, tiny.text(tiny.suite["init"], "eng", rows), 259)
+    assert (tiny.bits(BIGRAM, "eng", rows) == expected).all()
 
 
 def planted(evaluator: Evaluator, bits: dict[str, tuple[float, float]], language: str) -> None:

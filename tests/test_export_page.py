@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
-from test_pages import button, open_page, own_suite  # noqa: F401 - a fixture
+from test_pages import button, open_page
 
 from interference.recipe import parse_recipe
 
@@ -41,7 +41,7 @@ def ended(app: AppTest) -> AppTest:
     raise TimeoutError("the export never ended")
 
 
-def test_a_merge_is_written_and_said_on_another_page(own_suite, folder):  # noqa: F811
+def test_a_merge_is_written_and_said_on_another_page(own_suite, folder):
     app = written(opened(), folder="deep/out", dtype="bfloat16", shard="30KB")
     assert not app.exception
     app = ended(app.switch_page("pages/suite.py").run())
@@ -53,7 +53,7 @@ def test_a_merge_is_written_and_said_on_another_page(own_suite, folder):  # noqa
     assert not app.success
 
 
-def test_what_can_not_be_written_is_said_in_the_form(own_suite, folder):  # noqa: F811
+def test_what_can_not_be_written_is_said_in_the_form(own_suite, folder):
     (folder / "mine").mkdir()
     (folder / "mine" / "work").write_text("work")
     (folder / "file").write_text("here")
@@ -76,7 +76,7 @@ def test_what_can_not_be_written_is_said_in_the_form(own_suite, folder):  # noqa
     assert not app.error
 
 
-def test_a_failure_on_the_way_is_said_and_the_page_lives(own_suite, folder, monkeypatch):  # noqa: F811
+def test_a_failure_on_the_way_is_said_and_the_page_lives(own_suite, folder, monkeypatch):
     import interference.export as module
 
     def full(*arguments):
@@ -90,7 +90,7 @@ def test_a_failure_on_the_way_is_said_and_the_page_lives(own_suite, folder, monk
     assert not (folder / "out").exists()
 
 
-def test_writing_can_be_stopped(own_suite, folder, monkeypatch):  # noqa: F811
+def test_writing_can_be_stopped(own_suite, folder, monkeypatch):
     import interference.export as module
 
     def slow(*arguments):
@@ -107,7 +107,7 @@ def test_writing_can_be_stopped(own_suite, folder, monkeypatch):  # noqa: F811
     assert [p.name for p in folder.iterdir() if "out" in p.name] == []
 
 
-def test_a_second_click_on_write_leaves_the_first_to_its_work(own_suite, folder, monkeypatch):  # noqa: F811
+def test_a_second_click_on_write_leaves_the_first_to_its_work(own_suite, folder, monkeypatch):
     begun, through = [], threading.Event()
 
     def steps(evaluator, recipe, target, sentences):

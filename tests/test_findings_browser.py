@@ -4,11 +4,10 @@ import re
 
 import pytest
 from playwright.sync_api import expect
-from test_browser import (  # noqa: F401 - a fixture
+from test_browser import (
     SHOTS,
     WAIT,
     box_of,
-    browser,
     opened,
     served,
     server_unheard,
@@ -40,7 +39,7 @@ def findings(suite_folder) -> Findings:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_report_opens_offline(browser, findings, tmp_path, scheme):  # noqa: F811
+def test_report_opens_offline(browser, findings, tmp_path, scheme):
     """Every figure is drawn in the reader's colours; nothing is asked for, nothing complains, nobody's script runs."""
     outcomes = show_all((b.view for b in findings.blocks), lambda suite, corpus: open_evaluator(suite, device="cpu"))
     file = tmp_path / "report.html"
@@ -75,7 +74,7 @@ def test_report_opens_offline(browser, findings, tmp_path, scheme):  # noqa: F81
     context.close()
 
 
-def test_presentation(browser, findings, tmp_path):  # noqa: F811
+def test_presentation(browser, findings, tmp_path):
     """Keys and buttons move, the address remembers the slide, sliders keep their own keys, Escape leaves."""
     (tmp_path / "app").mkdir()
     write_findings("Mine", to_json(findings), folder=tmp_path / "app/store")
@@ -125,7 +124,7 @@ def test_presentation(browser, findings, tmp_path):  # noqa: F811
         shoot(page, "findings")
 
 
-def test_a_slide_of_ten_languages_fits_a_small_projector(browser, tmp_path):  # noqa: F811
+def test_a_slide_of_ten_languages_fits_a_small_projector(browser, tmp_path):
     """All of its figure, axes included, above the buttons, and every language with its name."""
     monos = tuple(f"mono-{code}" for code in ("eng", "nld", "deu", "fra", "spa", "ita", "rus", "tur", "ara", "zho"))
     ten = Findings(
@@ -146,7 +145,7 @@ def test_a_slide_of_ten_languages_fits_a_small_projector(browser, tmp_path):  # 
         expect(page.locator(".live-plot .yaxislayer-above .ytick text")).to_have_count(10)
 
 
-def test_a_slide_left_is_not_come_back_to(browser, findings, tmp_path):  # noqa: F811
+def test_a_slide_left_is_not_come_back_to(browser, findings, tmp_path):
     """A figure that asks for more says the address as it was before the key was heard."""
     (tmp_path / "app").mkdir()
     write_findings("Mine", to_json(findings), folder=tmp_path / "app/store")
@@ -168,7 +167,7 @@ def test_a_slide_left_is_not_come_back_to(browser, findings, tmp_path):  # noqa:
         expect(page.get_by_text("1 / 3 · Mine")).to_be_visible(timeout=WAIT)
 
 
-def test_presenting_is_one_step_back(browser, findings, tmp_path):  # noqa: F811
+def test_presenting_is_one_step_back(browser, findings, tmp_path):
     (tmp_path / "app").mkdir()
     write_findings("Mine", to_json(findings), folder=tmp_path / "app/store")
     with served(tmp_path / "app") as address, opened(browser, f"{address}/findings") as page:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
-from test_pages import as_seen, open_page, own_suite  # noqa: F401 - a fixture
+from test_pages import as_seen, open_page
 
 from interference.bench import Pin, State, View
 from interference.findings import Block, Findings, from_json, to_json
@@ -19,12 +19,12 @@ HOSTILE = "</script><script>alert(1)</script> <img src=x onerror=alert(1)> ![x](
 
 
 @pytest.fixture
-def view(own_suite) -> View:  # noqa: F811
+def view(own_suite) -> View:
     return View(Recipe("linear", ("mono-eng", "mono-deu"), (0.7, 0.3)), str(own_suite), sentences=6)
 
 
 @pytest.fixture(autouse=True)
-def nothing_kept(own_suite, tmp_path, monkeypatch):  # noqa: F811
+def nothing_kept(own_suite, tmp_path, monkeypatch):
     """A store of the test's own, whatever was kept before."""
     monkeypatch.setenv("INTERFERENCE_CACHE", str(tmp_path / "own store"))
 

@@ -59,11 +59,6 @@ class Scripted(nn.Module):
         return SimpleNamespace(logits=logits)
 
 
-@pytest.fixture
-def evaluator(suite_folder, tmp_path):
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "results", {}), torch.device("cpu"))
-
-
 def say(network, tokenizer, prompt=PROMPT, limit=64, **how):
     return finish(continuation_steps(network, tokenizer, prompt, Sampling(**(GREEDY | {"length": 20} | how)), limit))
 
@@ -169,14 +164,14 @@ def test_others_between_two_tokens_change_nothing(dtype, temperature, suite_fold
     assert disturbed == alone
 
 
-def test_without_putting_the_weights_back_the_text_is_another(evaluator):
+def test_without_putting_the_weights_back_the_text_is_another(tiny):
     """The control of the test above: what is kept of earlier tokens does not save a text."""
-    tokenizer = evaluator.suite["mono-eng"].tokenizer
-    steps = continuation_steps(evaluator.networks.put("mono-eng"), tokenizer, PROMPT, Sampling(12, **GREEDY))
+    tokenizer = tiny.suite["mono-eng"].tokenizer
+    steps = continuation_steps(tiny.networks.put("mono-eng"), tokenizer, PROMPT, Sampling(12, **GREEDY))
     alone = [token.id for token in finish_list(steps)]
-    steps = continuation_steps(evaluator.networks.put("mono-eng"), tokenizer, PROMPT, Sampling(12, **GREEDY))
+    steps = continuation_steps(tiny.networks.put("mono-eng"), tokenizer, PROMPT, Sampling(12, **GREEDY))
     first = next(steps)
-    evaluator.networks.put("mixed")
+    tiny.networks.put("mixed")
     assert [first.id, *(token.id for token in finish_list(steps))] != alone
 
 
@@ -186,12 +181,12 @@ def finish_list(steps) -> list:
     return found
 
 
-def test_every_token_is_told_as_it_is_written(evaluator):
+def test_every_token_is_told_as_it_is_written(tiny):
     """In order, with the number of its model, before the share that is done goes up."""
     told, shares = [], []
     question = Question((("a", "mono-eng"), ("b", "mixed")), PROMPT, Sampling(5))
     answers = finish(
-        answer_steps(evaluator, question, lambda n, token: told.append((n, token))),
+        answer_steps(tiny, question, lambda n, token: told.append((n, token))),
         lambda share: shares.append((share, len(told))),
     )
     assert told == [(n, token) for n, c in enumerate(answers.continuations) for token in c.tokens]
@@ -258,10 +253,10 @@ def test_how_to_choose_is_checked(tokenizer, how, message):
         say(llama(1), tokenizer, **how)
 
 
-def test_weights_that_overflow_are_named(evaluator):
+def test_weights_that_overflow_are_named(tiny):
     broken = Recipe("linear", ("mono-eng", "mono-deu"), (3.3e38, 3.3e38), (("normalize", False),))
     with pytest.raises(UserError, match=r"^broken: .*not finite"):
-        finish(answer_steps(evaluator, Question((("mixed", "mixed"), ("broken", broken)), PROMPT)))
+        finish(answer_steps(tiny, Question((("mixed", "mixed"), ("broken", broken)), PROMPT)))
 
 
 def test_tokens_that_the_model_lacks_are_named(tokenizer):
@@ -269,11 +264,11 @@ def test_tokens_that_the_model_lacks_are_named(tokenizer):
         say(build(llama(1, vocab_size=100).config), tokenizer)
 
 
-def test_answers_as_tables(evaluator):
+def test_answers_as_tables(tiny):
     """One row per model and one per token; what they carry says how they were made."""
-    merge = equal_merge(evaluator.suite)
-    question = Question(default_models(evaluator.suite, "deu", merge), PROMPT, Sampling(6, 0.5, 0.9, 7))
-    answers = finish(answer_steps(evaluator, question))
+    merge = equal_merge(tiny.suite)
+    question = Question(default_models(tiny.suite, "deu", merge), PROMPT, Sampling(6, 0.5, 0.9, 7))
+    answers = finish(answer_steps(tiny, question))
     summary, tokens = answers.summary(), answers.tokens()
     assert list(summary["model"]) == ["mono-deu", "merge", "mixed"]
     assert tokens.groupby("model", sort=False)["text"].sum().tolist() == list(summary["continuation"])

@@ -25,14 +25,7 @@ from interference.suite import open_suite
 from interference.sweep import accuracy_steps
 
 
-@pytest.fixture
-def tiny(suite_folder, tmp_path):
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
-
-
-def test_a_missing_extra_is_said(tiny, monkeypatch, capsys, suite_folder):
-    from interference.__main__ import main
-
+def test_a_missing_extra_is_said(tiny, monkeypatch, refused, suite_folder):
     monkeypatch.setitem(sys.modules, "lm_eval.tasks", None)
     monkeypatch.setitem(sys.modules, "lm_eval", None)
     with pytest.raises(UserError, match=r"pip install 'interference\[tasks\]'"):
@@ -41,10 +34,7 @@ def test_a_missing_extra_is_said(tiny, monkeypatch, capsys, suite_folder):
         ([], "Give --recipe or --checkpoint"),
         (["--checkpoint", "init", "--include", "none"], "no folder"),
     ):
-        with pytest.raises(SystemExit) as end:
-            main(["tasks", "belebele_deu_Latn", "--suite", str(suite_folder), *wrong])
-        assert end.value.code == 2
-        assert said in capsys.readouterr().err
+        assert said in refused("tasks", "belebele_deu_Latn", "--suite", suite_folder, *wrong)
 
 
 def run_tasks(*arguments, **named):
@@ -215,10 +205,8 @@ def test_tasks_that_are_stopped_leave_no_thread(tiny, tmp_path, monkeypatch):
 
 
 @pytest.mark.parity
-def test_a_table_of_tasks_is_all_that_is_printed(suite_folder, tmp_path, monkeypatch, capsys):
+def test_a_table_of_tasks_is_all_that_is_printed(suite_folder, tmp_path, monkeypatch, cli):
     """Also of a metric whose error is bootstrapped, and a description that is broken is said to be."""
-    from interference.__main__ import main
-
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "data"))
     (tmp_path / "own.jsonl").write_text('{"one": "The dog", "two": " sleeps."}\n' * 3)
     task = {
@@ -238,19 +226,17 @@ def test_a_table_of_tasks_is_all_that_is_printed(suite_folder, tmp_path, monkeyp
     )
     options = ["--suite", str(suite_folder), "--checkpoint", "init", "--include", str(tmp_path), "--format", "json"]
     cases = {"own_words": 0, "own_group": 0, "own_lacking": 2, "own_broken": 2, "own_long": 2}
-    said = {}
-    for name, code in cases.items():
-        with pytest.raises(SystemExit) as end:
-            main(["tasks", name, *options])
-        assert end.value.code == code
-        said[name] = capsys.readouterr()
-    (row,) = json.loads(said["own_words"].out)
+    out, err = {}, {}
+    for name, expected in cases.items():
+        code, out[name], err[name] = cli("tasks", name, *options)
+        assert code == expected
+    (row,) = json.loads(out["own_words"])
     assert (row["metric"], row["samples"]) == ("perplexity", 3)
-    of_group = {row["task"]: row["samples"] for row in json.loads(said["own_group"].out)}
+    of_group = {row["task"]: row["samples"] for row in json.loads(out["own_group"])}
     assert repr(of_group) == "{'own_words': 3, 'own_group': None}"
-    assert "No module named 'no_such_package'. Install that." in said["own_lacking"].err
-    assert "A description of your own is to be put right" in said["own_broken"].err
-    assert "assert len(continuation_enc) <= self.max_length. lm-evaluation-harness asks that" in said["own_long"].err
+    assert "No module named 'no_such_package'. Install that." in err["own_lacking"]
+    assert "A description of your own is to be put right" in err["own_broken"]
+    assert "assert len(continuation_enc) <= self.max_length. lm-evaluation-harness asks that" in err["own_long"]
 
 
 def test_forked_processes_end_when_they_are_told_however_soon():

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from conftest import llama, other, write_checkpoint, write_corpus
-from test_causal import call
 
 from interference.errors import UserError
 from interference.evaluate import Evaluator
@@ -187,8 +186,7 @@ def test_planes_that_are_none(models, points, message):
         ["linearity", "mono-eng", "mono-deu"],
     ],
 )
-def test_commands(suite_folder, capsys, command):
-    assert call([*command, "--suite", str(suite_folder), "--sentences", "3", "--format", "json"]) == 0
-    assert json.loads(capsys.readouterr().out)
-    assert call([*command, "--suite", str(suite_folder), "--sentences", "3", "--language", "en"]) == 2
-    assert "has no language 'en'" in capsys.readouterr().err
+def test_commands(suite_folder, told, refused, command):
+    arguments = (*command, "--suite", suite_folder, "--sentences", "3")
+    assert json.loads(told(*arguments, "--format", "json")[0])
+    assert "has no language 'en'" in refused(*arguments, "--language", "en")

@@ -24,11 +24,6 @@ AVERAGE = Recipe("linear", PAIR, (0.5, 0.5))
 LANGUAGES = ("eng", "deu")
 
 
-@pytest.fixture
-def evaluator(suite_folder, tmp_path) -> Evaluator:
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "a store"), CPU)
-
-
 def learned(evaluator, recipe, scope="model", steps=8, rate=0.05, languages=LANGUAGES):
     told: list = []
     found = finish(learn_steps(evaluator, recipe, languages, scope, steps, rate), told.append)
@@ -51,30 +46,30 @@ def dev_bits(evaluator, recipe) -> float:
     ],
     ids=lambda recipe: recipe.method,
 )
-def test_the_recipe_has_the_loss_that_was_learned(recipe, scope, evaluator):
+def test_the_recipe_has_the_loss_that_was_learned(recipe, scope, tiny):
     """Its bits on the dev half, scored as any recipe, are the best that was told, and less than those of the start;
     through its YAML too."""
-    found, told = learned(evaluator, recipe, scope, steps=4)
+    found, told = learned(tiny, recipe, scope, steps=4)
     assert parse_recipe(found.to_yaml()) == found
-    assert told[-1].first == pytest.approx(dev_bits(evaluator, recipe), rel=1e-4)
-    assert told[-1].best == pytest.approx(dev_bits(evaluator, found), rel=1e-4)
+    assert told[-1].first == pytest.approx(dev_bits(tiny, recipe), rel=1e-4)
+    assert told[-1].best == pytest.approx(dev_bits(tiny, found), rel=1e-4)
     assert told[-1].best < 0.999 * told[-1].first
     assert (found.method, found.models, found.knobs, found.post) == (
         recipe.method, recipe.models, recipe.knobs, recipe.post,
     )  # fmt: skip
 
 
-def test_progress_tells_the_share_and_the_losses(evaluator):
-    _, told = learned(evaluator, AVERAGE, steps=3)
+def test_progress_tells_the_share_and_the_losses(tiny):
+    _, told = learned(tiny, AVERAGE, steps=3)
     shares = [one.share for one in told]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
     assert told[-1].best == min(one.last for one in told[:-1] if one.last >= told[-1].best - 1e-9)
 
 
-def test_others_may_load_their_checkpoints_between_batches(suite_folder, tmp_path, evaluator):
+def test_others_may_load_their_checkpoints_between_batches(suite_folder, tmp_path, tiny):
     """Into the same memory, of which a gradient holds the parents' part."""
-    alone = finish(learn_steps(evaluator, AVERAGE, LANGUAGES, "group", 2, 0.05))
+    alone = finish(learn_steps(tiny, AVERAGE, LANGUAGES, "group", 2, 0.05))
     other = Evaluator(open_suite(suite_folder), Store(tmp_path / "other"), CPU)
     names = iter(("mixed", "init", "branch-eng", "branch-deu"))
 
@@ -86,32 +81,32 @@ def test_others_may_load_their_checkpoints_between_batches(suite_folder, tmp_pat
     assert next(names, "") == ""
 
 
-def test_the_first_step_goes_down_the_slope(evaluator):
+def test_the_first_step_goes_down_the_slope(tiny):
     """The sign of Adam's first step is that of finite differences of the loss that is reported."""
-    found, _ = learned(evaluator, AVERAGE, steps=1, rate=0.01)
+    found, _ = learned(tiny, AVERAGE, steps=1, rate=0.01)
     step = 0.01
     for i, (after, before) in enumerate(zip(found.weights, AVERAGE.weights, strict=True)):
         row = list(AVERAGE.weights)
         row[i] += step
-        up = dev_bits(evaluator, Recipe("linear", PAIR, tuple(row)))
+        up = dev_bits(tiny, Recipe("linear", PAIR, tuple(row)))
         row[i] -= 2 * step
-        down = dev_bits(evaluator, Recipe("linear", PAIR, tuple(row)))
+        down = dev_bits(tiny, Recipe("linear", PAIR, tuple(row)))
         assert math.copysign(0.01, down - up) == pytest.approx(after - before, rel=1e-3)
 
 
-def test_one_language_draws_the_coefficients_to_its_own_parent(evaluator):
+def test_one_language_draws_the_coefficients_to_its_own_parent(tiny):
     start = Recipe("linear", ("branch-eng", "init"), (0.5, 0.5))
-    found, _ = learned(evaluator, start, steps=5, languages=("eng",))
-    other, _ = learned(evaluator, start, steps=5, languages=("deu",))
+    found, _ = learned(tiny, start, steps=5, languages=("eng",))
+    other, _ = learned(tiny, start, steps=5, languages=("deu",))
     assert found.weights != other.weights
 
 
-def test_scopes_share_what_they_say(evaluator):
+def test_scopes_share_what_they_say(tiny):
     """Every parameter of a unit has one coefficient, and different units have different ones."""
-    weights = evaluator.networks.weights(PAIR)
+    weights = tiny.networks.weights(PAIR)
     units = {"model": lambda n: 0, "group": group_of, "layer": lambda n: n if layer_of(n) is None else layer_of(n)}
     for scope, unit in units.items():
-        found, _ = learned(evaluator, AVERAGE, scope, steps=2)
+        found, _ = learned(tiny, AVERAGE, scope, steps=2)
         rows: dict = {}
         for name in weights.shapes:
             probe = merge_tensor(found, weights, name)
@@ -124,10 +119,10 @@ def test_scopes_share_what_they_say(evaluator):
         assert len({round(s[0], 5) for s in rows.values()}) == len(rows)
 
 
-def test_weights_of_averages_by_information_stay_above_zero(evaluator):
-    found, _ = learned(evaluator, Recipe("fisher", PAIR, (0.02, 0.98)), steps=6, rate=0.1)
+def test_weights_of_averages_by_information_stay_above_zero(tiny):
+    found, _ = learned(tiny, Recipe("fisher", PAIR, (0.02, 0.98)), steps=6, rate=0.1)
     assert min(found.weights) >= 0
-    merge(found, evaluator.networks.weights(PAIR))
+    merge(found, tiny.networks.weights(PAIR))
 
 
 @pytest.mark.parametrize(
@@ -160,20 +155,20 @@ def test_filters_tell_the_parts_of_a_model_apart(names):
         ({"languages": ("fra",)}, "no language 'fra'"),
     ],
 )
-def test_what_cannot_be_learned_is_refused(evaluator, changes, words):
+def test_what_cannot_be_learned_is_refused(tiny, changes, words):
     with pytest.raises(UserError, match=words):
-        learned(evaluator, **({"recipe": AVERAGE} | changes))
+        learned(tiny, **({"recipe": AVERAGE} | changes))
 
 
-def test_a_device_that_runs_out_of_memory_is_said_and_the_next_request_works(evaluator, monkeypatch):
+def test_a_device_that_runs_out_of_memory_is_said_and_the_next_request_works(tiny, monkeypatch):
     def fail(*arguments):
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(learning, "_descend", fail)
     with pytest.raises(UserError, match=r"ran out of memory .* fewer sentences, checkpoints in a smaller dtype"):
-        learned(evaluator, AVERAGE, steps=1)
+        learned(tiny, AVERAGE, steps=1)
     monkeypatch.undo()
-    assert learned(evaluator, AVERAGE, steps=1)[0].models == PAIR
+    assert learned(tiny, AVERAGE, steps=1)[0].models == PAIR
 
 
 def test_the_command_says_what_is_cut_off(tokenizer, tmp_path, capsys):

@@ -1,23 +1,18 @@
 """The live components: what is believed of a browser, and both of them in a real Chromium."""
 
 import json
-import os
 import re
-import socket
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 from streamlit.testing.v1 import AppTest
-from test_browser import FLAGS, WAIT, _wait_for, box_of, browser_path, server_unheard, shoot, wait_for_rest
+from test_browser import WAIT, box_of, server_unheard, serving, shoot, wait_for_rest
 
 import interference.ui.live
-from interference.ui.live import Panel
 
 FOLDER = Path(interference.ui.live.__file__).parent
 APP = Path(__file__).parent / "live_app.py"
@@ -114,12 +109,6 @@ def test_panel_shows_what_sets_its_parents_apart():
     assert json.loads(part.proto.bytes or part.proto.json)["form"]["labels"] == ["…seed1", "…seed2"]
 
 
-def test_solo_is_heard_though_muted():
-    panel = Panel((0.2, 0.5, 0.3), (False,) * 3, (True, False, True), solo=0)
-    assert panel.effective == (0.2, 0.0, 0.0)
-    assert Panel(panel.values, panel.locked, panel.muted).effective == (0.0, 0.5, 0.0)
-
-
 def test_figure_travels_without_template_and_with_typed_arrays():
     import numpy as np
     import plotly.graph_objects as go
@@ -129,10 +118,9 @@ def test_figure_travels_without_template_and_with_typed_arrays():
     figure = go.Figure(go.Heatmap(z=np.zeros((50, 50), dtype=np.float32)), {"title": {"text": "bits"}})
     assert len(_compact(figure)) < 14_000 < len(figure.to_json())
     assert '"title":{"text":"bits"}' in _compact(figure)
-    assert _compact('{"data":[]}') == '{"data":[]}'
 
 
-@pytest.mark.parametrize("click", [None, 3, {}, {"curve": "0", "point": 1}, {"curve": 0, "point": [0, "x"]}])
+@pytest.mark.parametrize("click", [None, 3, {}, {"curve": "0", "x": 1}])
 def test_click_that_no_plot_sends_is_none(click):
     from interference.ui.live.plot import _point
 
@@ -146,42 +134,22 @@ def test_click_that_no_plot_sends_is_none(click):
 def address(tmp_path_factory) -> Iterator[str]:
     """The app of this test, served from a folder that can't be written to."""
     folder = tmp_path_factory.mktemp("live")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(APP), f"--server.port={port}", "--server.headless=true"]
+    (folder / "empty").mkdir(mode=0o500)
+    command = ["streamlit", "run", str(APP), "--server.port={port}", "--server.headless=true"]
     command += ["--browser.gatherUsageStats=false", "--server.fileWatcherType=none", "--server.address=127.0.0.1"]
     command += ["--global.minCachedMessageSize=1e12"]  # as in .streamlit/config.toml
-    (folder / "empty").mkdir(mode=0o500)
-    environment = os.environ | {"HOME": str(folder / "empty")}
-    with (
-        (folder / "log").open("w") as log,
-        subprocess.Popen(command, cwd=folder / "empty", env=environment, stdout=log, stderr=log) as server,
-    ):
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-            server.wait(timeout=WAIT / 1000)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        instance = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
-        yield instance
-        instance.close()
+    with serving(*command, folder=folder / "empty", log=folder / "log", HOME=str(folder / "empty")) as served:
+        yield served
 
 
 @pytest.fixture
-def page(chromium, address) -> Iterator[Page]:
+def page(browser, address) -> Iterator[Page]:
     """The app, opened; at the end the console must be free of errors."""
-    yield from opened(chromium, address)
+    yield from opened(browser, address)
 
 
-def opened(chromium: Browser, address: str, query: str = "", **options: Any) -> Iterator[Page]:
-    context = chromium.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+def opened(browser: Browser, address: str, query: str = "", **options: Any) -> Iterator[Page]:
+    context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
     page = context.new_page()
     page.set_default_timeout(WAIT)
     complaints: list[str] = []
@@ -278,9 +246,9 @@ def test_drag_is_heard_while_it_moves_and_once_at_its_end(page):
 
 
 @pytest.mark.browser
-def test_finger_drags_and_targets_are_large(chromium, address):
+def test_finger_drags_and_targets_are_large(browser, address):
     options = {"viewport": {"width": 390, "height": 900}, "has_touch": True, "is_mobile": True}
-    for page in opened(chromium, address, "?width=340", **options):
+    for page in opened(browser, address, "?width=340", **options):
         box = box_of(slider(page, "mono-nld"))
         assert box["height"] >= 40
         client = page.context.new_cdp_session(page)
@@ -402,16 +370,16 @@ ARITHMETIC = {
 
 @pytest.mark.browser
 @pytest.mark.parametrize("case", ARITHMETIC)
-def test_arithmetic_of_the_panel(chromium, case):
+def test_arithmetic_of_the_panel(browser, case):
     expression, expected = ARITHMETIC[case]
-    page = chromium.new_page()
+    page = browser.new_page()
     assert page.evaluate(f"() => {{ {(FOLDER / 'coefficients.js').read_text()}; return {expression} }}") == expected
     page.close()
 
 
 @pytest.mark.browser
-def test_sharing_keeps_sum_and_range_whatever_is_on_the_panel(chromium):
-    page = chromium.new_page()
+def test_sharing_keeps_sum_and_range_whatever_is_on_the_panel(browser):
+    page = browser.new_page()
     worst = page.evaluate(
         f"""() => {{ {(FOLDER / "coefficients.js").read_text()}
         let seed = 1, worst = 0;
@@ -431,28 +399,28 @@ def test_sharing_keeps_sum_and_range_whatever_is_on_the_panel(chromium):
 
 
 @pytest.mark.browser
-def test_moving_control_speaks_again_once_its_last_word_is_drawn(chromium):
-    """10 ms after a message the next one would come 400 ms after it; where that is drawn, 50 ms after it."""
-    page = chromium.new_page()
+def test_moving_control_speaks_again_once_its_last_word_is_drawn(browser):
+    """10 ms after a message the next one would come 400 ms after it; where that is drawn, 60 ms after it."""
+    page = browser.new_page()
     waits = page.evaluate(
         f"""() => {{
           const waits = [], performance = {{ now: () => 1000 }};
-          const setTimeout = (_, wait) => waits.push(wait), clearTimeout = () => null, send = () => null;
+          const setTimeout = (_, wait) => waits.push(wait), clearTimeout = () => null;
           {(FOLDER / "pace.js").read_text()}
-          sendSoon(paced({{ root: document.body, last: 990, throttle: 50, timer: 0, awaited: true }}));
+          sendSoon(paced({{ root: document.body, last: 990, timer: 0, awaited: true }}));
           document.dispatchEvent(new Event("interference:drawn"));
           return waits;
         }}"""
     )
-    assert waits == [390, 40]
+    assert waits == [390, 50]
     page.close()
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize(("parents", "width", "most"), [(10, 420, 480), (10, 320, 480), (20, 700, 800)])
-def test_rows_fit(chromium, address, parents, width, most):
+def test_rows_fit(browser, address, parents, width, most):
     viewport = {"width": 1800 if width > 400 else 360, "height": 900}
-    for page in opened(chromium, address, f"?parents={parents}&width={width}&show=no", viewport=viewport):
+    for page in opened(browser, address, f"?parents={parents}&width={width}&show=no", viewport=viewport):
         panel = page.locator(".panel")
         expect(panel.locator(".row")).to_have_count(parents)
         assert box_of(panel)["height"] <= most
@@ -501,8 +469,8 @@ def expect_bars(page: Page, first: float, second: float, title: str = "whole") -
 
 
 @pytest.mark.browser
-def test_plot_comes_back_to_a_place_without_the_server(chromium, address):
-    for page in opened(chromium, address, "?show=places&parents=3"):
+def test_plot_comes_back_to_a_place_without_the_server(browser, address):
+    for page in opened(browser, address, "?show=places&parents=3"):
         expect_bars(page, 0.1, 0.1)
         for value in (0.3, 0.5):
             type_value(page, "mono-eng", str(value))
@@ -521,8 +489,8 @@ def test_plot_comes_back_to_a_place_without_the_server(chromium, address):
 
 
 @pytest.mark.browser
-def test_plot_forgets_places_of_another_scope(chromium, address):
-    for page in opened(chromium, address, "?show=places&parents=3"):
+def test_plot_forgets_places_of_another_scope(browser, address):
+    for page in opened(browser, address, "?show=places&parents=3"):
         type_value(page, "mono-eng", "0.5")
         expect_bars(page, 0.5, 0.1)
         page.get_by_role("button", name="Scope").click()
@@ -535,9 +503,9 @@ def test_plot_forgets_places_of_another_scope(chromium, address):
 
 
 @pytest.mark.browser
-def test_a_held_slider_that_the_page_moves_is_heard_when_it_is_let_go(chromium, address):
+def test_a_held_slider_that_the_page_moves_is_heard_when_it_is_let_go(browser, address):
     """Undo by keys while the mouse is down: what the panel then shows is what is merged."""
-    for page in opened(chromium, address, "?show=places&parents=3"):
+    for page in opened(browser, address, "?show=places&parents=3"):
         box = box_of(slider(page, "mono-eng"))
         page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2)
         page.mouse.down()
@@ -550,9 +518,9 @@ def test_a_held_slider_that_the_page_moves_is_heard_when_it_is_let_go(chromium, 
 
 
 @pytest.mark.browser
-def test_plot_shows_the_scope_that_comes_with_a_move(chromium, address):
+def test_plot_shows_the_scope_that_comes_with_a_move(browser, address):
     """Undo of another unit moves the panel and brings other numbers, in one message."""
-    for page in opened(chromium, address, "?show=places&parents=3"):
+    for page in opened(browser, address, "?show=places&parents=3"):
         expect_bars(page, 0.1, 0.1)
         for value in (-0.1, 0.1, -0.1):
             page.get_by_role("button", name="Low elsewhere").click()
@@ -562,9 +530,9 @@ def test_plot_shows_the_scope_that_comes_with_a_move(chromium, address):
 
 
 @pytest.mark.browser
-def test_plot_keeps_no_zoom_with_a_place(chromium, address):
+def test_plot_keeps_no_zoom_with_a_place(browser, address):
     zoomed = "document.querySelector('.live-plot').layout.xaxis.range"
-    for page in opened(chromium, address, "?show=places&parents=3"):
+    for page in opened(browser, address, "?show=places&parents=3"):
         for value in ("0.3", "0.5"):
             type_value(page, "mono-eng", value)
             expect_bars(page, float(value), 0.1)
@@ -591,9 +559,9 @@ def test_plot_keeps_no_zoom_with_a_place(chromium, address):
 
 
 @pytest.mark.browser
-def test_plot_follows_a_panel_that_the_page_moves(chromium, address):
+def test_plot_follows_a_panel_that_the_page_moves(browser, address):
     """To places that were seen and to such that were not, whichever of panel and plot hears first."""
-    for page in opened(chromium, address, "?show=places&parents=3"):
+    for page in opened(browser, address, "?show=places&parents=3"):
         for value in (0.3, 0.5, 0.3):
             type_value(page, "mono-eng", str(value))
             expect_bars(page, value, 0.1)
@@ -674,12 +642,12 @@ def test_click_on_a_bar_is_told(page):
     box = box_of(page.locator(".live-plot .barlayer .point").nth(3))
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    expect(line(page, "clicked")).to_have_text("clicked bar 3, called bar 3")
+    expect(line(page, "clicked")).to_have_text("clicked French 3")
 
 
 @pytest.mark.browser
-def test_dark_page_has_a_dark_plot_and_follows_a_switch(chromium, address):
-    for page in opened(chromium, address, color_scheme="dark"):
+def test_dark_page_has_a_dark_plot_and_follows_a_switch(browser, address):
+    for page in opened(browser, address, color_scheme="dark"):
         ink = "getComputedStyle(document.querySelector('.live-plot .xtick text')).fill"
         text = "getComputedStyle(document.querySelector('[data-testid=stText]')).color"
         ground = plot(page).evaluate("node => node._fullLayout.paper_bgcolor")
@@ -693,9 +661,9 @@ def test_dark_page_has_a_dark_plot_and_follows_a_switch(chromium, address):
 
 
 @pytest.mark.browser
-def test_points_of_a_line_are_dragged_typed_and_moved_by_keys(chromium, address):
+def test_points_of_a_line_are_dragged_typed_and_moved_by_keys(browser, address):
     """The server has what is drawn: by pointer, arrow keys, as numbers, with more points, and what it sets itself."""
-    for page in opened(chromium, address, "?show=profile"):
+    for page in opened(browser, address, "?show=profile"):
         point = page.get_by_role("slider", name="first, layer 1.5")
         box = box_of(point)
         at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

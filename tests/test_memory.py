@@ -23,18 +23,11 @@ from interference.plane import Plane, plane_steps
 from interference.recipe import Recipe
 from interference.sentences import token_line_steps
 from interference.steps import finish
-from interference.store import Store
-from interference.suite import open_suite
 from interference.sweep import compare_steps, outlook_steps
 
 CPU = torch.device("cpu")
 PAIR = ("mono-eng", "mono-deu")
 TIES = Recipe("ties", PAIR, (0.5, 0.5), base="init")
-
-
-@pytest.fixture
-def evaluator(suite_folder, tmp_path) -> Evaluator:
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), CPU)
 
 
 @pytest.fixture(autouse=True)
@@ -109,12 +102,12 @@ CASES: dict[str, tuple[Callable[[Evaluator], object], str, str]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_everything_is_released_and_the_next_request_works(name, evaluator, monkeypatch):
+def test_everything_is_released_and_the_next_request_works(name, tiny, monkeypatch):
     """What failed is gone while its message is still kept, and so is what methods had prepared."""
     ask, place, doing = CASES[name]
-    evaluator.bits(TIES, "eng", evaluator.corpus.rows(2))
-    weights = evaluator.networks.weights(TIES.needed)
-    evaluator.dev._kept["kind"] = {"parameter": torch.zeros(1)}
+    tiny.bits(TIES, "eng", tiny.corpus.rows(2))
+    weights = tiny.networks.weights(TIES.needed)
+    tiny.dev._kept["kind"] = {"parameter": torch.zeros(1)}
     assert weights._prepared
     held = []
 
@@ -126,18 +119,18 @@ def test_everything_is_released_and_the_next_request_works(name, evaluator, monk
     with monkeypatch.context() as planted:
         planted.setattr(place, fail)
         with pytest.raises(UserError) as message:
-            ask(evaluator)
+            ask(tiny)
     assert str(message.value) == (
         f"cpu ran out of memory while {doing}. Use fewer models, fewer sentences, checkpoints in a smaller dtype, or "
         "another device."
     )
     assert {reference() for reference in held} == {None}
     assert not weights._prepared
-    assert not evaluator.dev._kept
-    assert ask(evaluator) is not None
+    assert not tiny.dev._kept
+    assert ask(tiny) is not None
 
 
-def test_an_export_is_stopped_alike(evaluator, tmp_path, monkeypatch):
+def test_an_export_is_stopped_alike(tiny, tmp_path, monkeypatch):
     held = []
 
     def fail(*arguments):
@@ -145,8 +138,8 @@ def test_an_export_is_stopped_alike(evaluator, tmp_path, monkeypatch):
         held.append(weakref.ref(tensor))
         raise torch.OutOfMemoryError("no room")
 
-    weights = evaluator.networks.weights(TIES.needed)
-    asked = (TIES, evaluator.suite, Target(tmp_path / "out"), CPU, weights)
+    weights = tiny.networks.weights(TIES.needed)
+    asked = (TIES, tiny.suite, Target(tmp_path / "out"), CPU, weights)
     with monkeypatch.context() as planted:
         planted.setattr("interference.export.merge_into", fail)
         with pytest.raises(UserError, match="ran out of memory while merging 3 models") as message:

@@ -5,7 +5,7 @@ import json
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
-from test_pages import button, figures, open_page, own_suite, panel, send, sent, settled  # noqa: F401 - own_suite: a fixture
+from test_pages import button, figures, open_page, panel, send, sent, settled
 
 from interference.bench import State, View, to_link
 from interference.recipe import Gradient, Recipe, Slice, Where
@@ -52,7 +52,7 @@ def drag(app: AppTest, rows: list) -> AppTest:
 
 
 @pytest.mark.parametrize("recipe", [BY_GROUP, OVER_LAYERS, SLICED, EVERYTHING], ids=lambda r: r.method)
-def test_a_link_shows_any_recipe_as_it_is(recipe, own_suite):  # noqa: F811
+def test_a_link_shows_any_recipe_as_it_is(recipe, own_suite):
     """With its numbers, on the sliders that hold it or as text, and the same again from its own link."""
     app = opened(recipe)
     assert not app.exception
@@ -68,7 +68,7 @@ def test_a_link_shows_any_recipe_as_it_is(recipe, own_suite):  # noqa: F811
     assert recipe_of(opened(shown)) == shown
 
 
-def test_groups_and_layers_begin_as_the_sliders_stand_and_move(own_suite):  # noqa: F811
+def test_groups_and_layers_begin_as_the_sliders_stand_and_move(own_suite):
     app = open_page(sentences="6")
     before, shape = recipe_of(app), app.get_by_key("shape")
     shape.set_value("groups").run()
@@ -88,7 +88,7 @@ def test_groups_and_layers_begin_as_the_sliders_stand_and_move(own_suite):  # no
 
 
 @pytest.mark.parametrize("name", ["weight", "density"])
-def test_leaving_a_curve_is_said_and_undone(own_suite, name):  # noqa: F811
+def test_leaving_a_curve_is_said_and_undone(own_suite, name):
     """One number cannot be what a curve was: which it is is said, and the curve is there again where it was."""
     curve = {"weight": (Gradient((0.1, 0.9)), 0.5)} if name == "weight" else {"density": Gradient((0.3, 0.6, 0.9))}
     weights = curve.pop("weight", (0.5, 0.5))
@@ -111,7 +111,7 @@ def test_leaving_a_curve_is_said_and_undone(own_suite, name):  # noqa: F811
     assert not app.toast, "equal in all groups, so nothing is lost"
 
 
-def test_what_no_editor_can_send_is_not_taken(own_suite):  # noqa: F811
+def test_what_no_editor_can_send_is_not_taken(own_suite):
     app = opened(BY_GROUP)
     before, version = recipe_of(app), profile(app)["version"]
     key = key_of_editor(app)
@@ -124,7 +124,7 @@ def test_what_no_editor_can_send_is_not_taken(own_suite):  # noqa: F811
         assert recipe_of(app) == before, value
 
 
-def test_yaml_moves_the_sliders_and_they_rewrite_it(own_suite):  # noqa: F811
+def test_yaml_moves_the_sliders_and_they_rewrite_it(own_suite):
     app = open_page(sentences="6")
     app.get_by_key("shape").set_value("yaml").run()
     text = app.text_area[0].value
@@ -139,7 +139,7 @@ def test_yaml_moves_the_sliders_and_they_rewrite_it(own_suite):  # noqa: F811
     assert app.text_area[0].value == recipe_of(app).to_yaml() == text
 
 
-def test_a_mistake_in_yaml_is_said_with_its_line_and_nothing_typed_is_lost(own_suite):  # noqa: F811
+def test_a_mistake_in_yaml_is_said_with_its_line_and_nothing_typed_is_lost(own_suite):
     app = open_page(sentences="6")
     app.get_by_key("shape").set_value("yaml").run()
     before = recipe_of(app)
@@ -162,7 +162,7 @@ def test_a_mistake_in_yaml_is_said_with_its_line_and_nothing_typed_is_lost(own_s
     assert app.text_area[0].value == before.to_yaml()
 
 
-def test_what_no_slider_holds_stays_as_text_until_the_sliders_are_asked_for(own_suite):  # noqa: F811
+def test_what_no_slider_holds_stays_as_text_until_the_sliders_are_asked_for(own_suite):
     app = open_page(sentences="6")
     app.get_by_key("shape").set_value("yaml").run()
     text = recipe_of(app).to_yaml().replace("weight: 0.5", "weight: 0.123456", 1)
@@ -179,7 +179,7 @@ def test_what_no_slider_holds_stays_as_text_until_the_sliders_are_asked_for(own_
     assert recipe_of(settled(app)).method == "karcher"
 
 
-def test_text_that_sliders_can_hold_again_stays_in_the_editor(own_suite):  # noqa: F811
+def test_text_that_sliders_can_hold_again_stays_in_the_editor(own_suite):
     app = open_page(sentences="6")
     app.get_by_key("shape").set_value("yaml").run()
     text = recipe_of(app).to_yaml()
@@ -191,14 +191,14 @@ def test_text_that_sliders_can_hold_again_stays_in_the_editor(own_suite):  # noq
     assert recipe_of(settled(app)).weights == (0.1, 0.5)
 
 
-def test_coefficients_beyond_the_usual_range_widen_it(own_suite):  # noqa: F811
+def test_coefficients_beyond_the_usual_range_widen_it(own_suite):
     app = opened(Recipe("linear", PARENTS, (3.0, 1.0)))
     assert panel(app)["state"]["values"] == [3.0, 1.0]
     assert panel(app)["form"]["high"] == 3.0
 
 
 @pytest.mark.parametrize("method", ["iso_c", "ties_paper", "ties"])
-def test_weights_without_a_sum_are_not_divided_by_it(method, own_suite):  # noqa: F811
+def test_weights_without_a_sum_are_not_divided_by_it(method, own_suite):
     """Whether the method divides or the panel; then the panel is still there, to be moved on."""
     app = opened(Recipe(method, PARENTS, (0.5, 0.5), base="init"))
     send(app, "panel deltas 2", values=[0.5, -0.5], normalise=True)
@@ -209,7 +209,7 @@ def test_weights_without_a_sum_are_not_divided_by_it(method, own_suite):  # noqa
     assert recipe_of(settled(app)).weights == ((0.5, 0.3) if method == "ties" else (0.625, 0.375))
 
 
-def test_post_steps_stand_beside_the_merge_without_them(own_suite):  # noqa: F811
+def test_post_steps_stand_beside_the_merge_without_them(own_suite):
     app = open_page(sentences="6")
     app.session_state["more_open"] = True
     app.run()
@@ -224,7 +224,7 @@ def test_post_steps_stand_beside_the_merge_without_them(own_suite):  # noqa: F81
     assert recipe_of(settled(app)).post == ("vocabulary_rows",)
 
 
-def test_everything_that_can_stand_beside_a_merge_is_drawn(own_suite):  # noqa: F811
+def test_everything_that_can_stand_beside_a_merge_is_drawn(own_suite):
     from interference.views import BESIDE
 
     app = open_page(sentences="6")
@@ -235,7 +235,7 @@ def test_everything_that_can_stand_beside_a_merge_is_drawn(own_suite):  # noqa: 
     assert all(name in drawn for name in ("rescaled", "unigram", "bigram", "mean of logits", "mean of prob", "on dev"))
 
 
-def test_a_method_of_an_optional_base_merges_with_and_without(own_suite):  # noqa: F811
+def test_a_method_of_an_optional_base_merges_with_and_without(own_suite):
     assert methods()["nuslerp"].base == "optional"
     app = open_page(method=methods()["nuslerp"].label, sentences="6")
     assert recipe_of(app).base is None
@@ -245,7 +245,7 @@ def test_a_method_of_an_optional_base_merges_with_and_without(own_suite):  # noq
     assert recipe_of(opened(recipe_of(app))).base == "init"
 
 
-def test_a_run_that_is_ended_while_a_recipe_is_placed_leaves_it_to_the_next(own_suite, monkeypatch):  # noqa: F811
+def test_a_run_that_is_ended_while_a_recipe_is_placed_leaves_it_to_the_next(own_suite, monkeypatch):
     """As where a setting is changed right after a click that brought the recipe."""
     app = open_page()
     button(app, "Pin").click().run()
@@ -260,7 +260,7 @@ def test_a_run_that_is_ended_while_a_recipe_is_placed_leaves_it_to_the_next(own_
     assert panel(app.run())["state"]["values"] == [0.3, 0.6]
 
 
-def test_yaml_is_there_again_when_the_page_is_come_back_to(own_suite):  # noqa: F811
+def test_yaml_is_there_again_when_the_page_is_come_back_to(own_suite):
     app = open_page()
     app.get_by_key("shape").set_value("yaml").run()
     assert "Recipe" in [area.label for area in app.text_area]

@@ -66,11 +66,6 @@ PAIRS = PairSet(
 )
 
 
-@pytest.fixture
-def tiny(suite_folder, tmp_path):
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_pairs_of_a_language(language):
     """Enough of them, of the phenomena that the language has; right sentences of the test half, each with one error."""
@@ -361,39 +356,25 @@ def test_the_finding_on_the_built_in_suite():
     assert share["merge"].between(0.35, 0.75).all()
 
 
-def test_the_command_prints_the_table(suite_folder, capsys, monkeypatch, tmp_path):
-    from interference.__main__ import main
-
+def test_the_command_prints_the_table(suite_folder, told, refused, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "average.yaml").write_text(Recipe("linear", ("mono-eng", "mono-deu"), (1.0, 1.0)).to_yaml())
     (tmp_path / "eng.tsv").write_text("sen\twrong_sen\tphenomenon\nThe dog sleeps.\tThe dog sleep.\tSV-#\n")
     options = ["--suite", str(suite_folder), "--pairs", "eng.tsv", "--recipe", "average.yaml"]
     options += ["--checkpoint", f"{UNIGRAM},{UNIGRAM}"]
-    main_code = run_main(main, ["accuracy", *options, "--by", "phenomenon", "--format", "json"])
-    captured = capsys.readouterr()
-    assert main_code == 0, captured.err
-    rows = json.loads(captured.out)
+    out, err = told("accuracy", *options, "--by", "phenomenon", "--format", "json")
+    rows = json.loads(out)
     assert [(row["model"], row["phenomenon"], row["pairs"]) for row in rows] == [
         ("average", "SV-#", 1),
         (UNIGRAM, "SV-#", 1),
     ]
-    assert "a tie counts half" in captured.err
+    assert "a tie counts half" in err
     for wrong, message in ((["--by", "size"], "not by 'size'"), (["--count", "0"], "give 1 or more")):
-        assert run_main(main, ["accuracy", *options, *wrong]) == 2
-        assert message in capsys.readouterr().err
-    assert run_main(main, ["demo", "pairs", "--language", "eng", "--format", "csv"]) == 0
-    header, first, *_ = capsys.readouterr().out.splitlines()
+        assert message in refused("accuracy", *options, *wrong)
+    header, first, *_ = told("demo", "pairs", "--language", "eng", "--format", "csv")[0].splitlines()
     assert header == "sen,wrong_sen,phenomenon,language,document"
     assert first.count(",") >= 4
-    assert run_main(main, ["demo", "pairs", "--language", "xx"]) == 2
-
-
-def run_main(main, arguments: list[str]) -> int:
-    try:
-        main(arguments)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+    refused("demo", "pairs", "--language", "xx")
 
 
 def test_a_table_says_which_merge_it_is_of(tiny):

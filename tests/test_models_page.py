@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from streamlit.testing.v1 import AppTest
-from test_pages import open_page, own_suite  # noqa: F401 - a fixture
+from test_pages import open_page
 
 from interference.catalogue import FAMILIES
 from interference.errors import UserError
@@ -19,7 +19,7 @@ from interference.ui import models
 
 
 @pytest.fixture
-def page(own_suite) -> AppTest:  # noqa: F811
+def page(own_suite) -> AppTest:
     app = open_page("pages/models.py")
     assert not app.exception
     assert not app.error

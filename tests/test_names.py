@@ -4,9 +4,8 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
-from interference.__main__ import app, main
+from interference.__main__ import app
 from interference.commands import apart
 from interference.commands_hub import hub
 from interference.errors import UserError
@@ -51,13 +50,12 @@ def test_names_are_taken_apart(tmp_path, monkeypatch):
             apart([nothing])
 
 
-def printed(*arguments: object) -> str:
-    ran = CliRunner().invoke(app, [*map(str, arguments), "--format", "csv"], catch_exceptions=False)
-    assert ran.exit_code == 0, ran.output
-    return ran.stdout
+@pytest.fixture
+def printed(told):
+    return lambda *arguments: told(*arguments, "--format", "csv")[0]
 
 
-def test_commas_are_what_repeating_is(suite_folder):
+def test_commas_are_what_repeating_is(suite_folder, printed):
     own = ("--suite", suite_folder, "--sentences", 2)
     for command, option in (("losses", "--checkpoint"), ("losses", "--language"), ("compare", "--methods")):
         names = {"--checkpoint": ("mono-eng", "init"), "--language": ("deu", "eng"), "--methods": ("slerp", "linear")}
@@ -71,7 +69,6 @@ def test_commas_are_what_repeating_is(suite_folder):
     assert pair == printed("conflict", "mono-eng", "mono-deu", *repeated)
 
 
-def test_an_unknown_name_among_several_is_named(suite_folder, capsys):
-    with pytest.raises(SystemExit):
-        main(["compare", "--methods", "linear,tise", "--suite", str(suite_folder)])
-    assert "Unknown merge method 'tise': did you mean 'ties'?" in capsys.readouterr().err
+def test_an_unknown_name_among_several_is_named(suite_folder, refused):
+    said = refused("compare", "--methods", "linear,tise", "--suite", suite_folder)
+    assert "Unknown merge method 'tise': did you mean 'ties'?" in said

@@ -13,7 +13,6 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from interference import bench
 from interference.bench import State, View, to_link
 from interference.errors import UserError
 from interference.evaluate import Evaluator
@@ -21,7 +20,7 @@ from interference.guide import opening
 from interference.recipe import Recipe
 from interference.registry import methods
 from interference.suite import Suite, open_suite
-from interference.ui import running
+from interference.ui import links, running
 from interference.views import merge_sentence
 
 ROOT = Path(__file__).parents[1]
@@ -31,19 +30,9 @@ _OTHERS = ("findings", "models", "predict", "trajectory")
 PAGES = sorted(f"pages/{page.name}" for page in (ROOT / "pages").glob("*.py") if page.stem not in _OTHERS)
 
 
-@pytest.fixture(scope="module")
-def own_suite(suite_folder, tmp_path_factory):
-    """The tiny random suite as the one the app opens on, with a store that outlives single tests."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("INTERFERENCE_SUITE", str(suite_folder))
-    patch.setenv("INTERFERENCE_CACHE", str(tmp_path_factory.mktemp("store")))
-    yield suite_folder
-    patch.undo()
-
-
 def open_page(page: str = "pages/merge.py", **query: str | list[str]) -> AppTest:
     """A page as a new session sees it. Without the second run a page is not rendered at all."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=240)
     for key, value in query.items():
         app.query_params[key] = value
     return settled(app.run().switch_page(page).run())
@@ -356,7 +345,7 @@ def test_a_link_reopens_the_view_with_its_pins(own_suite):
 
 def test_a_link_is_opened_by_the_next_run_where_the_first_ended_while_it_was_read(own_suite, monkeypatch):
     """As by a reload on a fresh server, which imports torch for it."""
-    ended, read = list[str](), bench.from_link
+    ended, read = list[str](), links.from_link
 
     def script() -> None:
         from interference.ui.links import open_link
@@ -369,7 +358,7 @@ def test_a_link_is_opened_by_the_next_run_where_the_first_ended_while_it_was_rea
             st.stop()
         return read(text)
 
-    monkeypatch.setattr(bench, "from_link", from_link)
+    monkeypatch.setattr("interference.ui.links.from_link", from_link)
     view = View(Recipe("linear", ("mono-eng", "mono-deu"), (0.2, 0.8)), str(own_suite), sentences=6)
     app = AppTest.from_function(script)
     app.query_params["view"] = to_link(State(view)).text
@@ -466,7 +455,7 @@ def test_all_coefficients_zero_is_said(own_suite):
 
 
 def test_parents_that_no_panel_has_room_for_are_counted(own_suite, monkeypatch):
-    monkeypatch.setattr("interference.bench.PARENTS", 1)
+    monkeypatch.setattr("interference.ui.merge.PARENTS", 1)
     assert "Parents (1 of 2)" in [block.proto.popover.label for block in open_page().get("popover")]
 
 

@@ -24,11 +24,6 @@ from interference.sweep import path_steps
 from interference.views import pairs_sentence, path_sentence
 
 
-@pytest.fixture
-def tiny(suite_folder, tmp_path):
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
-
-
 def walk(evaluator: Evaluator, first: str, second: str, points: int = 5, method: str = "linear", **named):
     languages = named.get("languages", evaluator.corpus.languages)
     return finish(path_steps(evaluator, Walk(first, second, points, method), languages, named.get("sentences", 10)))
@@ -275,14 +270,10 @@ def test_the_finding_on_paths():
     assert (branches["middle_excess"] < 0.12 * branches["best"]).all()
 
 
-def test_the_command_prints_what_the_page_shows(suite_folder, capsys, monkeypatch, tmp_path):
-    from interference.__main__ import main
-
+def test_the_command_prints_what_the_page_shows(suite_folder, told, refused, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     arguments = ["--suite", str(suite_folder), "--points", "3", "--sentences", "6", "--language", "deu"]
-    main_code = run_main(main, ["path", "mono-eng", "mono-deu", *arguments, "--format", "json"])
-    out = json.loads(capsys.readouterr().out)
-    assert main_code == 0
+    out = json.loads(told("path", "mono-eng", "mono-deu", *arguments, "--format", "json")[0])
     evaluator = Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
     table = walk(evaluator, "mono-eng", "mono-deu", 3, languages=("deu",), sentences=6)
     points = table.points["bits per sentence"]
@@ -290,16 +281,7 @@ def test_the_command_prints_what_the_page_shows(suite_folder, capsys, monkeypatc
     assert {(row["method"], row["unit"]) for row in out} == {("linear", "bits per sentence")}
     assert [row["value"] for row in out] == pytest.approx(points["value"].tolist())
     assert {row["why_no_barrier"] for row in out} == set(table.summary["bits per sentence"]["why_no_barrier"])
-    assert run_main(main, ["path", "mono-eng", "mono-eng", *arguments]) == 2
-    assert "no length" in capsys.readouterr().err
-
-
-def run_main(main, arguments: list[str]) -> int:
-    try:
-        main(arguments)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+    assert "no length" in refused("path", "mono-eng", "mono-eng", *arguments)
 
 
 def test_a_figure_has_room_for_so_many_languages_and_the_ends_own_come_first():

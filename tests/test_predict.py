@@ -10,7 +10,6 @@ import pytest
 import torch
 from conftest import llama, write_checkpoint
 
-from interference.__main__ import main
 from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.evaluate import Evaluator
@@ -514,18 +513,15 @@ def test_a_corpus_without_documents_leaves_out_what_needs_its_dev_half(five, tmp
     assert "(corpus); of single pairs intervals are 95 %; of fewer than 15 sentences" in table.notes[0]
 
 
-def test_command(five, capsys, tmp_path):
+def test_command(five, told, refused):
     arguments = ["predict", "--suite", str(five.path), "--format", "json"]
     asked = ["--measure", "cosine", "--measure", "token_overlap", "--sentences", "4"]
-    assert call([*arguments, *asked]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(told(*arguments, *asked)[0])
     assert {row["measure"] for row in rows} == {"cosine", "token_overlap"}
-    assert call([*arguments, *asked, "--pairs"]) == 0
-    assert len(json.loads(capsys.readouterr().out)) == 10
-    assert call(["predict", "--data", "paper", "--format", "csv", "--measure", "cka_eng", "--without", "zho"]) == 0
-    printed = capsys.readouterr()
-    assert "0.47490" in printed.out
-    assert "Change of MultiBLiMP accuracy, percentage points. One effect per language explains 83 %" in printed.err
+    assert len(json.loads(told(*arguments, *asked, "--pairs")[0])) == 10
+    out, err = told("predict", "--data", "paper", "--format", "csv", "--measure", "cka_eng", "--without", "zho")
+    assert "0.47490" in out
+    assert "Change of MultiBLiMP accuracy, percentage points. One effect per language explains 83 %" in err
     for wrong, message in (
         (["predict", "--data", "paper", "--suite", "x"], "no suite's"),
         (["predict", "--data", "paper", "--unit", "bits per byte", "--role", "branch"], "Leave --role and --unit out"),
@@ -534,13 +530,4 @@ def test_command(five, capsys, tmp_path):
         ([*arguments, "--without", "xxx"], "no language 'xxx'"),
         ([*arguments, "--role", "branch"], "role branch"),
     ):
-        assert call(wrong) == 2
-        assert message in capsys.readouterr().err
-
-
-def call(arguments: list[str]) -> int:
-    try:
-        main(arguments)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+        assert message in refused(*wrong)

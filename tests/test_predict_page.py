@@ -1,9 +1,10 @@
 """The Prediction page: the button with what it takes, the result, the paper's pairs, and too few languages."""
 
 import pytest
-from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, button
+from test_pages import button, open_page
 from test_predict import five  # noqa: F401 - the suite of five languages
+
+PAGE = "pages/predict.py"
 
 
 @pytest.fixture
@@ -13,15 +14,8 @@ def opened(five, monkeypatch, tmp_path):  # noqa: F811
     return five
 
 
-def open_page(**query: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=240)
-    for key, value in query.items():
-        app.query_params[key] = value
-    return app.run().switch_page("pages/predict.py").run()
-
-
 def test_nothing_is_computed_until_the_button_is_pressed(opened):
-    app = open_page()
+    app = open_page(PAGE)
     app.multiselect(key="predict_measures").set_value(["cosine", "token_overlap"]).run()
     assert not app.exception
     assert not app.error
@@ -41,7 +35,7 @@ def test_nothing_is_computed_until_the_button_is_pressed(opened):
 
 
 def test_only_parts_that_the_models_have_are_offered(opened):
-    app = open_page(predict_part="head")  # their embeddings are tied
+    app = open_page(PAGE, predict_part="head")  # their embeddings are tied
     assert not app.exception
     assert not app.error
     assert app.get_by_key("predict_part").options == ["all", "embeddings", "attention", "mlp", "norms"]
@@ -49,7 +43,7 @@ def test_only_parts_that_the_models_have_are_offered(opened):
 
 
 def test_one_measure_is_spoken_of_as_one(opened):
-    app = open_page()
+    app = open_page(PAGE)
     app.multiselect(key="predict_measures").set_value(["foreign_loss"]).run()
     assert "1 measure of 10 pairs" in app.info[0].value
     button(app, "Merge and measure").click().run()
@@ -58,12 +52,12 @@ def test_one_measure_is_spoken_of_as_one(opened):
 
 
 def test_the_papers_pairs_need_no_computing_and_follow_the_languages(opened, suite_folder, monkeypatch):
-    app = open_page(predict_data="The paper")
+    app = open_page(PAGE, predict_data="The paper")
     assert not app.exception
     assert "No measure of 6 tried passes every test" in app.markdown[1].value
     assert len(app.get("plotly_chart")) == 2
     monkeypatch.setenv("INTERFERENCE_SUITE", str(suite_folder))
-    few = open_page()
+    few = open_page(PAGE)
     assert not few.exception
     assert "2 languages (eng, deu) make 1 pair, too few" in few.error[0].value
     few.get_by_key("predict_data").set_value("The paper").run()

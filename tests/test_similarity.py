@@ -42,11 +42,6 @@ MEASURES = measures()
 ON_STATES = [m for m in MEASURES.values() if m.needs != "vocabulary"]
 
 
-@pytest.fixture
-def tiny(suite_folder, tmp_path):
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), CPU)
-
-
 def golden() -> tuple[np.ndarray, np.ndarray]:
     """The data of the notebook that Kornblith and others published with their paper."""
     random = np.random.RandomState(1337)
@@ -518,26 +513,18 @@ def test_nothing_to_compare(tiny):
         compare(tiny, "mono-eng", condition="languages", languages=("eng",))
 
 
-def test_the_command_prints_the_table(suite_folder, capsys, tmp_path, monkeypatch):
-    from interference.__main__ import main
-
-    def run(*arguments: str) -> int:
-        try:
-            main(["similarity", "--suite", str(suite_folder), "--sentences", "12", *arguments])
-        except SystemExit as end:
-            return int(end.code or 0)
-        return 0
-
-    assert run("--checkpoint", "mono-eng", "--checkpoint", "mono-deu", "--format", "json", "--layer", "1") == 0
-    out, err = capsys.readouterr()
+def test_the_command_prints_the_table(suite_folder, told, refused, tmp_path):
+    command = ("similarity", "--suite", suite_folder, "--sentences", "12")
+    two = ("--checkpoint", "mono-eng", "--checkpoint", "mono-deu")
+    out, err = told(*command, *two, "--format", "json", "--layer", "1")
     evaluator = Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), CPU)
     expected = compare(evaluator, "mono-eng", "mono-deu", layers=(1,)).frame
     assert [row["value"] for row in json.loads(out)] == pytest.approx(expected["value"].tolist())
     assert "n = 12 parallel sentences" in err
     half = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5))
     (tmp_path / "half.yaml").write_text(half.to_yaml())
-    assert run("--recipe", str(tmp_path / "half.yaml"), "--layer", "2", "--format", "csv") == 0
-    lines = capsys.readouterr().out.splitlines()
+    out, _ = told(*command, "--recipe", tmp_path / "half.yaml", "--layer", "2", "--format", "csv")
+    lines = out.splitlines()
     assert len(lines) == 3
     assert all("half" in line for line in lines[1:])
     languages = [["--condition", condition, "--language", "deu"] for condition in ("own", "numerals")]
@@ -549,7 +536,4 @@ def test_the_command_prints_the_table(suite_folder, capsys, tmp_path, monkeypatc
         ["--uncentred"],
         ["--pooling", "max"],
     ):
-        assert run(*wrong) == 2, wrong
-        err = capsys.readouterr().err
-        assert err.startswith("interference: ")
-        assert "Traceback" not in err
+        assert refused(*command, *wrong).startswith("interference: ")

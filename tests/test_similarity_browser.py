@@ -5,10 +5,9 @@ import re
 import pytest
 import torch
 from playwright.sync_api import Page, expect
-from test_browser import (  # noqa: F401
+from test_browser import (
     WAIT,
     box_of,
-    browser,
     drag,
     merge_sentence,
     opened,
@@ -64,7 +63,7 @@ def measured(values: dict[str, float], folder) -> dict[str, list[float]]:
     return {str(name): part["value"].tolist() for name, part in frame.groupby("model_b")}
 
 
-def test_what_does_not_apply_is_greyed_out_with_the_reason(browser, tmp_path):  # noqa: F811
+def test_what_does_not_apply_is_greyed_out_with_the_reason(browser, tmp_path):
     with served(tmp_path) as address, opened(browser, f"{address}/similarity?similarity_view=Layers") as page:
         wait_for_figure(page)
         measure = page.get_by_role("combobox", name="Measure")
@@ -97,7 +96,7 @@ def test_what_does_not_apply_is_greyed_out_with_the_reason(browser, tmp_path):  
             expect(other.get_by_role("combobox", name="Measure")).to_have_value("cosine", timeout=WAIT)
 
 
-def test_the_help_of_the_measures_is_there_for_fingers_and_keys(browser, tmp_path):  # noqa: F811
+def test_the_help_of_the_measures_is_there_for_fingers_and_keys(browser, tmp_path):
     with served(tmp_path) as address, opened(browser, f"{address}/similarity?similarity_view=Depth", 390) as page:
         wait_for_figure(page)
         mark = page.get_by_role("button", name="Help for Measure")
@@ -118,7 +117,7 @@ def test_the_help_of_the_measures_is_there_for_fingers_and_keys(browser, tmp_pat
 
 
 @pytest.mark.parametrize("width", [1440, 390])
-def test_the_headline_comes_last_and_moves_nothing(browser, tmp_path, width):  # noqa: F811
+def test_the_headline_comes_last_and_moves_nothing(browser, tmp_path, width):
     with served(tmp_path) as address, opened(browser, "about:blank", width) as page:
         page.add_init_script(HOLD)
         page.goto(f"{address}/similarity?similarity_view=Depth")
@@ -135,7 +134,7 @@ def test_the_headline_comes_last_and_moves_nothing(browser, tmp_path, width):  #
         shoot(page, f"similarity_headline_{width}")
 
 
-def test_the_merge_follows_its_coefficients(browser, tmp_path):  # noqa: F811
+def test_the_merge_follows_its_coefficients(browser, tmp_path):
     """A preview while the thumb moves, the library's own numbers at rest, and the Merge page moves with it."""
     with served(tmp_path / "app") as address, opened(browser, f"{address}/similarity?similarity_view=Merge") as page:
         wait_for_figure(page)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import llama, write_checkpoint, write_corpus
 from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, button, live_plots, own_suite, panel, send, sent, settled  # noqa: F401 - own_suite is a fixture
+from test_pages import button, live_plots, open_page, panel, send, sent, settled
 
 from interference.bench import History, State, View, to_link
 from interference.comparable import why_nowhere
@@ -28,7 +28,7 @@ from interference.similarity_request import SimilarityRequest, default_models
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
-from interference.ui.similarity import VIEWS
+from interference.ui.similarity.choose import VIEWS
 from interference.ui.widgets import ASKED
 from interference.views_similarity import (
     gap_sentence,
@@ -41,16 +41,8 @@ from interference.views_similarity import (
 )
 
 
-@pytest.fixture
-def tiny(suite_folder, tmp_path):
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "own"), torch.device("cpu"))
-
-
-def open_page(**query: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
-    for key, value in query.items():
-        app.query_params[key] = value
-    return settled(app.run().switch_page("pages/similarity.py").run())
+def open_similarity(**query: str) -> AppTest:
+    return open_page("pages/similarity.py", **query)
 
 
 def charts(app: AppTest) -> list[dict]:
@@ -77,8 +69,8 @@ def said(app: AppTest, kind: str = "caption") -> str:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_view_draws(own_suite, view):  # noqa: F811
-    app = open_page(similarity_view=view)
+def test_every_view_draws(own_suite, view):
+    app = open_similarity(similarity_view=view)
     assert not app.exception
     assert not app.error
     assert len(charts(app)) == (3 if view == "Conditions" else 1)
@@ -92,8 +84,8 @@ def test_every_view_draws(own_suite, view):  # noqa: F811
         assert "Rotation gap" in said(app, "markdown")
 
 
-def test_an_address_written_by_hand_may_name_condition_and_pooling(own_suite):  # noqa: F811
-    app = open_page(similarity_condition="pivot", similarity_pivot="deu", similarity_pooling="last")
+def test_an_address_written_by_hand_may_name_condition_and_pooling(own_suite):
+    app = open_similarity(similarity_condition="pivot", similarity_pivot="deu", similarity_pooling="last")
     assert not app.exception
     assert "All models on one language" in said(app)
     assert "its last token" in said(app)
@@ -105,7 +97,7 @@ def test_models_without_a_language_read_one_at_first(tokenizer, tmp_path, monkey
         write_checkpoint(llama(seed), tokenizer, tmp_path / "suite" / f"seed{seed}")
     monkeypatch.setenv("INTERFERENCE_SUITE", str(tmp_path / "suite"))
     monkeypatch.setenv("INTERFERENCE_CORPUS", str(write_corpus(tmp_path / "corpus.tsv")))
-    app = open_page()
+    app = open_similarity()
     assert not app.error
     assert len(app.get("plotly_chart")) == 1
 
@@ -123,8 +115,8 @@ def test_the_caption_says_how_wide_the_intervals_are(tiny):
     assert "No pair" in _uncertainty(frame.assign(value=np.nan, low=np.nan, high=np.nan), True, blocks)
 
 
-def test_a_measure_that_does_not_apply_says_why_and_the_page_lives(own_suite):  # noqa: F811
-    app = open_page(similarity_models="mono-eng", similarity_view="Models")
+def test_a_measure_that_does_not_apply_says_why_and_the_page_lives(own_suite):
+    app = open_similarity(similarity_models="mono-eng", similarity_view="Models")
     app.multiselect(key="similarity_models").set_value(["mono-eng", "mono-deu"]).run()
     choose(app, "cosine")
     assert not app.exception
@@ -147,7 +139,7 @@ def related_suite(suite_folder, tmp_path, monkeypatch):
 
 
 def test_measures_that_no_pair_allows_are_greyed_out_with_the_reason(related_suite):
-    app = open_page()
+    app = open_similarity()
     assert greyed(app) == set(), "branches share their parent's basis"
     assert "Greyed out" not in said(app)
     app.multiselect(key="similarity_models").set_value(["mono-eng", "mono-deu"]).run()
@@ -163,8 +155,8 @@ def test_measures_that_no_pair_allows_are_greyed_out_with_the_reason(related_sui
 
 
 @pytest.mark.parametrize(("view", "grey"), [("Layers", True), ("Languages", False), ("Merge", False)])
-def test_what_is_greyed_out_follows_what_the_view_compares(own_suite, view, grey):  # noqa: F811
-    assert greyed(open_page(similarity_view=view)) == (NEED_A_BASIS if grey else set())
+def test_what_is_greyed_out_follows_what_the_view_compares(own_suite, view, grey):
+    assert greyed(open_similarity(similarity_view=view)) == (NEED_A_BASIS if grey else set())
 
 
 def test_other_vocabularies_grey_out_the_logit_lens(tiny):
@@ -184,25 +176,25 @@ def test_other_vocabularies_grey_out_the_logit_lens(tiny):
 
 
 @pytest.mark.parametrize("asked", ["cosine", "Cosine of translations"])
-def test_a_link_to_a_measure_that_does_not_apply_says_why(own_suite, asked):  # noqa: F811
-    app = open_page(similarity=asked, similarity_view="Layers")
+def test_a_link_to_a_measure_that_does_not_apply_says_why(own_suite, asked):
+    app = open_similarity(similarity=asked, similarity_view="Layers")
     assert not app.exception
     assert choice(app)["value"] == "cosine"
     assert "share no initialisation" in app.info[0].value
     assert app.query_params["similarity"] == "cosine"
-    assert choice(open_page(similarity="nonsense"))["value"] == "debiased_cka"
+    assert choice(open_similarity(similarity="nonsense"))["value"] == "debiased_cka"
 
 
-def test_the_headline_names_kinds_of_pairs(own_suite):  # noqa: F811
-    headline = next(m.value for m in open_page().markdown if m.value.startswith("Rotation gap"))
+def test_the_headline_names_kinds_of_pairs(own_suite):
+    headline = next(m.value for m in open_similarity().markdown if m.value.startswith("Rotation gap"))
     assert "mixed × branch" in headline
     assert "mono × mono" in headline
     assert "settle no rotation of 32 dimensions" in headline
 
 
-def test_the_merge_follows_the_panel_and_the_merge_page_with_it(own_suite, monkeypatch):  # noqa: F811
+def test_the_merge_follows_the_panel_and_the_merge_page_with_it(own_suite, monkeypatch):
     monkeypatch.setattr("interference.ui.similarity.merge._FEW", 8)
-    app = open_page(similarity_view="Merge")
+    app = open_similarity(similarity_view="Merge")
     assert panel(app)["state"]["values"] == [0.5, 0.5]
     before, shown = charts(app)[0], app.session_state["history"].present
     send(app, values=[0.83, 0.2], moving=True)
@@ -238,8 +230,8 @@ def test_the_merge_follows_the_panel_and_the_merge_page_with_it(own_suite, monke
         Recipe("slerp", ("mono-eng", "mono-deu"), (), (("t", 0.3),)),
     ],
 )
-def test_a_recipe_that_no_panel_holds_is_named_with_the_way_to_its_page(own_suite, recipe):  # noqa: F811
-    app = open_page(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
+def test_a_recipe_that_no_panel_holds_is_named_with_the_way_to_its_page(own_suite, recipe):
+    app = open_similarity(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
     assert not app.exception
     assert not app.error
     assert recipe.label() in said(app, "markdown")
@@ -247,9 +239,9 @@ def test_a_recipe_that_no_panel_holds_is_named_with_the_way_to_its_page(own_suit
     assert len(charts(app)) == 1
 
 
-def test_the_merge_of_a_parent_named_twice_is_compared_with_it_once(own_suite):  # noqa: F811
+def test_the_merge_of_a_parent_named_twice_is_compared_with_it_once(own_suite):
     recipe = Recipe("linear", ("mono-eng", "mono-deu", "mono-eng"), (0.5, 0.5, 0.2))
-    app = open_page(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
+    app = open_similarity(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
     assert not app.exception
     assert not app.error
     names = [trace["name"] for trace in charts(app)[0]["data"]]
@@ -260,17 +252,17 @@ def test_the_merge_of_a_parent_named_twice_is_compared_with_it_once(own_suite): 
     ("parents", "read"),
     [(("mixed", "init"), "both read one language"), (("mixed", "mono-eng"), "the parent's language")],
 )
-def test_the_caption_of_a_merge_says_what_is_read(own_suite, parents, read):  # noqa: F811
+def test_the_caption_of_a_merge_says_what_is_read(own_suite, parents, read):
     recipe = Recipe("linear", parents, (0.5, 0.5))
-    app = open_page(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
+    app = open_similarity(view=to_link(State(View(recipe, str(own_suite)))).text, similarity_view="Merge")
     assert not app.error
     assert read in said(app)
 
 
-def test_the_panel_stands_as_a_link_says_and_the_merge_page_as_it_was_moved(own_suite):  # noqa: F811
+def test_the_panel_stands_as_a_link_says_and_the_merge_page_as_it_was_moved(own_suite):
     """A link may open this page first: the Merge page has not placed its recipe when the panel here is moved."""
     recipe = Recipe("linear", ("branch-eng", "branch-deu"), (1.7, 0.1234))
-    app = open_page(similarity_view="Merge")
+    app = open_similarity(similarity_view="Merge")
     before = View(recipe, str(own_suite))  # of more sentences than this corpus has
     app.session_state["history"] = History(State(before))
     app.session_state[ASKED] = (recipe, None)
@@ -284,8 +276,8 @@ def test_the_panel_stands_as_a_link_says_and_the_merge_page_as_it_was_moved(own_
     assert app.session_state["history"].undo().present.view == before, "one move"
 
 
-def test_mistakes_are_one_message(own_suite):  # noqa: F811
-    app = open_page()
+def test_mistakes_are_one_message(own_suite):
+    app = open_similarity()
     app.multiselect(key="similarity_models").set_value(["mono-eng"]).run()
     assert "nothing to compare" in app.error[0].value
     app.multiselect(key="similarity_models").set_value([]).run()
@@ -296,9 +288,10 @@ def test_mistakes_are_one_message(own_suite):  # noqa: F811
     assert len(charts(app)) == 1
 
 
-def test_raw_and_z_scored_are_other_numbers(own_suite):  # noqa: F811
+def test_raw_and_z_scored_are_other_numbers(own_suite):
     maps = [
-        charts(open_page(similarity_view="Languages", similarity_scaling=s))[0]["data"] for s in ("z-scored", "raw")
+        charts(open_similarity(similarity_view="Languages", similarity_scaling=s))[0]["data"]
+        for s in ("z-scored", "raw")
     ]
     assert maps[0] != maps[1]
 
@@ -456,28 +449,17 @@ def test_empty_cells_are_no_numbers():
     assert "does not apply here**: because" in similarity_sentence(frame, measures()["cosine"], "kind")
 
 
-def test_commands_print_the_plane_and_the_neighbours_of_the_page(suite_folder, capsys, tiny):
-    from interference.__main__ import main
-
-    def run(*arguments: str) -> int:
-        try:
-            main([*arguments, "--suite", str(suite_folder), "--sentences", "12"])
-        except SystemExit as end:
-            return int(end.code or 0)
-        return 0
-
+def test_commands_print_the_plane_and_the_neighbours_of_the_page(suite_folder, told, refused, tiny):
+    options = ("--suite", suite_folder, "--sentences", "12", "--layer", "1", "--format", "json")
     spot = Spot("mixed", "mixed", 1, tiny.corpus.languages, 12, 4)
-    assert run("projection", "--drawn", "4", "--plane", "MDS", "--format", "json", "--layer", "1") == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(told("projection", "--drawn", "4", "--plane", "MDS", *options)[0])
     expected = finish(projection_steps(tiny, spot, "MDS")).frame
     assert [row["text"] for row in rows] == expected["text"].tolist()
     assert [row["x"] for row in rows] == pytest.approx(expected["x"].tolist(), rel=1e-4)
     row = int(expected["row"].iloc[1])
-    assert run("neighbours", "--of", "deu", "--row", str(row), "--format", "json", "--layer", "1") == 0
-    out, err = capsys.readouterr()
+    out, err = told("neighbours", "--of", "deu", "--row", row, *options)
     near = finish(neighbour_steps(tiny, spot, "deu", row))
     assert [one["text"] for one in json.loads(out)] == near["text"].tolist()
     assert tiny.corpus.text("deu", [row])[0] in err
     for wrong in (["projection", "nobody"], ["projection", "--layer", "9"], ["neighbours", "--of", "x"]):
-        assert run(*wrong) == 2, wrong
-        assert capsys.readouterr().err.startswith("interference: ")
+        assert refused(*wrong, *options[:4]).startswith("interference: ")

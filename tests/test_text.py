@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,9 +10,8 @@ import torch
 import yaml
 from conftest import llama, write_checkpoint, write_corpus
 from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, open_page, own_suite  # noqa: F401 - a fixture
+from test_pages import ROOT, open_page
 
-from interference.__main__ import main
 from interference.bench import History, State, View
 from interference.evaluate import Evaluator
 from interference.generate import default_prompt, equal_merge
@@ -25,23 +23,6 @@ from interference.store import Store
 from interference.suite import open_suite
 
 PAGE = "pages/text.py"
-
-
-@pytest.fixture
-def cli(capsys):
-    """Run a command in this process: (exit code, standard output, standard error)."""
-
-    def run(*arguments) -> tuple[int, str, str]:
-        capsys.readouterr()
-        try:
-            main([str(a) for a in arguments])
-            code: Any = 0
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.fixture
@@ -131,7 +112,7 @@ def lines(app) -> list[str]:
     return [block.proto.body for block in app.get("html") if "it-" in block.proto.body]
 
 
-def test_page_draws_both_views(own_suite):  # noqa: F811
+def test_page_draws_both_views(own_suite):
     """Three continuations, a legend and a line of tokens, each with its sentence below and its download."""
     app = open_page(PAGE)
     assert not app.exception
@@ -164,7 +145,7 @@ def test_models_that_cannot_be_merged_are_heard_by_themselves(tokenizer, tmp_pat
     assert not app.run().error
 
 
-def test_language_prompt_and_sampling_change_what_is_written(own_suite):  # noqa: F811
+def test_language_prompt_and_sampling_change_what_is_written(own_suite):
     app = open_page(PAGE)
     app.selectbox(key="say_language").set_value("deu").run()
     assert app.text_input(key="prompt deu").value == beginning(own_suite)
@@ -181,7 +162,7 @@ def test_language_prompt_and_sampling_change_what_is_written(own_suite):  # noqa
     assert "&lt;b&gt;" in lines(app)[0]
 
 
-def test_a_prompt_that_nobody_edited_is_of_the_corpus_that_is_open(own_suite, tmp_path):  # noqa: F811
+def test_a_prompt_that_nobody_edited_is_of_the_corpus_that_is_open(own_suite, tmp_path):
     rows = [f"Yesterday {number} cats were there.\tGestern waren {number} Katzen da." for number in range(4)]
     (tmp_path / "cats.tsv").write_text("\n".join(["eng\tdeu", *rows]))
     app = open_page(PAGE)
@@ -195,7 +176,7 @@ def test_a_prompt_that_nobody_edited_is_of_the_corpus_that_is_open(own_suite, tm
     assert app.text_input(key="prompt eng").value == "Who"
 
 
-def test_a_prompt_that_is_too_long_leaves_the_rest_of_the_page(own_suite):  # noqa: F811
+def test_a_prompt_that_is_too_long_leaves_the_rest_of_the_page(own_suite):
     app = open_page(PAGE)
     app.text_input(key="prompt eng").set_value("a" * 64).run()
     assert not app.exception
@@ -206,14 +187,14 @@ def test_a_prompt_that_is_too_long_leaves_the_rest_of_the_page(own_suite):  # no
     assert len(lines(app)) == 5
 
 
-def test_no_parent_is_enough_with_a_merge(own_suite):  # noqa: F811
+def test_no_parent_is_enough_with_a_merge(own_suite):
     app = open_page(PAGE)
     app.multiselect(key="say_parents eng").set_value([]).run()
     assert not app.exception
     assert [m.value for m in app.markdown if m.value.startswith("**")] == ["**merge**", "**mixed**"]
 
 
-def test_filters_and_choice_of_a_sentence(own_suite):  # noqa: F811
+def test_filters_and_choice_of_a_sentence(own_suite):
     app = open_page(PAGE)
     first = app.dataframe[0].value
     assert set(first["language"]) == {"eng", "deu"}
@@ -250,7 +231,7 @@ def test_the_worst_tenth_is_a_share_of_what_is_extra(costs, said):
     assert said in SentenceTable(pd.DataFrame({"cost": costs}), "", {}).sentence()
 
 
-def test_costs_of_the_page_are_those_of_the_library(own_suite, tmp_path):  # noqa: F811
+def test_costs_of_the_page_are_those_of_the_library(own_suite, tmp_path):
     """And the merge is that of the Merge page, where there is one."""
     suite = open_suite(own_suite)
     shown = Recipe("linear", ("mono-eng", "mono-deu"), (0.8, 0.2))

@@ -28,11 +28,6 @@ from interference.tokens import pieces
 MERGE = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5))
 
 
-@pytest.fixture
-def evaluator(suite_folder, tmp_path):
-    return Evaluator(open_suite(suite_folder), Store(tmp_path / "results", {}), torch.device("cpu"))
-
-
 @pytest.mark.parametrize("limit", [None, 64, 7, 1])
 @pytest.mark.parametrize("make", [llama, gpt2])
 def test_tokens_sum_to_the_sentence(make, limit, tokenizer):
@@ -84,29 +79,29 @@ def test_a_token_with_a_whole_and_a_begun_character():
 
 
 @pytest.mark.parametrize("sentences", [None, 5])
-def test_costs_are_those_of_the_loss_table(evaluator, sentences):
+def test_costs_are_those_of_the_loss_table(tiny, sentences):
     """Their means by language are its bits and costs; the worst come first."""
-    found = finish(sentence_steps(evaluator, MERGE, ["eng", "deu"], sentences))
-    table = evaluator.table(Request((("merge", MERGE),), ("eng", "deu"), sentences)).frame.set_index("language")
+    found = finish(sentence_steps(tiny, MERGE, ["eng", "deu"], sentences))
+    table = tiny.table(Request((("merge", MERGE),), ("eng", "deu"), sentences)).frame.set_index("language")
     frame = found.frame
     assert tuple(frame.columns) == COLUMNS
     for language, part in frame.groupby("language"):
-        assert sorted(part["row"]) == evaluator.corpus.rows(sentences).tolist()
+        assert sorted(part["row"]) == tiny.corpus.rows(sentences).tolist()
         assert part["bits"].mean() == pytest.approx(table["bits_per_sentence"][language], rel=1e-12)
         assert part["cost"].mean() == pytest.approx(table["cost"][language], rel=1e-9)
         assert set(part["reference"]) == {table["reference"][language]}
     assert frame["cost"].is_monotonic_decreasing
     assert frame["cost"].to_numpy() == pytest.approx(frame["bits"] - frame["reference_bits"])
     assert list(frame["text"]) == [
-        evaluator.corpus.sentences[language][row] for language, row in zip(frame["language"], frame["row"], strict=True)
+        tiny.corpus.sentences[language][row] for language, row in zip(frame["language"], frame["row"], strict=True)
     ]
     assert found.provenance["recipe"] == MERGE.to_yaml()
 
 
-def test_costs_against_another_checkpoint(evaluator):
-    found = finish(sentence_steps(evaluator, "mixed", ["eng"], None, "mixed")).frame
+def test_costs_against_another_checkpoint(tiny):
+    found = finish(sentence_steps(tiny, "mixed", ["eng"], None, "mixed")).frame
     assert (found["cost"] == 0).all()
-    other = finish(sentence_steps(evaluator, "mixed", ["eng"], None, "init")).frame
+    other = finish(sentence_steps(tiny, "mixed", ["eng"], None, "init")).frame
     assert set(other["reference"]) == {"init"}
     assert (other["cost"] != 0).all()
 
@@ -124,15 +119,15 @@ def test_without_a_reference_it_is_the_best_parent(suite_folder, tmp_path):
         finish(sentence_steps(evaluator, paths[0], ["eng"]))
 
 
-def test_reading_of_the_sentences(evaluator):
-    found = finish(sentence_steps(evaluator, MERGE, ["eng"], 5))
+def test_reading_of_the_sentences(tiny):
+    found = finish(sentence_steps(tiny, MERGE, ["eng"], 5))
     cost = found.frame["cost"]
     assert found.sentence().startswith(f"{(cost > 0).sum()} of 5 sentences")
     assert f"{signed(cost.mean(), 1)} bits on average, {signed(cost.max(), 1)} at worst" in found.sentence()
     after = "Each sentence follows BOS; float32 on cpu."
     assert found.note == f"5 of 12 sentences of the test half in each language. {after}"
-    evaluator.corpus = replace(evaluator.corpus, has_documents=False)
-    found = finish(sentence_steps(evaluator, MERGE, ["eng"], 5))
+    tiny.corpus = replace(tiny.corpus, has_documents=False)
+    found = finish(sentence_steps(tiny, MERGE, ["eng"], 5))
     assert found.note == f"5 of 24 sentences in each language. {after}"
 
 
@@ -142,9 +137,9 @@ def test_costs_of_sentences_that_a_tokenizer_loses_are_told_as_such(tokenizer, t
     assert found.note.count("Sentences that the tokenizer of poor does not give back: 2 of 2 (") == 1
 
 
-def test_a_language_that_the_corpus_lacks(evaluator):
+def test_a_language_that_the_corpus_lacks(tiny):
     with pytest.raises(UserError, match="has no language 'den'"):
-        finish(sentence_steps(evaluator, MERGE, ["den"]))
+        finish(sentence_steps(tiny, MERGE, ["den"]))
 
 
 def test_filters():
@@ -164,11 +159,11 @@ def test_filters():
     assert choose(frame, ["deu"], text="cat").empty
 
 
-def test_token_line_is_the_sentence_of_the_table(evaluator):
+def test_token_line_is_the_sentence_of_the_table(tiny):
     """Tokens join to the sentence, and sum to its bits under the merge and the reference."""
-    table = finish(sentence_steps(evaluator, MERGE, ["deu"], 5)).frame
+    table = finish(sentence_steps(tiny, MERGE, ["deu"], 5)).frame
     row = table.iloc[1]
-    line = finish(token_line_steps(evaluator, MERGE, "merge", "mono-deu", "deu", int(row["row"])))
+    line = finish(token_line_steps(tiny, MERGE, "merge", "mono-deu", "deu", int(row["row"])))
     assert tuple(line.frame.columns) == TOKEN_COLUMNS
     assert line.frame["text"].sum() == row["text"]
     assert len(line.frame) == row["tokens"]
@@ -180,10 +175,10 @@ def test_token_line_is_the_sentence_of_the_table(evaluator):
     assert line.provenance["recipe"] == MERGE.to_yaml()
 
 
-def test_other_weights_between_the_two_change_nothing(evaluator):
-    alone = finish(token_line_steps(evaluator, MERGE, "merge", "mono-deu", "deu", 0)).frame
+def test_other_weights_between_the_two_change_nothing(tiny):
+    alone = finish(token_line_steps(tiny, MERGE, "merge", "mono-deu", "deu", 0)).frame
     disturbed = finish(
-        token_line_steps(evaluator, MERGE, "merge", "mono-deu", "deu", 0), lambda share: evaluator.networks.put("init")
+        token_line_steps(tiny, MERGE, "merge", "mono-deu", "deu", 0), lambda share: tiny.networks.put("init")
     ).frame
     pd.testing.assert_frame_equal(alone, disturbed)
 
@@ -198,12 +193,12 @@ def test_tokens_of_different_tokenizers_are_not_laid_side_by_side(suite_folder, 
     assert len(finish(sentence_steps(evaluator, MERGE, ["eng"], 3, other)).frame) == 3
 
 
-def test_weights_that_overflow_are_named(evaluator):
+def test_weights_that_overflow_are_named(tiny):
     broken = Recipe("linear", ("mono-eng", "mono-deu"), (3.3e38, 3.3e38), (("normalize", False),))
     with pytest.raises(UserError, match="not finite"):
-        finish(sentence_steps(evaluator, broken, ["eng"]))
+        finish(sentence_steps(tiny, broken, ["eng"]))
     with pytest.raises(UserError, match=r"^merge gives .* not finite"):
-        finish(token_line_steps(evaluator, broken, "merge", "mono-eng", "eng", 0))
+        finish(token_line_steps(tiny, broken, "merge", "mono-eng", "eng", 0))
 
 
 # figures

@@ -198,20 +198,12 @@ def _numbers(coded):
     return np.frombuffer(base64.b64decode(coded["bdata"]), coded["dtype"]).tolist() if "bdata" in coded else list(coded)
 
 
-def test_command_and_page_show_the_same(stepped, tmp_path, monkeypatch, capsys):
-    from interference.__main__ import main
-
-    arguments = ["trajectory", "--suite", str(stepped), "--sentences", "6", "--format", "json"]
-    with pytest.raises(SystemExit) as end:
-        main(arguments)
-    assert not end.value.code
-    captured = capsys.readouterr()
-    rows = json.loads(captured.out)
+def test_command_and_page_show_the_same(stepped, monkeypatch, told, refused):
+    out, err = told("trajectory", "--suite", stepped, "--sentences", "6", "--format", "json")
+    rows = json.loads(out)
     assert {row["role"] for row in rows} == {FIRST, SECOND, MERGE, UNTRAINED}
-    assert "mergeable" in captured.err
-    with pytest.raises(SystemExit) as end:
-        main(["trajectory", "eng", "eng", "--suite", str(stepped)])
-    assert end.value.code == 2
+    assert "mergeable" in err
+    refused("trajectory", "eng", "eng", "--suite", stepped)
     monkeypatch.setenv("INTERFERENCE_SUITE", str(stepped))
     app = open_page("pages/trajectory.py")
     assert not app.exception

@@ -7,17 +7,10 @@ import shutil
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, button, live_plots, own_suite, settled  # noqa: F401 - own_suite is a fixture
+from test_pages import ROOT, button, live_plots, open_page, settled
 
 from interference.figures.weights import _cell
 from interference.recipe.values import Where
-
-
-def open_page(page: str, **query: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
-    for key, value in query.items():
-        app.query_params[key] = value
-    return settled(app.run().switch_page(page).run())
 
 
 def chart(app: AppTest) -> dict:
@@ -25,7 +18,7 @@ def chart(app: AppTest) -> dict:
 
 
 @pytest.mark.parametrize("view", ["Groups", "Layers", "Tensors", "Pairs"])
-def test_every_view_of_the_weights_draws(own_suite, view):  # noqa: F811
+def test_every_view_of_the_weights_draws(own_suite, view):
     app = open_page("pages/weights.py", weights_view=view)
     assert not app.exception
     assert not app.error
@@ -35,7 +28,7 @@ def test_every_view_of_the_weights_draws(own_suite, view):  # noqa: F811
     assert app.get("download_button")
 
 
-def test_only_what_there_is_stands_in_the_legend(own_suite):  # noqa: F811
+def test_only_what_there_is_stands_in_the_legend(own_suite):
     app = open_page("pages/weights.py")
     assert "closed form, Gaussian" in [trace["name"] for trace in chart(app)["data"]]
     assert any("Diamonds are" in caption.value for caption in app.caption)
@@ -44,13 +37,13 @@ def test_only_what_there_is_stands_in_the_legend(own_suite):  # noqa: F811
     assert not any("Diamonds are" in caption.value for caption in app.caption)
 
 
-def test_pairs_are_those_of_the_whole_model_at_first(own_suite):  # noqa: F811
+def test_pairs_are_those_of_the_whole_model_at_first(own_suite):
     app = open_page("pages/weights.py", weights_view="Pairs")
     assert app.selectbox(key="weights_part").value == "all"
 
 
 @pytest.mark.parametrize("part", ["all", "attention"])
-def test_the_whole_model_is_never_without_its_groups(own_suite, part):  # noqa: F811
+def test_the_whole_model_is_never_without_its_groups(own_suite, part):
     """The same map of every part on one scale, whichever is large; the numbers are the table's."""
     app = open_page("pages/weights.py", weights_view="Pairs", weights_part=part)
     maps = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
@@ -79,7 +72,7 @@ def test_cells_show_digits_where_values_are_small(value, most, written):
 
 
 @pytest.mark.parametrize("view", ["Tensors", "Pairs"])
-def test_a_map_stands_beside_its_chance_level_on_one_scale(own_suite, view):  # noqa: F811
+def test_a_map_stands_beside_its_chance_level_on_one_scale(own_suite, view):
     figure = chart(open_page("pages/weights.py", weights_view=view))
     measured, null = figure["data"]
     assert measured["coloraxis"] == null["coloraxis"]
@@ -88,7 +81,7 @@ def test_a_map_stands_beside_its_chance_level_on_one_scale(own_suite, view):  # 
     assert [title["text"] for title in figure["layout"]["annotations"]] == ["measured", "by chance"]
 
 
-def test_a_measure_of_models_has_no_pairs_and_its_knob_changes_it(own_suite):  # noqa: F811
+def test_a_measure_of_models_has_no_pairs_and_its_knob_changes_it(own_suite):
     app = open_page("pages/weights.py")
     app.selectbox(key="conflict").set_value("top_k_mass").run()
     views = next(control for control in app.get("button_group") if control.key == "weights_view")
@@ -98,7 +91,7 @@ def test_a_measure_of_models_has_no_pairs_and_its_knob_changes_it(own_suite):  #
     assert chart(app) != before
 
 
-def test_a_base_makes_task_vectors_of_weights(own_suite):  # noqa: F811
+def test_a_base_makes_task_vectors_of_weights(own_suite):
     app = open_page("pages/weights.py", weights_base="mixed")
     assert any("differences of mono-eng, mono-deu from mixed" in caption.value for caption in app.caption)
     app.selectbox(key="weights_base").select("mono-eng").run()
@@ -107,7 +100,7 @@ def test_a_base_makes_task_vectors_of_weights(own_suite):  # noqa: F811
     assert "two models or more" in app.error[0].value
 
 
-def test_the_causal_map_draws_both_maps_and_a_third_if_asked(own_suite):  # noqa: F811
+def test_the_causal_map_draws_both_maps_and_a_third_if_asked(own_suite):
     app = open_page("pages/causal.py")
     assert not app.exception
     assert len(live_plots(app)[0]["figure"]["data"]) == 2
@@ -119,7 +112,7 @@ def test_the_causal_map_draws_both_maps_and_a_third_if_asked(own_suite):  # noqa
     assert "The merge costs" in app.markdown[1].value
 
 
-def test_a_chosen_cell_says_its_number_and_goes_to_the_merge_page(own_suite):  # noqa: F811
+def test_a_chosen_cell_says_its_number_and_goes_to_the_merge_page(own_suite):
     app = open_page("pages/causal.py")
     app.session_state["causal_cell"] = ("transplanted", "mlp", "1")
     app.run()
@@ -131,7 +124,7 @@ def test_a_chosen_cell_says_its_number_and_goes_to_the_merge_page(own_suite):  #
     assert isinstance(recipe.weights[0], Where)  # the component by filters, all else the parent's
 
 
-def test_back_on_the_causal_map_is_the_map_that_a_cell_was_taken_from(own_suite):  # noqa: F811
+def test_back_on_the_causal_map_is_the_map_that_a_cell_was_taken_from(own_suite):
     app = open_page("pages/causal.py")
     app.session_state["causal_cell"] = ("transplanted", "mlp", "1")
     before = live_plots(app.run())[0]["figure"]
@@ -149,7 +142,7 @@ def test_back_on_the_causal_map_is_the_map_that_a_cell_was_taken_from(own_suite)
     assert any("SLERP" in caption.value and "as the Merge page has it." in caption.value for caption in app.caption)
 
 
-def test_a_cell_goes_to_the_merge_page_as_the_sidebar_stands_by_then(own_suite, tmp_path):  # noqa: F811
+def test_a_cell_goes_to_the_merge_page_as_the_sidebar_stands_by_then(own_suite, tmp_path):
     """What the address names stays, and so does what was set since the Merge page was left: it is where the cell is."""
     other = shutil.copytree(own_suite, tmp_path / "other")
     app = open_page("pages/merge.py")
@@ -170,7 +163,7 @@ def test_a_cell_goes_to_the_merge_page_as_the_sidebar_stands_by_then(own_suite, 
 
 
 @pytest.mark.parametrize("view", ["All pairs", "Plane", "Along the layers"])
-def test_every_view_of_the_path_draws(own_suite, view):  # noqa: F811
+def test_every_view_of_the_path_draws(own_suite, view):
     app = open_page("pages/path.py", path_view=view)
     assert not app.exception
     assert not app.error
@@ -179,7 +172,7 @@ def test_every_view_of_the_path_draws(own_suite, view):  # noqa: F811
     assert app.get("download_button")
 
 
-def test_a_plane_through_two_checkpoints_is_none(own_suite):  # noqa: F811
+def test_a_plane_through_two_checkpoints_is_none(own_suite):
     app = open_page("pages/path.py", path_view="Plane", plane_first="mixed", plane_second="mixed")
     assert "three different ones" in app.error[0].value
 
@@ -187,7 +180,7 @@ def test_a_plane_through_two_checkpoints_is_none(own_suite):  # noqa: F811
 @pytest.mark.parametrize(
     ("page", "query"), [("causal", {}), ("path", {"path_view": "All pairs"}), ("path", {"path_view": "Plane"})]
 )
-def test_other_pages_take_as_many_sentences_as_the_merge_page(own_suite, page, query):  # noqa: F811
+def test_other_pages_take_as_many_sentences_as_the_merge_page(own_suite, page, query):
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     for key, value in {"sentences": "5", **query}.items():
         app.query_params[key] = value

@@ -1,5 +1,6 @@
 """Figures of loss tables."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,14 @@ def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
     if len(grid) > MANY:
         figure.update_yaxes(tickfont={"size": 9})
     return figure
+
+
+def band(x: Sequence[float] | pd.Series, low: pd.Series, high: pd.Series, **more: Any) -> go.Scatter:
+    """What lies between two curves of the colour BLUE."""
+    return go.Scatter(
+        x=[*x, *x[::-1]], y=[*high, *low[::-1]], mode="lines", fill="toself", fillcolor="rgba(0, 114, 178, 0.22)",
+        line={"width": 0}, hoverinfo="skip", **more,
+    )  # fmt: skip
 
 
 def height_of(rows: int, full: int, least: int) -> int:

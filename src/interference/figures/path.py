@@ -8,12 +8,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interference.figures.hover import all_between, all_said
-from interference.figures.losses import BLUE, GREEN, GREY, RED
+from interference.figures.losses import BLUE, GREEN, GREY, RED, band
 from interference.figures.panels import panels
 from interference.path import PathTable
 
 MEASURES = {"loss": "value", "excess over the better parent": "excess"}
-_BAND = "rgba(0, 114, 178, 0.22)"
 
 
 def path_figure(
@@ -51,12 +50,7 @@ def _traces(part: pd.DataFrame, level: Mapping[Any, Any], column: str, unit: str
     low, high = part[f"{column}_low"], part[f"{column}_high"]
     traces = []
     if low.notna().any():
-        traces.append(
-            go.Scatter(
-                x=[*weight, *weight[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=_BAND, line={"width": 0},
-                mode="lines", hoverinfo="skip",
-            )
-        )  # fmt: skip
+        traces.append(band(weight, low, high))
     traces.append(
         go.Scatter(
             x=weight, y=value, mode="lines+markers", name="along the path",

@@ -6,12 +6,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interference.figures.hover import all_between
-from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, RED
+from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, RED, band
 from interference.figures.panels import panels
 
 MEASURES = ("loss", "excess over the better parent")
 _ROLES = {"first": GREEN, "second": ORANGE, "merge": BLUE}
-_BAND = "rgba(0, 114, 178, 0.22)"
 
 
 def trajectory_figure(
@@ -90,11 +89,4 @@ def _line(own: pd.DataFrame, column: str, name: str, color: str, unit: str) -> g
 
 
 def _band(step: pd.Series, low: pd.Series, high: pd.Series) -> list[go.Scatter]:
-    if low.isna().any():
-        return []
-    return [
-        go.Scatter(
-            x=[*step, *step[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=_BAND, line={"width": 0},
-            mode="lines", hoverinfo="skip",
-        )
-    ]  # fmt: skip
+    return [] if low.isna().any() else [band(step, low, high)]

@@ -8,11 +8,10 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interference.conflict.table import ALL
-from interference.figures.losses import BLUE, GREY, ORANGE, TOOLBAR
+from interference.figures.losses import BLUE, GREY, ORANGE, TOOLBAR, band
 from interference.groups import GROUPS, LAYER_AXIS
 from interference.signs import plain
 
-_BAND = "rgba(0, 114, 178, 0.22)"
 OUTSIDE, WHOLE = "outside", "whole model"
 Span = tuple[float, float]  # of a scale of colours
 _FEW = 5  # models of a small map that still has room for numbers
@@ -75,12 +74,8 @@ def layer_figure(frame: pd.DataFrame, label: str) -> go.Figure:
         mean, low, high = value.mean(), value.min(), value.max()
         layers = [int(layer) for layer in mean.index]
         shown = number == 1
-        figure.add_trace(
-            go.Scatter(
-                x=[*layers, *layers[::-1]], y=[*high, *low[::-1]], fill="toself", mode="lines", fillcolor=_BAND,
-                line={"width": 0}, hoverinfo="skip", name="lowest to highest", showlegend=shown, legendgroup="range",
-            ), 1, number,
-        )  # fmt: skip
+        between = band(layers, low, high, name="lowest to highest", showlegend=shown, legendgroup="range")
+        figure.add_trace(between, 1, number)
         figure.add_trace(
             go.Scatter(
                 x=layers, y=mean, mode="lines+markers", name="mean", line={"color": BLUE}, marker={"size": 5},

@@ -1,6 +1,5 @@
 """Widgets of the Accuracy page."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -8,20 +7,18 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.labels import merge_of
-from interference.languages import language_name, same_language
+from interference.languages import same_language
+from interference.recipe import Recipe
 from interference.ui import state
 from interference.ui.running import read_path, run_drawing
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, draw_table, fold_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_one, csv_of, keep_valid, keep_within
+from interference.ui.widgets import choose_language, choose_listed, choose_number, choose_one
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from interference.evaluate import Evaluator
     from interference.minimal_pairs import AccuracyTable, PairSet
-    from interference.recipe import Recipe
-    from interference.steps import Steps
 
 _FEW, _MOST, _DEFAULT = 1, 120, 20  # pairs of each phenomenon
 _SHOWN = 200  # example pairs
@@ -38,13 +35,12 @@ def choose_pairs(bench: Bench) -> "tuple[Recipe, PairSet]":
             help="A file (.tsv, .jsonl, .parquet) in MultiBLiMP's columns: sen, wrong_sen, phenomenon, language. "
             "Without the last it is of the language that it or its folder is named after, as eng/data.tsv is.",
         )  # fmt: skip
-        keep_within("pair_count", _FEW, _MOST)
-        count = st.number_input(
-            "Of each phenomenon", _FEW, _MOST, _DEFAULT, 10, key="pair_count", bind="query-params", width=170,
+        count = choose_number(
+            "Of each phenomenon", _FEW, _MOST, _DEFAULT, 10, key="pair_count", width=170,
             help="Pairs of each phenomenon and language at most. More of them take longer and narrow the intervals.",
         )  # fmt: skip
     st.caption(f"The merge: {merge_of(recipe)}, as the Merge page has it.")
-    return recipe, _pairs(bench, file.strip()).few(int(count))
+    return recipe, _pairs(bench, file.strip()).few(count)
 
 
 def _pairs(bench: Bench, file: str) -> "PairSet":
@@ -67,7 +63,7 @@ def _pairs(bench: Bench, file: str) -> "PairSet":
     return PairSet(found.name, pairs)
 
 
-def compute_accuracy(bench: Bench, recipe: "Recipe", pairs: "PairSet") -> "AccuracyTable":
+def compute_accuracy(bench: Bench, recipe: Recipe, pairs: "PairSet") -> "AccuracyTable":
     """The accuracy of the merge, its parents, the references and the controls; languages are drawn as they come."""
     from interference.figures.accuracy import accuracy_figure
     from interference.scored import UNIGRAM
@@ -76,16 +72,16 @@ def compute_accuracy(bench: Bench, recipe: "Recipe", pairs: "PairSet") -> "Accur
 
     models = accuracy_models(recipe, bench.suite, pairs.languages)
 
-    def steps(evaluator: "Evaluator", tell: "Callable[[AccuracyTable], None]") -> "Steps[AccuracyTable]":
-        return accuracy_steps(evaluator, models, pairs, pairs.languages, tell)
-
     def draw(table: "AccuracyTable") -> None:
         view = accuracy_view(table, recipe, bench.suite)
         st.markdown(accuracy_sentence(view))
         st.plotly_chart(accuracy_figure(view), config=EXPORT, alt="Accuracy in the languages that are scored")
         st.caption(f"{view['language'].nunique()} of {len(pairs.languages)} languages so far.")
 
-    table = run_drawing(bench, "accuracy", steps, "Scoring pairs", draw)
+    table = run_drawing(
+        bench, "accuracy", lambda found, tell: accuracy_steps(found, models, pairs, pairs.languages, tell),
+        "Scoring pairs", draw,
+    )  # fmt: skip
     if UNIGRAM in models:
         return table
     missing = (
@@ -94,7 +90,7 @@ def compute_accuracy(bench: Bench, recipe: "Recipe", pairs: "PairSet") -> "Accur
     return replace(table, notes=(*table.notes, missing))
 
 
-def draw_accuracy(bench: Bench, recipe: "Recipe", table: "AccuracyTable") -> None:
+def draw_accuracy(bench: Bench, recipe: Recipe, table: "AccuracyTable") -> None:
     """What is seen in one sentence, a figure with its reading, the pairs themselves, and what can be taken away."""
     from interference.minimal_pairs import BY
     from interference.views_accuracy import accuracy_sentence, accuracy_view
@@ -110,17 +106,13 @@ def draw_accuracy(bench: Bench, recipe: "Recipe", table: "AccuracyTable") -> Non
     else:
         _draw_phenomena(table)
     _draw_pairs(table)
-    with st.expander("Table"):
-        st.dataframe(table.by(by), hide_index=True, placeholder="", key="accuracy_table", column_order=COLUMNS)
+    fold_table(table.by(by), "accuracy_table", column_order=COLUMNS)
     with st.container(horizontal=True):
-        for label, frame, key, about in (
+        for label, frame, name, about in (
             ("Accuracy, CSV", table.frame, "accuracy", "Every model, language and phenomenon with its interval."),
             ("Pairs, CSV", table.examples, "pairs", "Every pair with the bits of both sentences under every model."),
         ):
-            st.download_button(
-                label, csv_of(frame, table.provenance), f"{key}.csv",
-                "text/csv", on_click="ignore", icon=":material/download:", key=f"{key}_csv", help=about,
-            )  # fmt: skip
+            draw_download(label, frame, table.provenance, name, about)
 
 
 def _draw_languages(view: "pd.DataFrame", table: "AccuracyTable") -> None:
@@ -142,7 +134,10 @@ def _draw_phenomena(table: "AccuracyTable") -> None:
     from interference.scored import UNIGRAM
 
     frame = table.by("phenomenon")
-    model = _choose_model(table)
+    model = choose_listed(
+        "Model", list(dict.fromkeys(table.frame["model"])), key="accuracy_model", width=220,
+        help="Whose accuracy is shown error by error.",
+    )  # fmt: skip
     own, control = (frame[frame["model"] == name] for name in (model, UNIGRAM))
     beyond = ", and above the unigram control, which knows no grammar, on the same pairs" if len(control) else ""
     own = own.assign(above=table.above(own, [UNIGRAM]))
@@ -156,30 +151,19 @@ def _draw_phenomena(table: "AccuracyTable") -> None:
     )
 
 
-def _choose_model(table: "AccuracyTable") -> str:
-    models = list(dict.fromkeys(table.frame["model"]))
-    keep_valid("accuracy_model", models)
-    return st.selectbox(
-        "Model", models, key="accuracy_model", bind="query-params", width=220,
-        help="Whose accuracy is shown error by error.",
-    )  # fmt: skip
-
-
 def _draw_pairs(table: "AccuracyTable") -> None:
     """The merge's pairs of one language, those it gets wrong first."""
     from interference.views import MERGE
 
     languages = list(dict.fromkeys(table.frame["language"]))
-    keep_valid("accuracy_language", languages, codes=str)
     with st.expander("Pairs", expanded=True):
-        language = st.selectbox(
-            "Language", languages, format_func=language_name, key="accuracy_language", bind="query-params", width=220,
+        language = choose_language(
+            languages, key="accuracy_language", width=220,
             help="Whose pairs are listed, with what the merge needs for both sentences; wrong ones first.",
         )  # fmt: skip
         examples = table.examples[(table.examples["model"] == MERGE) & (table.examples["language"] == language)]
-        st.dataframe(
-            examples.sort_values("right", kind="stable").head(_SHOWN), hide_index=True, placeholder="",
-            key="accuracy_pairs", height=300,
+        draw_table(
+            examples.sort_values("right", kind="stable").head(_SHOWN), "accuracy_pairs", height=300,
             column_order=("phenomenon", "right", "good_bits", "bad_bits", "good", "bad"),
             column_config={
                 "good": st.column_config.TextColumn("right sentence"),

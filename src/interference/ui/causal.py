@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.labels import merge_of
-from interference.languages import language_name
 from interference.signs import signed
 from interference.ui import state
 from interference.ui.live import live_plot
 from interference.ui.running import run_steps
-from interference.ui.shown import EXPORT, user_errors
+from interference.ui.shown import EXPORT, draw_download, fold_table, user_errors
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import csv_of, keep_valid, take_to_merge
+from interference.ui.widgets import choose_language, choose_listed, take_to_merge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,18 +38,14 @@ def choose_trial(bench: Bench) -> "Trial":
     recipe, taken = state.merge_looked_at(bench.suite), state.taken_from("causal", bench.suite)
     if taken and taken[0]:
         recipe = taken[0]
-    keep_valid("causal_language", bench.languages, codes=str)
-    parents = ["", *bench.suite.names]
-    keep_valid("causal_parent", parents)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        language = st.selectbox(
-            "Language", bench.languages, format_func=language_name, key="causal_language", bind="query-params",
-            width=180, help="The language whose loss is measured.",
-        )  # fmt: skip
+        language = choose_language(
+            bench.languages, key="causal_language", width=180, help="The language whose loss is measured."
+        )
         default = default_parent(bench.suite, recipe, language)
-        parent = st.selectbox(
-            "Parent", parents, format_func=lambda n: n or "of the language",
-            key="causal_parent", bind="query-params", width=260,
+        parent = choose_listed(
+            "Parent", ["", *bench.suite.names], format_func=lambda n: n or "of the language",
+            key="causal_parent", width=260,
             help="The intact model that components of the merge are put into, and taken from.",
         )  # fmt: skip
         control = st.toggle(
@@ -136,13 +131,10 @@ def draw_causal(bench: Bench, table: "CausalTable") -> None:
     st.caption(f"{_READING}{control} {' '.join(table.notes)}")
     if not _draw_cell(bench, table):
         st.caption("Click a cell to take it to the Merge page.")
-    with st.expander("Table"):
-        st.dataframe(frame, hide_index=True, placeholder="", key="causal_table")
-    st.download_button(
-        "Causal map, CSV", csv_of(frame, table.provenance, unit=bench.unit), "causal.csv", "text/csv",
-        on_click="ignore", icon=":material/download:", key="causal_csv",
-        help="Every component with its interval.",
-    )  # fmt: skip
+    fold_table(frame, "causal_table")
+    draw_download(
+        "Causal map, CSV", frame, table.provenance, "causal", "Every component with its interval.", unit=bench.unit
+    )
 
 
 def _choose_cell(kinds: "Sequence[str]", point: "Point") -> None:

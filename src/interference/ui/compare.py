@@ -7,17 +7,18 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.languages import language_name
+from interference.recipe import BASES, Recipe
+from interference.registry import methods
 from interference.ui import state
 from interference.ui.running import duration, run_steps
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, draw_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import csv_of, decimals, keep_valid, take_to_merge
+from interference.ui.widgets import choose_listed, decimals, keep_valid, take_to_merge
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from interference.compare import CompareTable, Comparison, Line
-    from interference.recipe import Recipe
 
 NO_BASE, ALL = "none", "all"
 ORDER = (
@@ -31,30 +32,27 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
     """What is compared: parents, base, and whether settings are searched; and the language shown, or all."""
     from interference.compare import Comparison
     from interference.conflict.survey import default_models, default_notes
-    from interference.recipe import BASES
 
     parents, base = _defaults(bench)
     bases = (NO_BASE, *bench.suite.names, *BASES)
     keep_valid("compare", bench.suite.names)
-    keep_valid("compare_base", bases, codes=str, default=base)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
             "Parents", bench.suite.names, parents, key="compare", bind="query-params", width=420,
             help="Checkpoints to merge by every method.",
         )  # fmt: skip
-        picked = st.selectbox(
-            "Base", bases, bases.index(base), format_func=lambda b: BASES.get(b, b), key="compare_base",
-            bind="query-params", width=170, help="What methods that need a base take differences from.",
+        picked = choose_listed(
+            "Base", bases, default=base, format_func=lambda b: BASES.get(b, b), key="compare_base", width=170,
+            help="What methods that need a base take differences from.",
         )  # fmt: skip
         search = st.toggle(
             "Search settings", True, key="compare_search", bind="query-params",
             help="Also each method at its best settings, found on the dev half. Takes several times as long.",
         )  # fmt: skip
-        languages = (*bench.languages, ALL)
-        keep_valid("compare_language", languages, codes=str)
-        language = st.selectbox(
-            "Language", languages, format_func=lambda c: "all of them" if c == ALL else language_name(c), width=170,
-            key="compare_language", bind="query-params", help="Whose losses are drawn and listed.",
+        language = choose_listed(
+            "Language", (*bench.languages, ALL), key="compare_language", width=170,
+            format_func=lambda c: "all of them" if c == ALL else language_name(c),
+            help="Whose losses are drawn and listed.",
         )  # fmt: skip
     if tuple(chosen) == default_models(bench.suite) and (said := default_notes(bench.suite)):
         st.caption(" ".join(said))
@@ -65,7 +63,7 @@ def choose_comparison(bench: Bench) -> "tuple[Comparison, str]":
     return Comparison(tuple(chosen), bench.languages, named, (), bool(search), sentences), language
 
 
-def _looked_at(bench: Bench) -> "Recipe | None":
+def _looked_at(bench: Bench) -> Recipe | None:
     """The present merge, or what was that before one of this page was opened in its place."""
     present, taken = state.present(), state.taken_from("compare", bench.suite)
     return taken[0] if taken else present.view.recipe if present else None
@@ -86,7 +84,6 @@ def _defaults(bench: Bench) -> tuple[list[str], str]:
 def choose_families() -> list[str]:
     """The families of methods that are shown; none chosen is all of them."""
     from interference.compare import AFTER, REFERENCES
-    from interference.registry import methods
 
     families = [REFERENCES, *sorted({m.family for m in methods().values()}), AFTER]
     keep_valid("compare_families", families)
@@ -183,9 +180,8 @@ def draw_comparison(
 
 
 def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> None:
-    event = st.dataframe(
-        frame, hide_index=True, placeholder="", key="compare_table", height=400, on_select="rerun",
-        selection_mode="single-row", column_order=ORDER,
+    event = draw_table(
+        frame, "compare_table", height=400, on_select="rerun", selection_mode="single-row", column_order=ORDER,
         column_config=decimals(frame, 2) | {"seconds": st.column_config.NumberColumn(format="%.3f")},
     )  # fmt: skip
     chosen = [row for row in event["selection"]["rows"] if row < len(frame)]
@@ -196,18 +192,17 @@ def _draw_table(bench: Bench, table: "CompareTable", frame: "pd.DataFrame") -> N
             on_click=_take, args=(bench, recipe),
             help="Set the Merge page to the recipe of the chosen row.",
         )  # fmt: skip
-        st.download_button(
-            "Comparison, CSV", lambda: csv_of(table.with_recipes(bench.unit), table.provenance)(),
-            "comparison.csv", "text/csv", on_click="ignore", icon=":material/download:", key="compare_csv",
-            help="Every line and language with intervals and settings.",
+        draw_download(
+            "Comparison, CSV", lambda: table.with_recipes(bench.unit), table.provenance, "comparison",
+            "Every line and language with intervals and settings.",
         )  # fmt: skip
         st.caption(recipe.label() if recipe else "Choose a merge's row to open it on the Merge page.")
 
 
-def _take(bench: Bench, recipe: "Recipe") -> None:
+def _take(bench: Bench, recipe: Recipe) -> None:
     take_to_merge(bench, recipe, "compare", _looked_at(bench))
 
 
-def _recipe(table: "CompareTable", row: "pd.Series") -> "Recipe | None":
+def _recipe(table: "CompareTable", row: "pd.Series") -> Recipe | None:
     lines = {(line.name, line.variant): line for line in table.lines}
     return lines[row["method"], row["variant"]].recipe

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.bench import View
 from interference.errors import UserError
-from interference.ui.running import cancel, device, folder_of, session
+from interference.recipe import DTYPES
+from interference.ui.running import cancel, device, read_path, session
 from interference.ui.sidebar import Bench
 
 if TYPE_CHECKING:
-    from interference.bench import View
     from interference.engine import Job
 
 _SLOT = "export"  # of the engine; and where the session keeps what it exports
@@ -30,7 +31,7 @@ class _Export:
     said: bool = False
 
 
-def draw_export(bench: Bench, view: "View") -> None:
+def draw_export(bench: Bench, view: View) -> None:
     """A popover that asks where to, and starts the writing."""
     with st.popover(
         "Export", icon=":material/save:", key="export_open", on_change="rerun",
@@ -41,8 +42,7 @@ def draw_export(bench: Bench, view: "View") -> None:
                 _draw_form(bench, view)
 
 
-def _draw_form(bench: Bench, view: "View") -> None:
-    from interference.recipe import DTYPES
+def _draw_form(bench: Bench, view: View) -> None:
     from interference.shards import MAX_SHARD_SIZE
 
     st.text_input(
@@ -80,20 +80,20 @@ def _running() -> bool:
     return export is not None and not export.job.future.done()
 
 
-def _start(bench: Bench, view: "View") -> None:
+def _start(bench: Bench, view: View) -> None:
     """Begin, and say at once what can't be."""
     from interference.export import Target, check_target, export_steps
 
     if _running():  # a second click
         return
     st.session_state["export_refused"] = None
-    name, dtype = st.session_state["export_folder"].strip(), st.session_state["export_dtype"]
+    dtype = st.session_state["export_dtype"]
     evaluator, engine = device(bench)
     try:
-        if not name:
+        if (folder := read_path(st.session_state["export_folder"].strip())) is None:
             raise UserError("The export needs a folder. Name one that does not exist.")
         target = Target(
-            folder_of(name), None if dtype == _AS_MERGED else dtype, st.session_state["export_shard"],
+            folder, None if dtype == _AS_MERGED else dtype, st.session_state["export_shard"],
             st.session_state["export_overwrite"], f"turn on '{_OVERWRITE}'",
         )  # fmt: skip
         check_target(view.recipe, bench.suite, target)

@@ -1,13 +1,23 @@
 """Widgets of the Findings page: documents, and their blocks with live figures."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.bench import View
 from interference.errors import UserError
-from interference.store import digest
+from interference.findings import HEADING, TEXT, Block, Findings, from_json, to_json
+from interference.store import (
+    Kept,
+    delete_findings,
+    digest,
+    list_findings,
+    read_findings,
+    rename_findings,
+    write_findings,
+)
 from interference.ui import state
 from interference.ui.live import live_plot
 from interference.ui.running import run_steps
@@ -15,10 +25,7 @@ from interference.ui.sidebar import Bench, open_view
 from interference.ui.watch import leave
 
 if TYPE_CHECKING:
-    from interference.bench import View
-    from interference.findings import Block, Findings
     from interference.shown import Outcome, Shown
-    from interference.store import Kept
 
 _OPEN, _UNDO, _MESSAGE = "findings open", "findings undo", "findings message"
 _CHOSEN = "findings"  # the widget's key, and the parameter in the address
@@ -32,13 +39,11 @@ class _Open:
     speaks to the session next.
     """
 
-    kept: "Kept | None"
+    kept: Kept | None
 
 
 def choose_findings() -> str | None:
     """Title, and which findings are open; None while there are none."""
-    from interference.store import list_findings
-
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title("Findings", anchor=False, width="content")
         kept = {one.name: one for one in list_findings()}
@@ -58,10 +63,8 @@ def choose_findings() -> str | None:
     return name
 
 
-def opened() -> "Findings":
+def opened() -> Findings:
     """The findings that are open, as they are kept. Raises UserError where a click has just deleted them."""
-    from interference.findings import from_json
-
     kept = _open().kept
     if kept is None:
         raise UserError("These findings are deleted. Undo brings them back.")
@@ -85,11 +88,8 @@ def _draw_messages() -> None:
             )  # fmt: skip
 
 
-def _keep(make: "Callable[[], Findings]") -> None:
+def _keep(make: Callable[[], Findings]) -> None:
     """Keep what is made of the open findings. What another tab changed meanwhile stays beside it, and that is said."""
-    from interference.findings import to_json
-    from interference.store import write_findings
-
     now = _open()
     try:
         made = make()
@@ -105,25 +105,18 @@ def _keep(make: "Callable[[], Findings]") -> None:
     st.session_state.pop(_UNDO, None)
 
 
-def _add_new(findings: "Findings") -> None:
+def _add_new(findings: Findings) -> None:
     """Keep new findings and open them; if the name is taken they get a number."""
-    from interference.findings import to_json
-    from interference.store import write_findings
-
     st.session_state[_CHOSEN] = write_findings(findings.title, to_json(findings)).name
     st.session_state.pop(_UNDO, None)
 
 
-def _new(blocks: "tuple[Block, ...]" = ()) -> None:
-    from interference.findings import Findings
-
+def _new(blocks: tuple[Block, ...] = ()) -> None:
     _add_new(Findings("Untitled", blocks))
 
 
 def _undo() -> None:
     """Keep what was there before the last removal, in place of what has come of it unless somebody changed that."""
-    from interference.store import write_findings
-
     if not (undo := st.session_state.pop(_UNDO, ())):  # a second click
         return
     *earlier, (_, before, since) = undo
@@ -133,8 +126,6 @@ def _undo() -> None:
 
 
 def _delete(name: str) -> None:
-    from interference.store import delete_findings, read_findings
-
     if (before := read_findings(name)) is None:  # a second click
         return
     undo = st.session_state.get(_UNDO, ())  # those before too: a second click may have been meant for the first
@@ -144,8 +135,6 @@ def _delete(name: str) -> None:
 
 
 def _rename(name: str, key: str) -> None:
-    from interference.store import read_findings, rename_findings
-
     if key not in st.session_state:  # it is drawn no more
         return
     try:
@@ -169,8 +158,6 @@ def _draw_import() -> None:
 
 
 def _import(key: str) -> None:
-    from interference.findings import from_json
-
     if (file := st.session_state.get(key)) is None:
         return
     st.session_state["findings imports"] += 1  # an empty uploader
@@ -206,14 +193,12 @@ def draw_no_findings() -> None:
         _draw_import()
 
 
-def _pinned() -> "tuple[Block, ...]":
-    from interference.findings import Block
-
+def _pinned() -> tuple[Block, ...]:
     present = state.present()
     return tuple(Block(pin.name, "", pin.view) for pin in present.pins) if present else ()
 
 
-def draw_findings_bar(name: str) -> "st.delta_generator.DeltaGenerator":
+def draw_findings_bar(name: str) -> st.delta_generator.DeltaGenerator:
     """The title, and what can be done with all of it; returns where the downloads belong once there are numbers."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         key = f"findings title {name}"  # another field for others, as of the blocks
@@ -254,9 +239,7 @@ def draw_blocks(bench: Bench) -> "list[Outcome]":
     return outcomes
 
 
-def _draw_heading(findings: "Findings", number: int) -> None:
-    from interference.findings import HEADING
-
+def _draw_heading(findings: Findings, number: int) -> None:
     last = len(findings.blocks) - 1
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         _field(st.text_input, "Heading", number, findings.blocks[number].heading, "heading", HEADING)
@@ -272,8 +255,7 @@ def _draw_heading(findings: "Findings", number: int) -> None:
             )  # fmt: skip
 
 
-def _draw_text(number: int, block: "Block") -> None:
-    from interference.findings import TEXT
+def _draw_text(number: int, block: Block) -> None:
     from interference.report import markdown_html
 
     if block.text:
@@ -291,12 +273,10 @@ def _field(widget: Callable, label: str, number: int, value: str, name: str, mos
 
     Each in a field of its own: of one that showed another before, a browser that has not heard yet may still say that.
     """
-    from dataclasses import replace
-
     key = f"block {name} {number} {digest(value)}"
     st.session_state[key] = value
 
-    def changed() -> "Findings":
+    def changed() -> Findings:
         now, said = opened(), st.session_state[key].strip()
         block = now.blocks[number] if number < len(now.blocks) else None
         if block is None or getattr(block, name) != value:
@@ -321,7 +301,7 @@ def _remove(number: int) -> None:
         st.session_state[_UNDO] = ((said, before, now.kept and now.kept.changed),)
 
 
-def _draw_view(bench: Bench, number: int, view: "View") -> "Outcome":
+def _draw_view(bench: Bench, number: int, view: View) -> "Outcome":
     """A block's figure with its reading, or why there is none; the other blocks go on."""
     from interference.report import figure_of, reading_of
     from interference.shown import show_steps
@@ -374,14 +354,10 @@ def draw_add() -> None:
 
 
 def _add_text() -> None:
-    from interference.findings import Block
-
     _add(Block("New heading"))
 
 
 def _add_present() -> None:
-    from interference.findings import Block
-
     if present := state.present():
         _add(Block(present.view.recipe.label()[:80], "", present.view))
 
@@ -396,7 +372,6 @@ def draw_report(outcomes: "list[Outcome]") -> None:
     import re
     from datetime import date
 
-    from interference.findings import to_json
     from interference.report import report_html
 
     findings = opened()

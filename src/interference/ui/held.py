@@ -2,19 +2,18 @@
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
+from interference.bench import Faders
 from interference.errors import UserError
+from interference.recipe import Recipe
+from interference.spread import WEIGHT, sliders_of, what_no_slider_holds
 from interference.ui.setup import Setup
 from interference.ui.sidebar import Bench
 from interference.ui.spread import SHAPE, WHOLE, set_spreads
 from interference.ui.widgets import ASKED, GOTO, faders_of, knob_key, set_faders, widen_range
-
-if TYPE_CHECKING:
-    from interference.bench import Faders
-    from interference.recipe import Recipe
 
 _HELD = "recipe held"
 
@@ -23,7 +22,7 @@ _HELD = "recipe held"
 class Held:
     """A recipe that no slider holds, why, and how the widgets stood that would replace it."""
 
-    recipe: "Recipe"
+    recipe: Recipe
     why: str
     beside: tuple[Any, ...]
 
@@ -42,9 +41,7 @@ def place_recipe(bench: Bench, setup: Setup) -> None:
     del st.session_state[ASKED]  # when all of it stands: a newer run that ends this one before does it anew
 
 
-def _place(bench: Bench, setup: Setup, recipe: "Recipe", panel: "Faders | None") -> None:
-    from interference.spread import what_no_slider_holds
-
+def _place(bench: Bench, setup: Setup, recipe: Recipe, panel: Faders | None) -> None:
     method = setup.method
     st.session_state.pop(_HELD, None)
     if recipe.method != method.name or not all(name in bench.suite.names for name in recipe.needed):
@@ -58,10 +55,8 @@ def _place(bench: Bench, setup: Setup, recipe: "Recipe", panel: "Faders | None")
         _set_sliders(bench, recipe, panel)
 
 
-def _set_sliders(bench: Bench, recipe: "Recipe", panel: "Faders | None") -> None:
+def _set_sliders(bench: Bench, recipe: Recipe, panel: Faders | None) -> None:
     """The sliders nearest to a recipe."""
-    from interference.spread import WEIGHT, sliders_of
-
     method, parents = recipe.definition, recipe.models
     sliders = sliders_of(recipe, bench.suite[parents[0]].shapes)
     spreads, knobs = dict(sliders.spreads), dict(sliders.knobs)
@@ -84,7 +79,7 @@ def held_recipe(setup: Setup) -> Held | None:
     return held and replace(held, recipe=replace(held.recipe, **asdict(setup.more)))
 
 
-def is_held(recipe: "Recipe") -> bool:
+def is_held(recipe: Recipe) -> bool:
     """Whether the Merge page holds this recipe as it stands, without sliders."""
     held: Held | None = st.session_state.get(_HELD)
     return held is not None and held.recipe == recipe

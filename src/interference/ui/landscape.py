@@ -1,19 +1,17 @@
 """Further views of the Path page: every two of many checkpoints, the plane through three, along the layers."""
 
-from collections.abc import Callable
-
 import streamlit as st
 
-from interference.languages import language_name
 from interference.ui import state
 from interference.ui.path import choose_walk
 from interference.ui.running import run_steps
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, fold_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_one, csv_of, keep_valid, keep_within
+from interference.ui.widgets import choose_language, choose_listed, choose_number, choose_one, keep_valid
 
 WALK, PAIRS, PLANE, LAYERS = "Walk", "All pairs", "Plane", "Along the layers"
 VIEWS = (WALK, PAIRS, PLANE, LAYERS)
+_EVERY = "Every number with where it comes from."
 _MOST = 10  # checkpoints whose pairs are walked at once: 45 paths
 
 
@@ -77,11 +75,10 @@ def _draw_pairs(bench: Bench) -> None:
         [t.summary[bench.unit].assign(first=t.walk.first, second=t.walk.second) for t in tables], ignore_index=True
     )
     heads = ["first", "second", "language", "barrier", "middle_excess", "largest_excess", "why_no_barrier"]
-    with st.expander("Table"):
-        st.dataframe(summary, hide_index=True, placeholder="", key="pairs_table", column_order=heads)
+    fold_table(summary, "pairs_table", column_order=heads)
     # The weights that a path's numbers come from are those of its own ends.
     paths = pd.concat([with_provenance(t.points[bench.unit], t.provenance) for t in tables])
-    _download("Paths, CSV", csv_of(paths, {}), "paths.csv")
+    draw_download("Paths, CSV", paths, {}, "paths", _EVERY)
 
 
 def _draw_plane(bench: Bench) -> None:
@@ -96,20 +93,16 @@ def _draw_plane(bench: Bench) -> None:
     chosen = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for number, label in enumerate(("First", "Second", "Third")):
-            key = f"plane_{label.lower()}"
-            index = bench.suite.names.index(defaults[number]) if number < len(defaults) else 0
-            keep_valid(key, bench.suite.names, default=bench.suite.names[index])
+            default = defaults[number] if number < len(defaults) else None
             chosen.append(
-                st.selectbox(
-                    label, bench.suite.names, index=index, key=key, bind="query-params", width=180,
+                choose_listed(
+                    label, bench.suite.names, default=default, key=f"plane_{label.lower()}", width=180,
                     help="A checkpoint that the plane goes through.",
                 )
             )  # fmt: skip
-        keep_valid("plane_language", bench.languages, codes=str)
-        language = st.selectbox(
-            "Language", bench.languages, format_func=language_name, key="plane_language", bind="query-params",
-            width=180, help="The language whose loss is drawn.",
-        )  # fmt: skip
+        language = choose_language(
+            bench.languages, key="plane_language", width=180, help="The language whose loss is drawn."
+        )
         points = _points("plane_points", 3, 41, 7, 1)
     plane = Plane((chosen[0], chosen[1], chosen[2]), language, points)
     sentences = min(state.sentences(), 50)
@@ -128,9 +121,8 @@ def _draw_plane(bench: Bench) -> None:
         f"Dark is bad.{known} What is worse than {limit} is drawn in one colour; the numbers under the pointer are "
         f"exact. Inside the dotted triangle all weights are positive. {' '.join(table.notes)}"
     )
-    with st.expander("Table"):
-        st.dataframe(frame, hide_index=True, placeholder="", key="plane_table")
-    _download("Plane, CSV", csv_of(frame, table.provenance, unit=unit), "plane.csv")
+    fold_table(frame, "plane_table")
+    draw_download("Plane, CSV", frame, table.provenance, "plane", _EVERY, key="path_plane_csv", unit=unit)
 
 
 def _draw_layers(bench: Bench) -> None:
@@ -140,7 +132,6 @@ def _draw_layers(bench: Bench) -> None:
 
     walk = choose_walk(bench)
     inner = [weight for weight in walk.weights if 0 < weight < 1]
-    keep_valid("layers_language", bench.languages, codes=str)
     keep_valid("layers_at", inner, default=inner[len(inner) // 2])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         measure = choose_one(
@@ -148,9 +139,9 @@ def _draw_layers(bench: Bench) -> None:
             help="Whether activations mix as the weights do, in direction and in length, and whether units still vary "
             "from token to token.",
         )  # fmt: skip
-        language = st.selectbox(
-            "Language", bench.languages, format_func=language_name, key="layers_language", bind="query-params",
-            width=180, help="The text that is read; the other languages are drawn behind it.",
+        language = choose_language(
+            bench.languages, key="layers_language", width=180,
+            help="The text that is read; the other languages are drawn behind it.",
         )  # fmt: skip
         weight = st.select_slider(
             "Place on the path", inner, inner[len(inner) // 2], key="layers_at", bind="query-params", width=220,
@@ -166,23 +157,10 @@ def _draw_layers(bench: Bench) -> None:
         "The green line at 1 is a merge whose activations are the mixture of its ends'. Units that vary "
         f"less have collapsed; grey lines are the other languages. {' '.join(table.notes)}"
     )
-    with st.expander("Table"):
-        st.dataframe(table.frame, hide_index=True, placeholder="", key="layers_table")
-    _download("Layers, CSV", csv_of(table.frame, table.provenance), "layers.csv")
+    fold_table(table.frame, "layers_table")
+    draw_download("Layers, CSV", table.frame, table.provenance, "layers", _EVERY)
 
 
 def _points(key: str, low: int, high: int, default: int, step: int = 2) -> int:
-    keep_within(key, low, high)
-    return int(
-        st.number_input(
-            "Points", low, high, default, step, key=key, bind="query-params", width=130,
-            help="Models scored along each side, both ends included.",
-        )
-    )  # fmt: skip
-
-
-def _download(label: str, data: "Callable[[], str]", name: str) -> None:
-    st.download_button(
-        label, data, name, "text/csv", on_click="ignore", icon=":material/download:", key=name,
-        help="Every number with where it comes from.",
-    )  # fmt: skip
+    help = "Models scored along each side, both ends included."
+    return choose_number("Points", low, high, default, step, key=key, width=130, help=help)

@@ -1,15 +1,11 @@
 """The link that reopens a view: read once when the page opens, made at a click."""
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
+from interference.bench import State, from_link, to_link
 from interference.errors import UserError
 from interference.ui import state
 from interference.ui.widgets import write_view
-
-if TYPE_CHECKING:
-    from interference.bench import State
 
 _PARAMETER = "view"
 _ERROR = "link error"  # in the session: the page that a link opened, and why its view could not be read
@@ -22,8 +18,6 @@ def open_link(page: str) -> None:
     text = st.query_params.get(_PARAMETER)
     if text is None:
         return
-    from interference.bench import from_link
-
     try:
         found = from_link(text)
         write_view(found.view)
@@ -41,10 +35,8 @@ def draw_link_error() -> None:
         st.warning(f"{error[1]} The page opened as usual.", icon=":material/link_off:")
 
 
-def draw_link(present: "State") -> None:
+def draw_link(present: State) -> None:
     """The address of exactly this view, to be copied."""
-    from interference.bench import to_link
-
     with st.popover(
         "Link", icon=":material/link:", key="link_open", on_change="rerun",
         help="An address that reopens exactly this view, pins included.",

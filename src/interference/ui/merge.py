@@ -1,15 +1,19 @@
 """Widgets of the Merge page: what is merged, and the figure that follows."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from interference.bench import PARENTS, SENTENCES, Faders, View, with_faders
+from interference.labels import capitalised, labels
+from interference.recipe import BASES, Recipe
+from interference.registry import Argument, Knob, Method, methods
 from interference.spread import WEIGHT
 from interference.ui import state
 from interference.ui.address import compare_with_address
 from interference.ui.held import draw_held, held_recipe
-from interference.ui.live import coefficient_panel, live_plot
+from interference.ui.live import live_plot
 from interference.ui.more import choose_more
 from interference.ui.setup import Setup
 from interference.ui.sidebar import Bench
@@ -17,7 +21,10 @@ from interference.ui.spread import YAML, choose_shape, draw_spread, spread, spre
 from interference.ui.take import draw_take_away
 from interference.ui.watch import Watched, place_of, watch
 from interference.ui.widgets import (
+    choose_listed,
+    choose_number,
     coefficient_range,
+    draw_panel,
     equal_faders,
     faders,
     keep_faders,
@@ -33,12 +40,6 @@ from interference.ui.yaml import draw_yaml
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
-
-    from interference.bench import Faders, View
-    from interference.recipe import Recipe
-    from interference.registry import Argument, Method
-
-_THROTTLE_MS = 60
 
 
 def draw_guide(bench: Bench) -> None:
@@ -71,8 +72,6 @@ def draw_guide(bench: Bench) -> None:
 
 
 def _follow_guide(bench: Bench, titles: dict[str, Any]) -> None:
-    from dataclasses import replace
-
     if (step := titles.get(st.session_state["guide"])) and (present := state.present()):
         write_view(replace(present.view, recipe=step.recipe, faders=None))
         st.session_state["guide"] = step.title
@@ -80,21 +79,17 @@ def _follow_guide(bench: Bench, titles: dict[str, Any]) -> None:
 
 def choose_setup(bench: Bench) -> Setup:
     """Method, parents, base, controls and number of sentences, in one row."""
-    from interference.bench import SENTENCES
-    from interference.registry import methods
     from interference.views import BESIDE
 
     known = methods()
-    keep_valid("method", known, codes=str, default="linear")
     keep_valid("controls", BESIDE, codes=list)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.selectbox(
+        name = choose_listed(
             "Method",
             list(known),
-            index=list(known).index("linear"),
+            default="linear",
             format_func=lambda n: known[n].label,
             key="method",
-            bind="query-params",
             width=255,
             help="\n".join(f"- **{m.label}**: {m.caption}" for m in known.values()),
         )
@@ -113,25 +108,21 @@ def choose_setup(bench: Bench) -> Setup:
             help="\n".join(f"- **{name}**: {caption}" for name, caption in BESIDE.values()),
         )
         most = len(bench.corpus.rows(None))
-        keep_within("sentences", 1, most)
-        sentences = st.number_input(
+        sentences = choose_number(
             "Sentences per language",
             1,
             most,
             min(SENTENCES, most),
             50,
             key="sentences",
-            bind="query-params",
             width=165,
             help=f"A fixed subset of the {most} test sentences, about equally many of each document.",
         )
     compare_with_address()  # before an estimate takes its time, in which a setting may be changed
-    return Setup(method, parents, base, more, tuple(controls), int(sentences))
+    return Setup(method, parents, base, more, tuple(controls), sentences)
 
 
-def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
-    from interference.bench import PARENTS
-
+def _choose_parents(bench: Bench, method: Method) -> tuple[str, ...]:
     default = bench.suite.together or bench.suite.names
     most, key = min(method.parents[1], PARENTS), parents_key(method)
     keep_valid(key, bench.suite.names, codes=list)
@@ -150,7 +141,7 @@ def _choose_parents(bench: Bench, method: "Method") -> tuple[str, ...]:
         )
         for role, names in _families(bench, most).items():
             st.button(
-                f"All {role}", key=f"{key} {role}", on_click=_set, args=({key: list(names)},),
+                f"All {role}", key=f"{key} {role}", on_click=st.session_state.update, args=({key: list(names)},),
                 help=f"Merge the {role} and nothing else.",
             )  # fmt: skip
     return tuple(picked)
@@ -162,19 +153,15 @@ def _families(bench: Bench, most: int) -> dict[str, tuple[str, ...]]:
     return {f"{role} checkpoints": names for role, names in roles.items() if 2 <= len(names) <= most}
 
 
-def _choose_base(bench: Bench, method: "Method") -> str | None:
-    from interference.recipe import BASES
-
+def _choose_base(bench: Bench, method: Method) -> str | None:
     first = sorted(bench.suite.checkpoints, key=lambda c: c.role not in ("init", "mixed"))
     options = [*(c.name for c in first), *BASES]
     key, none = ("base", []) if method.needs_base else ("optional_base", [""])
-    keep_valid(key, none + options, codes=str)
-    chosen = st.selectbox(
+    chosen = choose_listed(
         "Base",
         none + options,
         format_func=lambda b: BASES.get(b, b) or "none",
         key=key,
-        bind="query-params",
         width=140,
         help="Task vectors are differences from this. Monolingual models share no base, so the choice is yours."
         + ("" if method.needs_base else " Without one the weights themselves are merged."),
@@ -186,8 +173,8 @@ def _choose_base(bench: Bench, method: "Method") -> str | None:
 class Chosen:
     """A recipe, the panel it was set with, and whether a slider is being moved just now."""
 
-    recipe: "Recipe"
-    faders: "Faders | None"
+    recipe: Recipe
+    faders: Faders | None
     moving: bool
 
 
@@ -228,11 +215,8 @@ def _choose_by_sliders(bench: Bench, setup: Setup, name: str | None) -> Chosen |
     return _chosen(bench, setup, panel or faders(method, parents), moving)
 
 
-def _chosen(bench: Bench, setup: Setup, panel: "Faders | None", moving: bool) -> Chosen | None:
+def _chosen(bench: Bench, setup: Setup, panel: Faders | None, moving: bool) -> Chosen | None:
     """The recipe that all widgets together say."""
-    from interference.bench import with_faders
-    from interference.recipe import Recipe
-
     method, parents = setup.method, setup.parents
     spreads = spread_knobs(method, parents, bench.suite[parents[0]].shapes)
     knobs = {a.name: _value(method, a) for a in method.arguments} | spreads
@@ -246,38 +230,22 @@ def _chosen(bench: Bench, setup: Setup, panel: "Faders | None", moving: bool) ->
     return Chosen(heard, panel, moving) if heard else None
 
 
-def choose_faders(bench: Bench, method: "Method", parents: tuple[str, ...]) -> "tuple[Faders, bool]":
+def choose_faders(bench: Bench, method: Method, parents: tuple[str, ...]) -> tuple[Faders, bool]:
     """The panel of coefficients as it stands, its presets above it, and whether a slider is being moved."""
-    from interference.bench import Faders
-    from interference.languages import language_name
-
-    low, high = coefficient_range(method, parents)
     before = faders(method, parents)
     if before is None:
         before = equal_faders(method, parents)
         set_faders(method, parents, before)
     _draw_presets(method, parents, before)
-    languages = [bench.suite[parent].language for parent in parents]
-    panel = coefficient_panel(
-        parents,
-        before.values,
-        low=low,
-        high=high,
-        names=[language_name(language) if language else "" for language in languages],
-        label="Coefficients",
-        help="What each parent is multiplied with.",
-        key=panel_key(method, parents),
-        throttle_ms=_THROTTLE_MS,
+    help = "What each parent is multiplied with."
+    now, moving = draw_panel(
+        bench, parents, before.values, coefficient_range(method, parents), key=panel_key(method, parents), help=help
     )
-    now = Faders(panel.values, panel.locked, panel.muted, panel.solo, panel.normalise, panel.share)
     keep_faders(method, parents, now)
-    return now, panel.moving
+    return now, moving
 
 
-def _draw_presets(method: "Method", parents: tuple[str, ...], before: "Faders") -> None:
-    from dataclasses import replace
-
-    from interference.labels import labels
+def _draw_presets(method: Method, parents: tuple[str, ...], before: Faders) -> None:
     from interference.views import presets
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -294,15 +262,7 @@ def _draw_presets(method: "Method", parents: tuple[str, ...], before: "Faders") 
             st.button(label, key=f"preset {label}", help=caption, on_click=set_faders, args=(method, parents, chosen))
 
 
-def _set(values: dict[str, Any]) -> None:
-    for key, value in values.items():
-        st.session_state[key] = value
-
-
-def _choose_value(method: "Method", argument: "Argument") -> None:
-    from interference.labels import capitalised
-    from interference.registry import Knob
-
+def _choose_value(method: Method, argument: Argument) -> None:
     control, key = argument.control, knob_key(method, argument)
     caption = f"{capitalised(control.caption)}."
     if not isinstance(control, Knob):
@@ -316,20 +276,16 @@ def _choose_value(method: "Method", argument: "Argument") -> None:
     )  # fmt: skip
 
 
-def _value(method: "Method", argument: "Argument") -> Any:
+def _value(method: Method, argument: Argument) -> Any:
     """What a knob or a switch stands at, whether it is drawn just now or not."""
-    from interference.registry import Knob
-
     value = st.session_state.get(knob_key(method, argument), argument.default)
     if not isinstance(argument.control, Knob):
         return bool(value)
     return int(value) if argument.whole else float(f"{value:.6g}")  # 0.1 + 0.2 is 0.3
 
 
-def present_view(bench: Bench, chosen: Chosen, setup: Setup) -> "View":
+def present_view(bench: Bench, chosen: Chosen, setup: Setup) -> View:
     """What the page shows, as a value."""
-    from interference.bench import View
-
     return View(
         chosen.recipe, bench.key[0], bench.key[1], bench.chosen, bench.unit, setup.sentences, setup.controls,
         chosen.faders,
@@ -344,7 +300,7 @@ def watch_merge(bench: Bench, chosen: Chosen, setup: Setup) -> Watched:
     return watch(bench, request, chosen.moving)
 
 
-def draw_merge(bench: Bench, view: "View", watched: Watched) -> None:
+def draw_merge(bench: Bench, view: View, watched: Watched) -> None:
     """What is seen in one sentence, the figure with its reading, and what can be taken away."""
     from interference.figures.losses import merge_data, merge_figure_height
     from interference.tables import Glimpse

@@ -9,17 +9,16 @@ from interference.catalogue import FAMILIES, Family, compose, known_of, members,
 from interference.errors import UserError
 from interference.hub import HubId, fetched, hub_id
 from interference.languages import language_name
-from interference.store import digest
+from interference.store import default_folder, digest
 from interference.ui.running import read_path
-from interference.ui.shown import user_errors
-from interference.ui.widgets import keep_valid, recall, retain
+from interference.ui.shown import draw_table, user_errors
+from interference.ui.widgets import keep_valid
 
 if TYPE_CHECKING:
     from interference.hub.background import Background
     from interference.hub.plan import Plan
 
-_LISTED, _PLAN, _CHOICES = "models listed", "models plan", "models choices"
-_TICKED = "ticked "  # and a family's key: its languages or models
+_LISTED, _PLAN = "models listed", "models plan"
 _LONGEST = 100  # of a suite's name, which is its folder's
 
 
@@ -38,23 +37,15 @@ class Wanted:
 
 def choose_models() -> Wanted:
     """A suite of the catalogue with its languages or models, one revision, and ids that were typed."""
-    keys = ("family", "revision", "typed_ids", "models_corpus", *(_TICKED + key for key in FAMILIES))
-    recall(_CHOICES, keys)
-    try:
-        return _choose()
-    finally:
-        retain(_CHOICES, keys)
-
-
-def _choose() -> Wanted:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         key = st.selectbox(
             "Suite of the catalogue", list(FAMILIES), format_func=lambda key: FAMILIES[key].title, key="family",
-            bind="query-params", width=340, help="Known suites of models that were trained apart.",
+            bind="query-params", persist_state="session", width=340,
+            help="Known suites of models that were trained apart.",
         )  # fmt: skip
         family = FAMILIES[key]
         revision = st.text_input(
-            "Revision", "main", key="revision", bind="query-params", width=220,
+            "Revision", "main", key="revision", bind="query-params", persist_state="session", width=220,
             help=f"A branch or tag of the repositories, the same for all. Here: {family.revisions}.",
         )  # fmt: skip
         if st.button(
@@ -68,7 +59,8 @@ def _choose() -> Wanted:
         chosen = _choose_members(family, repos, revision.strip() or "main")
         typed = _typed_ids()
         corpus = st.text_input(
-            "Parallel text", "", key="models_corpus", placeholder="none: give one in the sidebar later",
+            "Parallel text", "", key="models_corpus", persist_state="session",
+            placeholder="none: give one in the sidebar later",
             help="A file or folder of parallel text that the suite is to be measured on.",
         )  # fmt: skip
         return Wanted(_suite_name(family, chosen, typed), (*chosen, *typed), corpus.strip())
@@ -91,10 +83,10 @@ def _choose_members(family: Family, repos: tuple[str, ...], revision: str) -> tu
         return ()
     spoken = tuple(dict.fromkeys(code for repo in repos if (code := family.language(repo))))
     options = spoken or repos
-    key = _TICKED + family.key
+    key = f"ticked {family.key}"
     keep_valid(key, options)
     ticked = st.pills(
-        "Languages" if spoken else "Models", options, selection_mode="multi", key=key,
+        "Languages" if spoken else "Models", options, selection_mode="multi", key=key, persist_state="session",
         format_func=language_name if spoken else lambda repo: repo.split("/")[1],
         help="Those that are fetched, each with one model." if spoken else "Those that are fetched.",
     )  # fmt: skip
@@ -105,7 +97,8 @@ def _choose_members(family: Family, repos: tuple[str, ...], revision: str) -> tu
 
 def _typed_ids() -> tuple[tuple[HubId, str | None, str], ...]:
     typed = st.text_area(
-        "Further ids, one a line", "", key="typed_ids", height=80, placeholder="org/name@revision",
+        "Further ids, one a line", "", key="typed_ids", persist_state="session", height=80,
+        placeholder="org/name@revision",
         help="Any causal language model of the Hub that transformers loads without code of its own.",
     )  # fmt: skip
     return tuple((which := hub_id(line), *known_of(which.repo)) for line in typed.split() if line)
@@ -140,8 +133,8 @@ def _draw_needs(made: "Plan") -> None:
     from interference.hub.plan import room
 
     size = st.column_config.NumberColumn(format="bytes")
-    st.dataframe(
-        made.frame(), hide_index=True, placeholder="", key="plan_table", height="content",
+    draw_table(
+        made.frame(), "plan_table", height="content",
         column_config={
             "parameters": st.column_config.NumberColumn(format="localized"), "weights": size, "to download": size,
             "why not with the first": st.column_config.TextColumn(width="large"),
@@ -222,7 +215,6 @@ def _background() -> "Background":
 
 def _open_suite(wanted: Wanted) -> None:
     """Write the suite's file and have the sidebar name it."""
-    from interference.store import default_folder
     from interference.suite import write_suite
 
     file = default_folder() / "suites" / wanted.name / "suite.yaml"

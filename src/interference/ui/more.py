@@ -1,13 +1,11 @@
 """What is done to a merge besides its method: post-steps, seed and rounding, in one popover."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
-if TYPE_CHECKING:
-    from interference.recipe import Recipe
-    from interference.registry import Method
+from interference.recipe import DTYPES, Recipe
+from interference.registry import Method, post_steps
 
 _KEYS = {"post": (), "seed": 0, "dtype": None, "out_dtype": None}  # in the session, by their names in a recipe
 _HELP = {
@@ -26,7 +24,7 @@ class More:
     out_dtype: str | None = None
 
 
-def more_of(recipe: "Recipe") -> More:
+def more_of(recipe: Recipe) -> More:
     return More(recipe.post, recipe.seed, recipe.dtype, recipe.out_dtype)
 
 
@@ -36,7 +34,7 @@ def set_more(more: More) -> None:
         st.session_state[f"more {name}"] = getattr(more, name)
 
 
-def choose_more(method: "Method") -> More:
+def choose_more(method: Method) -> More:
     """Post-steps in the order in which they were switched on, and what else few recipes need."""
     now = More(**{name: st.session_state.get(f"more {name}", default) for name, default in _KEYS.items()})
     with st.popover(  # another label would close it at every switch
@@ -49,10 +47,7 @@ def choose_more(method: "Method") -> More:
     return now
 
 
-def _draw(method: "Method", now: More) -> None:
-    from interference.recipe import DTYPES
-    from interference.registry import post_steps
-
+def _draw(method: Method, now: More) -> None:
     for name, step in post_steps().items():
         key = f"post_{name}"
         st.session_state[key] = name in now.post

@@ -6,9 +6,9 @@ import streamlit as st
 
 from interference.ui import state
 from interference.ui.running import run_drawing
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, draw_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_one, csv_of, decimals, keep_valid, keep_within, table_height
+from interference.ui.widgets import choose_listed, choose_number, choose_one, decimals, table_height
 
 if TYPE_CHECKING:
     from interference.path import PathTable, Walk
@@ -34,28 +34,21 @@ def choose_walk(bench: Bench) -> "Walk":
     with st.container(horizontal=True, vertical_alignment="bottom"):
         ends = []
         for label, key, default in (("From", "from", first), ("To", "to", second)):
-            keep_valid(key, bench.suite.names, default=default)
             ends.append(
-                st.selectbox(
-                    label,
-                    bench.suite.names,
-                    index=bench.suite.names.index(default),
-                    key=key,
-                    bind="query-params",
-                    width=200,
+                choose_listed(
+                    label, bench.suite.names, default=default, key=key, width=200,
                     help=f"The checkpoint at the {'left' if key == 'from' else 'right'} end of the path.",
                 )
-            )
+            )  # fmt: skip
         method = choose_one(
             "By", METHODS, key="walk",
             help="Straight through weight space, or along the great circle of every tensor.",
         )  # fmt: skip
-        keep_within("points", *POINTS)
-        points = st.number_input(
-            "Points", POINTS[0], POINTS[1], 11, 2, key="points", bind="query-params", width=130,
+        points = choose_number(
+            "Points", *POINTS, 11, 2, key="points", width=130,
             help="Models scored along the path, both ends included: an odd number.",
         )  # fmt: skip
-    return Walk(ends[0], ends[1], int(points), method)
+    return Walk(ends[0], ends[1], points, method)
 
 
 def _default_ends(bench: Bench) -> tuple[str, str]:
@@ -112,12 +105,8 @@ def draw_path(bench: Bench, table: "PathTable") -> None:
         untrained=", the dashed grey one an untrained model" if summary["untrained"].notna().any() else ""
     )
     st.caption(f"{reading}{panels_note(len(summary))}{where} {' '.join(table.notes)} The table is in {bench.unit}.")
-    st.dataframe(
-        summary, hide_index=True, placeholder="", key="path_summary", height=table_height(summary),
-        column_order=ORDER, column_config=decimals(summary, 2),
-    )  # fmt: skip
+    draw_table(
+        summary, "path_summary", height=table_height(summary), column_order=ORDER, column_config=decimals(summary, 2)
+    )
     points = table.points[bench.unit].merge(summary, on="language")
-    st.download_button(
-        "Path, CSV", csv_of(points, table.provenance), "path.csv", "text/csv",
-        on_click="ignore", icon=":material/download:", key="path_csv", help="Every point with its intervals.",
-    )  # fmt: skip
+    draw_download("Path, CSV", points, table.provenance, "path", "Every point with its intervals.")

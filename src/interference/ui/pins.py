@@ -2,20 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.bench import Pin, State
 from interference.errors import UserError
 from interference.ui import state
 from interference.ui.links import draw_link
-from interference.ui.running import compute
-from interference.ui.shown import EXPORT, user_errors
+from interference.ui.running import run_steps
+from interference.ui.shown import EXPORT, draw_download, user_errors
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import ASKED, csv_of, write_view
-
-if TYPE_CHECKING:
-    from interference.bench import Pin, State
+from interference.ui.widgets import ASKED, write_view
 
 _PIN = "pin asked for"  # in the session
 
@@ -53,7 +50,7 @@ def pin_if_asked() -> None:
     """Keep the present view: not when Pin was clicked, for a move right before the click may be heard with it, and
     becomes the present view when it is drawn."""
 
-    def pinned(present: "State") -> "State":
+    def pinned(present: State) -> State:
         recipe = present.view.recipe
         return present.pinned(f"{recipe.method}, {len(recipe.models)} parents, {len(present.pins) + 1}")
 
@@ -62,7 +59,7 @@ def pin_if_asked() -> None:
         rerun_if_asked()
 
 
-def _move(make: "Callable[[State], State]") -> None:
+def _move(make: Callable[[State], State]) -> None:
     """A move from the state as it is by now: a name may have been typed, or another button clicked, since the pins were
     drawn."""
     present = state.present()
@@ -74,7 +71,7 @@ def _move(make: "Callable[[State], State]") -> None:
     st.session_state["rerun"] = True
 
 
-def _change(number: int, make: "Callable[[State], State]") -> None:
+def _change(number: int, make: Callable[[State], State]) -> None:
     """The same of a pin, unless it has been deleted since."""
     _move(lambda present: make(present) if number < len(present.pins) else present)
 
@@ -106,7 +103,7 @@ def draw_pins(bench: Bench) -> None:
             _draw_comparison(bench, present, shown)
 
 
-def _draw_pin(present: "State", number: int, pin: "Pin") -> None:
+def _draw_pin(present: State, number: int, pin: Pin) -> None:
     last = len(present.pins) - 1
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         key = f"pin name {number} {pin.name}"
@@ -148,19 +145,19 @@ def _delete(number: int) -> None:
     _change(number, lambda now: now.deleted(number))
 
 
-def _restore(pin: "Pin") -> None:
+def _restore(pin: Pin) -> None:
     _move(lambda now: replace(now, view=pin.view))
     write_view(pin.view)
 
 
-def _draw_comparison(bench: Bench, present: "State", shown: "list[Pin]") -> None:
+def _draw_comparison(bench: Bench, present: State, shown: list[Pin]) -> None:
     from interference.figures.pins import delta_map, small_multiples
     from interference.views import pin_request
 
     baseline = present.pins[present.baseline] if present.baseline is not None else None
     baseline = baseline if baseline in shown else None  # costs can't be counted from a merge of another suite
     request, names = pin_request(shown, baseline, bench.suite, bench.languages, present.view.sentences)
-    table = compute(bench, request, "Scoring the pins", slot="pins")
+    table = run_steps(bench, "pins", lambda evaluator: evaluator.table_steps(request), "Scoring the pins")
     recipes = {name: pin.view.recipe.to_yaml() for name, pin in zip(names, shown, strict=True)}
     frame = table.in_unit(bench.unit)
     frame = frame.assign(recipe=frame["model"].map(recipes)).replace({"model": names, "reference": names})
@@ -172,7 +169,4 @@ def _draw_comparison(bench: Bench, present: "State", shown: "list[Pin]") -> None
         reading = "Lower is better; every pin on the same sentences, lines are 95 % intervals."
     st.plotly_chart(figure, config=EXPORT, key="pins_figure", alt="The pinned merges by language")
     st.caption(f"{reading} {' '.join(table.notes)}")
-    st.download_button(
-        "Pins, CSV", csv_of(frame, table.provenance, unit=bench.unit), "pins.csv", "text/csv",
-        on_click="ignore", icon=":material/download:", key="pins_csv", help="The numbers of this figure.",
-    )  # fmt: skip
+    draw_download("Pins, CSV", frame, table.provenance, "pins", "The numbers of this figure.", unit=bench.unit)

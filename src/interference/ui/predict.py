@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.groups import GROUPS, group_of
 from interference.languages import language_name
 from interference.signs import signed
+from interference.steps import Steps
 from interference.ui import state
 from interference.ui.running import duration, run_steps
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, draw_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_one, csv_of, decimals, keep_valid
+from interference.ui.widgets import choose_listed, choose_one, decimals, keep_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from interference.evaluate import Evaluator
     from interference.pairs import Outlook, Pairing
     from interference.predict import PairTable, Prediction
-    from interference.steps import Steps
 
 PAPER = "The paper"
 DATA = ("This suite", PAPER)
@@ -49,7 +50,6 @@ _READING = (
 
 def choose_prediction(bench: Bench) -> "Pairing | None":
     """The pairs and the measures; None for the paper's pairs, which are what they are."""
-    from interference.groups import GROUPS, group_of
     from interference.pairs import ROLES, Pairing, predictors
 
     keep_valid("predict_measures", [p.name for p in predictors()], codes=list)
@@ -66,9 +66,8 @@ def choose_prediction(bench: Bench) -> "Pairing | None":
         )  # fmt: skip
         known_parts = {group_of(name) for c in bench.suite.with_role(role) for name in c.shapes}
         parts = ["all", *(part for part in GROUPS if part in known_parts or not known_parts)]
-        keep_valid("predict_part", parts)
-        part = st.selectbox(
-            "Weights of", parts, key="predict_part", bind="query-params", width=170,
+        part = choose_listed(
+            "Weights of", parts, key="predict_part", width=170,
             help="Which part of the model the measures of weights are about; 'all' is the whole model.",
         )  # fmt: skip
         known = {p.name: p for p in predictors()}
@@ -165,24 +164,17 @@ def _draw_found(found: "Prediction") -> None:
     st.caption(f"{_READING} {' '.join(found.notes)}")
     _draw_pairs(found)
     with st.expander("Table"):
-        st.dataframe(
-            found.frame, hide_index=True, placeholder="", key="predict_table", column_order=ORDER,
-            column_config=decimals(found.frame, 3),
-        )  # fmt: skip
+        draw_table(found.frame, "predict_table", column_order=ORDER, column_config=decimals(found.frame, 3))
         st.caption("A measure passes a test where " + "; ".join(f"*{name}*: {text}" for name, text in TESTS.items()))
     with st.container(horizontal=True):
-        _download("Ranking, CSV", found, False)
-        _download("Pairs, CSV", found, True)
-
-
-def _download(label: str, found: "Prediction", pairs: bool) -> None:
-    frame = found.table.frame if pairs else found.frame
-    name = "pairs" if pairs else "prediction"
-    st.download_button(
-        label, csv_of(frame, found.table.provenance, damage_is=found.table.outcome), f"{name}.csv", "text/csv",
-        on_click="ignore", icon=":material/download:", key=f"predict_csv_{name}",
-        help="Every pair with its damage and measures." if pairs else "Every measure with everything tested.",
-    )  # fmt: skip
+        for label, frame, name, about in (
+            ("Ranking, CSV", found.frame, "prediction", "Every measure with everything tested."),
+            ("Pairs, CSV", found.table.frame, "pairs", "Every pair with its damage and measures."),
+        ):
+            draw_download(
+                label, frame, found.table.provenance, name, about, key=f"predict_csv_{name}",
+                damage_is=found.table.outcome,
+            )  # fmt: skip
 
 
 @st.fragment
@@ -196,20 +188,15 @@ def _draw_pairs(found: "Prediction") -> None:
         return
     names = tried["measure"].tolist()
     labels = dict(zip(tried["measure"], tried["label"], strict=True))
-    keep_valid("predict_measure", names, codes=str)
-    markable = ["", *found.table.languages]
-    keep_valid("predict_marked", markable, codes=str)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        measure = st.selectbox(
-            "Measure", names, format_func=lambda name: labels.get(name, name), key="predict_measure",
-            bind="query-params", width=260,
+        measure = choose_listed(
+            "Measure", names, format_func=lambda name: labels.get(name, name), key="predict_measure", width=260,
             help="In the order of the figure above.",
         )  # fmt: skip
         row = tried.set_index("measure").loc[measure]
-        marked = st.selectbox(
-            "Marked language", markable,
+        marked = choose_listed(
+            "Marked language", ["", *found.table.languages], key="predict_marked", width=260,
             format_func=lambda c: language_name(c) if c else "the one that carries it",
-            key="predict_marked", bind="query-params", width=260,
             help="Its pairs are drawn in orange. At first the language without which least of the relation is left.",
         )  # fmt: skip
         view = choose_one(
@@ -256,9 +243,7 @@ def _draw_paper_beside(bench: Bench, found: "Prediction | None") -> None:
     reading = (_READING,) if found is None else ()  # else it stands under the figure above
     st.caption(" ".join((*reading, *paper.notes)))
     if found is not None and len(both := beside_paper(found, paper, COUNTERPARTS)):
-        st.dataframe(
-            both, hide_index=True, placeholder="", key="predict_both", height="content", column_config=decimals(both, 3)
-        )
+        draw_table(both, "predict_both", height="content", column_config=decimals(both, 3))
         st.caption(
             "Measures that both have. Damage is a loss in bits here and a change of accuracy there, so a sign that "
             "means the same is opposite: compare `worse with more`."

@@ -1,6 +1,7 @@
 """Presentation mode: one finding a screen, large, with the coefficients of its merge still live."""
 
 import html
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,22 +9,22 @@ from unicodedata import east_asian_width
 
 import streamlit as st
 
-from interference.errors import UserError
+from interference.bench import View, on_panel, with_faders
+from interference.errors import UserError, nearest
+from interference.findings import Block, Findings, from_json
+from interference.store import list_findings, read_findings
 from interference.ui.address import leave_out
-from interference.ui.live import Panel, coefficient_panel, live_plot, move_panel
+from interference.ui.live import live_plot, move_panel
 from interference.ui.sidebar import Bench, open_view
 from interference.ui.watch import place_of, watch
-from interference.ui.widgets import faders_of
+from interference.ui.widgets import draw_panel, faders_of
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
-    from interference.bench import View
-    from interference.findings import Block, Findings
 
 _NAME, _SLIDE = "present", "slide"  # parameters of the address
 _AT = "slide at"  # what a slide goes by: its figure's ticks may still say the address of the one before
-_THROTTLE_MS = 60
 _LINE = 80  # letters in a line of a slide
 _LEADING, _GAP = 1.4, 0.5  # the height of a line in sizes of its type, that of an empty one in lines
 _ALONE, _BESIDE = 74, 24  # hundredths of the screen's height that a text may fill, alone and above a figure
@@ -31,8 +32,6 @@ _ALONE, _BESIDE = 74, 24  # hundredths of the screen's height that a text may fi
 
 def presented() -> str | None:
     """The name of the findings that are being presented, if any; one that none are kept by leads to the others."""
-    from interference.store import list_findings
-
     name = st.query_params.get(_NAME)
     kept = [one.name for one in list_findings()] if name is not None else []
     if name is None or name in kept:
@@ -77,11 +76,7 @@ def _draw_slide(bench: Bench) -> None:
             st.info("These findings have no blocks yet. Leave, and add some.")
 
 
-def _found(name: str) -> "Findings":
-    from interference.errors import nearest
-    from interference.findings import from_json
-    from interference.store import list_findings, read_findings
-
+def _found(name: str) -> Findings:
     kept = read_findings(name)
     if kept is None:
         known = [one.name for one in list_findings()]
@@ -109,7 +104,7 @@ def _drop_address() -> None:
         st.query_params.pop(name, None)
 
 
-def _draw_controls(findings: "Findings", number: int, last: int) -> None:
+def _draw_controls(findings: Findings, number: int, last: int) -> None:
     """Buttons to move and to leave, and the keys of a keyboard or a pointer that do the same."""
     back, on = max(number - 1, 0), min(number + 1, last)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="slide_controls"):
@@ -133,7 +128,7 @@ def _draw_controls(findings: "Findings", number: int, last: int) -> None:
             st.button(key, key=f"slide key {key}", shortcut=key, on_click=_go, args=(to,))
 
 
-def _draw_block(bench: Bench, number: int, block: "Block") -> None:
+def _draw_block(bench: Bench, number: int, block: Block) -> None:
     from interference.report import markdown_html
 
     if block.heading:
@@ -156,10 +151,8 @@ def _lines(text: str) -> float:
     return max(1.0, sum(max(1, -(-width // _LINE)) if width else _GAP for width in widths))
 
 
-def _draw_live(bench: Bench, number: int, view: "View") -> None:
+def _draw_live(bench: Bench, number: int, view: View) -> None:
     """The panel and the figure of a view, which follow each other as on the Merge page."""
-    from interference.bench import on_panel
-
     reading = st.container()
     if not on_panel(view.recipe):
         _draw_figure(bench, number, view, False, reading)
@@ -175,36 +168,22 @@ def _draw_live(bench: Bench, number: int, view: "View") -> None:
             _draw_figure(bench, number, moved, moving, reading)
 
 
-def _move(bench: Bench, number: int, view: "View") -> "tuple[View | None, bool]":
+def _move(bench: Bench, number: int, view: View) -> tuple[View | None, bool]:
     """The view with the coefficients of the panel beside it, and whether one is being moved."""
-    from dataclasses import asdict, replace
-
-    from interference.bench import Faders, with_faders
-    from interference.languages import language_name
-
     recipe, key = view.recipe, f"slide panel {presented()} {number} {view.recipe.digest()}"
     before = st.session_state.get(f"{key} faders") or view.faders or faders_of(recipe)
     low, high = (-1.0, 2.0) if recipe.definition.needs_base else (0.0, 1.0)
-    languages = [bench.suite[parent].language for parent in recipe.models]
     if f"{key} faders" not in st.session_state:
-        move_panel(key, Panel(**asdict(before)))
-    panel = coefficient_panel(
-        recipe.models,
-        before.values,
-        low=min(low, *before.values),
-        high=max(high, *before.values),
-        names=[language_name(language) if language else "" for language in languages],
-        key=key,
-        throttle_ms=_THROTTLE_MS,
-    )
-    now = Faders(panel.values, panel.locked, panel.muted, panel.solo, panel.normalise, panel.share)
+        move_panel(key, before)
+    between = min(low, *before.values), max(high, *before.values)
+    now, moving = draw_panel(bench, recipe.models, before.values, between, key=key)
     st.session_state[f"{key} faders"] = now
     touched = now != (view.faders or faders_of(recipe))
     moved = with_faders(recipe, now) if touched else recipe
-    return (replace(view, recipe=moved, faders=now) if moved else None), panel.moving
+    return (replace(view, recipe=moved, faders=now) if moved else None), moving
 
 
-def _draw_figure(bench: Bench, number: int, view: "View", moving: bool, reading: "DeltaGenerator") -> None:
+def _draw_figure(bench: Bench, number: int, view: View, moving: bool, reading: "DeltaGenerator") -> None:
     """The figure as far as its numbers are known, and what it shows in `reading`."""
     from interference.figures.large import enlarged
     from interference.figures.losses import merge_figure

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from interference.errors import user_path
+from interference.steps import Steps
+from interference.store import Store
 from interference.ui.address import compare_with_address
 
 if TYPE_CHECKING:
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
 
     from interference.engine import Engine, Job
     from interference.evaluate import Evaluator
-    from interference.scored import Request
-    from interference.steps import Steps
-    from interference.tables import LossTable
     from interference.ui.sidebar import Bench
 
 _PAUSE = 2.0  # seconds between the first page and the imports it does without
@@ -118,7 +117,6 @@ def _open(suite: str, corpus: str, device: str, corpus_stamp: tuple[int, int] | 
 
     from interference.evaluate import Evaluator
     from interference.results import shipped_results
-    from interference.store import Store
     from interference.suite import open_suite
 
     def make(job: "Job") -> Evaluator:
@@ -130,13 +128,9 @@ def _open(suite: str, corpus: str, device: str, corpus_stamp: tuple[int, int] | 
 
 
 def read_path(text: str) -> Path | None:
-    """A path as typed: relative to where the command was started."""
+    """A path as typed: relative to where the command was started; None for nothing. Raises UserError for an unusable
+    name."""
     return Path(os.environ.get("INTERFERENCE_FOLDER", "."), user_path(text)) if text else None
-
-
-def folder_of(text: str) -> Path:
-    """A folder to write as typed. Raises UserError for an unusable name."""
-    return Path(os.environ.get("INTERFERENCE_FOLDER", "."), user_path(text))
 
 
 def session() -> str:
@@ -164,13 +158,6 @@ def cancel(slot: str) -> None:
 def device(bench: "Bench") -> "tuple[Evaluator, Engine]":
     """What measures the open suite, and the engine on whose thread alone it is to be used."""
     return evaluator_of(*bench.key), engine()
-
-
-def compute(
-    bench: "Bench", request: "Request", title: str, place: "DeltaGenerator | None" = None, slot: str = "page"
-) -> "LossTable":
-    """The loss table of a request."""
-    return run_steps(bench, slot, lambda evaluator: evaluator.table_steps(request), title, place)
 
 
 def run_steps(

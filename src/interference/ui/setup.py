@@ -1,19 +1,16 @@
 """What is settled above the coefficients."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from interference.registry import Method
 from interference.ui.more import More
-
-if TYPE_CHECKING:
-    from interference.registry import Method
 
 
 @dataclass(frozen=True)
 class Setup:
     """The row above the sliders: what is merged, how, and what is drawn beside it."""
 
-    method: "Method"
+    method: Method
     parents: tuple[str, ...]
     base: str | None
     more: More

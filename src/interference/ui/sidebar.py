@@ -13,7 +13,7 @@ from interference.languages import language_name
 from interference.ui.address import stop_page
 from interference.ui.links import draw_link_error
 from interference.ui.running import evaluator_of
-from interference.ui.widgets import keep_valid
+from interference.ui.widgets import choose_listed, keep_valid
 
 if TYPE_CHECKING:
     from interference.corpus import Corpus
@@ -107,10 +107,8 @@ def _open_bench() -> Bench:
 
     with _sidebar():
         languages = _choose_languages(evaluator.corpus.languages)
-        known = known_units(evaluator.corpus)
-        keep_valid("unit", known)
-        unit = st.selectbox(
-            "Unit", known, key="unit", bind="query-params",
+        unit = choose_listed(
+            "Unit", known_units(evaluator.corpus), key="unit",
             help="Bits per sentence are fair across languages (the same meaning), bits per byte across tokenizers.",
         )  # fmt: skip
         sizes = f"{len(evaluator.suite.checkpoints)} checkpoints, {len(evaluator.corpus.rows(None))} test sentences"

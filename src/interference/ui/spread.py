@@ -2,52 +2,53 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
+from interference.bench import normalised
 from interference.errors import UserError
+from interference.groups import depth_of
+from interference.registry import Argument, Knob, Method
+from interference.spread import (
+    BY_GROUP,
+    BY_LAYER,
+    MOST_ANCHORS,
+    WEIGHT,
+    Sliders,
+    Spread,
+    recipe_values,
+    shown_groups,
+    spreadable,
+)
 from interference.ui.live.profile import profile_editor
 from interference.ui.sidebar import Bench
 from interference.ui.widgets import coefficient_range, faders, knob_key, put, set_faders
 
-if TYPE_CHECKING:
-    from interference.registry import Argument, Method
-    from interference.spread import Sliders, Spread
-
 WHOLE, YAML = "whole", "yaml"
+_MODES = {WHOLE: "Whole model", BY_GROUP: "By tensor group", BY_LAYER: "Over layers", YAML: "YAML"}
 SHAPE, COEFFICIENT = "shape", "coefficient"  # of the session: what is looked at
-_THROTTLE_MS = 60
 
 
-def _modes() -> dict[str, str]:
-    from interference.spread import BY_GROUP, BY_LAYER
-
-    return {WHOLE: "Whole model", BY_GROUP: "By tensor group", BY_LAYER: "Over layers", YAML: "YAML"}
-
-
-def _key(method: "Method", name: str, parents: Sequence[str]) -> str:
-    from interference.spread import WEIGHT
-
+def _key(method: Method, name: str, parents: Sequence[str]) -> str:
     return "\0".join(("spread", method.takes if name == WEIGHT else method.name, name, *parents))
 
 
-def spread(method: "Method", name: str, parents: Sequence[str]) -> "Spread | None":
+def spread(method: Method, name: str, parents: Sequence[str]) -> Spread | None:
     """How a coefficient of these parents is spread over the model; None where it is one for the whole of it."""
     return st.session_state.get(_key(method, name, parents))
 
 
-def set_spread(method: "Method", name: str, parents: Sequence[str], value: "Spread | None") -> None:
+def set_spread(method: Method, name: str, parents: Sequence[str], value: Spread | None) -> None:
     st.session_state[_key(method, name, parents)] = value
 
 
-def coefficients(method: "Method") -> tuple[str, ...]:
-    from interference.spread import spreadable
-
+def coefficients(method: Method) -> tuple[str, ...]:
     return spreadable(method.arguments, method.weighted)
 
 
-def set_spreads(method: "Method", parents: Sequence[str], sliders: "Sliders") -> None:
+def set_spreads(method: Method, parents: Sequence[str], sliders: Sliders) -> None:
     """Spread the coefficients as these sliders do, and look at the first that is."""
     spreads = dict(sliders.spreads)
     for name in coefficients(method):
@@ -59,9 +60,9 @@ def set_spreads(method: "Method", parents: Sequence[str], sliders: "Sliders") ->
             st.session_state[COEFFICIENT] = first
 
 
-def choose_shape(bench: Bench, method: "Method", parents: tuple[str, ...]) -> tuple[str, str | None]:
+def choose_shape(bench: Bench, method: Method, parents: tuple[str, ...]) -> tuple[str, str | None]:
     """Which coefficient is looked at and how: a row of buttons."""
-    known, modes = coefficients(method), _modes()
+    known = coefficients(method)
     if st.session_state.get(COEFFICIENT) not in known:
         st.session_state[COEFFICIENT] = known[0] if known else None
     name = st.session_state[COEFFICIENT]
@@ -69,7 +70,7 @@ def choose_shape(bench: Bench, method: "Method", parents: tuple[str, ...]) -> tu
         put(SHAPE, _kind(method, name, parents))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.segmented_control(
-            "Coefficients", list(modes) if known else [WHOLE, YAML], format_func=lambda mode: modes[mode], key=SHAPE,
+            "Coefficients", list(_MODES) if known else [WHOLE, YAML], format_func=lambda mode: _MODES[mode], key=SHAPE,
             label_visibility="collapsed", on_change=_reshape, args=(bench, method, parents, name),
             persist_state="session",
             help="A coefficient may be one number, one for each part of the model, or a curve over its layers; YAML "
@@ -83,17 +84,13 @@ def choose_shape(bench: Bench, method: "Method", parents: tuple[str, ...]) -> tu
     return st.session_state.get(SHAPE) or _kind(method, name, parents), st.session_state[COEFFICIENT]
 
 
-def _kind(method: "Method", name: str | None, parents: Sequence[str]) -> str:
+def _kind(method: Method, name: str | None, parents: Sequence[str]) -> str:
     found = spread(method, name, parents) if name else None
     return found.kind if found else WHOLE
 
 
-def _reshape(bench: Bench, method: "Method", parents: tuple[str, ...], name: str | None) -> None:
+def _reshape(bench: Bench, method: Method, parents: tuple[str, ...], name: str | None) -> None:
     """Spread a coefficient anew, at first as it is: what it was when it was last spread so, else flat."""
-    from dataclasses import replace
-
-    from interference.spread import WEIGHT
-
     mode = st.session_state[SHAPE]
     if mode is None or mode == YAML or name is None:
         return
@@ -111,13 +108,13 @@ def _reshape(bench: Bench, method: "Method", parents: tuple[str, ...], name: str
     set_spread(method, name, parents, aside or _flat(bench, method, parents, name, mode))
 
 
-def _say_kept(before: "Spread", name: str, alone: "Sequence[float] | None") -> None:
+def _say_kept(before: Spread, name: str, alone: Sequence[float] | None) -> None:
     """That values that differ were put aside, how to have them back, and what is in their place for the whole model."""
     if all(len(set(row)) == 1 for row in before.rows):
         return
     numbers = dict.fromkeys(alone or ()) if len(set(alone or ())) == 1 else alone
     now = f" For the whole model it is {', '.join(f'{number:g}' for number in numbers)}." if numbers else ""
-    back = _modes()[before.kind]
+    back = _MODES[before.kind]
     what = f"The values of {name} {back[0].lower()}{back[1:]} are put aside."
     st.toast(
         f"{what}{now} Choose *{back}* or undo to have them back.",
@@ -126,10 +123,8 @@ def _say_kept(before: "Spread", name: str, alone: "Sequence[float] | None") -> N
     )
 
 
-def _alone(method: "Method", parents: Sequence[str], name: str) -> tuple[float, ...]:
+def _alone(method: Method, parents: Sequence[str], name: str) -> tuple[float, ...]:
     """A coefficient as it is for the whole model: a weight for each parent, or one knob."""
-    from interference.spread import WEIGHT
-
     if name == WEIGHT:
         panel = faders(method, tuple(parents))
         return panel.effective if panel else (round(1 / len(parents), 2),) * len(parents)
@@ -137,11 +132,8 @@ def _alone(method: "Method", parents: Sequence[str], name: str) -> tuple[float, 
     return (float(st.session_state.get(knob_key(method, argument), argument.default)),)
 
 
-def _flat(bench: Bench, method: "Method", parents: tuple[str, ...], name: str, mode: str) -> "Spread":
+def _flat(bench: Bench, method: Method, parents: tuple[str, ...], name: str, mode: str) -> Spread:
     """The same numbers everywhere, so that spreading alone changes nothing."""
-    from interference.bench import normalised
-    from interference.spread import BY_GROUP, WEIGHT, Spread, shown_groups
-
     count = len(shown_groups(bench.suite[parents[0]].shapes)) if mode == BY_GROUP else 3
     values = _alone(method, parents, name)
     if name == WEIGHT:
@@ -154,11 +146,8 @@ def _flat(bench: Bench, method: "Method", parents: tuple[str, ...], name: str, m
     return Spread(mode, tuple((value,) * count for value in values))
 
 
-def draw_spread(bench: Bench, method: "Method", parents: tuple[str, ...], name: str) -> bool:
+def draw_spread(bench: Bench, method: Method, parents: tuple[str, ...], name: str) -> bool:
     """The editor of a spread coefficient; whether a point of it is being moved."""
-    from interference.groups import depth_of
-    from interference.spread import BY_GROUP, MOST_ANCHORS, WEIGHT, Spread, shown_groups
-
     before = spread(method, name, parents)
     assert before is not None  # it is drawn for none else
     names = bench.suite[parents[0]].shapes
@@ -178,7 +167,6 @@ def draw_spread(bench: Bench, method: "Method", parents: tuple[str, ...], name: 
         label=f"{name} {'by tensor group' if groups else 'over the layers, the first being 0'}",
         help="Drag a point, or give it the focus and press the arrow keys, or type the numbers below.",
         key=f"profile {method.takes} {name} {before.kind} {len(before.rows)}",
-        throttle_ms=_THROTTLE_MS,
     )
     set_spread(method, name, parents, Spread(before.kind, found.rows))
     if not groups:
@@ -186,18 +174,14 @@ def draw_spread(bench: Bench, method: "Method", parents: tuple[str, ...], name: 
     return found.moving
 
 
-def _range(method: "Method", parents: tuple[str, ...], argument: "Argument | None") -> tuple[float, float, float]:
-    from interference.registry import Knob
-
+def _range(method: Method, parents: tuple[str, ...], argument: Argument | None) -> tuple[float, float, float]:
     if argument is None:
         return (*coefficient_range(method, parents), 0.01)
     assert isinstance(argument.control, Knob)  # only knobs are spread
     return float(argument.control.low), float(argument.control.high), float(argument.control.step)
 
 
-def spread_knobs(method: "Method", parents: tuple[str, ...], names: Any) -> dict[str, Any]:
+def spread_knobs(method: Method, parents: tuple[str, ...], names: Any) -> dict[str, Any]:
     """What a recipe says of every coefficient that is spread."""
-    from interference.spread import recipe_values
-
     found = {name: spread(method, name, parents) for name in coefficients(method)}
     return {name: recipe_values(value, names) for name, value in found.items() if value is not None}

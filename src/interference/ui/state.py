@@ -4,21 +4,23 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.bench import SENTENCES, History, State
+from interference.recipe import Recipe
+from interference.spread import same_merge
+
 if TYPE_CHECKING:
-    from interference.bench import History, State
-    from interference.recipe import Recipe
     from interference.suite import Suite
 
 _KEY = "history"
 _TAKEN = "taken to the merge page"  # by page: the recipe that was, and the one that the page looked at
 
 
-def history() -> "History | None":
+def history() -> History | None:
     """All moves of this session; None until a view has been drawn."""
     return st.session_state.get(_KEY)
 
 
-def present() -> "State | None":
+def present() -> State | None:
     """The view that the Merge page shows or showed last, with the pins; None until one has been drawn."""
     found = history()
     return found.present if found else None
@@ -26,34 +28,30 @@ def present() -> "State | None":
 
 def sentences() -> int:
     """As many sentences of each language as the Merge page takes."""
-    from interference.bench import SENTENCES
-
     found = present()
     return found.view.sentences if found else SENTENCES
 
 
-def present_recipe(suite: "Suite") -> "Recipe | None":
+def present_recipe(suite: "Suite") -> Recipe | None:
     """What the Merge page merges, if the suite has all of it."""
     found = present()
     return found.view.recipe if found and set(found.view.recipe.needed) <= set(suite.names) else None
 
 
-def merge_looked_at(suite: "Suite") -> "Recipe":
+def merge_looked_at(suite: "Suite") -> Recipe:
     """What other pages look at: what the Merge page merges, else the equal average of what is merged unless told."""
     from interference.conflict.survey import default_models, equal_average
 
     return present_recipe(suite) or equal_average(default_models(suite))
 
 
-def take(page: str, recipe: "Recipe", looked_at: "Recipe | None") -> None:
+def take(page: str, recipe: Recipe, looked_at: Recipe | None) -> None:
     """Remember that a page gave the Merge page its recipe, so that going back to it shows what it showed."""
     st.session_state[_TAKEN] = st.session_state.get(_TAKEN, {}) | {page: (recipe, looked_at)}
 
 
-def taken_from(page: str, suite: "Suite") -> "tuple[Recipe | None] | None":
+def taken_from(page: str, suite: "Suite") -> tuple[Recipe | None] | None:
     """What a page looked at where the Merge page still merges what was taken there from it; None where it does not."""
-    from interference.spread import same_merge
-
     recipe, looked_at = st.session_state.get(_TAKEN, {}).get(page, (None, None))
     now = present_recipe(suite)
     if recipe is None or now is None or recipe.models != now.models:
@@ -61,10 +59,8 @@ def taken_from(page: str, suite: "Suite") -> "tuple[Recipe | None] | None":
     return (looked_at,) if same_merge(recipe, now, suite[now.models[0]].shapes) else None
 
 
-def move(state: "State") -> None:
+def move(state: State) -> None:
     """Make a state the present one; the one before it can be undone."""
-    from interference.bench import History
-
     found = history()
     st.session_state[_KEY] = found.move(state) if found else History(state)
 

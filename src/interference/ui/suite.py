@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from interference.steps import within
+from interference.steps import Steps, within
 from interference.ui.running import run_drawing
-from interference.ui.shown import EXPORT, draw_table
+from interference.ui.shown import EXPORT, draw_download, draw_table, fold_table
 from interference.ui.sidebar import Bench
 from interference.ui.widgets import choose_one
 
 if TYPE_CHECKING:
     from interference.evaluate import Evaluator
-    from interference.steps import Steps
     from interference.tables import LossTable
 
 _FEW = 16  # sentences of a first look
@@ -40,11 +39,9 @@ def draw_checkpoints(bench: Bench) -> None:
     with st.expander(
         f"{len(frame)} checkpoints, {_mergeable_sentence(groups)}", expanded=len(groups) > 1 or not bench.suite.corpus
     ):
-        st.dataframe(
+        draw_table(
             frame,
-            hide_index=True,
-            placeholder="",
-            key="checkpoints",
+            "checkpoints",
             height="content" if len(frame) < 8 else 300,
             column_config={
                 "parameters": st.column_config.NumberColumn(format="localized"),
@@ -93,7 +90,11 @@ def draw_losses(bench: Bench, result: "LossTable", measure: str) -> None:
         return
     star = " A star: the tokenizer loses some of this text." if result.frame["bits_per_byte"].isna().any() else ""
     st.caption(f"{READINGS[measure]}{star} {' '.join(result.notes)}")
-    draw_table(result, "losses")
+    fold_table(result.frame, "losses_table")
+    draw_download(
+        "Table as CSV", result.frame, result.provenance, "losses",
+        "Every number of this page with its interval, its reference and where it comes from.",
+    )  # fmt: skip
 
 
 def _draw_heat(bench: Bench, result: "LossTable", measure: str, sentences: int | None = None) -> bool:

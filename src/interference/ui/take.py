@@ -4,18 +4,18 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from interference.bench import View
+from interference.recipe import beyond_mergekit
+from interference.ui.shown import draw_table
 from interference.ui.sidebar import Bench
 from interference.ui.watch import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from interference.bench import View
 
-
-def draw_take_away(bench: Bench, view: "View", figure: dict, watched: Watched) -> None:
+def draw_take_away(bench: Bench, view: View, figure: dict, watched: Watched) -> None:
     """One row of downloads; while numbers are estimates there is nothing to take but the recipe."""
-    from interference.recipe import beyond_mergekit
     from interference.snippets import as_command, as_python, for_mergekit
     from interference.tables import LossTable, with_provenance
 
@@ -52,7 +52,7 @@ def draw_take_away(bench: Bench, view: "View", figure: dict, watched: Watched) -
                 st.code(as_python(view), language="python", wrap_lines=True)
     with st.expander("Table", expanded=False, key="merge_table_open", on_change="rerun") as expander:
         if expander.open:
-            st.dataframe(found.frame, hide_index=True, placeholder="", key="merge_table")
+            draw_table(found.frame, "merge_table")
 
 
 def _html(figure: dict) -> str:

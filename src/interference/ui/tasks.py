@@ -7,12 +7,14 @@ import streamlit as st
 
 from interference.errors import UserError
 from interference.labels import merge_of
+from interference.recipe import Recipe
+from interference.steps import Steps
 from interference.ui import state
 from interference.ui.address import stop_page
 from interference.ui.running import read_path, run_steps, stamp
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, draw_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_one, csv_of, decimals, keep_valid, keep_within
+from interference.ui.widgets import choose_listed, choose_number, choose_one, decimals, keep_valid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from interference.evaluate import Evaluator
-    from interference.recipe import Recipe
     from interference.scored import Model
-    from interference.steps import Steps
 
 KINDS = ("minimal pairs", "tasks")
 _MOST, _DEFAULT = 100_000, 100  # samples of each task
@@ -35,7 +35,7 @@ class TaskRequest:
     """What is run on which models: `models` are names of the suite, and MERGE for the recipe; `changed` is when the
     folder of descriptions did."""
 
-    recipe: "Recipe"
+    recipe: Recipe
     models: tuple[str, ...]
     tasks: tuple[str, ...]
     limit: int
@@ -71,9 +71,8 @@ def choose_tasks(bench: Bench) -> TaskRequest:
             help="Names of tasks or groups, with commas; `lm-eval ls tasks` lists them. Their data are fetched from "
             "the Hub unless they are in its cache.",
         )  # fmt: skip
-        keep_within("task_limit", 1, _MOST)
-        limit = st.number_input(
-            "Samples of each", 1, _MOST, _DEFAULT, 100, key="task_limit", bind="query-params", width=150,
+        limit = choose_number(
+            "Samples of each", 1, _MOST, _DEFAULT, 100, key="task_limit", width=150,
             help="The first so many of each task.",
         )  # fmt: skip
         shots = st.number_input(
@@ -98,7 +97,7 @@ def choose_tasks(bench: Bench) -> TaskRequest:
         raise UserError(f"{include} is no folder. Name a folder of task descriptions (.yaml), or leave it empty.")
     where = include.resolve() if include else None
     examples = None if shots is None else int(shots)
-    return TaskRequest(recipe, tuple(models), tasks, int(limit), examples, where, stamp(folder.strip()))
+    return TaskRequest(recipe, tuple(models), tasks, limit, examples, where, stamp(folder.strip()))
 
 
 def compute_tasks(bench: Bench, asked: TaskRequest) -> "tuple[pd.DataFrame, Mapping[str, str]] | None":
@@ -149,10 +148,7 @@ def draw_tasks(bench: Bench, asked: TaskRequest, frame: "pd.DataFrame", provenan
     from interference.views_accuracy import task_sentence, task_view
 
     metrics = list(dict.fromkeys(frame["metric"]))
-    keep_valid("task_metric", metrics)
-    metric = st.selectbox(
-        "Metric", metrics, key="task_metric", bind="query-params", width=220, help="What is drawn; the table has all.",
-    )  # fmt: skip
+    metric = choose_listed("Metric", metrics, key="task_metric", width=220, help="What is drawn; the table has all.")
     view = task_view(frame[frame["metric"] == metric], asked.recipe, bench.suite)
     st.markdown(task_sentence(view))
     st.plotly_chart(
@@ -163,8 +159,5 @@ def draw_tasks(bench: Bench, asked: TaskRequest, frame: "pd.DataFrame", provenan
         "As lm-evaluation-harness computes it; the merge's bar is 1.96 of its standard errors to each side. Of each "
         f"task the first {asked.limit} samples were asked for."
     )
-    st.dataframe(frame, hide_index=True, placeholder="", key="tasks_table", column_config=decimals(frame, 4))
-    st.download_button(
-        "Tasks, CSV", csv_of(frame, provenance), "tasks.csv", "text/csv", on_click="ignore",
-        icon=":material/download:", key="tasks_csv", help="Every metric of every model and task.",
-    )  # fmt: skip
+    draw_table(frame, "tasks_table", column_config=decimals(frame, 4))
+    draw_download("Tasks, CSV", frame, provenance, "tasks", "Every metric of every model and task.")

@@ -7,23 +7,23 @@ import streamlit as st
 
 from interference.labels import merge_of
 from interference.languages import language_name
+from interference.recipe import Recipe
 from interference.ui.running import run_steps
+from interference.ui.shown import draw_download, draw_table
 from interference.ui.sidebar import Bench
 from interference.ui.state import present
-from interference.ui.widgets import csv_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from interference.generate import Answers, Question, Sampling, Token
-    from interference.recipe import Recipe
     from interference.sentences import SentenceTable
 
 SENTENCES = 150
 _REFERENCE = "each language's reference"
 
 
-def _merge(bench: Bench) -> "Recipe | None":
+def _merge(bench: Bench) -> Recipe | None:
     """The merge that the Merge page shows or showed last if it can be merged, else the equal linear merge."""
     from interference.generate import equal_merge
 
@@ -33,7 +33,7 @@ def _merge(bench: Bench) -> "Recipe | None":
     return equal_merge(bench.suite)
 
 
-def _label(merge: "Recipe") -> str:
+def _label(merge: Recipe) -> str:
     return f"The merge: {merge_of(merge)}."
 
 
@@ -168,11 +168,9 @@ def draw_sentences(bench: Bench) -> None:
     if shown.empty:
         st.info("No sentence fits these filters.", icon=":material/filter_alt_off:")
         return
-    event = st.dataframe(
+    event = draw_table(
         shown,
-        hide_index=True,
-        placeholder="",
-        key="costs_table",
+        "costs_table",
         height=300,
         on_select="rerun",
         selection_mode="single-row",
@@ -190,7 +188,7 @@ def draw_sentences(bench: Bench) -> None:
     _draw_line(bench, merge, shown.iloc[chosen[0] if chosen else 0])
 
 
-def _compute_sentences(bench: Bench, merge: "Recipe") -> "SentenceTable":
+def _compute_sentences(bench: Bench, merge: Recipe) -> "SentenceTable":
     from interference.sentences import sentence_steps
 
     most = len(bench.corpus.rows(None))
@@ -247,7 +245,7 @@ def _filtered(table: "SentenceTable") -> "pd.DataFrame":
     return choose(frame, languages, documents, tokens, text)
 
 
-def _draw_line(bench: Bench, merge: "Recipe", row: "pd.Series") -> None:
+def _draw_line(bench: Bench, merge: Recipe, row: "pd.Series") -> None:
     from interference.figures.tokens import line_html
     from interference.sentences import token_line_steps
 
@@ -264,13 +262,5 @@ def _draw_line(bench: Bench, merge: "Recipe", row: "pd.Series") -> None:
 
 
 def _download(frame: "pd.DataFrame", provenance: dict[str, str], name: str) -> None:
-    st.download_button(
-        f"{name.capitalize()} as CSV",
-        csv_of(frame, provenance),
-        f"{name}.csv",
-        "text/csv",
-        on_click="ignore",
-        icon=":material/download:",
-        key=f"{name}_csv",
-        help="Every number drawn here and where it comes from.",
-    )
+    said = "Every number drawn here and where it comes from."
+    draw_download(f"{name.capitalize()} as CSV", frame, provenance, name, said)

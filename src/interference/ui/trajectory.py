@@ -8,9 +8,9 @@ from interference.errors import UserError
 from interference.ui import state
 from interference.ui.address import stop_page
 from interference.ui.running import run_steps
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, draw_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_one, csv_of, decimals, keep_valid, table_height
+from interference.ui.widgets import choose_listed, choose_one, decimals, keep_valid, table_height
 
 if TYPE_CHECKING:
     from interference.trajectory import Course, TrajectoryTable
@@ -36,10 +36,9 @@ def choose_course(bench: Bench) -> "Course":
     chosen = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for label, key, name in (("Run", "run", default.first), ("Merged with", "other_run", default.second)):
-            keep_valid(key, names, default=name)
             chosen.append(
-                st.selectbox(
-                    label, names, index=names.index(name), key=key, bind="query-params", width=220,
+                choose_listed(
+                    label, names, default=name, key=key, width=220,
                     help="A training run: checkpoints of the suite with a step, of one role and language.",
                 )
             )  # fmt: skip
@@ -89,13 +88,8 @@ def draw_trajectory(bench: Bench, table: "TrajectoryTable") -> None:
     listed = " The dotted line is the step of the table" if len(steps) > 1 else " The table is of this step"
     now = summary[summary["step"] == step]
     st.caption(f"{_READINGS[measure]}{panels_note(len(now))} {' '.join(table.notes)}{listed}, in {bench.unit}.")
-    st.dataframe(
-        now, hide_index=True, placeholder="", key="trajectory_table", height=table_height(now),
-        column_config=decimals(summary, 2),
-    )  # fmt: skip
-    st.download_button(
-        "Trajectory, CSV",
-        lambda: csv_of(table.joined(bench.unit), table.provenance, unit=bench.unit)(),
-        "trajectory.csv", "text/csv", on_click="ignore", icon=":material/download:", key="trajectory_csv",
-        help="Every step with its intervals.",
+    draw_table(now, "trajectory_table", height=table_height(now), column_config=decimals(summary, 2))
+    draw_download(
+        "Trajectory, CSV", lambda: table.joined(bench.unit), table.provenance, "trajectory",
+        "Every step with its intervals.", unit=bench.unit,
     )  # fmt: skip

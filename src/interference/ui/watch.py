@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import streamlit as st
 
+from interference.bench import View
 from interference.errors import UserError
+from interference.steps import Steps
 from interference.ui.live import Place
 from interference.ui.running import cancel, device, result_of, session
 from interference.ui.sidebar import Bench
 
 if TYPE_CHECKING:
-    from interference.bench import View
     from interference.engine import Engine, Job
     from interference.evaluate import Evaluator
     from interference.scored import Request
-    from interference.steps import Steps
     from interference.tables import Glimpse, LossTable
 
 _FULL, _GLIMPSE = "full", "glimpse"  # slots of the engine
@@ -102,7 +102,7 @@ def leave() -> None:
         cancel(slot)
 
 
-def place_of(bench: Bench, view: "View", watched: Watched) -> Place | None:
+def place_of(bench: Bench, view: View, watched: Watched) -> Place | None:
     """Where the panel stood when this was known of a view, if it has one."""
     from interference.tables import LossTable
 

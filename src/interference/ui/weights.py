@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.labels import capitalised
+from interference.recipe import BASES
+from interference.registry import Argument, Knob
 from interference.ui import state
 from interference.ui.address import stop_page
 from interference.ui.running import run_steps
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, fold_table
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_checkpoints, choose_one, csv_of, keep_valid, keep_within
+from interference.ui.widgets import choose_checkpoints, choose_listed, choose_one, keep_within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from interference.conflict.registry import Measure
     from interference.conflict.survey import Survey
     from interference.conflict.table import ConflictTable
-    from interference.registry import Argument
 
 _LEVELS = {"Groups": "whole", "Layers": "layer", "Tensors": "tensor", "Pairs": "whole"}  # of the table, by view
 VIEWS = tuple(_LEVELS)
@@ -46,7 +47,6 @@ def choose_survey(bench: Bench) -> Wanted:
     """Models, base, measure with its knobs, and the view."""
     from interference.conflict.registry import measures
     from interference.conflict.survey import Survey, default_models, default_notes, equal_average
-    from interference.recipe import BASES
 
     known = measures()
     present = state.present()
@@ -54,20 +54,17 @@ def choose_survey(bench: Bench) -> Wanted:
     fits = recipe and len(recipe.models) > 1 and not recipe.slices and set(recipe.models) <= set(bench.suite.names)
     default = recipe.models if recipe and fits else default_models(bench.suite)
     bases = [NO_BASE, *(c.name for c in bench.suite.checkpoints), *BASES]
-    keep_valid("weights_base", bases, codes=str)
-    keep_valid("conflict", known, codes=str, default="cosine")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         models = choose_checkpoints(
             bench.suite.names, default, "weights_models",
             "The checkpoints whose weights are compared. At first those of the Merge page.",
         )  # fmt: skip
-        base = st.selectbox(
-            "Base", bases, format_func=lambda b: BASES.get(b, b), key="weights_base", bind="query-params", width=220,
+        base = choose_listed(
+            "Base", bases, format_func=lambda b: BASES.get(b, b), key="weights_base", width=220,
             help="Compare differences from this (task vectors); with none the weights themselves.",
         )  # fmt: skip
-        name = st.selectbox(
-            "Measure", list(known), index=list(known).index("cosine"), format_func=lambda n: known[n].label,
-            key="conflict", bind="query-params", width=230,
+        name = choose_listed(
+            "Measure", list(known), default="cosine", format_func=lambda n: known[n].label, key="conflict", width=230,
             help="\n".join(f"- **{m.label}**: {m.caption}" for m in known.values()),
         )  # fmt: skip
         knobs = tuple((f"{name}.{a.name}", _knob(name, a)) for a in known[name].arguments)
@@ -82,9 +79,7 @@ def choose_survey(bench: Bench) -> Wanted:
     return Wanted(Survey(merge, None if base == NO_BASE else base, (name,), knobs), known[name], view)
 
 
-def _knob(measure: str, argument: "Argument") -> float:
-    from interference.registry import Knob
-
+def _knob(measure: str, argument: Argument) -> float:
     control, key = argument.control, f"{measure} {argument.name}"
     assert isinstance(control, Knob)  # measures have no switches
     keep_within(key, control.low, control.high)
@@ -109,26 +104,23 @@ def draw_conflict(bench: Bench, wanted: Wanted, table: "ConflictTable") -> None:
         st.info(table.notes[0], icon=":material/info:")
         stop_page()
     st.markdown(conflict_sentence(table, measure))
-    level = _LEVELS[wanted.view]
+    shown = table.by(_LEVELS[wanted.view])
     if wanted.view == "Pairs":
-        _draw_pairs(table.by(level), measure)
+        _draw_pairs(shown, measure)
     else:
         draw = {"Groups": group_figure, "Layers": layer_figure, "Tensors": tensor_figure}[wanted.view]
         st.plotly_chart(
-            draw(table.by(level), measure.label), config=EXPORT, key="conflict_figure",
+            draw(shown, measure.label), config=EXPORT, key="conflict_figure",
             alt=f"{measure.label} by {wanted.view.lower()}",
         )  # fmt: skip
-    shown = table.by(level)
     closed = wanted.view == "Groups" and shown["closed_form"].notna().any()
     form = f" {_CLOSED}" if closed else ""
     reading = capitalised(measure.reading)
     st.caption(f"{measure.caption} {reading}. {GOOD[measure.best]}{form} {' '.join(table.notes)}")
-    with st.expander("Table"):
-        st.dataframe(table.by(level), hide_index=True, placeholder="", key="conflict_table")
-    st.download_button(
-        "Conflicts, CSV", csv_of(table.frame, table.provenance), "conflict.csv",
-        "text/csv", on_click="ignore", icon=":material/download:", key="conflict_csv",
-        help="This measure of every tensor, layer, group and the whole model, with chance levels.",
+    fold_table(shown, "conflict_table")
+    draw_download(
+        "Conflicts, CSV", table.frame, table.provenance, "conflict",
+        "This measure of every tensor, layer, group and the whole model, with chance levels.",
     )  # fmt: skip
 
 

@@ -3,27 +3,23 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from interference.errors import UserError
+from interference.recipe import Recipe, beyond_mergekit, output_names, parse_recipe, sites
+from interference.spread import same_merge
 from interference.ui import state
 from interference.ui.sidebar import Bench
 from interference.ui.spread import SHAPE, YAML
 from interference.ui.widgets import ask_recipe
 
-if TYPE_CHECKING:
-    from interference.recipe import Recipe
-
 _TEXT, _ERROR, _OF = "yaml_text", "yaml error", "yaml of"
 _HEIGHT = 420  # pixels
 
 
-def draw_yaml(bench: Bench, recipe: "Recipe | None") -> None:
+def draw_yaml(bench: Bench, recipe: Recipe | None) -> None:
     """The editor. What was typed stays until it is applied or given up, whatever the sliders do meanwhile."""
-    from interference.recipe import beyond_mergekit
-
     error: str | None = st.session_state.get(_ERROR)
     if recipe is not None and error is None and not _stands_for(bench, recipe):
         _rewrite(recipe)
@@ -52,17 +48,15 @@ def _key() -> str:
     return f"{_TEXT} {st.session_state.get(_TEXT, 0)}"
 
 
-def _rewrite(recipe: "Recipe") -> None:
+def _rewrite(recipe: Recipe) -> None:
     """Into a new field: of the one before, a browser that has not heard yet may still say its old text."""
     st.session_state.pop(_key(), None)
     st.session_state[_TEXT] = st.session_state.get(_TEXT, 0) + 1
     st.session_state[_key()], st.session_state[_OF] = recipe.to_yaml(), recipe
 
 
-def _stands_for(bench: Bench, recipe: "Recipe") -> bool:
+def _stands_for(bench: Bench, recipe: Recipe) -> bool:
     """Whether the text is of this recipe, however it is written."""
-    from interference.spread import same_merge
-
     of: Recipe | None = st.session_state.get(_OF)
     if of is None or _key() not in st.session_state or of.models != recipe.models:
         return False
@@ -89,10 +83,9 @@ def _apply(bench: Bench) -> None:
     ask_recipe(recipe, replace(present.view, recipe=recipe, faders=None) if present else None)
 
 
-def _read(bench: Bench, text: str) -> "Recipe":
+def _read(bench: Bench, text: str) -> Recipe:
     """The recipe in a text, its checkpoints by their names in the suite. Raises UserError if it can't be merged."""
     from interference.commands import by_name
-    from interference.recipe import output_names, parse_recipe, sites
 
     recipe = by_name(parse_recipe(text, Path(os.environ.get("INTERFERENCE_FOLDER", "."))), bench.suite)
     bench.suite.mergeable(recipe.needed)

@@ -2,19 +2,5 @@
 out what does not apply."""
 
 from interference.ui.live.choice import Group, grouped_choice
-from interference.ui.live.panel import Panel, coefficient_panel, move_panel
-from interference.ui.live.plot import Place, Plot, Point, keep_history, live_plot, load_ahead
-
-__all__ = [
-    "Group",
-    "Panel",
-    "Place",
-    "Plot",
-    "Point",
-    "coefficient_panel",
-    "grouped_choice",
-    "keep_history",
-    "live_plot",
-    "load_ahead",
-    "move_panel",
-]
+from interference.ui.live.panel import coefficient_panel, move_panel
+from interference.ui.live.plot import Place, Point, keep_history, live_plot, load_ahead

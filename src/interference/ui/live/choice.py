@@ -10,13 +10,13 @@ from typing import Any
 import streamlit as st
 
 from interference.ui.address import know_options
-from interference.ui.live.panel import FOLDER
+from interference.ui.live.plot import source
 
 _MOUNT = st.components.v2.component(
     "interference.grouped_choice",
     html="<div class='choice'></div>",
-    css=(FOLDER / "choice.css").read_text(encoding="utf-8"),
-    js=(FOLDER / "choice.js").read_text(encoding="utf-8"),
+    css=source("choice.css"),
+    js=source("choice.js"),
 )
 
 

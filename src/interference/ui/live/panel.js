@@ -7,13 +7,6 @@ const LOCKS = {
   false: "M10 7V5a2 2 0 0 0-3.9-.6l-1.4-.5A3.5 3.5 0 0 1 11.5 5v2h.5a1 1 0 0 1 1 1v5a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V8a1 1 0 0 1 1-1zM4.5 8.5v4h7v-4z",
 };
 
-function make(tag, attributes, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
 function makeToggle(kind, text, title, label, act) {
   const button = make("button", { type: "button", class: kind, title, "aria-label": label }, text);
   button.onclick = act;
@@ -28,11 +21,11 @@ function makeLock(label, act) {
 }
 
 function makeRow(panel, i) {
-  const { parents, labels, names, low, high, step } = panel.form;
+  const { parents, labels, names, low, high } = panel.form;
   const parent = parents[i], called = names[i] ? `${parent}, ${names[i]}` : parent;
   const row = {
     name: make("div", { class: "name", title: called }, make("b", {}, labels[i]), make("small", {}, names[i])),
-    slider: make("input", { type: "range", min: low, max: high, step, "aria-label": called }),
+    slider: make("input", { type: "range", min: low, max: high, step: 0.01, "aria-label": called }),
     entry: make("input", {
       type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false", "aria-label": `${called}: value`,
     }),
@@ -127,13 +120,6 @@ function settle(panel) {
   if (panel.unsaid || panel.moving) send(panel, false);
 }
 
-function send(panel, moving) {
-  clearTimeout(panel.timer);
-  if (!panel.root.isConnected) return;
-  Object.assign(panel, { timer: 0, last: performance.now(), awaited: true, moving, unsaid: false, seq: panel.seq + 1 });
-  panel.emit("value", { ...structuredClone(panel.state), moving, seq: panel.seq, version: panel.version });
-}
-
 function toggle(panel, kind, i) {
   settle(panel);
   const { state } = panel;
@@ -210,7 +196,7 @@ function adopt(panel, version, state) {
 export default function ({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector(".panel");
   const panel = (root.panel ??= paced({ root, seq: 0, last: 0, timer: 0, settling: 0, start: null, dragged: null }));
-  Object.assign(panel, { emit: setStateValue, throttle: data.throttle_ms });
+  Object.assign(panel, { emit: setStateValue, said: () => panel.state });
   const { label, help, form } = data, drawn = JSON.stringify([form, label, help]);
   if (panel.drawn !== drawn) build(panel, form, label, help);
   if (panel.drawn !== drawn || panel.version !== data.version) adopt(panel, data.version, data.state);

@@ -66,17 +66,9 @@ async function draw(plot) {
   plot.config ??= makeConfig(plot); // another one would draw all anew, without the zoom
   await plot.Plotly.react(root, figure.data ?? [], whole, plot.config);
   if (plot.observer || !root.isConnected) return;
-  root.on("plotly_click", (event) => plot.trigger("click", describe(event.points[0])));
+  root.on("plotly_click", ({ points: [{ curveNumber: curve, x, y }] }) => plot.trigger("click", { curve, x, y }));
   plot.observer = new ResizeObserver(() => root.clientWidth && plot.Plotly.Plots.resize(root));
   plot.observer.observe(root);
-}
-
-// What was clicked, in numbers and words alone: an event holds the whole figure.
-function describe(point) {
-  const plain = (x) => (ArrayBuffer.isView(x) ? Array.from(x) : x);
-  const { curveNumber, pointNumber, x, y, z, customdata, label } = point;
-  const said = { curve: curveNumber, point: plain(pointNumber), x: x ?? label, y, z, customdata: plain(customdata) };
-  return Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined && value !== null));
 }
 
 function tickLater(plot, pending) {

@@ -9,39 +9,37 @@ from typing import Any
 
 import streamlit as st
 
-FOLDER = Path(__file__).parent
 PACKAGE, ASSETS = "interference", "plotly"
 _RUNS = itertools.count()
 
 
-def _script(*names: str) -> str:
-    return "".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
+def source(*names: str) -> str:
+    """Scripts or styles of this folder, one behind the other."""
+    return "".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
 
 
 _MOUNT = st.components.v2.component(
     "interference.live_plot",
     html="<div><div class='live-plot'></div><div class='live-plot-message'></div></div>",
-    css=(FOLDER / "plot.css").read_text(encoding="utf-8"),
-    js=_script("load.js", "plot.js"),
+    css=source("plot.css"),
+    js=source("load.js", "plot.js"),
     isolate_styles=False,  # Plotly puts its styles into the page's head
 )
 _AHEAD = st.components.v2.component(
-    "interference.plotly_ahead", html="<i></i>", js=_script("load.js", "ahead.js"), isolate_styles=False
+    "interference.plotly_ahead", html="<i></i>", js=source("load.js", "ahead.js"), isolate_styles=False
 )
 _HISTORY = st.components.v2.component(
-    "interference.history", html="<i></i>", js=_script("history.js"), isolate_styles=False
+    "interference.history", html="<i></i>", js=source("history.js"), isolate_styles=False
 )
 
 
 @dataclass(frozen=True)
 class Point:
-    """What was clicked: the trace, the point in it (row and column in a heat map), and what the figure says there."""
+    """What was clicked: the trace, and where in its axes."""
 
     curve: int
-    point: int | tuple[int, ...]
-    x: Any = None
-    y: Any = None
-    customdata: Any = None
+    x: Any
+    y: Any
 
 
 @dataclass(frozen=True)
@@ -57,14 +55,6 @@ class Place:
     whole: bool
 
 
-@dataclass(frozen=True)
-class Plot:
-    """What made the script run, if it was this plot: a click, or a tick of a pending figure."""
-
-    click: Point | None = None
-    tick: int | None = None
-
-
 def live_plot(
     figure: Any,
     *,
@@ -76,8 +66,8 @@ def live_plot(
     on_click: Callable[[Point], None] | None = None,
     filename: str = "figure",
     place: Place | None = None,
-) -> Plot:
-    """A figure, its dictionary or its JSON, in a fixed height; zoom and selection stay while its numbers change.
+) -> None:
+    """A figure, or its dictionary, in a fixed height; zoom and selection stay while its numbers change.
 
     While `pending`, the script, or the fragment around, is run again `tick_ms` after each drawing, as long as somebody
     looks. The figure's own template and height give way to the page's. `alt` is what a screen reader says.
@@ -100,9 +90,7 @@ def live_plot(
         "run": next(_RUNS),  # a pending figure asks again after every run, also after one that found nothing new
     }
     payload = f'{json.dumps(said)[:-1]},"figure":{_compact(figure)}}}'
-    result = _MOUNT(key=key, data=payload.encode(), on_click_change=clicked, on_tick_change=_nothing)
-    tick = result.get("tick")
-    return Plot(_point(result.get("click")), tick if type(tick) is int else None)
+    _MOUNT(key=key, data=payload.encode(), on_click_change=clicked, on_tick_change=lambda: None)  # a tick is a run
 
 
 def _placed(place: Place | None) -> dict[str, Any]:
@@ -122,14 +110,8 @@ def keep_history(settings: Sequence[str]) -> None:
     _HISTORY(key="one_entry_per_page", data=list(settings), height=1)
 
 
-def _nothing() -> None:
-    """The callback that makes a name a trigger; that the script runs is all it is for."""
-
-
 def _compact(figure: Any) -> str:
     """The figure's JSON without its template, which is as large as a small figure and is replaced."""
-    if isinstance(figure, str):
-        return figure
     from plotly.io.json import to_json_plotly
 
     plain = figure if isinstance(figure, dict) else figure.to_dict()
@@ -141,12 +123,7 @@ def _point(said: Any) -> Point | None:
     """A click as the browser sent it, if it is one."""
     if not isinstance(said, Mapping) or type(said.get("curve")) is not int:
         return None
-    at = said.get("point")
-    if isinstance(at, list) and all(type(n) is int for n in at):
-        at = tuple(at)
-    elif type(at) is not int:
-        return None
-    return Point(said["curve"], at, said.get("x"), said.get("y"), said.get("customdata"))
+    return Point(said["curve"], said.get("x"), said.get("y"))
 
 
 def _serve_plotly() -> str:

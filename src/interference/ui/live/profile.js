@@ -4,13 +4,6 @@ const COMMIT_MS = 250, HEIGHT = 230, EDGE = { left: 40, right: 14, top: 12, bott
 const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
 const EVERY = -1; // chosen in place of a row: a move sets all of them
 
-function make(tag, attributes, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
 function draw(tag, attributes, text = "") {
   const element = document.createElementNS(SVG_NAMESPACE, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -66,13 +59,6 @@ function settle(editor) {
 function settleLater(editor) {
   clearTimeout(editor.settling);
   editor.settling = setTimeout(() => settle(editor), COMMIT_MS);
-}
-
-function send(editor, moving) {
-  clearTimeout(editor.timer);
-  if (!editor.root.isConnected) return;
-  Object.assign(editor, { timer: 0, last: performance.now(), awaited: true, moving, unsaid: false, seq: editor.seq + 1 });
-  editor.emit("value", { rows: structuredClone(editor.rows), moving, seq: editor.seq, version: editor.version });
 }
 
 // The chosen line through another number of points, at the heights that it had there.
@@ -261,7 +247,7 @@ function adopt(editor, version, rows) {
 export default function ({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector(".profile");
   const editor = (root.editor ??= paced({ root, parent: parentElement, seq: 0, last: 0, timer: 0, settling: 0 }));
-  Object.assign(editor, { emit: setStateValue, throttle: data.throttle_ms });
+  Object.assign(editor, { emit: setStateValue, said: () => ({ rows: editor.rows }) });
   const { label, help, form } = data, drawn = JSON.stringify([form, label, help]);
   editor.width = Math.max(260, root.clientWidth || 400);
   if (editor.drawn !== drawn) build(editor, form, label, help);

@@ -9,13 +9,14 @@ from typing import Any
 
 import streamlit as st
 
-from interference.ui.live.panel import DIGITS, FOLDER
+from interference.ui.live.panel import DIGITS
+from interference.ui.live.plot import source
 
 _MOUNT = st.components.v2.component(
     "interference.profile_editor",
     html="<div class='profile'></div>",
-    css=(FOLDER / "profile.css").read_text(encoding="utf-8"),
-    js="".join((FOLDER / name).read_text(encoding="utf-8") for name in ("coefficients.js", "pace.js", "profile.js")),
+    css=source("profile.css"),
+    js=source("coefficients.js", "pace.js", "profile.js"),
 )
 Rows = tuple[tuple[float, ...], ...]
 
@@ -50,7 +51,6 @@ def profile_editor(
     step: float = 0.01,
     label: str = "",
     help: str = "",
-    throttle_ms: int = 50,
 ) -> Profile:
     """The lines as they stand. They go to `rows` when these are others than what was said last.
 
@@ -75,17 +75,12 @@ def profile_editor(
             },
             "label": label,
             "help": help,
-            "throttle_ms": throttle_ms,
             "version": kept.version,
             "rows": [list(row) for row in now.rows],
         },
-        on_value_change=_nothing,
+        on_value_change=lambda: None,  # makes a name a state; the value is read when the script runs
     )  # fmt: skip
     return now
-
-
-def _nothing() -> None:
-    """The callback that makes a name a state; the value is read when the script runs."""
 
 
 def _believed(said: Any, kept: _Kept | None, form: tuple[Any, ...]) -> Profile:

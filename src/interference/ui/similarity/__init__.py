@@ -1,13 +1,11 @@
 """Widgets of the Similarity page: what is compared and by which measure, and a view of it."""
 
 from interference.ui.sidebar import Bench
-from interference.ui.similarity.choose import VIEWS, States, choose_similarity
+from interference.ui.similarity.choose import States, choose_similarity
 from interference.ui.similarity.merge import draw_merge
 from interference.ui.similarity.sentences import draw_sentences
 from interference.ui.similarity.views import draw_conditions, draw_depth, draw_languages, draw_layers, draw_models
 from interference.ui.watch import leave
-
-__all__ = ["VIEWS", "choose_similarity", "draw_similarity"]
 
 _DRAW = {
     "Models": draw_models,

@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from interference.languages import language_name
+from interference.groups import depth_of
 from interference.ui.live import Group, grouped_choice
 from interference.ui.sidebar import Bench
-from interference.ui.widgets import choose_checkpoints, choose_one, keep_valid, keep_within
+from interference.ui.widgets import (
+    choose_checkpoints,
+    choose_language,
+    choose_listed,
+    choose_number,
+    choose_one,
+    keep_valid,
+)
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -65,20 +72,18 @@ def _choose_states(bench: Bench, view: str, place: "DeltaGenerator") -> States:
     from interference.similarity_request import SENTENCES
 
     limit = len(bench.corpus.rows(None))
-    keep_within("similarity_sentences", FEWEST, limit)
     scaled = choose_one(
         "States", ["z-scored", "raw"], key="similarity_scaling",
         help="z-scored: every dimension counts alike. Raw: the largest decide.",
     )  # fmt: skip
-    sentences = st.number_input(
-        "Sentences", FEWEST, limit, min(SENTENCES, limit), key="similarity_sentences", bind="query-params",
-        width=120, help="Of the test half, evenly spread over its documents.",
+    sentences = choose_number(
+        "Sentences", FEWEST, limit, min(SENTENCES, limit), key="similarity_sentences", width=120,
+        help="Of the test half, evenly spread over its documents.",
     )  # fmt: skip
-    keep_valid("similarity_pooling", POOLINGS, codes=str)
     with st.popover("Preparation", width=140, help="How states are pooled and what is taken out of them."):
-        pooling = st.selectbox(
+        pooling = choose_listed(
             "Pooling", list(POOLINGS), format_func=lambda p: f"{p}: {POOLINGS[p]}", key="similarity_pooling",
-            bind="query-params", help="How the states of a sentence's tokens become one; the prefix is left out.",
+            help="How the states of a sentence's tokens become one; the prefix is left out.",
         )  # fmt: skip
         centred = st.toggle(
             "Centred per model, language and layer", True, key="similarity_centred", bind="query-params",
@@ -92,7 +97,7 @@ def _choose_states(bench: Bench, view: str, place: "DeltaGenerator") -> States:
             "Without massive dimensions", key="similarity_massive", bind="query-params",
             help="Set dimensions to zero whose size is more than six times that of the median one.",
         )  # fmt: skip
-    return States(view, Preparation(scaled == "z-scored", centred, length, massive), pooling, int(sentences), place)
+    return States(view, Preparation(scaled == "z-scored", centred, length, massive), pooling, sentences, place)
 
 
 def choose_measure(
@@ -146,9 +151,9 @@ def choose_models(bench: Bench) -> "tuple[Named, ...]":
     return tuple((name, name) for name in chosen)
 
 
-def choose_condition(bench: Bench) -> "tuple[str, tuple[str, ...]]":
+def choose_condition(bench: Bench) -> tuple[str, tuple[str, ...]]:
     """The condition, and the language that all read in `pivot`."""
-    from interference.similarity_request import CONDITIONS, pivot_of
+    from interference.similarity_request import CONDITIONS
 
     options = ["own", "pivot", "numerals"]
     labels = {"own": "own languages", "pivot": "one language", "numerals": "numerals"}
@@ -161,36 +166,30 @@ def choose_condition(bench: Bench) -> "tuple[str, tuple[str, ...]]":
     )  # fmt: skip
     if condition != "pivot":
         return condition, ()
-    return condition, (choose_language(bench, "similarity_pivot", pivot_of(bench.languages)),)
+    return condition, (choose_pivot(bench),)
 
 
-def choose_language(bench: Bench, key: str, default: str) -> str:
+def choose_pivot(bench: Bench) -> str:
     """The language that all models read."""
-    keep_valid(key, bench.languages, codes=str, default=default)
-    return st.selectbox(
-        "Language", bench.languages, bench.languages.index(default), format_func=language_name, key=key,
-        bind="query-params", width=190, help="What all models read.",
-    )  # fmt: skip
+    from interference.similarity_request import pivot_of
+
+    default = pivot_of(bench.languages)
+    return choose_language(
+        bench.languages, default=default, key="similarity_pivot", width=190, help="What all models read."
+    )
 
 
 def choose_layer(bench: Bench, name: str) -> int:
     """A layer of a model, at first the one in the middle."""
-    from interference.groups import depth_of
-
     depth = depth_of(bench.suite[name].shapes)
-    keep_within("similarity_layer", 0, depth)
-    return int(
-        st.number_input(
-            "Layer", 0, depth, (depth + 1) // 2, key="similarity_layer", bind="query-params", width=110,
-            help=f"0 is the embeddings, {depth} the last, after the final norm.",
-        )
+    return choose_number(
+        "Layer", 0, depth, (depth + 1) // 2, key="similarity_layer", width=110,
+        help=f"0 is the embeddings, {depth} the last, after the final norm.",
     )  # fmt: skip
 
 
 def choose_model(bench: Bench, label: str, key: str, default: str) -> str:
     """One checkpoint of the suite."""
-    keep_valid(key, bench.suite.names, default=default)
-    return st.selectbox(
-        label, bench.suite.names, bench.suite.names.index(default), key=key, bind="query-params", width=190,
-        help="A checkpoint of the suite.",
-    )  # fmt: skip
+    return choose_listed(
+        label, bench.suite.names, default=default, key=key, width=190, help="A checkpoint of the suite."
+    )

@@ -6,21 +6,18 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from interference.ui.running import run_steps
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, fold_table
 from interference.ui.sidebar import Bench
 from interference.ui.similarity.choose import States
-from interference.ui.widgets import csv_of
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
     from streamlit.delta_generator import DeltaGenerator
 
-    from interference.evaluate import Evaluator
     from interference.similarity import Measure
     from interference.similarity.table import SimilarityTable
     from interference.similarity_request import SimilarityRequest
-    from interference.steps import Steps
 
 _READINGS = {
     "high": "1 is the same up to what the measure leaves out; at the chance level nothing is shared.",
@@ -39,10 +36,7 @@ def compute_tables(bench: Bench, *asked: "SimilarityRequest") -> "tuple[Similari
     """The tables of several requests."""
     from interference.similarities import tables_steps
 
-    def steps(evaluator: "Evaluator") -> "Steps[tuple[SimilarityTable, ...]]":
-        return tables_steps(evaluator, *asked)
-
-    return run_steps(bench, "similarity", steps, "Comparing states")
+    return run_steps(bench, "similarity", lambda found: tables_steps(found, *asked), "Comparing states")
 
 
 def headline_place(long: bool = False) -> "DeltaGenerator":
@@ -57,11 +51,9 @@ def draw_headline(bench: Bench, place: "DeltaGenerator", kinds: Kinds, *asked: "
     from interference.similarity_request import gaps_of
     from interference.views_similarity import gap_sentence
 
-    def steps(evaluator: "Evaluator") -> "Steps[tuple[SimilarityTable, ...]]":
-        return tables_steps(evaluator, *map(gaps_of, asked))
-
-    gaps = joined(run_steps(bench, "similarity", steps, "Rotation gap", place))
-    place.markdown(gap_sentence(kinds(gaps.frame), "kind"))
+    gaps = [gaps_of(one) for one in asked]
+    tables = run_steps(bench, "similarity", lambda found: tables_steps(found, *gaps), "Rotation gap", place)
+    place.markdown(gap_sentence(kinds(joined(tables).frame), "kind"))
 
 
 def applies(table: "SimilarityTable") -> bool:
@@ -102,10 +94,11 @@ def draw_numbers(table: "SimilarityTable", *others: "SimilarityTable") -> None:
     from interference.similarity.table import joined
 
     frame = joined([table, *others]).frame
-    with st.expander("Table"):
-        st.dataframe(frame, hide_index=True, placeholder="", key="similarity_table")
-    st.download_button(
-        "Similarities, CSV", csv_of(frame, table.provenance), "similarity.csv",
-        "text/csv", on_click="ignore", icon=":material/download:", key="similarity_csv",
-        help="Every pair with its interval, chance level, n and d.",
-    )  # fmt: skip
+    fold_table(frame, "similarity_table")
+    draw_download(
+        "Similarities, CSV",
+        frame,
+        table.provenance,
+        "similarity",
+        "Every pair with its interval, chance level, n and d.",
+    )

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from interference.bench import View, on_panel, with_faders
 from interference.labels import merge_of
+from interference.recipe import Recipe
+from interference.steps import Steps
 from interference.ui import state
 from interference.ui.address import stop_page
 from interference.ui.held import is_held
@@ -19,13 +22,10 @@ from interference.ui.watch import Asked, Watched, follow
 from interference.ui.widgets import ask_recipe, faders, faders_of, remember, set_faders, view_of, widen_range
 
 if TYPE_CHECKING:
-    from interference.bench import View
     from interference.evaluate import Evaluator
-    from interference.recipe import Recipe
     from interference.similarity import Measure
     from interference.similarity.table import SimilarityTable
     from interference.similarity_request import SimilarityRequest
-    from interference.steps import Steps
 
 _FEW = 16  # sentences of a preview: as many as follow a slider
 _HEIGHT = 460
@@ -46,7 +46,7 @@ def draw_merge(bench: Bench, states: States) -> None:
     _follow(bench, states, measure)
 
 
-def _present(bench: Bench) -> "View | None":
+def _present(bench: Bench) -> View | None:
     """What the Merge page shows, else the equal merge it would open on; None where nothing can be merged."""
     from interference.generate import equal_merge
 
@@ -57,21 +57,17 @@ def _present(bench: Bench) -> "View | None":
     return view_of(bench, recipe) if recipe else None
 
 
-def _parents(merge: "Recipe") -> tuple[str, ...]:
+def _parents(merge: Recipe) -> tuple[str, ...]:
     """Each parent once, though the recipe name it twice."""
     return tuple(dict.fromkeys(merge.models))
 
 
-def _on_panel(recipe: "Recipe") -> bool:
-    from interference.bench import on_panel
-
+def _on_panel(recipe: Recipe) -> bool:
     return on_panel(recipe) and not is_held(recipe)
 
 
-def _place(view: "View") -> None:
+def _place(view: View) -> None:
     """Have the panel stand where the view says, once, unless it gives the view's recipe as it stands."""
-    from interference.bench import with_faders
-
     if st.session_state.get(_PLACED) == view.recipe:
         return
     st.session_state[_PLACED] = view.recipe
@@ -109,10 +105,8 @@ def _follow(bench: Bench, states: States, measure: "Measure") -> None:
             _draw_curves(bench, states, measure, moved.recipe, moving)
 
 
-def _move(bench: Bench, view: "View") -> "tuple[View | None, bool]":
+def _move(bench: Bench, view: View) -> tuple[View | None, bool]:
     """The view with the coefficients of the panel, None where nothing is heard, and whether one is being moved."""
-    from interference.bench import with_faders
-
     now, moving = choose_faders(bench, view.recipe.definition, view.recipe.models)
     if now == (view.faders or faders_of(view.recipe)):
         return view, moving
@@ -120,7 +114,7 @@ def _move(bench: Bench, view: "View") -> "tuple[View | None, bool]":
     return (replace(view, recipe=recipe, faders=now) if recipe else None), moving
 
 
-def _settle(before: "View", moved: "View") -> None:
+def _settle(before: View, moved: View) -> None:
     """A move here is one of the Merge page's: it can be taken back there, and its widgets stand so when it opens."""
     if state.present() is None:
         remember(before)
@@ -129,7 +123,7 @@ def _settle(before: "View", moved: "View") -> None:
     ask_recipe(moved.recipe, moved)
 
 
-def _request(bench: Bench, states: States, measure: "Measure", merge: "Recipe") -> "SimilarityRequest":
+def _request(bench: Bench, states: States, measure: "Measure", merge: Recipe) -> "SimilarityRequest":
     """Both sides read the parent's language, or one where no parent has one."""
     without = all(bench.suite[name].language is None for name in merge.models)
     parents = tuple((name, name) for name in _parents(merge) if name != "merge")
@@ -138,7 +132,7 @@ def _request(bench: Bench, states: States, measure: "Measure", merge: "Recipe") 
     )  # fmt: skip
 
 
-def _watch(bench: Bench, asked: "SimilarityRequest", moving: bool) -> "Watched[Tables, Tables]":
+def _watch(bench: Bench, asked: "SimilarityRequest", moving: bool) -> Watched[Tables, Tables]:
     """The measure and the rotation gaps; while a coefficient moves the measure alone, of few sentences."""
     from interference.similarities import kept_tables, similarity_steps, tables_steps
     from interference.similarity_request import gaps_of
@@ -146,7 +140,7 @@ def _watch(bench: Bench, asked: "SimilarityRequest", moving: bool) -> "Watched[T
     both = asked, gaps_of(asked)
     few = replace(asked, sentences=min(_FEW, asked.sentences or _FEW), intervals=False)
 
-    def preview(evaluator: "Evaluator") -> "Steps[Tables]":
+    def preview(evaluator: "Evaluator") -> Steps[Tables]:
         return ((yield from similarity_steps(evaluator, few, keep=not moving)),)  # at rest it is asked for again
 
     wanted: Asked[Any, Any] = Asked(
@@ -155,7 +149,7 @@ def _watch(bench: Bench, asked: "SimilarityRequest", moving: bool) -> "Watched[T
     return follow(bench, wanted, moving)
 
 
-def _draw_curves(bench: Bench, states: States, measure: "Measure", merge: "Recipe", moving: bool) -> None:
+def _draw_curves(bench: Bench, states: States, measure: "Measure", merge: Recipe, moving: bool) -> None:
     """The headline, the sentence, the figure and what stands below, each saying whether it is a preview."""
     from interference.figures.similarity import follow_figure
     from interference.views_similarity import gap_sentence, similarity_sentence

@@ -6,10 +6,10 @@ import streamlit as st
 
 from interference.languages import language_name
 from interference.ui.running import run_steps
-from interference.ui.shown import EXPORT
+from interference.ui.shown import EXPORT, draw_download, draw_table
 from interference.ui.sidebar import Bench
 from interference.ui.similarity.choose import States, choose_layer, choose_measure, choose_model
-from interference.ui.widgets import choose_one, csv_of, keep_within
+from interference.ui.widgets import choose_number, choose_one
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,6 @@ def draw_sentences(bench: Bench, states: States) -> None:
     from interference.similarity_request import multilingual
 
     limit = min(100, states.sentences)
-    keep_within("plane_sentences", 3, limit)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = choose_model(bench, "Checkpoint", "similarity_one", multilingual(bench.suite))
         layer = choose_layer(bench, name)
@@ -33,14 +32,17 @@ def draw_sentences(bench: Bench, states: States) -> None:
             "Plane", list(PLANES), key="plane",
             help="\n".join(f"- {key}: {text}" for key, text in PLANES.items()),
         )  # fmt: skip
-        count = st.number_input(
-            "Sentences drawn", 3, limit, min(_POINTS, limit), key="plane_sentences", bind="query-params",
-            width=140, help="In every language.",
-        )  # fmt: skip
+        count = choose_number(
+            "Sentences drawn",
+            3,
+            limit,
+            min(_POINTS, limit),
+            key="plane_sentences",
+            width=140,
+            help="In every language.",
+        )
     choose_measure(bench, states, [], disabled=True)
-    spot = Spot(
-        name, name, layer, bench.languages, states.sentences, int(count), states.pooling, states.preparation
-    )  # fmt: skip
+    spot = Spot(name, name, layer, bench.languages, states.sentences, count, states.pooling, states.preparation)
     found = run_steps(bench, "similarity", lambda e: projection_steps(e, spot, plane), "Reading states")
     st.markdown(
         f"**{name} at layer {layer}**: {count} sentences in {len(bench.languages)} languages; a grey line joins the "
@@ -54,11 +56,7 @@ def draw_sentences(bench: Bench, states: States) -> None:
     )  # fmt: skip
     st.caption(f"{PLANES[plane].capitalize()}. {' '.join(found.notes)}")
     _draw_neighbours(bench, spot, found.frame, event)
-    frame, provenance = found.frame, found.provenance
-    st.download_button(
-        "Plane, CSV", csv_of(frame, provenance), "plane.csv", "text/csv",
-        on_click="ignore", icon=":material/download:", key="plane_csv", help="Every point with its sentence.",
-    )  # fmt: skip
+    draw_download("Plane, CSV", found.frame, found.provenance, "plane", "Every point with its sentence.")
 
 
 def _draw_neighbours(bench: Bench, spot: Any, drawn: "pd.DataFrame", event: Any) -> None:
@@ -72,5 +70,5 @@ def _draw_neighbours(bench: Bench, spot: Any, drawn: "pd.DataFrame", event: Any)
         bench, "neighbours", lambda e: neighbour_steps(e, spot, language, int(row)), "Reading states"
     )  # fmt: skip
     st.markdown(f"Nearest to **{bench.corpus.text(language, [int(row)])[0]}** ({language_name(language)}, row {row}):")
-    st.dataframe(near.head(_NEIGHBOURS), hide_index=True, placeholder="", key="neighbours", height="content")
+    draw_table(near.head(_NEIGHBOURS), "neighbours", height="content")
     st.caption(neighbours_sentence(near))

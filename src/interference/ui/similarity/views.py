@@ -12,11 +12,11 @@ from interference.ui.sidebar import Bench
 from interference.ui.similarity.choose import (
     States,
     choose_condition,
-    choose_language,
     choose_layer,
     choose_measure,
     choose_model,
     choose_models,
+    choose_pivot,
     request_of,
 )
 from interference.ui.similarity.draw import (
@@ -67,12 +67,12 @@ def draw_conditions(bench: Bench, states: States) -> None:
     """Models × models on their own languages, on one, and on numerals."""
     from interference.figures.similarity import map_figure
     from interference.similarity.table import joined
-    from interference.similarity_request import conditions_of, pivot_of
+    from interference.similarity_request import conditions_of
     from interference.views_similarity import similarity_sentence, square
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         models = choose_models(bench)
-        language = choose_language(bench, "similarity_pivot", pivot_of(bench.languages))
+        language = choose_pivot(bench)
         layer = choose_layer(bench, _depth_of(bench, models))
     titles = {"own": "own languages", "pivot": f"all on {language_name(language)}", "numerals": "all on numerals"}
 
