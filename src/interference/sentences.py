@@ -166,6 +166,7 @@ def token_line_steps(
     text, bits = tokenize(own.tokenizer, evaluator.corpus.text(language, [row])), []
     for one, called, checkpoint in ((model, name, own), (reference, reference, other)):
         with evaluator.room(scoring(one)):
+            yield from telling(len(bits) / 2, evaluator.networks.ready_steps(one))
             bits.append(token_bits(evaluator.networks.put(one), text, limit=checkpoint.positions)[0])
         if not np.isfinite(bits[-1]).all():
             raise UserError(f"{called} gives losses that are not finite; its weights overflow.")

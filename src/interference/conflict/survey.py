@@ -19,7 +19,7 @@ from interference.labels import labels
 from interference.memory import room
 from interference.recipe import MEAN, ZERO, Recipe
 from interference.scored import model_digest
-from interference.steps import Steps
+from interference.steps import Steps, telling
 from interference.store import Store, digest
 from interference.weights import Weights
 
@@ -269,6 +269,7 @@ def resident_steps(evaluator: "Evaluator", survey: Survey) -> Steps[ConflictTabl
     """The table of a survey from the weights that an evaluator holds anyway."""
     weights = evaluator.networks.weights(survey.needed)
     release = evaluator.networks.release
+    yield from telling(0.0, weights.load_steps(survey.needed))
     table = yield from survey_steps(evaluator.suite, weights, evaluator.dev, evaluator.store, survey, release)
     return replace(table, provenance=_provenance(evaluator.suite, survey))
 
