@@ -52,6 +52,15 @@ def test_a_merge_that_is_stopped_clears_up(number, large, tmp_path):
     assert not list(tmp_path.glob("*out*"))
 
 
+def test_an_interrupt_before_the_command_has_begun_is_no_traceback():
+    code = (
+        "import signal; from interference import __main__ as m;"
+        "m.app = lambda a: signal.raise_signal(signal.SIGINT); m.main([])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (found.returncode, found.stdout, found.stderr) == (130, "", "")
+
+
 def test_what_is_ignored_under_nohup_stays_ignored(tmp_path):
     code = (
         "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); from interference import __main__ as m;"

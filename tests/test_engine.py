@@ -14,12 +14,20 @@ import pandas as pd
 import pytest
 import torch
 
+from interference import networks, sweep, weights
+from interference.compare import Comparison
+from interference.conflict.survey import Survey, equal_average, resident_steps
 from interference.engine import Engine, Job, Superseded
 from interference.errors import UserError
 from interference.evaluate import Evaluator
+from interference.generate import Question, Sampling, answer_steps
+from interference.linearity import layer_steps
 from interference.merge import merge
+from interference.path import Walk
+from interference.plane import Plane, plane_steps
 from interference.recipe import Recipe
 from interference.scored import Request
+from interference.sentences import token_line_steps
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
@@ -546,6 +554,30 @@ def test_merges_that_take_turns_on_one_network_keep_their_numbers(suite_folder, 
             pd.testing.assert_frame_equal(found.frame, expected)
         else:  # the estimate of three sentences is made of all three
             np.testing.assert_allclose(found.frame["bits"], expected["bits"], rtol=1e-6)
+
+
+FINETUNED = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5), post=("finetune",))
+JOBS: dict[str, Callable[[Evaluator], Any]] = {
+    "losses": lambda e: e.table_steps(Request((("merge", FINETUNED),), ("eng",), 3)),
+    "estimate": lambda e: e.glimpse_steps(Request((("merge", FINETUNED),), ("eng",), 3)),
+    "text": lambda e: answer_steps(e, Question((("merge", FINETUNED), ("mixed", "mixed")), "The", Sampling(3))),
+    "tokens": lambda e: token_line_steps(e, FINETUNED, "merge", "mono-eng", "eng", 0),
+    "layers": lambda e: layer_steps(e, Walk("mono-eng", "mono-deu", 3), ("eng",), 2),
+    "plane": lambda e: plane_steps(e, Plane(("mono-eng", "mono-deu", "mixed"), "eng", 3), 3),
+    "conflicts": lambda e: resident_steps(e, Survey(equal_average(FINETUNED.models), chance=False)),
+    "comparison": lambda e: sweep.outlook_steps(e, Comparison(("mono-eng", "mono-deu"), ("eng",))),
+    "seconds of a merge": lambda e: sweep._timed(e, FINETUNED),
+}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_no_job_holds_others_up_while_it_reads_checkpoints_or_trains(job, suite_folder, tmp_path, monkeypatch):
+    """All of that is done in the job's own steps, between which others come in, and not at once where it is needed."""
+    held: list[Any] = []
+    for module in (networks, weights):
+        monkeypatch.setattr(module, "finish", lambda steps: held.extend(steps))
+    finish(JOBS[job](Evaluator(open_suite(suite_folder), Store(tmp_path), torch.device("cpu"))))
+    assert not held
 
 
 def test_a_job_of_few_sentences_leaves_what_another_kept_meanwhile(suite_folder, tmp_path, monkeypatch):

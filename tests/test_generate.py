@@ -182,7 +182,7 @@ def finish_list(steps) -> list:
 
 
 def test_every_token_is_told_as_it_is_written(tiny):
-    """In order, with the number of its model, before the share that is done goes up."""
+    """In order, with the number of its model, before the share that is done goes up. Reading takes steps too."""
     told, shares = [], []
     question = Question((("a", "mono-eng"), ("b", "mixed")), PROMPT, Sampling(5))
     answers = finish(
@@ -190,7 +190,7 @@ def test_every_token_is_told_as_it_is_written(tiny):
         lambda share: shares.append((share, len(told))),
     )
     assert told == [(n, token) for n, c in enumerate(answers.continuations) for token in c.tokens]
-    assert [count for _, count in shares] == list(range(1, len(told) + 1))
+    assert list(dict.fromkeys(count for share, count in shares if share)) == list(range(1, len(told) + 1))
     assert [share for share, _ in shares] == sorted(share for share, _ in shares)
     assert shares[-1][0] <= 1
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import llama, write_checkpoint
 
+from interference import networks, weights
 from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.evaluate import Evaluator
@@ -441,6 +442,15 @@ def test_what_is_known_takes_no_time(evaluator, pairs, five, tmp_path):
     assert (outlook.pairs, outlook.losses, outlook.measures) == (10, 20, 3)
     assert outlook.seconds > 0
     assert finish(outlook_steps(evaluator, asked)).known
+
+
+def test_a_trial_reads_checkpoints_in_steps_of_its_own(five, tmp_path, monkeypatch):
+    """Others come in between, as `test_no_job_holds_others_up_while_it_reads_checkpoints_or_trains` has it."""
+    held: list[object] = []
+    for module in (networks, weights):
+        monkeypatch.setattr(module, "finish", lambda steps: held.extend(steps))
+    finish(outlook_steps(Evaluator(five, Store(tmp_path), torch.device("cpu")), Pairing(measures=("cosine",))))
+    assert not held
 
 
 def test_what_others_do_between_the_steps_of_an_outlook_is_not_in_its_seconds(five, tmp_path, monkeypatch):

@@ -356,6 +356,8 @@ def main(arguments: list[str] | None = None) -> None:
                 app(arguments)
             finally:
                 sys.stdout.flush()
+    except KeyboardInterrupt:  # before a command has begun, from when on typer ends it so
+        sys.exit(128 + signal.SIGINT)
     except UserError as error:
         note(f"interference: {error}")
         sys.exit(2)

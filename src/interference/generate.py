@@ -17,7 +17,7 @@ from interference.evaluate import Evaluator
 from interference.losses import prefix_token
 from interference.recipe import Recipe
 from interference.scored import Model, parents, scoring
-from interference.steps import Steps
+from interference.steps import Steps, telling
 from interference.suite import Suite
 from interference.tokens import added, decoded
 
@@ -228,6 +228,7 @@ def answer_steps(
     found: list[Continuation] = []
     for number, (name, model) in enumerate(question.models):
         with evaluator.room(scoring(model)):
+            yield from telling(number / len(question.models), evaluator.networks.ready_steps(model))
             checkpoint = evaluator.suite[parents(model)[0]]
             steps = continuation_steps(
                 evaluator.networks.put(model),

@@ -128,6 +128,7 @@ class Glimpses:
         self, checkpoint: Checkpoint, languages: Sequence[str], rows: np.ndarray
     ) -> Generator[None, None, int]:
         """How many sentences of each language can be scored at slider speed here, by a trial: of one, then of a few."""
+        yield from self._evaluator.networks.ready_steps(checkpoint.name)
         seconds: list[float] = []
         slow = _SLOW if self._evaluator.device.type == "cpu" else math.inf
         for count in (1, *[_FEW[0]] * 3):  # the first pass sets up kernels

@@ -20,7 +20,7 @@ from interference.losses import TokenizedText, cut_notes
 from interference.path import Walk
 from interference.scored import Model
 from interference.settings import configuration_notes
-from interference.steps import Steps
+from interference.steps import Steps, telling
 
 RESIDUAL, ATTENTION, HIDDEN, MLP = "residual stream", "attention's write", "MLP's hidden units", "MLP's write"
 SITES = (RESIDUAL, ATTENTION, HIDDEN, MLP)
@@ -113,6 +113,7 @@ def _layer_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sen
     suite.mergeable((walk.first, walk.second))
     evaluator.check_languages(languages)
     rows = evaluator.corpus.rows(min(sentences, len(evaluator.corpus.rows(None))))
+    yield from telling(0.0, evaluator.networks.ready_steps(walk.at(0.5)))
     records: list[tuple] = []
     inner = [weight for weight in walk.weights if weight not in (0.0, 1.0)]
     total = len(languages) * (2 + len(inner))

@@ -440,6 +440,7 @@ def outlook_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[Outlook]:
         return Outlook(len(task.pairs), 0, 0, 0.0)
     pair = task.pairs[0]
     with evaluator.room("timing a merge"):
+        yield from telling(0.0, evaluator.networks.ready_steps(task.merge(pair)))
         cell = _seconds_of_a_loss(task, pair)
     yield 0.3
     seconds = cell * len(unscored)

@@ -74,6 +74,7 @@ def plane_steps(evaluator: Evaluator, plane: Plane, sentences: int | None) -> St
     evaluator.check_languages([language])
     weights = evaluator.networks.weights(plane.models)
     yield 0.0
+    yield from telling(0.0, weights.load_steps(plane.models))
     with evaluator.room("measuring distances of three models"):
         gram = _gram(weights, plane.models)
     places = triangle(gram)

@@ -161,9 +161,11 @@ def token_line_steps(
             f"{own.name} and {reference} have different tokenizers, so their tokens can't be laid side by side. Choose "
             "a reference with the same tokenizer."
         )
-    text, bits = tokenize(own.tokenizer, evaluator.corpus.text(language, [row])), []
+    text = tokenize(own.tokenizer, evaluator.corpus.text(language, [row]))
+    bits: list[np.ndarray] = []
     for one, called, checkpoint in ((model, name, own), (reference, reference, other)):
         with evaluator.room(scoring(one)):
+            yield from telling(len(bits) / 2, evaluator.networks.ready_steps(one))
             bits.append(token_bits(evaluator.networks.put(one), text, limit=checkpoint.positions)[0])
         if not np.isfinite(bits[-1]).all():
             raise UserError(f"{called} gives losses that are not finite; its weights overflow.")

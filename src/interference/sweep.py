@@ -237,7 +237,7 @@ def _seconds(evaluator: Evaluator, recipe: Recipe) -> Generator[None, None, floa
 def _timed(evaluator: Evaluator, recipe: Recipe) -> Generator[None, None, float]:
     yield from evaluator.dev.steps(recipe)
     weights = evaluator.networks.weights(recipe.needed)
-    weights.load(recipe.needed)
+    yield from weights.load_steps(recipe.needed)
     if recipe.finished:
         network = evaluator.dev.network(recipe.models[0])
         settle = partial(_settle, evaluator.device)

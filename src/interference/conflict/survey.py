@@ -259,6 +259,7 @@ def _note_of_decomposed(weights: Weights, survey: Survey) -> list[str]:
 def resident_steps(evaluator: "Evaluator", survey: Survey) -> Steps[ConflictTable]:
     """The table of a survey from the weights that an evaluator holds anyway."""
     weights = evaluator.networks.weights(survey.needed)
+    yield from telling(0.0, weights.load_steps(survey.needed))
     table = yield from survey_steps(evaluator.suite, weights, evaluator.store, survey, evaluator.networks.release)
     return replace(table, provenance=_provenance(evaluator.suite, survey))
 
