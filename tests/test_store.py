@@ -1,5 +1,6 @@
 """The store: what was never scored stays NaN, writers do not hurt each other, and a full disk stops no scoring."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -215,6 +216,40 @@ def test_store_that_breaks_while_open_is_a_message_when_read(tmp_path):
         store.read("k", 1)
     with pytest.raises(UserError, match=r"results\.sqlite"):
         store.write("k", np.ones(1))
+
+
+@pytest.mark.parametrize("gone", ["folder", "all files", "database"])
+def test_what_is_kept_after_the_place_was_cleared_is_there_for_others(gone, tmp_path):
+    """Somebody makes room under a server that has run for weeks, with several suites open."""
+    stores = [Store(tmp_path / "store") for _ in range(2)]
+    stores[0].write("before", np.ones(4))
+    if gone == "folder":
+        shutil.rmtree(tmp_path / "store")
+    for file in (tmp_path / "store").glob("*" if gone == "all files" else "results.sqlite"):
+        file.unlink()
+    for number, store in enumerate([*stores, *stores]):
+        store.write(f"{number}", np.full(4, float(number)))
+    write_findings("mine", "{}", folder=tmp_path / "store")
+    again = Store(tmp_path / "store")
+    assert [again.read(f"{number}", 4)[0] for number in range(4)] == [0, 1, 2, 3]
+    assert stores[0].read("before", 4)[0] == 1
+
+
+def test_an_open_store_goes_on_when_its_broken_file_was_deleted_as_told(tmp_path):
+    store, file = Store(tmp_path / "store"), tmp_path / "store" / "results.sqlite"
+    Store(tmp_path / "store").write("of another", np.ones(500))  # so that what is there is not at hand
+    store._connection.execute("pragma wal_checkpoint(truncate)")
+    file.write_bytes(b"no database" * 1000)
+    with pytest.raises(UserError, match="delete a broken file"):
+        store.write("k", np.ones(4))
+    file.unlink()
+    file.mkdir()
+    for _ in range(2):
+        with pytest.raises(UserError, match="unable to open"):
+            store.write("k", np.ones(4))
+    file.rmdir()
+    store.write("k", np.ones(4))
+    assert Store(tmp_path / "store").read("k", 4)[0] == 1
 
 
 def test_digest_tells_parts_apart():

@@ -34,6 +34,15 @@ def _file(folder: Path | None) -> Path:
     return (folder or default_folder()) / "results.sqlite"
 
 
+def _identity(file: Path) -> tuple[int, int] | None:
+    """What tells a file from another of its name; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _failure(file: Path, verb: str, error: Exception) -> UserError:
     return UserError(
         f"Results can't be {verb} {file}: {error}. Free some space, delete a broken file, or name another folder in "
@@ -75,10 +84,14 @@ class Store:
         self._shipped = shipped or {}
         self._recent: OrderedDict[str, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
-        self._unopened = ""
+        self._open()
+
+    def _open(self) -> None:
+        self._unopened, self._identity = "", None
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._connect(self._file)
+            self._identity = _identity(self._file)
         except (OSError, sqlite3.Error) as error:
             if not no_room(error):
                 raise _failure(self._file, "kept in", error) from None
@@ -88,6 +101,12 @@ class Store:
     def _connect(self, place: Path | str) -> None:
         self._connection = sqlite3.connect(place, check_same_thread=False, timeout=30)
         self._prepare()
+
+    def _heed_file(self) -> None:
+        """Open the file anew where another is in its place or none: what is kept in one that was deleted is lost."""
+        if not self._unopened and (self._identity is None or self._identity != _identity(self._file)):
+            self._connection.close()  # first, for both would write to the same index of the journal
+            self._open()
 
     def _prepare(self) -> None:
         """Make the table. SQLite does not wait for its lock while the journal's mode changes, so try again."""
@@ -124,6 +143,7 @@ class Store:
     def _stored(self, key: str, length: int) -> np.ndarray:
         try:
             with self._lock:
+                self._heed_file()
                 row = self._connection.execute("select value from bits where key = ?", (key,)).fetchone()
         except sqlite3.Error as error:
             if not no_room(error):
@@ -144,6 +164,7 @@ class Store:
         """A text that was kept under a key, None where there is none."""
         try:
             with self._lock:
+                self._heed_file()
                 row = self._connection.execute("select value from bits where key = ?", (key,)).fetchone()
         except sqlite3.Error as error:
             raise _failure(self._file, "read from", error) from None
@@ -155,8 +176,10 @@ class Store:
 
     def _insert(self, key: str, value: bytes) -> None:
         try:
-            with self._lock, self._connection:
-                self._connection.execute("insert or replace into bits values (?, ?)", (key, value))
+            with self._lock:
+                self._heed_file()
+                with self._connection:
+                    self._connection.execute("insert or replace into bits values (?, ?)", (key, value))
             self.said = self._unopened
         except sqlite3.Error as error:
             if not no_room(error):
