@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -66,7 +67,21 @@ def unkept(place: Path, error: Exception) -> str:
     )
 
 
-_RECENT = 4096  # arrays kept in memory
+def _packed(raw: bytes) -> bytes:
+    """An array's bytes as they are kept: of a large corpus few sentences are scored, and the rest is all alike."""
+    packed = zlib.compress(raw, 1)
+    return packed if len(packed) < len(raw) else raw
+
+
+def _unpacked(kept: bytes, length: int) -> bytes:
+    """The bytes that were packed; those of their whole length never were."""
+    try:
+        return kept if len(kept) == length else zlib.decompress(kept)
+    except zlib.error:
+        return b""
+
+
+_RECENT = 1 << 28  # bytes of arrays kept in memory
 
 
 class Store:
@@ -83,6 +98,7 @@ class Store:
         self.folder = self._file.parent
         self._shipped = shipped or {}
         self._recent: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._held = 0  # bytes in memory
         self._lock = threading.Lock()
         self._open()
 
@@ -149,16 +165,19 @@ class Store:
             if not no_room(error):
                 raise _failure(self._file, "read from", error) from None
             row = None
-        whole = row and len(row[0]) == 8 * length  # what was cut off is computed anew
-        return np.frombuffer(row[0]).copy() if whole else np.full(length, np.nan)
+        raw = _unpacked(row[0], 8 * length) if row else b""
+        whole = len(raw) == 8 * length  # what was cut off is computed anew
+        return np.frombuffer(raw).copy() if whole else np.full(length, np.nan)
 
     def write(self, key: str, bits: np.ndarray) -> None:
         """Keep an array, all at once or not at all; on a full disk in memory alone, and results so far stay."""
-        self._insert(key, bits.astype(np.float64).tobytes())
+        array = bits.astype(np.float64)
+        self._insert(key, _packed(array.tobytes()))
         with self._lock:
-            self._recent[key] = bits.astype(np.float64)
-            if len(self._recent) > _RECENT:
-                self._recent.popitem(last=False)
+            self._held += array.nbytes - self._recent.pop(key, np.empty(0)).nbytes
+            self._recent[key] = array
+            while self._held > _RECENT and len(self._recent) > 1:
+                self._held -= self._recent.popitem(last=False)[1].nbytes
 
     def read_document(self, key: str) -> str | None:
         """A text that was kept under a key, None where there is none."""
