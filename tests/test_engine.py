@@ -1,11 +1,15 @@
 """The engine: the newest request of a slot wins, owners take turns, nothing kills the worker, numbers are their own."""
 
+import gc
 import subprocess
 import sys
 import threading
 import time
+import traceback
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -339,6 +343,57 @@ def test_error_reaches_its_asker_and_the_worker_lives_on(engine, error):
 
     assert engine.submit("a", "s", fail).future.exception(WAIT) is error
     assert engine.run("b", "s", lambda job: "alive") == "alive"
+
+
+@pytest.mark.parametrize("end", ["through", "failed", "dropped while it waits", "dropped when interrupted"])
+def test_a_job_that_has_ended_holds_nothing_of_what_it_worked_with(end, engine):
+    """Whoever has asked may keep it, as a session does that shows its result."""
+
+    class Held:
+        def steps(self, job: Job) -> Generator[float, None, None]:
+            yield 0.5
+            running.set()
+            if end == "failed":
+                raise RuntimeError
+            while end == "dropped when interrupted":
+                yield 0.5
+
+    held, running, gate = Held(), threading.Event(), Gate()
+    ref = weakref.ref(held)
+    if end == "dropped while it waits":
+        engine.submit("holder", "gate", gate)
+        assert gate.running.wait(WAIT)
+    job = engine.submit("a", "s", held.steps)
+    del held
+    if end == "dropped when interrupted":
+        assert running.wait(WAIT)
+        engine.submit("holder", "gate", gate, urgent=True)
+        assert gate.running.wait(WAIT)
+    if "dropped" in end:
+        engine.cancel("a")
+        gate.open.set()
+    with suppress(RuntimeError, CancelledError):
+        job.future.result(WAIT)
+    engine.run("b", "s", lambda job: None)  # by then the worker has done with the other
+    traceback.clear_frames(getattr(job.future.exception(), "__traceback__", None))
+    gc.collect()
+    assert ref() is None
+
+
+def test_an_evaluator_that_nobody_uses_is_freed_though_the_collector_overlooks_it(suite_folder, tmp_path):
+    """Pages have it overlook all that is there once the imports are through, the first open suites among it."""
+    evaluator = Evaluator(open_suite(suite_folder), Store(tmp_path), torch.device("cpu"))
+    recipe = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5))
+    request = Request((("merge", recipe),), ("eng", "deu"), 5)
+    finish(evaluator.glimpse_steps(request))
+    finish(evaluator.table_steps(request))
+    refs: list[weakref.ref] = [weakref.ref(evaluator), weakref.ref(evaluator.networks.weights(recipe.models))]
+    gc.disable()
+    try:
+        del evaluator
+        assert [ref() for ref in refs] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_future_cancelled_by_its_asker_does_not_kill_the_worker(engine, gate):

@@ -1,5 +1,6 @@
 """The store: what was never scored stays NaN, writers do not hurt each other, and a full disk stops no scoring."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -52,11 +53,38 @@ def test_array_of_another_length_is_not_used(tmp_path):
     assert np.isnan(store.read("k", 4)).all()
 
 
-def test_an_array_that_was_cut_off_is_none(tmp_path):
-    Store(tmp_path).write("key", np.array([1.0, 2.0]))
+@pytest.mark.parametrize("length", [2, 500])
+def test_an_array_that_was_cut_off_is_none(length, tmp_path):
+    """Whether it is short, or so long that it was packed."""
+    Store(tmp_path).write("key", np.ones(length))
     store = Store(tmp_path)
     store._connection.execute("update bits set value = substr(value, 1, 11)")
-    assert np.isnan(store.read("key", 2)).all()
+    assert np.isnan(store.read("key", length)).all()
+
+
+def test_few_sentences_of_a_large_corpus_take_little_room(tmp_path):
+    bits = np.full(100_000, np.nan)
+    bits[::500] = np.random.default_rng(0).normal(size=200)
+    Store(tmp_path).write("k", bits)
+    store = Store(tmp_path)
+    np.testing.assert_array_equal(store.read("k", len(bits)), bits)
+    assert store._connection.execute("select length(value) from bits").fetchone()[0] < 10_000
+
+
+def test_an_array_that_was_kept_unpacked_is_read(tmp_path):
+    """As versions before did."""
+    store, bits = Store(tmp_path), np.ones(500)
+    store._insert("k", bits.tobytes())
+    np.testing.assert_array_equal(store.read("k", 500), bits)
+
+
+def test_what_is_held_in_memory_is_bounded_in_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr("interference.store._RECENT", 10_000)
+    store = Store(tmp_path)
+    for number in [*range(50), *range(50)]:
+        store.write(f"{number}", np.full(100, float(number)))
+    assert sum(array.nbytes for array in store._recent.values()) == store._held <= 10_000
+    assert [store.read(f"{number}", 100)[0] for number in range(50)] == list(range(50))
 
 
 def test_what_is_read_may_be_changed_without_changing_the_store(tmp_path):
@@ -158,18 +186,19 @@ def test_on_a_full_disk_results_are_held_in_memory(tmp_path):
     store = Store(tmp_path)
     store.write("kept", np.ones(4))
     store._connection.execute("pragma max_page_count = 4")
-    store.write("large", np.zeros(100_000))
+    large = np.random.default_rng(0).random(100_000)
+    store.write("large", large)
     assert str(tmp_path / "results.sqlite") in store.said
     assert "INTERFERENCE_CACHE" in store.said
-    np.testing.assert_array_equal(store.read("large", 100_000), np.zeros(100_000))
+    np.testing.assert_array_equal(store.read("large", 100_000), large)
     np.testing.assert_array_equal(store.read("kept", 4), np.ones(4))
     again = Store(tmp_path)
     np.testing.assert_array_equal(again.read("kept", 4), np.ones(4))
     assert np.isnan(again.read("large", 100_000)).all()
     store._connection.execute("pragma max_page_count = 1000")
-    store.write("large", np.zeros(100_000))
+    store.write("large", large)
     assert not store.said
-    np.testing.assert_array_equal(Store(tmp_path).read("large", 100_000), np.zeros(100_000))
+    np.testing.assert_array_equal(Store(tmp_path).read("large", 100_000), large)
 
 
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE])
@@ -215,6 +244,40 @@ def test_store_that_breaks_while_open_is_a_message_when_read(tmp_path):
         store.read("k", 1)
     with pytest.raises(UserError, match=r"results\.sqlite"):
         store.write("k", np.ones(1))
+
+
+@pytest.mark.parametrize("gone", ["folder", "all files", "database"])
+def test_what_is_kept_after_the_place_was_cleared_is_there_for_others(gone, tmp_path):
+    """Somebody makes room under a server that has run for weeks, with several suites open."""
+    stores = [Store(tmp_path / "store") for _ in range(2)]
+    stores[0].write("before", np.ones(4))
+    if gone == "folder":
+        shutil.rmtree(tmp_path / "store")
+    for file in (tmp_path / "store").glob("*" if gone == "all files" else "results.sqlite"):
+        file.unlink()
+    for number, store in enumerate([*stores, *stores]):
+        store.write(f"{number}", np.full(4, float(number)))
+    write_findings("mine", "{}", folder=tmp_path / "store")
+    again = Store(tmp_path / "store")
+    assert [again.read(f"{number}", 4)[0] for number in range(4)] == [0, 1, 2, 3]
+    assert stores[0].read("before", 4)[0] == 1
+
+
+def test_an_open_store_goes_on_when_its_broken_file_was_deleted_as_told(tmp_path):
+    store, file = Store(tmp_path / "store"), tmp_path / "store" / "results.sqlite"
+    Store(tmp_path / "store").write("of another", np.ones(500))  # so that what is there is not at hand
+    store._connection.execute("pragma wal_checkpoint(truncate)")
+    file.write_bytes(b"no database" * 1000)
+    with pytest.raises(UserError, match="delete a broken file"):
+        store.write("k", np.ones(4))
+    file.unlink()
+    file.mkdir()
+    for _ in range(2):
+        with pytest.raises(UserError, match="unable to open"):
+            store.write("k", np.ones(4))
+    file.rmdir()
+    store.write("k", np.ones(4))
+    assert Store(tmp_path / "store").read("k", 4)[0] == 1
 
 
 def test_digest_tells_parts_apart():

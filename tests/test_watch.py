@@ -31,14 +31,15 @@ def engine(monkeypatch):
     found.close()
 
 
-def test_a_mistake_put_right_is_not_said_again(engine, suite_folder):
-    """By a full result that failed after its estimate had, as for a file that was fetched anew meanwhile."""
+@pytest.mark.parametrize("mistake", [UserError, OSError])
+def test_a_mistake_put_right_is_not_said_again(mistake, engine, suite_folder):
+    """By a full result that failed after its estimate had, as for a file or a disk that is back."""
     wrong, slow = [True], [True]
 
     def glimpse(evaluator):
         yield 0.5
         if wrong[0]:
-            raise UserError("damaged")
+            raise mistake("damaged")
         return "estimate"
 
     def full(evaluator):
@@ -46,12 +47,12 @@ def test_a_mistake_put_right_is_not_said_again(engine, suite_folder):
             yield 0.5
             time.sleep(0.01)
         if wrong[0]:
-            raise UserError("damaged")
+            raise mistake("damaged")
         return "table"
 
     asked = Asked("request", lambda evaluator: None, full, glimpse)
     bench = Bench(open_suite(suite_folder), ("", "", ""), ("eng",), "bits per sentence")
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(mistake, match="damaged"):
         follow(bench, asked, moving=False)
     slow[0] = False
     engine.run("session", "after", lambda job: None)  # when the full result has failed too

@@ -113,6 +113,7 @@ class Engine:
             # False where its asker has cancelled a job that never ran; one that has run is marked as running already.
             if queued.steps or queued.future.set_running_or_notify_cancel():
                 queued.future.set_exception(Superseded(f"{owner}/{slot} was superseded"))
+            queued.function = _nothing
         running = self._running
         if running and (running.owner, running.slot) == (owner, slot):
             running.stopped = True
@@ -140,6 +141,8 @@ class Engine:
             # A future that takes no result was cancelled by its asker.
             wanted = job.steps is not None or job.future.set_running_or_notify_cancel()
             finished = self._advance(job) if wanted else True
+            if finished:
+                _end(job)
             with self._condition:
                 self._running = None
                 if not finished:
@@ -193,10 +196,18 @@ class Engine:
 
 
 def _end(job: Job) -> None:
-    """Close the steps of a job that does not go on; what goes wrong in that is nobody's, and the worker outlives it."""
+    """Close the steps of a job that does not go on; what goes wrong in that is nobody's, and the worker outlives it.
+
+    Its asker may keep it for long, but not what it was to work with: that may be all the weights of a suite.
+    """
     if job.steps:
         with suppress(Exception):
             job.steps.close()
+    job.function, job.steps = _nothing, None
+
+
+def _nothing(job: Job) -> None:
+    """What is left to do of a job that has ended."""
 
 
 def _give(job: Job, result: Any) -> bool:

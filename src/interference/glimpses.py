@@ -2,6 +2,7 @@
 
 import math
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -32,7 +33,8 @@ class Glimpses:
     """Estimates of an evaluator's losses, kept in memory only; which sentences they are made from does not change."""
 
     def __init__(self, evaluator: "Evaluator"):
-        self._evaluator = evaluator
+        # Weakly: a ring would be left to the collector, which overlooks all that was there when imports were through.
+        self._evaluator: Evaluator = weakref.proxy(evaluator)
         self._estimates: OrderedDict[tuple, dict[str, tuple[float, int]]] = OrderedDict()
         self._rows: dict[tuple[tuple[str, ...], bytes], np.ndarray] = {}
         self._lossy: dict[tuple[str, str, bytes], bool] = {}

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -34,6 +35,15 @@ def _file(folder: Path | None) -> Path:
     return (folder or default_folder()) / "results.sqlite"
 
 
+def _identity(file: Path) -> tuple[int, int] | None:
+    """What tells a file from another of its name; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _failure(file: Path, verb: str, error: Exception) -> UserError:
     return UserError(
         f"Results can't be {verb} {file}: {error}. Free some space, delete a broken file, or name another folder in "
@@ -57,7 +67,21 @@ def unkept(place: Path, error: Exception) -> str:
     )
 
 
-_RECENT = 4096  # arrays kept in memory
+def _packed(raw: bytes) -> bytes:
+    """An array's bytes as they are kept: of a large corpus few sentences are scored, and the rest is all alike."""
+    packed = zlib.compress(raw, 1)
+    return packed if len(packed) < len(raw) else raw
+
+
+def _unpacked(kept: bytes, length: int) -> bytes:
+    """The bytes that were packed; those of their whole length never were."""
+    try:
+        return kept if len(kept) == length else zlib.decompress(kept)
+    except zlib.error:
+        return b""
+
+
+_RECENT = 1 << 28  # bytes of arrays kept in memory
 
 
 class Store:
@@ -74,11 +98,16 @@ class Store:
         self.folder = self._file.parent
         self._shipped = shipped or {}
         self._recent: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._held = 0  # bytes in memory
         self._lock = threading.Lock()
-        self._unopened = ""
+        self._open()
+
+    def _open(self) -> None:
+        self._unopened, self._identity = "", None
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._connect(self._file)
+            self._identity = _identity(self._file)
         except (OSError, sqlite3.Error) as error:
             if not no_room(error):
                 raise _failure(self._file, "kept in", error) from None
@@ -88,6 +117,12 @@ class Store:
     def _connect(self, place: Path | str) -> None:
         self._connection = sqlite3.connect(place, check_same_thread=False, timeout=30)
         self._prepare()
+
+    def _heed_file(self) -> None:
+        """Open the file anew where another is in its place or none: what is kept in one that was deleted is lost."""
+        if not self._unopened and (self._identity is None or self._identity != _identity(self._file)):
+            self._connection.close()  # first, for both would write to the same index of the journal
+            self._open()
 
     def _prepare(self) -> None:
         """Make the table. SQLite does not wait for its lock while the journal's mode changes, so try again."""
@@ -124,26 +159,31 @@ class Store:
     def _stored(self, key: str, length: int) -> np.ndarray:
         try:
             with self._lock:
+                self._heed_file()
                 row = self._connection.execute("select value from bits where key = ?", (key,)).fetchone()
         except sqlite3.Error as error:
             if not no_room(error):
                 raise _failure(self._file, "read from", error) from None
             row = None
-        whole = row and len(row[0]) == 8 * length  # what was cut off is computed anew
-        return np.frombuffer(row[0]).copy() if whole else np.full(length, np.nan)
+        raw = _unpacked(row[0], 8 * length) if row else b""
+        whole = len(raw) == 8 * length  # what was cut off is computed anew
+        return np.frombuffer(raw).copy() if whole else np.full(length, np.nan)
 
     def write(self, key: str, bits: np.ndarray) -> None:
         """Keep an array, all at once or not at all; on a full disk in memory alone, and results so far stay."""
-        self._insert(key, bits.astype(np.float64).tobytes())
+        array = bits.astype(np.float64)
+        self._insert(key, _packed(array.tobytes()))
         with self._lock:
-            self._recent[key] = bits.astype(np.float64)
-            if len(self._recent) > _RECENT:
-                self._recent.popitem(last=False)
+            self._held += array.nbytes - self._recent.pop(key, np.empty(0)).nbytes
+            self._recent[key] = array
+            while self._held > _RECENT and len(self._recent) > 1:
+                self._held -= self._recent.popitem(last=False)[1].nbytes
 
     def read_document(self, key: str) -> str | None:
         """A text that was kept under a key, None where there is none."""
         try:
             with self._lock:
+                self._heed_file()
                 row = self._connection.execute("select value from bits where key = ?", (key,)).fetchone()
         except sqlite3.Error as error:
             raise _failure(self._file, "read from", error) from None
@@ -155,8 +195,10 @@ class Store:
 
     def _insert(self, key: str, value: bytes) -> None:
         try:
-            with self._lock, self._connection:
-                self._connection.execute("insert or replace into bits values (?, ?)", (key, value))
+            with self._lock:
+                self._heed_file()
+                with self._connection:
+                    self._connection.execute("insert or replace into bits values (?, ?)", (key, value))
             self.said = self._unopened
         except sqlite3.Error as error:
             if not no_room(error):

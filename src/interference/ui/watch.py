@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import streamlit as st
 
 from interference.bench import View
-from interference.errors import UserError
 from interference.steps import Steps
 from interference.ui.live import Place
 from interference.ui.running import cancel, device, result_of, session
@@ -90,7 +89,7 @@ def follow(bench: Bench, asked: "Asked[Full, Quick]", moving: bool) -> "Watched[
         return Watched(job.future.result(), False)
     except CancelledError:  # a newer run of the page goes on
         st.stop()
-    except UserError:
+    except Exception:
         del st.session_state[_FULL]  # so that the next move tries again
         raise
 
