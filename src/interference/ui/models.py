@@ -199,7 +199,8 @@ def draw_progress() -> None:
         elif state.error:
             st.error(state.error, icon=":material/error:")
         elif state.stopped:
-            st.info(f"Stopped at {state.share:.0%} of {names}. Download goes on from there.", icon=":material/pause:")
+            done = int(100 * state.share)  # not rounded to all of it
+            st.info(f"Stopped at {done} % of {names}. Download goes on from there.", icon=":material/pause:")
         elif state.finished:
             st.success(f"Downloaded and checked: {names}.", icon=":material/check:")
 
