@@ -327,6 +327,36 @@ def test_typed_muted_shared(browser, tmp_path):
         assert values[2:9] == pytest.approx([values[2]] * 7, abs=0.011)
 
 
+def test_a_reload_keeps_the_merge_the_pins_and_what_can_be_undone(browser, tmp_path, suite_folder):
+    """On whatever page; an address that is opened begins afresh."""
+    with served(tmp_path, "--suite", str(suite_folder)) as address, opened(browser, address) as page:
+        pins, undo = page.get_by_role("heading", name="Pins (1)"), page.get_by_role("button", name="Undo")
+        wait_for_figure(page)
+        entry = page.get_by_role("textbox", name="mono-eng, English (eng): value")
+        entry.fill("0.35")
+        entry.press("Enter")
+        expect(undo).to_be_enabled(timeout=WAIT)
+        page.get_by_role("button", name="Pin").click()
+        expect(pins).to_be_visible(timeout=WAIT)
+        for leave in (None, page.get_by_role("link", name="Suite")):
+            if leave:
+                leave.click()
+                expect(page.get_by_role("heading", name="Losses")).to_be_visible(timeout=WAIT)
+            page.reload(wait_until="commit")
+            page.reload()
+            if leave:
+                expect(page.get_by_role("heading", name="Losses")).to_be_visible(timeout=WAIT)
+                wait_for_rest(page)
+                page.get_by_role("link", name="Merge").click()
+            expect(pins).to_be_visible(timeout=WAIT)
+            expect(slider(page, "mono-eng")).to_have_value("0.35", timeout=WAIT)
+            expect(undo).to_be_enabled(timeout=WAIT)
+        page.goto(address)
+        wait_for_figure(page)
+        expect(slider(page, "mono-eng")).to_have_value("0.5")
+        expect(pins).to_be_hidden()
+
+
 def test_undo_and_yaml_reach_what_lies_above_the_sliders(browser, tmp_path):
     """The sliders run by themselves; what moves them from within may change the method too, which lies outside."""
     with served(tmp_path) as address, opened(browser, address) as page:
@@ -549,7 +579,7 @@ def test_back_passes_over_no_page_that_was_left_before_the_script_came(browser, 
         page.route("**/*", lambda route: route.fulfill(body="<title>page</title>", content_type="text/html"))
         page.goto("http://app.test/?unit=no")
         page.evaluate("to => ['/', to].forEach(address => history.pushState({}, '', address))", gone_to)
-        page.evaluate(f"({script.partition('export default ')[2]})({{ data: [] }})")
+        page.evaluate(f"({script.partition('export default ')[2]})({{ data: {{ settings: [] }} }})")
         page.evaluate("history.back()")
         expect(page).to_have_url(back_at)
 

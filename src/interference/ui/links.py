@@ -1,11 +1,11 @@
-"""The link that reopens a view: read once when the page opens, made at a click."""
+"""What reopens a view: a link, read once when the page opens and made at a click, or a reload of the page."""
 
 import streamlit as st
 
 from interference.bench import State, from_link, to_link
 from interference.errors import UserError
 from interference.ui import state
-from interference.ui.widgets import write_view
+from interference.ui.widgets import ask_recipe, write_view
 
 _PARAMETER = "view"
 _ERROR = "link error"  # in the session: the page that a link opened, and why its view could not be read
@@ -27,6 +27,12 @@ def open_link(page: str) -> None:
     # From here on the widgets' own parameters follow. Not sooner, for a fresh server imports torch to read a link: who
     # reloads the page meanwhile opens it again.
     del st.query_params[_PARAMETER]
+
+
+def reopen(session: str) -> None:
+    """Go on as a session that a reload of the page has ended: merge, pins, moves. The address has all else."""
+    if found := state.take_over(session):
+        ask_recipe(found.view.recipe, found.view)
 
 
 def draw_link_error() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
+from interference.ui import state
 from interference.ui.address import compare_with_address, heed_address
-from interference.ui.links import open_link
+from interference.ui.links import open_link, reopen
 from interference.ui.live import keep_history, load_ahead
 from interference.ui.running import finish_imports, imported
 from interference.ui.sidebar import SETTINGS
@@ -100,7 +101,7 @@ def _frame() -> Any:
     st.set_page_config(page_title=f"{page.title} · Interference")  # of a tab and of an entry of the browser's history
     ahead = st.container(key="ahead", height=1, border=False)  # always: what comes and goes has all below drawn anew
     with ahead:
-        keep_history(SETTINGS)
+        keep_history(SETTINGS, state.name(), on_reload=reopen)
         if not imported().is_set():
             load_ahead()
     return page

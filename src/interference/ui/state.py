@@ -1,5 +1,7 @@
 """The session's state of the bench: the present view, the pins, and what can be undone."""
 
+import uuid
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from interference.suite import Suite
 
 _KEY = "history"
+_NAME = "name of the session"
+_SESSIONS = 64  # whose moves are kept for a page that is loaded anew
 _TAKEN = "taken to the merge page"  # by page: the recipe that was, and the one that the page looked at
 
 
@@ -62,16 +66,43 @@ def taken_from(page: str, suite: "Suite") -> tuple[Recipe | None] | None:
 def move(state: State) -> None:
     """Make a state the present one; the one before it can be undone."""
     found = history()
-    st.session_state[_KEY] = found.move(state) if found else History(state)
+    _keep(found.move(state) if found else History(state))
 
 
 def undo() -> None:
     """Back to the state before."""
     if found := history():
-        st.session_state[_KEY] = found.undo()
+        _keep(found.undo())
 
 
 def redo() -> None:
     """Forward to the state that was undone."""
     if found := history():
-        st.session_state[_KEY] = found.redo()
+        _keep(found.redo())
+
+
+def name() -> str:
+    """What the browser knows this session by."""
+    return st.session_state.setdefault(_NAME, uuid.uuid4().hex)
+
+
+def take_over(session: str) -> State | None:
+    """Go on under the name of a session that has ended, with its moves; its present state, None where it is not known
+    any more."""
+    st.session_state[_NAME] = session
+    if found := _moves().get(session):
+        _keep(found)
+    return found.present if found else None
+
+
+@st.cache_resource(show_spinner=False)
+def _moves() -> OrderedDict[str, History]:
+    """By session, the one that moved last at the end."""
+    return OrderedDict()
+
+
+def _keep(found: History) -> None:
+    st.session_state[_KEY] = _moves()[name()] = found
+    _moves().move_to_end(name())
+    while len(_moves()) > _SESSIONS:
+        _moves().popitem(last=False)

@@ -6,7 +6,19 @@
 // been gone to by then.
 //
 // And a link to a page that is opened in a tab of its own, which Streamlit would not, takes along what is set on all.
-export default function ({ data: settings }) {
+//
+// A page that is loaded anew, or finds its session gone, is a new session to Streamlit: that is told which one it comes
+// after. An address that was typed or followed begins afresh.
+export default function ({ data: { settings, session }, setTriggerValue }) {
+  const loaded = performance.getEntriesByType("navigation")[0];
+  const again = loaded?.type === "reload" && !new URL(loaded.name).searchParams.has("view");
+  let kept = {};
+  try {
+    kept = sessionStorage;
+  } catch {} // of a browser that keeps nothing for pages
+  const before = kept.interferenceSession;
+  if (before && before !== session && (again || history.onePerPage)) setTriggerValue("reloaded", before); // its name now
+  else kept.interferenceSession = session;
   if (history.onePerPage) return;
   const marked = (change) => (state, title, address) => {
     change.call(history, { ...state, marked: true }, title, address);
@@ -15,7 +27,7 @@ export default function ({ data: settings }) {
   const push = marked(history.pushState);
   const replace = marked(history.replaceState);
   let here = location.href;
-  const opened = performance.getEntriesByType("navigation")[0]?.name;
+  const opened = loaded?.name;
   const putRight = Boolean(opened) && opened !== here && new URL(opened).pathname === location.pathname;
   let left = null; // the page's address before settings were taken out of it, if they were since the last click or key
   let leaving = false; // whether a link to another page was clicked: a second click on it, before that comes, is none

@@ -105,9 +105,20 @@ def load_ahead() -> None:
     _AHEAD(key="plotly_ahead", data=_serve_plotly(), height=1)
 
 
-def keep_history(settings: Sequence[str]) -> None:
-    """Have the browser go back and forward from page to page, each with its settings; those named hold on all."""
-    _HISTORY(key="one_entry_per_page", data=list(settings), height=1)
+def keep_history(settings: Sequence[str], session: str, on_reload: Callable[[str], None]) -> None:
+    """Have the browser go back and forward from page to page, each with its settings; those named hold on all.
+
+    `on_reload` is called with the name of the session that this one comes after, where the page was loaded anew.
+    """
+
+    def reloaded() -> None:
+        said = st.session_state.get(key)
+        before = said.get("reloaded") if isinstance(said, Mapping) else None
+        if isinstance(before, str):
+            on_reload(before)
+
+    key = "one_entry_per_page"
+    _HISTORY(key=key, data={"settings": list(settings), "session": session}, height=1, on_reloaded_change=reloaded)
 
 
 def _compact(figure: Any) -> str:
