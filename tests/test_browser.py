@@ -584,6 +584,17 @@ def test_back_passes_over_no_page_that_was_left_before_the_script_came(browser, 
         expect(page).to_have_url(back_at)
 
 
+@pytest.mark.parametrize("storage", ["throw new DOMException('none', 'SecurityError')", "return null"])
+def test_pages_are_gone_back_to_where_a_browser_keeps_nothing(browser, storage):
+    script = ROOT.joinpath("src/interference/ui/live/history.js").read_text(encoding="utf-8")
+    with browser.new_page() as page:
+        page.add_init_script(f"Object.defineProperty(window, 'sessionStorage', {{ get() {{ {storage} }} }})")
+        page.route("**/*", lambda route: route.fulfill(body="<title>page</title>", content_type="text/html"))
+        page.goto("http://app.test/")
+        page.evaluate(f"({script.partition('export default ')[2]})({{ data: {{ settings: [] }} }})")
+        assert page.evaluate("history.onePerPage")
+
+
 def test_a_page_in_a_tab_of_its_own_takes_along_what_is_set_on_all(browser, tmp_path, suite_folder):
     with (
         served(tmp_path, "--suite", str(suite_folder)) as address,

@@ -635,3 +635,22 @@ def test_a_corpus_that_is_being_edited_is_read(own_suite, tmp_path):
     assert not app.exception
     assert not app.error
     assert "4 test sentences" in app.sidebar.caption[-1].value
+
+
+def test_a_reload_leaves_the_moves_of_one_session_under_the_name_that_the_browser_knows():
+    """What a new session has shown until it is told its name goes on under that, where there is nothing to take over,
+    and takes no place of another's."""
+
+    def script() -> None:
+        from interference.bench import State, View
+        from interference.recipe import Recipe
+        from interference.ui import state
+
+        state._moves().clear()
+        shown = State(View(Recipe("linear", ("a", "b"), (0.1, 0.2))))
+        state.move(shown)
+        assert state.take_over("known") is None
+        assert list(state._moves()) == ["known"]
+        assert state.take_over("known") == shown
+
+    assert not AppTest.from_function(script).run().exception

@@ -88,10 +88,12 @@ def name() -> str:
 
 def take_over(session: str) -> State | None:
     """Go on under the name of a session that has ended, with its moves; its present state, None where it is not known
-    any more."""
+    any more, and this session's own moves go on."""
+    found = _moves().get(session)
+    _moves().pop(name(), None)
     st.session_state[_NAME] = session
-    if found := _moves().get(session):
-        _keep(found)
+    if kept := found or history():
+        _keep(kept)
     return found.present if found else None
 
 
@@ -102,7 +104,7 @@ def _moves() -> OrderedDict[str, History]:
 
 
 def _keep(found: History) -> None:
+    _moves().pop(name(), None)
     st.session_state[_KEY] = _moves()[name()] = found
-    _moves().move_to_end(name())
     while len(_moves()) > _SESSIONS:
         _moves().popitem(last=False)

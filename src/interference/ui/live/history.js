@@ -14,8 +14,8 @@ export default function ({ data: { settings, session }, setTriggerValue }) {
   const again = loaded?.type === "reload" && !new URL(loaded.name).searchParams.has("view");
   let kept = {};
   try {
-    kept = sessionStorage;
-  } catch {} // of a browser that keeps nothing for pages
+    kept = sessionStorage ?? kept;
+  } catch {} // a browser that keeps nothing for pages raises, or has null
   const before = kept.interferenceSession;
   if (before && before !== session && (again || history.onePerPage)) setTriggerValue("reloaded", before); // its name now
   else kept.interferenceSession = session;
