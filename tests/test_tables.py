@@ -208,17 +208,17 @@ def test_notes_say_what_was_scored():
     rows = CORPUS.rows(5)
     bits = {key: value[: len(rows)] for key, value in BITS.items()}
     table = loss_table([Subject("merge")], bits, CORPUS, rows, BOTH, "init")
-    assert table.notes[0].startswith("5 of 12 sentences of the test half, 4 documents")
+    assert table.notes[0].startswith("5 of 12 sentences (test half, 4 documents)")
 
 
 @pytest.mark.parametrize(
     ("documents", "has_documents", "wanted"),
     [
         (tuple("abcd"), False, "each sentence is its own cluster"),
-        (tuple("aaaa"), True, "one document"),
+        (tuple("aaaa"), True, "(1 document)"),
         (tuple("aaaa"), True, "no intervals: they need at least two documents"),
         (tuple("abcd"), False, "of fewer than 15 sentences they are too narrow"),
-        (tuple("aabc"), True, "of the test half, 2 documents; intervals are 95 %, by document; of fewer than 15"),
+        (tuple("aabc"), True, "(test half, 2 documents); intervals are 95 %, by document; of fewer than 15"),
     ],
 )
 def test_notes_say_what_the_intervals_stand_on(documents, has_documents, wanted):

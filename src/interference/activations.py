@@ -16,7 +16,7 @@ from interference.evaluate import TRANSFORMERS, Evaluator
 from interference.layout import body, final_norm
 from interference.losses import TokenizedText, check_ids, in_batches, padded, tokenize
 from interference.recipe import Recipe
-from interference.scored import Model, model_digest, parents, scoring
+from interference.scored import Model, model_digest, scored_by, scoring
 from interference.steps import Steps, telling
 from interference.store import digest
 
@@ -115,7 +115,7 @@ def all_states_steps(
 def _key(evaluator: Evaluator, kind: str, model: Model, text: Text, pooling: str) -> str:
     if pooling not in POOLINGS:
         raise UserError(f"States can't be pooled by '{pooling}': {nearest(pooling, POOLINGS)}")
-    tokenizer = evaluator.suite[parents(model)[0]].digest_of_tokenizer
+    tokenizer = scored_by(evaluator.suite, model).digest_of_tokenizer
     of = model_digest(evaluator.suite, model), tokenizer, text.digest
     made_by = evaluator.device.type, torch.__version__, TRANSFORMERS
     return digest(kind, CONVENTION, pooling, *of, *made_by)
@@ -150,7 +150,7 @@ def _sequences(
     evaluator: Evaluator, model: Model, text: Text
 ) -> tuple[list[tuple[int, ...]], dict[str, Int[np.ndarray, " sentence"]]]:
     """What a model reads of a text, its prefix before each sentence, and how many tokens are counted of it."""
-    checkpoint = evaluator.suite[parents(model)[0]]
+    checkpoint = scored_by(evaluator.suite, model)
     tokenized = _tokens(evaluator, checkpoint, text)
     limit = checkpoint.positions or 1 << 30
     sequences = [(tokenized.prefix, *ids)[:limit] for ids in tokenized.ids]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from interference.scored import Model, parents
+from interference.scored import Model, parents, scored_by
 from interference.suite import Suite
 
 Named = tuple[str, Model]
@@ -11,7 +11,7 @@ Named = tuple[str, Model]
 def problem(suite: Suite, needs: str, first: Named, second: Named) -> str:
     """Why two models don't meet what a measure needs, '' where they do."""
     if needs == "vocabulary":
-        one, other = (suite[parents(model)[0]] for _, model in (first, second))
+        one, other = (scored_by(suite, model) for _, model in (first, second))
         if one.vocabulary_digest != other.vocabulary_digest:
             return f"{first[0]} and {second[0]} map tokens to different ids"
     return basis_problem(suite, *first, *second) if needs == "basis" else ""

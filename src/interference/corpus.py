@@ -12,7 +12,7 @@ import numpy as np
 
 from interference.errors import UserError
 
-FEW = 15  # documents: 95 % intervals of fewer hold the truth in nine of ten cases at best, of two in half of them
+_FEW = 15  # documents: 95 % intervals of fewer hold the truth in nine of ten cases at best, of two in half of them
 _AS_CSV = re.compile(r'"(?:[^"]|"")*"')
 
 
@@ -58,7 +58,15 @@ class Corpus:
         if self.has_documents:
             half = "test half, " if len(self.halves["dev"]) else ""
             what = f"{half}{count} document{'' if count == 1 else 's'}"
-        return f"({what}); {said_of_intervals(count, self.has_documents)}"
+        return f"({what}); {self.intervals(rows)}"
+
+    def intervals(self, rows: Sequence[int] | np.ndarray) -> str:
+        """What to say of intervals of these rows, which stand on their documents, or on sentences each by itself."""
+        count = len({self.documents[row] for row in rows})
+        if count < 2:
+            return "no intervals: they need at least two documents"
+        how, of = (", by document", "documents") if self.has_documents else ("", "sentences")
+        return f"intervals are 95 %{how}" + f"; of fewer than {_FEW} {of} they are too narrow" * (count < _FEW)
 
     @cached_property
     def _subsets(self) -> dict[tuple[int, str], np.ndarray]:
@@ -106,14 +114,6 @@ class Corpus:
     def digest_of_documents(self) -> str:
         """SHA-256 of which rows belong to one document."""
         return _digest(self.documents)
-
-
-def said_of_intervals(count: int, by_document: bool) -> str:
-    """What to say of intervals that stand on so many documents, or on sentences each by itself."""
-    if count < 2:
-        return "no intervals: they need at least two documents"
-    how, of = (", by document", "documents") if by_document else ("", "sentences")
-    return f"intervals are 95 %{how}" + f"; of fewer than {FEW} {of} they are too narrow" * (count < FEW)
 
 
 def _digest(texts: tuple[str, ...]) -> str:

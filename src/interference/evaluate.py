@@ -48,6 +48,7 @@ from interference.scored import (
     name_of,
     needed,
     parents,
+    scored_by,
     scoring,
     tokens_key,
 )
@@ -201,7 +202,7 @@ class Evaluator:
 
     def scored_by(self, model: Scored) -> Checkpoint:
         """The checkpoint whose tokenizer a model is scored with."""
-        return self.suite.checkpoints[0] if model in _COUNTED else self.suite[parents(model)[0]]
+        return self.suite.checkpoints[0] if model in _COUNTED else scored_by(self.suite, model)
 
     def positions(self, model: Scored) -> int | None:
         """The longest text a model reads at once, in tokens, if any: of an ensemble what all its models can read."""

@@ -16,7 +16,7 @@ from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.losses import prefix_token
 from interference.recipe import Recipe
-from interference.scored import Model, parents, scoring
+from interference.scored import Model, scored_by, scoring
 from interference.steps import Steps, telling
 from interference.suite import Suite
 from interference.tokens import added, decoded
@@ -229,7 +229,7 @@ def answer_steps(
     for number, (name, model) in enumerate(question.models):
         with evaluator.room(scoring(model)):
             yield from telling(number / len(question.models), evaluator.networks.ready_steps(model))
-            checkpoint = evaluator.suite[parents(model)[0]]
+            checkpoint = scored_by(evaluator.suite, model)
             steps = continuation_steps(
                 evaluator.networks.put(model),
                 checkpoint.tokenizer,

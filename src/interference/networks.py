@@ -17,7 +17,7 @@ from interference.hybrid import Hybrid
 from interference.merge import merge_into, merge_network_steps, output_config
 from interference.precision import in_tf32
 from interference.recipe import Recipe
-from interference.scored import Model, Scored, needed, parents
+from interference.scored import Model, Scored, needed, parents, scored_by
 from interference.steps import finish
 from interference.suite import Suite
 from interference.sums import Sums
@@ -130,7 +130,7 @@ class Networks:
         return self._weights[group]
 
     def _config(self, model: Scored) -> Any:
-        first = self.suite[parents(model)[0]]
+        first = scored_by(self.suite, model)
         return output_config(model, first) if isinstance(model, Recipe) else first.config
 
     def network(self, model: Scored) -> torch.nn.Module:
@@ -139,7 +139,7 @@ class Networks:
         Of the networks of another depth, which merges of slices need, the last one alone is kept, and those that
         others are in the middle of: theirs must be the one that is put again.
         """
-        own, config = self.suite[parents(model)[0]].config, self._config(model)
+        own, config = scored_by(self.suite, model).config, self._config(model)
         key = config.to_json_string()
         sliced = config is not own and key != own.to_json_string()
         network = self._models.get(key) or self._sliced.get(key)

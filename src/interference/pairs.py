@@ -17,7 +17,6 @@ from interference.conflict import survey as surveys
 from interference.conflict.registry import Measure, measures
 from interference.conflict.survey import Survey, equal_average, survey_steps
 from interference.conflict.table import ALL
-from interference.corpus import said_of_intervals
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
 from interference.losses import sentence_bits
@@ -212,11 +211,10 @@ def pair_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[PairTable]:
     )
     corpus = evaluator.corpus
     half = "test half" if len(corpus.halves["dev"]) else "corpus"
-    intervals = said_of_intervals(len({corpus.documents[row] for row in task.rows}), corpus.has_documents)
     part = "the whole model" if pairing.part == ALL else pairing.part
     own = (
         f"Damage: what the mean of two {pairing.role} models needs beyond each language's own model, mean of the two "
-        f"languages, {len(task.rows)} sentences each ({half}); of single pairs {intervals}.",
+        f"languages, {len(task.rows)} sentences each ({half}); of single pairs {corpus.intervals(task.rows)}.",
         f"Measures of the weights are about {part}.",
         *_picked(evaluator.suite, pairing.role, task.models),
         *(f"{name} is left out. {why}" for name, why in left_out.items()),

@@ -12,7 +12,7 @@ from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
 from interference.groups import depth_of
 from interference.losses import cut_notes
-from interference.scored import Model, parents
+from interference.scored import Model, scored_by
 from interference.similarity.kernels import cosines, double_centred, gram
 from interference.similarity.table import Preparation, Side, prepared
 from interference.similarity_request import multilingual
@@ -103,7 +103,7 @@ def projection_steps(evaluator: Evaluator, spot: Spot, plane: str = "PCA") -> St
         if centred
         else "Languages keep their means: their distance is a part of the picture.",
         f"The plane holds {sum(shares):.0%} of the variance; distances in it are no more than a sketch.",
-        *cut_notes(evaluator.suite[parents(spot.model)[0]].positions, cut),
+        *cut_notes(scored_by(evaluator.suite, spot.model).positions, cut),
     )
     where = {
         "checkpoint": spot.name,

@@ -322,18 +322,19 @@ def _control(hint: object, name: str) -> Knob | Switch:
 
 
 @functools.cache
-def _discover(package: str) -> None:
+def discover(package: str) -> None:
+    """Import every module of a package, each of which registers what it has."""
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         importlib.import_module(f"{package}.{module.name}")
 
 
 def methods() -> Mapping[str, Method]:
     """All merge methods by name, in alphabetical order."""
-    _discover("interference.methods")
+    discover("interference.methods")
     return MappingProxyType(_METHODS)
 
 
 def post_steps() -> Mapping[str, PostStep]:
     """All post-steps by name, in alphabetical order."""
-    _discover("interference.post")
+    discover("interference.post")
     return MappingProxyType(_POST_STEPS)

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from interference.checkpoint import Checkpoint
 from interference.corpus import Corpus
 from interference.draws import GENERATOR
 from interference.ensemble import Ensemble
@@ -44,6 +45,11 @@ class Request:
 def parents(model: Scored) -> tuple[str, ...]:
     """The checkpoints that a model is made of, a checkpoint itself."""
     return (model,) if isinstance(model, str) else model.models
+
+
+def scored_by(suite: Suite, model: Scored) -> Checkpoint:
+    """The checkpoint whose tokenizer and context a model has: itself, or the first of those it is made of."""
+    return suite[parents(model)[0]]
 
 
 def needed(model: Scored) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.losses import token_bits, tokenize
 from interference.recipe import Recipe
-from interference.scored import Model, parents, scoring
+from interference.scored import Model, scored_by, scoring
 from interference.signs import signed
 from interference.steps import Steps, nth, telling
 from interference.tokens import pieces
@@ -113,7 +113,7 @@ def _frame(
     evaluator: Evaluator, model: Model, language: str, rows: np.ndarray, bits: np.ndarray, reference: np.ndarray
 ) -> pd.DataFrame:
     corpus = evaluator.corpus
-    text = evaluator.text(evaluator.suite[parents(model)[0]], language, rows)
+    text = evaluator.text(scored_by(evaluator.suite, model), language, rows)
     return pd.DataFrame(
         {
             "row": rows,
@@ -155,7 +155,7 @@ def token_line_steps(
 ) -> Steps[TokenLine]:
     """One sentence of the corpus token by token. Raises UserError where the two have different tokenizers."""
     evaluator.check_languages([language])
-    own, other = evaluator.suite[parents(model)[0]], evaluator.suite[reference]
+    own, other = scored_by(evaluator.suite, model), evaluator.suite[reference]
     if own.digest_of_tokenizer != other.digest_of_tokenizer:
         raise UserError(
             f"{own.name} and {reference} have different tokenizers, so their tokens can't be laid side by side. Choose "

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from interference.corpus import Corpus, said_of_intervals
+from interference.corpus import Corpus
 from interference.languages import english
 from interference.statistics import clustered_means
 
@@ -86,7 +86,6 @@ def loss_table(
         for subject in subjects
         for language in languages or corpus.languages
     ]
-    documents = [corpus.documents[row] for row in rows]
     own = [bits[c.model, c.language] for c in cells]
     costs = [_paired(c, bits) for c in cells]
     units = {unit: _unit_frame(unit, cells, own, costs, corpus, rows, lossy) for unit in known_units(corpus)}
@@ -98,7 +97,7 @@ def loss_table(
         for i, c in enumerate(cells)
     ]  # fmt: skip
     frame = pd.DataFrame(records, columns=list(COLUMNS))
-    said = (*_notes(corpus, documents, init, cells), *_unlearned(cells, bits, init), *notes)
+    said = (*_notes(corpus, rows, init, cells), *_unlearned(cells, bits, init), *notes)
     return LossTable(frame, said, units, provenance or {})
 
 
@@ -288,13 +287,8 @@ def _reference(
     return best, f"{BEST_PARENT}: {best}"
 
 
-def _notes(corpus: Corpus, documents: Sequence[str], init: str | None, cells: Sequence[_Cell]) -> tuple[str, ...]:
-    halves, clusters = corpus.halves, len(set(documents))
-    kind = f"of the test half, {clusters} document{'' if clusters == 1 else 's'}"
-    if not len(halves["dev"]):
-        kind = "(one document)" if corpus.has_documents else "(no document column: each sentence is its own cluster)"
-    intervals = said_of_intervals(clusters, corpus.has_documents)
-    notes = [f"{len(documents)} of {len(halves['test'])} sentences {kind}; {intervals}."]
+def _notes(corpus: Corpus, rows: np.ndarray, init: str | None, cells: Sequence[_Cell]) -> tuple[str, ...]:
+    notes = [f"{len(rows)} of {len(corpus.halves['test'])} sentences {corpus.clusters(rows)}."]
     if any(cell.reference is None for cell in cells):
         notes.append(
             "No cost or recovery where the suite names no reference: give one checkpoint the role mono and its "

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interference.registry import Argument, _caption, _discover, _part
+from interference.registry import Argument, _caption, _part, discover
 
 INPUTS = {
     "stack": "the tensor of every model, or its difference from the base [model, *shape], matrices as [out, in]",
@@ -145,5 +145,5 @@ def conflict_measure(
 
 def measures() -> Mapping[str, Measure]:
     """All conflict measures by name, in alphabetical order."""
-    _discover("interference.conflict")
+    discover("interference.conflict")
     return dict(sorted(_MEASURES.items()))

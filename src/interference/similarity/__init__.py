@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from interference.registry import _discover
+from interference.registry import discover
 
 INVARIANCES = {  # of one side alone
     "rotation": "an orthogonal map, permutations of dimensions among them",
@@ -147,7 +147,7 @@ def measure(
 
 def measures() -> Mapping[str, Measure]:
     """All measures by name: those that compare any two models first."""
-    _discover(__name__)
+    discover(__name__)
     order = list(NEEDS)
     return dict(sorted(_MEASURES.items(), key=lambda item: (order.index(item[1].needs), item[0] != DEFAULT, item[0])))
 

@@ -53,7 +53,10 @@ def coefficient_panel(
     said = st.session_state.get(key)
     panel, moving = _believed(said.get("value") if isinstance(said, Mapping) else None, kept, low, high)
     st.session_state[f"{key} kept"] = replace(kept, panel=panel)
-    state = {"values": panel.values, "lock": panel.locked, "mute": panel.muted, "solo": panel.solo}
+    state = {
+        "values": panel.values, "lock": panel.locked, "mute": panel.muted, "solo": panel.solo,
+        "normalise": panel.normalise, "share": panel.share,
+    }  # fmt: skip
     rows = {"parents": parents, "labels": labels(parents), "names": tuple(names) or ("",) * len(parents)}
     _MOUNT(
         key=key,
@@ -62,7 +65,7 @@ def coefficient_panel(
             "label": "Coefficients",
             "help": help,
             "version": kept.version,
-            "state": state | {"normalise": panel.normalise, "share": panel.share},
+            "state": state,
         },
         on_value_change=lambda: None,  # makes a name a state; the value is read when the script runs
     )
