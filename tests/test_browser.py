@@ -357,6 +357,32 @@ def test_a_reload_keeps_the_merge_the_pins_and_what_can_be_undone(browser, tmp_p
         expect(pins).to_be_hidden()
 
 
+def test_a_link_is_followed_that_is_clicked_right_after_a_reload(browser, tmp_path, suite_folder):
+    """Before the page has said what it was: that would go back from where the link leads."""
+    with served(tmp_path, "--suite", str(suite_folder)) as address, opened(browser, address) as page:
+        wait_for_figure(page)
+        entry = page.get_by_role("textbox", name="mono-eng, English (eng): value")
+        entry.fill("0.35")
+        entry.press("Enter")
+        expect(page.get_by_role("button", name="Undo")).to_be_enabled(timeout=WAIT)
+        page.get_by_role("link", name="Suite").click()
+        expect(page.get_by_role("heading", name="Losses")).to_be_visible(timeout=WAIT)
+        wait_for_rest(page)
+        page.add_init_script(
+            """const click = () => {
+                 const link = document.querySelector("a[data-testid=stSidebarNavLink]");
+                 if (!link || !document.querySelector("h1")) return requestAnimationFrame(click);
+                 const say = WebSocket.prototype.send;
+                 WebSocket.prototype.send = function (said) { setTimeout(() => say.call(this, said), 1000); };
+                 link.focus();
+                 link.click();
+               };
+               click();"""
+        )
+        page.reload()
+        expect(slider(page, "mono-eng")).to_have_value("0.35", timeout=WAIT)
+
+
 def test_undo_and_yaml_reach_what_lies_above_the_sliders(browser, tmp_path):
     """The sliders run by themselves; what moves them from within may change the method too, which lies outside."""
     with served(tmp_path) as address, opened(browser, address) as page:

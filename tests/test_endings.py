@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,14 @@ AVERAGE = Recipe("linear", ("mono-eng", "mono-deu"), (0.5, 0.5))
 def recipe_file(folder: Path, recipe: Recipe = AVERAGE) -> Path:
     (folder / "r.yaml").write_text(recipe.to_yaml())
     return folder / "r.yaml"
+
+
+@pytest.fixture(autouse=True)
+def hanging_up() -> Iterator[None]:
+    """A hangup ends commands, also where the tests run under `nohup`, which commands obey."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from interference.ui.links import draw_link
 from interference.ui.running import run_steps
 from interference.ui.shown import EXPORT, draw_download, user_errors
 from interference.ui.sidebar import Bench
+from interference.ui.uncut import uncut
 from interference.ui.widgets import ASKED, write_view
 
 _PIN = "pin asked for"  # in the session
@@ -54,8 +55,10 @@ def pin_if_asked() -> None:
         recipe = present.view.recipe
         return present.pinned(f"{recipe.method}, {len(recipe.models)} parents, {len(present.pins) + 1}")
 
-    if st.session_state.pop(_PIN, False):
-        _move(pinned)
+    if _PIN in st.session_state:
+        with uncut():
+            del st.session_state[_PIN]
+            _move(pinned)
         rerun_if_asked()
 
 

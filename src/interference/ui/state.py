@@ -9,6 +9,7 @@ import streamlit as st
 from interference.bench import SENTENCES, History, State
 from interference.recipe import Recipe
 from interference.spread import same_merge
+from interference.ui.uncut import uncut
 
 if TYPE_CHECKING:
     from interference.suite import Suite
@@ -104,7 +105,8 @@ def _moves() -> OrderedDict[str, History]:
 
 
 def _keep(found: History) -> None:
-    _moves().pop(name(), None)
-    st.session_state[_KEY] = _moves()[name()] = found
+    with uncut():
+        _moves().pop(name(), None)
+        st.session_state[_KEY] = _moves()[name()] = found
     while len(_moves()) > _SESSIONS:
         _moves().popitem(last=False)

@@ -8,7 +8,14 @@
 // And a link to a page that is opened in a tab of its own, which Streamlit would not, takes along what is set on all.
 //
 // A page that is loaded anew, or finds its session gone, is a new session to Streamlit: that is told which one it comes
-// after. An address that was typed or followed begins afresh.
+// after, once no page is waited for whose link was clicked: Streamlit goes back to the page that said something
+// meanwhile. An address that was typed or followed begins afresh.
+let telling = 0;
+const awaited = () => {
+  const link = document.activeElement?.closest("a[data-testid$=NavLink]");
+  return Boolean(link) && link.pathname !== location.pathname;
+};
+
 export default function ({ data: { settings, session }, setTriggerValue }) {
   const loaded = performance.getEntriesByType("navigation")[0];
   const again = loaded?.type === "reload" && !new URL(loaded.name).searchParams.has("view");
@@ -17,8 +24,17 @@ export default function ({ data: { settings, session }, setTriggerValue }) {
     kept = sessionStorage ?? kept;
   } catch {} // a browser that keeps nothing for pages raises, or has null
   const before = kept.interferenceSession;
-  if (before && before !== session && (again || history.onePerPage)) setTriggerValue("reloaded", before); // its name now
-  else kept.interferenceSession = session;
+  clearInterval(telling);
+  if (before && before !== session && (again || history.onePerPage)) {
+    let patience = 100; // for who has a link in the focus and does not follow it
+    const tell = () => {
+      if (awaited() && patience--) return;
+      clearInterval(telling);
+      setTriggerValue("reloaded", before); // its name now
+    };
+    telling = setInterval(tell, 50);
+    tell();
+  } else kept.interferenceSession = session;
   if (history.onePerPage) return;
   const marked = (change) => (state, title, address) => {
     change.call(history, { ...state, marked: true }, title, address);

@@ -13,6 +13,7 @@ import streamlit as st
 from interference.bench import Faders
 from interference.labels import labels
 from interference.ui.live.plot import source
+from interference.ui.uncut import uncut
 
 DIGITS = 4  # of a coefficient, here and in coefficients.js
 _MOUNT = st.components.v2.component(
@@ -49,10 +50,11 @@ def coefficient_panel(
     at every move. `names` are shown under the parents, which stand there without the words they share.
     """
     parents, asked = tuple(parents), tuple(round(float(v), DIGITS) for v in values)
-    kept = _keep(st.session_state.get(f"{key} kept"), parents, asked, st.session_state.pop(f"{key} moved", None))
-    said = st.session_state.get(key)
-    panel, moving = _believed(said.get("value") if isinstance(said, Mapping) else None, kept, low, high)
-    st.session_state[f"{key} kept"] = replace(kept, panel=panel)
+    with uncut():  # else where the page has moved the panel is known no more
+        kept = _keep(st.session_state.get(f"{key} kept"), parents, asked, st.session_state.pop(f"{key} moved", None))
+        said = st.session_state.get(key)
+        panel, moving = _believed(said.get("value") if isinstance(said, Mapping) else None, kept, low, high)
+        st.session_state[f"{key} kept"] = replace(kept, panel=panel)
     state = {
         "values": panel.values, "lock": panel.locked, "mute": panel.muted, "solo": panel.solo,
         "normalise": panel.normalise, "share": panel.share,

@@ -1,0 +1,31 @@
+"""What a newer run does not end in the middle: callbacks, and sections of a run that are done whole or not at all."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from streamlit.runtime.scriptrunner import ScriptRunner
+from streamlit.runtime.scriptrunner_utils.script_run_context import RunLocation, ThreadState
+
+_heed = ScriptRunner._maybe_handle_execution_control_request
+_thread = threading.local()
+
+
+@contextmanager
+def uncut() -> Iterator[None]:
+    """Have a newer run wait for the end of what is done within."""
+    before, _thread.uncut = getattr(_thread, "uncut", False), True
+    try:
+        yield
+    finally:
+        _thread.uncut = before
+
+
+def _heed_later(runner: ScriptRunner) -> None:
+    if not getattr(_thread, "uncut", False) and ThreadState.get().run_location is not RunLocation.CALLBACK:
+        _heed(runner)
+
+
+# Streamlit lets a newer run end this one wherever session state is touched. Within a callback it takes that for the
+# callback's own `st.rerun`, and goes on with what has been done by half: a move taken back that the sliders never hear.
+ScriptRunner._maybe_handle_execution_control_request = _heed_later  # type: ignore[assignment, method-assign]
