@@ -342,7 +342,7 @@ def test_a_reload_keeps_the_merge_the_pins_and_what_can_be_undone(browser, tmp_p
             if leave:
                 leave.click()
                 expect(page.get_by_role("heading", name="Losses")).to_be_visible(timeout=WAIT)
-            page.reload(wait_until="commit")
+            page.reload(wait_until="domcontentloaded")
             page.reload()
             if leave:
                 expect(page.get_by_role("heading", name="Losses")).to_be_visible(timeout=WAIT)

@@ -1,5 +1,6 @@
 """The live components: what is believed of a browser, and both of them in a real Chromium."""
 
+import itertools
 import json
 import re
 import urllib.request
@@ -17,6 +18,12 @@ import interference.ui.live
 FOLDER = Path(interference.ui.live.__file__).parent
 APP = Path(__file__).parent / "live_app.py"
 EQUAL = (0.1,) * 10
+
+
+@pytest.fixture(autouse=True)
+def counted(monkeypatch) -> None:
+    """Versions of a panel from 1, so that a test can say something of one before there is any."""
+    monkeypatch.setattr("interference.ui.live.panel.turn", itertools.count(1).__next__)
 
 
 def text_of(at: AppTest, name: str) -> str:
@@ -128,6 +135,50 @@ def test_click_that_no_plot_sends_is_none(click):
 
 
 # In the browser
+
+
+@pytest.mark.parametrize(
+    ("name", "scripts", "older", "newer"),
+    [
+        ("panel", ("coefficients.js", "pace.js", "panel.js"), {"values": [0.1, 0.2]}, {"values": [0.3, 0.4]}),
+        ("profile", ("coefficients.js", "pace.js", "profile.js"), [[0.1, 0.2]], [[0.3, 0.4]]),
+        ("choice", ("choice.js",), "a", "b"),
+        ("live-plot", ("load.js", "plot.js"), "older", "newer"),
+    ],
+)
+def test_an_update_that_was_overtaken_is_not_heard(browser, name, scripts, older, newer):
+    """The first two of a component wait for its script, and browsers may let the second go first."""
+
+    def data(turn: int, value: Any) -> dict[str, Any]:
+        off = {"lock": [False] * 2, "mute": [False] * 2, "solo": None, "normalise": False, "share": False}
+        form = {"parents": ["x", "y"], "labels": ["x", "y"], "names": ["", ""], "low": 0, "high": 1, "step": 0.01}
+        lines = {"columns": ["p", "q"], "layers": 0, "most": 2} if name == "profile" else {}
+        if name == "panel":
+            return {"version": turn, "label": "", "help": "", "form": form, "state": off | value}
+        if name == "profile":
+            return {"version": turn, "label": "", "help": "", "form": form | lines | {"names": ["x"]}, "rows": value}
+        if name == "choice":
+            groups = [["", False, [["a", "A"], ["b", "B"]]]]
+            return {"turn": turn, "label": "", "help": "", "groups": groups, "value": value, "disabled": False}
+        return {"turn": turn, "src": "data:text/javascript,", "height": 100, "alt": value, "pending": False}
+
+    page = browser.new_page()
+    found = page.evaluate(
+        """async ([name, script, updates]) => {
+          const { default: show } = await import(URL.createObjectURL(new Blob([script], { type: "text/javascript" })));
+          const part = document.body, nothing = () => {};
+          part.innerHTML = `<div class="${name}"></div><div class="${name}-message"></div>`;
+          for (const said of updates) {
+            const data = name === "live-plot" ? new TextEncoder().encode(JSON.stringify(said)) : said;
+            show({ data, parentElement: part, setStateValue: nothing, setTriggerValue: nothing });
+          }
+          const { panel, editor, select, livePlot } = part.firstChild;
+          return panel?.state.values ?? editor?.rows ?? select?.value ?? livePlot.asked.alt;
+        }""",
+        [name, interference.ui.live.plot.source(*scripts), [data(2, newer), data(1, older)]],
+    )
+    page.close()
+    assert found == (newer["values"] if name == "panel" else newer)
 
 
 @pytest.fixture(scope="module")

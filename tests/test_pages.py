@@ -174,15 +174,17 @@ def test_presets_set_every_slider(own_suite):
     "value",
     [
         None, 3, "x", {}, {"values": [1, 2]},
-        {"values": [9.0, 0.5], "lock": [False] * 2, "mute": [False] * 2, "version": 1},
-        {"values": [float("nan"), 0.5], "lock": [False] * 2, "mute": [False] * 2, "version": 1},
-        {"values": [0.1, 0.2, 0.3], "lock": [False] * 3, "mute": [False] * 3, "version": 1},
+        {"values": [9.0, 0.5], "lock": [False] * 2, "mute": [False] * 2},
+        {"values": [float("nan"), 0.5], "lock": [False] * 2, "mute": [False] * 2},
+        {"values": [0.1, 0.2, 0.3], "lock": [False] * 3, "mute": [False] * 3},
         {"values": [0.1, 0.2], "lock": [False] * 2, "mute": [False] * 2, "version": 7},
     ],
 )  # fmt: skip
 def test_what_no_panel_can_send_is_not_taken(own_suite, value):
     app = open_page()
     before = figures(app)
+    if isinstance(value, dict):
+        value = {"version": panel(app)["version"]} | value
     app.session_state["panel tensors 2"] = {"value": value}
     app.run()
     assert not app.exception

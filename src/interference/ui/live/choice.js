@@ -18,6 +18,8 @@ function build(root, { label, help, groups }) {
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".choice");
+  if (data.turn < root.turn) return; // was overtaken
+  root.turn = data.turn;
   const drawn = JSON.stringify([data.label, data.help, data.groups]); // a list that is open closes when it is made anew
   if (root.drawn !== drawn) root.select = build(root, data);
   root.drawn = drawn;

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from interference.ui.address import know_options
-from interference.ui.live.plot import source
+from interference.ui.live.plot import source, turn
 
 _MOUNT = st.components.v2.component(
     "interference.grouped_choice",
@@ -50,7 +50,7 @@ def grouped_choice(
 
     value: str = st.session_state[key]
     _write_address(key, None if value == default else value)
-    data: dict[str, Any] = {"label": label, "help": help, "value": value, "disabled": disabled}
+    data: dict[str, Any] = {"label": label, "help": help, "value": value, "disabled": disabled, "turn": turn()}
     data["groups"] = [[group.label, group.disabled, list(group.options.items())] for group in groups]
     _MOUNT(key=f"{key} box", data=data, width=width, on_picked_change=pick)
     return value

@@ -195,6 +195,7 @@ function adopt(panel, version, state) {
 
 export default function ({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector(".panel");
+  if (data.version < root.panel?.version) return; // was overtaken
   const panel = (root.panel ??= paced({ root, seq: 0, last: 0, timer: 0, settling: 0, start: null, dragged: null }));
   Object.assign(panel, { emit: setStateValue, said: () => panel.state });
   const { label, help, form } = data, drawn = JSON.stringify([form, label, help]);

@@ -12,7 +12,7 @@ import streamlit as st
 
 from interference.bench import Faders
 from interference.labels import labels
-from interference.ui.live.plot import source
+from interference.ui.live.plot import source, turn
 from interference.ui.uncut import uncut
 
 DIGITS = 4  # of a coefficient, here and in coefficients.js
@@ -89,13 +89,13 @@ def _keep(kept: _Kept | None, parents: tuple[str, ...], asked: tuple[float, ...]
         start = Faders(asked, no, no)
         if kept is not None:
             start = replace(start, normalise=kept.panel.normalise, share=kept.panel.share)
-        kept = _Kept(parents, asked, start, kept.version + 1 if kept else 1)
+        kept = _Kept(parents, asked, start, turn())
     elif to is None and asked not in (kept.asked, kept.panel.values):
         to = replace(kept.panel, values=asked, muted=no, solo=None)
     kept = replace(kept, asked=asked)
     if to is None or len(to.values) != len(parents):
         return kept
-    return replace(kept, panel=to, version=kept.version + 1)
+    return replace(kept, panel=to, version=turn())
 
 
 def _believed(said: Any, kept: _Kept, low: float, high: float) -> tuple[Faders, bool]:

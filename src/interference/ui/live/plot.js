@@ -149,6 +149,7 @@ export default function ({ data: bytes, parentElement, setTriggerValue }) {
   const message = parentElement.querySelector(".live-plot-message");
   const data = JSON.parse(new TextDecoder().decode(bytes));
   data.place &&= JSON.stringify(data.place);
+  if (data.turn < root.livePlot?.asked.turn) return; // was overtaken
   const plot = (root.livePlot ??= make(root, message));
   Object.assign(plot, { trigger: setTriggerValue, asked: data, tickMs: data.tick_ms, filename: data.filename });
   root.style.height = `${data.height}px`;

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,18 @@ from typing import Any
 import streamlit as st
 
 PACKAGE, ASSETS = "interference", "plotly"
-_RUNS = itertools.count()
+_TURNS = itertools.count(time.time_ns() // 10**6)  # above those of a server that was here before
 
 
 def source(*names: str) -> str:
     """Scripts or styles of this folder, one behind the other."""
     return "".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
+
+
+def turn() -> int:
+    """A number above all before. While a browser still loads a component's script, two updates may reach it the wrong
+    way round: the one with the lower number was overtaken."""
+    return next(_TURNS)
 
 
 _MOUNT = st.components.v2.component(
@@ -87,7 +94,7 @@ def live_plot(
         "tick_ms": tick_ms,
         "filename": filename,
         **_placed(place),
-        "run": next(_RUNS),  # a pending figure asks again after every run, also after one that found nothing new
+        "turn": turn(),  # a pending figure asks again after every run, also after one that found nothing new
     }
     payload = f'{json.dumps(said)[:-1]},"figure":{_compact(figure)}}}'
     _MOUNT(key=key, data=payload.encode(), on_click_change=clicked, on_tick_change=lambda: None)  # a tick is a run

@@ -246,6 +246,7 @@ function adopt(editor, version, rows) {
 
 export default function ({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector(".profile");
+  if (data.version < root.editor?.version) return; // was overtaken
   const editor = (root.editor ??= paced({ root, parent: parentElement, seq: 0, last: 0, timer: 0, settling: 0 }));
   Object.assign(editor, { emit: setStateValue, said: () => ({ rows: editor.rows }) });
   const { label, help, form } = data, drawn = JSON.stringify([form, label, help]);

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from interference.ui.live.panel import DIGITS
-from interference.ui.live.plot import source
+from interference.ui.live.plot import source, turn
 
 _MOUNT = st.components.v2.component(
     "interference.profile_editor",
@@ -64,7 +64,7 @@ def profile_editor(
     now = _believed(said.get("value") if isinstance(said, Mapping) else None, kept, form)
     if kept is None or kept.form != form or asked != kept.rows:
         now = Profile(asked)
-        kept = _Kept(form, asked, kept.version + 1 if kept else 1)
+        kept = _Kept(form, asked, turn())
     st.session_state[f"{key} kept"] = replace(kept, rows=now.rows)
     _MOUNT(
         key=key,
