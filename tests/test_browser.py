@@ -598,26 +598,29 @@ def test_back_passes_over_an_address_that_was_put_right(browser, tmp_path, suite
                 expect(page).to_have_url("about:blank")
 
 
+def run_history(page: Page) -> None:
+    script = ROOT.joinpath("src/interference/ui/live/history.js").read_text(encoding="utf-8")
+    page.evaluate(f"(() => {{ {script.replace('export default', 'return')} }})()({{ data: {{ settings: [] }} }})")
+
+
 @pytest.mark.parametrize(("gone_to", "back_at"), [("/", "about:blank"), ("/path", "http://app.test/")])
 def test_back_passes_over_no_page_that_was_left_before_the_script_came(browser, gone_to, back_at):
-    script = ROOT.joinpath("src/interference/ui/live/history.js").read_text(encoding="utf-8")
     with browser.new_page() as page:
         page.route("**/*", lambda route: route.fulfill(body="<title>page</title>", content_type="text/html"))
         page.goto("http://app.test/?unit=no")
         page.evaluate("to => ['/', to].forEach(address => history.pushState({}, '', address))", gone_to)
-        page.evaluate(f"({script.partition('export default ')[2]})({{ data: {{ settings: [] }} }})")
+        run_history(page)
         page.evaluate("history.back()")
         expect(page).to_have_url(back_at)
 
 
 @pytest.mark.parametrize("storage", ["throw new DOMException('none', 'SecurityError')", "return null"])
 def test_pages_are_gone_back_to_where_a_browser_keeps_nothing(browser, storage):
-    script = ROOT.joinpath("src/interference/ui/live/history.js").read_text(encoding="utf-8")
     with browser.new_page() as page:
         page.add_init_script(f"Object.defineProperty(window, 'sessionStorage', {{ get() {{ {storage} }} }})")
         page.route("**/*", lambda route: route.fulfill(body="<title>page</title>", content_type="text/html"))
         page.goto("http://app.test/")
-        page.evaluate(f"({script.partition('export default ')[2]})({{ data: {{ settings: [] }} }})")
+        run_history(page)
         assert page.evaluate("history.onePerPage")
 
 

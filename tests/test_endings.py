@@ -32,11 +32,14 @@ def recipe_file(folder: Path, recipe: Recipe = AVERAGE) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def hanging_up() -> Iterator[None]:
-    """A hangup ends commands, also where the tests run under `nohup`, which commands obey."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def heeded() -> Iterator[None]:
+    """Interrupts and hangups, also where the tests run under `nohup` or in the background: commands inherit that."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

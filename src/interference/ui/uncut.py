@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from streamlit.runtime.scriptrunner import ScriptRunner
-from streamlit.runtime.scriptrunner_utils.script_run_context import RunLocation, ThreadState
+from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
 _heed = ScriptRunner._maybe_handle_execution_control_request
 _thread = threading.local()
@@ -22,10 +22,13 @@ def uncut() -> Iterator[None]:
 
 
 def _heed_later(runner: ScriptRunner) -> None:
-    if not getattr(_thread, "uncut", False) and ThreadState.get().run_location is not RunLocation.CALLBACK:
+    context = get_script_run_ctx(suppress_warning=True)
+    begun = context is None or context.has_script_started  # callbacks are called before
+    if begun and not getattr(_thread, "uncut", False):
         _heed(runner)
 
 
-# Streamlit lets a newer run end this one wherever session state is touched. Within a callback it takes that for the
-# callback's own `st.rerun`, and goes on with what has been done by half: a move taken back that the sliders never hear.
+# Streamlit lets a newer run end this one wherever session state is touched. Before the callbacks that forgets the click;
+# within one it takes the newer run for the callback's own `st.rerun`, and goes on with what has been done by half: a move
+# taken back that the sliders never hear of.
 ScriptRunner._maybe_handle_execution_control_request = _heed_later  # type: ignore[assignment, method-assign]
