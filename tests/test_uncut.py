@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from streamlit.runtime.scriptrunner import RerunData, RerunException, ScriptRunner, get_script_run_ctx
@@ -72,7 +73,7 @@ def test_a_run_may_end_anywhere(own_suite, monkeypatch, prepare: Callable[[], Ap
     cut_at: tuple[str, int] | None = None
 
     def heed(runner: ScriptRunner) -> None:
-        frame = sys._getframe()
+        frame: FrameType | None = sys._getframe()
         while frame and (not frame.f_code.co_filename.startswith(OURS) or frame.f_code.co_filename == uncut.__file__):
             frame = frame.f_back
         if not (frame and runner._execing):
@@ -95,11 +96,9 @@ def test_a_run_may_end_anywhere(own_suite, monkeypatch, prepare: Callable[[], Ap
     app = prepare()
     monkeypatch.setattr(uncut, "_heed", heed)
     act(app)
-    whole, every = shown(app), places
-    assert len(every) > 10
-    for place in every:
+    every, whole = list(places), shown(app)
+    for cut_at in every:
         app = prepare()
-        cut_at = place
         act(app)
-        assert place in ended_at, place
-        assert shown(app) == whole, place
+        assert shown(app) == whole, cut_at
+    assert len(ended_at) > 50

@@ -28,7 +28,7 @@ def _heed_later(runner: ScriptRunner) -> None:
         _heed(runner)
 
 
-# Streamlit lets a newer run end this one wherever session state is touched. Before the callbacks that forgets the click;
-# within one it takes the newer run for the callback's own `st.rerun`, and goes on with what has been done by half: a move
-# taken back that the sliders never hear of.
+# Streamlit lets a newer run end this one wherever session state is touched. Before the callbacks that forgets the
+# click; within one it takes the newer run for the callback's own `st.rerun`, and goes on with what is done by half:
+# a move taken back that the sliders never hear of.
 ScriptRunner._maybe_handle_execution_control_request = _heed_later  # type: ignore[assignment, method-assign]

@@ -47,8 +47,8 @@ def keep_faders(method: Method, parents: tuple[str, ...], value: Faders) -> None
 
 def set_faders(method: Method, parents: tuple[str, ...], value: Faders) -> None:
     """Have the panel of these parents stand so when it is drawn next."""
+    move_panel(panel_key(method, parents), value)  # first, for a run may end here that sets what is not kept yet
     keep_faders(method, parents, value)
-    move_panel(panel_key(method, parents), value)
 
 
 def draw_panel(

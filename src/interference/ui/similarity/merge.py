@@ -18,6 +18,7 @@ from interference.ui.shown import user_errors
 from interference.ui.sidebar import Bench
 from interference.ui.similarity.choose import States, choose_measure, request_of
 from interference.ui.similarity.draw import applies, draw_numbers, draw_reading
+from interference.ui.uncut import uncut
 from interference.ui.watch import Asked, Watched, follow
 from interference.ui.widgets import ask_recipe, faders, faders_of, remember, set_faders, view_of, widen_range
 
@@ -70,12 +71,12 @@ def _place(view: View) -> None:
     """Have the panel stand where the view says, once, unless it gives the view's recipe as it stands."""
     if st.session_state.get(_PLACED) == view.recipe:
         return
-    st.session_state[_PLACED] = view.recipe
     method, parents = view.recipe.definition, view.recipe.models
     wanted, now = view.faders or faders_of(view.recipe), faders(method, parents)
     if now is None or (now != wanted and with_faders(view.recipe, now) != view.recipe):
         widen_range(method, parents, wanted.values)
         set_faders(method, parents, wanted)
+    st.session_state[_PLACED] = view.recipe
 
 
 @st.fragment
@@ -116,11 +117,12 @@ def _move(bench: Bench, view: View) -> tuple[View | None, bool]:
 
 def _settle(before: View, moved: View) -> None:
     """A move here is one of the Merge page's: it can be taken back there, and its widgets stand so when it opens."""
-    if state.present() is None:
-        remember(before)
-    remember(moved)
-    st.session_state[_PLACED] = moved.recipe
-    ask_recipe(moved.recipe, moved)
+    with uncut():
+        if state.present() is None:
+            remember(before)
+        remember(moved)
+        st.session_state[_PLACED] = moved.recipe
+        ask_recipe(moved.recipe, moved)
 
 
 def _request(bench: Bench, states: States, measure: "Measure", merge: Recipe) -> "SimilarityRequest":
