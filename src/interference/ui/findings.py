@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -77,7 +77,7 @@ def _open() -> _Open:
 
 
 def _draw_messages() -> None:
-    if message := st.session_state.pop(_MESSAGE, None):
+    if message := st.session_state.get(_MESSAGE):
         st.warning(message, icon=":material/info:")
     if undo := st.session_state.get(_UNDO):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -88,21 +88,28 @@ def _draw_messages() -> None:
             )  # fmt: skip
 
 
-def _keep(make: Callable[[], Findings]) -> None:
-    """Keep what is made of the open findings. What another tab changed meanwhile stays beside it, and that is said."""
+def _forget_message() -> None:
+    """When the page is drawn whole: a newer run may end this one right after it was said."""
+    st.session_state.pop(_MESSAGE, None)
+
+
+def _keep(make: Callable[[], Findings]) -> bool:
+    """Keep what is made of the open findings, and whether in their place. What another tab changed meanwhile stays
+    beside it, and that is said."""
     now = _open()
     try:
         made = make()
         now.kept = kept = write_findings(made.title, to_json(made), now.kept.changed if now.kept else None)
     except UserError as error:
         st.session_state[_MESSAGE] = str(error)
-        return
+        return False
     if kept.name != made.title:
         st.session_state[_MESSAGE] = (
             f"“{made.title}” was changed in another tab meanwhile. Both are kept: yours as “{kept.name}”."
         )
     st.session_state[_CHOSEN] = kept.name
     st.session_state.pop(_UNDO, None)
+    return kept.name == made.title
 
 
 def _add_new(findings: Findings) -> None:
@@ -191,6 +198,7 @@ def draw_no_findings() -> None:
             "Begin empty", key="findings new", icon=":material/add:", on_click=_new, help="Begin without any block."
         )
         _draw_import()
+    _forget_message()
 
 
 def _pinned() -> tuple[Block, ...]:
@@ -243,14 +251,16 @@ def _draw_heading(findings: Findings, number: int) -> None:
     last = len(findings.blocks) - 1
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         _field(st.text_input, "Heading", number, findings.blocks[number].heading, "heading", HEADING)
-        actions: tuple[tuple[str, str, bool, Callable[[], None]], ...] = (
-            ("Up", "arrow_upward", number == 0, lambda: _keep(lambda: opened().moved(number, number - 1))),
-            ("Down", "arrow_downward", number == last, lambda: _keep(lambda: opened().moved(number, number + 1))),
-            ("Remove", "delete", False, lambda: _remove(number)),
+        up, down, remove = f"Up {number}", f"Down {number}", f"Remove {number} of {last + 1}"  # again: not the next one
+        actions: tuple[tuple[str, str, bool, Callable[[], Any]], ...] = (
+            (up, "arrow_upward", number == 0, lambda: _keep(lambda: opened().moved(number, number - 1))),
+            (down, "arrow_downward", number == last, lambda: _keep(lambda: opened().moved(number, number + 1))),
+            (remove, "delete", False, lambda: _remove(number, last + 1)),
         )
-        for label, icon, disabled, act in actions:
+        for name, icon, disabled, act in actions:
+            label = name.split()[0]
             st.button(
-                label, icon=f":material/{icon}:", key=f"block {label} {number}", type="tertiary", disabled=disabled,
+                label, icon=f":material/{icon}:", key=f"block {name}", type="tertiary", disabled=disabled,
                 on_click=act, help=f"{label}: block {number + 1}.",
             )  # fmt: skip
 
@@ -291,12 +301,11 @@ def _field(widget: Callable, label: str, number: int, value: str, name: str, mos
     widget(label, key=key, on_change=change, max_chars=most, placeholder=name.capitalize(), label_visibility=collapsed)
 
 
-def _remove(number: int) -> None:
+def _remove(number: int, of: int) -> None:
     now = _open()
-    if (before := now.kept) is None or number >= len(opened().blocks):  # a second click
+    if (before := now.kept) is None or len(opened().blocks) != of:  # a second click
         return
-    _keep(lambda: opened().removed(number))
-    if _MESSAGE not in st.session_state:
+    if _keep(lambda: opened().removed(number)):
         said = f"Block {number + 1} is removed."
         st.session_state[_UNDO] = ((said, before, now.kept and now.kept.changed),)
 
@@ -386,3 +395,4 @@ def draw_report(outcomes: "list[Outcome]") -> None:
         "Export, JSON", to_json(findings), f"{stem}.json", "application/json", on_click="ignore",
         icon=":material/share:", key="findings json", help="To be imported here, or given to `interference report`.",
     )  # fmt: skip
+    _forget_message()

@@ -1,7 +1,9 @@
 """Widgets of the Models page."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -12,6 +14,7 @@ from interference.languages import language_name
 from interference.store import default_folder, digest
 from interference.ui.running import read_path
 from interference.ui.shown import draw_table, user_errors
+from interference.ui.uncut import uncut
 from interference.ui.widgets import keep_valid
 
 if TYPE_CHECKING:
@@ -48,7 +51,7 @@ def choose_models() -> Wanted:
             "Revision", "main", key="revision", bind="query-params", persist_state="session", width=220,
             help=f"A branch or tag of the repositories, the same for all. Here: {family.revisions}.",
         )  # fmt: skip
-        if st.button(
+        if _clicked(
             "List from the Hub", icon=":material/cloud_sync:", key="list_family",
             help="Ask the Hub which models of this suite there are now. Nothing is downloaded.",
         ):  # fmt: skip
@@ -68,9 +71,26 @@ def choose_models() -> Wanted:
 
 
 def _list(family: Family) -> None:
-    with user_errors(stop=False), st.spinner("Asking the Hub…"):
+    with user_errors(stop=False), st.spinner("Asking the Hub…"), _answered("list_family"):
         listed = st.session_state.setdefault(_LISTED, {})
         listed[family.key] = members(family, listed=True)
+
+
+def _clicked(label: str, *, key: str, help: str, **more: Any) -> bool:
+    """A button, and whether it waits for an answer: a newer run may end the one of the click before that."""
+    asked = {f"{key} clicked": True}
+    st.button(label, key=key, help=help, on_click=st.session_state.update, args=(asked,), **more)
+    return f"{key} clicked" in st.session_state
+
+
+@contextmanager
+def _answered(key: str) -> Iterator[None]:
+    """What a button asks for, done whole; what it raises is an answer too."""
+    with uncut():
+        try:
+            yield
+        finally:
+            st.session_state.pop(f"{key} clicked", None)
 
 
 def _choose_members(family: Family, repos: tuple[str, ...], revision: str) -> tuple[tuple[HubId, str | None, str], ...]:
@@ -117,14 +137,12 @@ def draw_plan(wanted: Wanted) -> None:
     from interference.hub.plan import plan
 
     asked, made = st.session_state.get(_PLAN, (None, None))
-    if st.button(
+    if _clicked(
         "Check what they need", icon=":material/rule:", key="plan_models",
         help="Ask the Hub for sizes and configurations: kilobytes. No weights are downloaded.",
     ):  # fmt: skip
-        with st.spinner("Asking the Hub…"):
-            made = plan(wanted.ids)
-        asked = wanted.ids
-        st.session_state[_PLAN] = (asked, made)
+        with st.spinner("Asking the Hub…"), _answered("plan_models"):
+            asked, made = st.session_state[_PLAN] = wanted.ids, plan(wanted.ids)
     if asked == wanted.ids and made is not None:
         _draw_needs(made)
 
@@ -156,7 +174,7 @@ def draw_download(wanted: Wanted) -> None:
         here = [which for which in wanted.ids if fetched(which)]
     running = background.state.running
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button(
+        if _clicked(
             "Download", icon=":material/download:", key="download_models",
             type="primary" if len(here) < len(wanted.ids) else "secondary",
             disabled=running,
@@ -164,7 +182,8 @@ def draw_download(wanted: Wanted) -> None:
             "checked, and fetched anew where it was damaged or changed since.",
         ):  # fmt: skip
             with user_errors(stop=False):
-                background.start(wanted.ids)
+                with _answered("download_models"):
+                    background.start(wanted.ids)
                 st.rerun()
         st.button(
             "Open this suite", icon=":material/folder_open:", key="open_models", on_click=_open_suite, args=(wanted,),
