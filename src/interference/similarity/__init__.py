@@ -111,7 +111,7 @@ def moments(matrix: Square) -> Float[np.ndarray, "two"]:
     return np.array([trace, matrix.sum() - trace])
 
 
-def expected(a: Float[np.ndarray, "*pair two"], b: Float[np.ndarray, "*pair two"], n: int) -> np.ndarray | float:
+def expected(a: Float[np.ndarray, "*#pair two"], b: Float[np.ndarray, "*#pair two"], n: int) -> np.ndarray | float:
     """The mean of the inner product of two matrices over all permutations of one's sentences, from their moments."""
     return a[..., 0] * b[..., 0] / n + a[..., 1] * b[..., 1] / (n * (n - 1))
 
