@@ -152,7 +152,7 @@ def merge_request(
 
 
 def pin_request(
-    pins: Sequence[Pin], baseline: Pin | None, suite: Suite, languages: Sequence[str], sentences: int
+    pins: Sequence[Pin], baseline: Pin | None, languages: Sequence[str], sentences: int
 ) -> tuple[Request, dict[str, str]]:
     """All pins on the same languages and sentences, costs counted from the baseline if there is one.
 

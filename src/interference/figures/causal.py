@@ -30,7 +30,7 @@ def causal_figure(frame: pd.DataFrame, unit: str, kinds: Sequence[str]) -> go.Fi
     groups = [group for group in GROUPS if group in set(cells["group"])]
     figure = make_subplots(
         1, len(kinds), shared_yaxes=True, horizontal_spacing=0.03, y_title=LAYER_AXIS,
-        subplot_titles=[_title(frame, kind, unit) for kind in kinds],
+        subplot_titles=[_title(frame, kind) for kind in kinds],
     )  # fmt: skip
     for number, kind in enumerate(kinds, start=1):
         part = cells[cells["map"] == kind]
@@ -61,7 +61,7 @@ def causal_figure(frame: pd.DataFrame, unit: str, kinds: Sequence[str]) -> go.Fi
     return figure
 
 
-def _title(frame: pd.DataFrame, kind: str, unit: str) -> str:
+def _title(frame: pd.DataFrame, kind: str) -> str:
     whole = frame.loc[(frame["map"] == kind) & (frame["component"] == _WHOLE), "bits"]
     known = f" (whole model {signed(whole.item(), 1)})" if len(whole) and pd.notna(whole.item()) else ""
     return "<br>".join(TITLES[kind]) + known  # in two lines: three maps stand side by side

@@ -40,7 +40,7 @@ def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
     )
     if measure == "recovery":
         scale |= {"zmin": -1, "zmax": 1}
-    low, high = _sides(frame, measure)
+    low, high = _sides(measure)
     lossy = np.isnan(_grid(frame, grid, "bits_per_byte"))
     custom = all_between(_grid(frame, grid, low), _grid(frame, grid, high)) if low and high else None
     interval = "%{customdata}" if low else ""
@@ -90,7 +90,7 @@ def height_of(rows: int, full: int, least: int) -> int:
     return max(full * min(rows, MANY), least * rows)
 
 
-def _sides(frame: pd.DataFrame, measure: str) -> tuple[str, str] | tuple[None, None]:
+def _sides(measure: str) -> tuple[str, str] | tuple[None, None]:
     if measure == "recovery":
         return None, None
     stem = "cost_{}_value" if measure != "loss" else "{}"

@@ -91,7 +91,7 @@ def depth_figure(frame: pd.DataFrame, label: str, kinds: str) -> go.Figure:
         color = _COLORS[number % len(_COLORS)]
         pairs = list(part.groupby(["model_a", "language_a", "model_b", "language_b"], sort=False))
         if len(pairs) > 1:
-            figure.add_trace(_thin_lines(pairs, str(kind), color, label))
+            figure.add_trace(_thin_lines(pairs, str(kind), color))
         mean = part.groupby("layer_a")[["value", "low", "high", "chance"]].mean()
         alone = len(pairs) == 1
         figure.add_trace(
@@ -141,7 +141,7 @@ def follow_figure(frame: pd.DataFrame, label: str, best: str, kinds: str, said: 
     return figure
 
 
-def _thin_lines(pairs: Sequence[tuple], kind: str, color: str, label: str) -> go.Scatter:
+def _thin_lines(pairs: Sequence[tuple], kind: str, color: str) -> go.Scatter:
     x: list[float | None] = []
     y: list[float | None] = []
     names: list[str] = []

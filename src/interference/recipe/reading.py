@@ -149,7 +149,7 @@ def _merged(
     where = "sources" if sliced else "models"
     parsed = [_entry(entry, method, where) for entry in entries]
     if method.name == "slerp":
-        parsed = _slerp_order(parsed, base, method, sliced)
+        parsed = _slerp_order(parsed, base, sliced)
     of_base = [e for e in parsed if e.model == base and method.base != "none"]
     if own := next((key for e in of_base for key in e.own), None):
         raise UserError(
@@ -201,7 +201,7 @@ def _weight(method: Method) -> tuple[str, ...]:
     return ("weight",) if method.weighted else ()
 
 
-def _slerp_order(entries: list[_Entry], base: str | None, method: Method, sliced: bool) -> list[_Entry]:
+def _slerp_order(entries: list[_Entry], base: str | None, sliced: bool) -> list[_Entry]:
     """slerp starts at the base, which must be one of the two models (mergekit lets it be left out of models)."""
     if base is None:
         raise UserError("slerp starts at base_model, and the recipe has none. Name one of its two models there.")
