@@ -85,6 +85,11 @@ def band(x: Sequence[float] | pd.Series, low: pd.Series, high: pd.Series, **more
     )  # fmt: skip
 
 
+def reach(value: pd.Series, low: pd.Series, high: pd.Series, **more: Any) -> dict[str, Any]:
+    """Plotly's bars of intervals, which need not lie even about their values."""
+    return {"type": "data", "array": high - value, "arrayminus": value - low, **more}
+
+
 def height_of(rows: int, full: int, least: int) -> int:
     """Pixels of so many rows: `full` for each of MANY at most, and `least` for each of very many."""
     return max(full * min(rows, MANY), least * rows)
@@ -197,7 +202,7 @@ def _lists(frame: pd.DataFrame) -> list[list]:
 
 
 def _error(cells: list[dict], value: str, low: str, high: str, color: str) -> dict | None:
-    """The bars of intervals, which need not lie even about their values; None where there is no interval."""
+    """`reach` of plain lists; None where there is no interval."""
     if all(cell[low] is None for cell in cells):
         return None
     sides = [

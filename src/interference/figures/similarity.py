@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interference.figures.hover import all_between, all_said
-from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, TOOLBAR
+from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, TOOLBAR, reach
 from interference.labels import labels, ticks
 from interference.languages import language_name
 from interference.signs import plain
@@ -98,8 +98,8 @@ def depth_figure(frame: pd.DataFrame, label: str, kinds: str) -> go.Figure:
             go.Scatter(
                 x=mean.index, y=mean["value"], mode="lines+markers", name=str(kind), legendgroup=str(kind),
                 line={"color": color, "width": 3}, marker={"size": 7, "symbol": _SYMBOLS[number % len(_SYMBOLS)]},
-                error_y={"type": "data", "array": mean["high"] - mean["value"], "color": color, "thickness": 1,
-                         "arrayminus": mean["value"] - mean["low"]} if alone and mean["low"].notna().any() else None,
+                error_y=reach(mean["value"], mean["low"], mean["high"], color=color, thickness=1)
+                if alone and mean["low"].notna().any() else None,
                 customdata=mean["chance"],
                 hovertemplate=f"{kind}{'' if alone else ', mean'}<br>layer %{{x}}: %{{y:.3f}}"
                 "<br>chance %{customdata:.3f}<extra></extra>",
