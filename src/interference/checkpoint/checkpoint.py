@@ -23,6 +23,7 @@ from interference.checkpoint.models import (
 )
 from interference.checkpoint.reading import (
     check_finite,
+    check_tied,
     file_digest,
     first_line,
     json_mapping,
@@ -302,11 +303,8 @@ class Checkpoint:
                 other = held.pop(twins[stored], None)
                 if other is None:
                     held[stored] = tensor
-                elif not torch.equal(other, tensor):
-                    raise UserError(
-                        f"{self.name}: {stored} and {twins[stored]} in {self.path} differ, but config.json ties them. "
-                        "Set tie_word_embeddings to false in config.json if the two were trained apart."
-                    )
+                else:
+                    check_tied(self.name, stored, twins[stored], torch.equal(other, tensor), self.path)
             if stored in names:
                 yield names[stored], tensor
             elif part := part_of.get(stored):  # pieces are kept until the last of theirs comes
