@@ -13,12 +13,12 @@ import torch
 
 from interference import similarity as alike
 from interference.bench import SENTENCES
-from interference.conflict import survey as surveys
 from interference.conflict.registry import Measure, measures
-from interference.conflict.survey import Survey, equal_average, survey_steps
+from interference.conflict.survey import VERSION, Survey, equal_average, survey_steps
 from interference.conflict.table import ALL
 from interference.errors import UserError, nearest
 from interference.evaluate import Evaluator
+from interference.groups import group_of
 from interference.losses import sentence_bits
 from interference.predict import HEADS, PairTable, Prediction, Predictor, check_languages, predict_steps
 from interference.settings import configuration_notes
@@ -193,7 +193,7 @@ def _task(evaluator: Evaluator, pairing: Pairing) -> _Task:
     evaluator.check_unit(pairing.unit)
     models = models_of(evaluator.suite, pairing.role, pairing.languages)
     shapes = evaluator.suite[next(iter(models.values()))].shapes
-    groups = dict.fromkeys((ALL, *(surveys.group_of(name) for name in shapes)))
+    groups = dict.fromkeys((ALL, *(group_of(name) for name in shapes)))
     if pairing.part not in groups:
         raise UserError(f"These models have no part '{pairing.part}': {nearest(pairing.part, groups)}")
     return _Task(evaluator, pairing, models, evaluator.corpus.rows(pairing.sentences))
@@ -306,7 +306,7 @@ def _key(task: _Task, predictor: Predictor) -> str:
         parts += [pairing.sentences, pairing.unit]
     if predictor.kind == "losses":
         parts += [evaluator.place(name) for name in task.models.values()]
-    versions = _VERSION, surveys._VERSION, torch.__version__, evaluator.device.type
+    versions = _VERSION, VERSION, torch.__version__, evaluator.device.type
     return digest("pairs", versions, predictor.name, *parts)
 
 

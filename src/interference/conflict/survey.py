@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from interference.evaluate import Evaluator
     from interference.suite import Suite
 
-_VERSION = 3  # raised when a measure gives other numbers than before
+VERSION = 3  # raised when a measure gives other numbers than before
 # Multiplications spent on singular values at most: about ten minutes on two cores of a CPU.
 _DECOMPOSED = {"cpu": 4e12, "cuda": 2e13}
 _DRAWS, _ENTRIES = 4, 1 << 19  # orders a tensor is shuffled to, fewer for a large one, where one says enough
@@ -211,7 +211,7 @@ def _key(suite: "Suite", weights: Weights, survey: Survey, measure: Measure) -> 
             corpus, languages = suite.corpus, [suite[name].language for name in recipe.models]
             parts += [corpus.digest_of_documents, [corpus.digest(code) for code in corpus.languages], languages]
     parts += [] if survey.chance else ["without chance"]
-    return digest("conflict", _VERSION, measure.name, torch.__version__, weights.device.type, *parts)
+    return digest("conflict", VERSION, measure.name, torch.__version__, weights.device.type, *parts)
 
 
 def _closed(survey: Survey, measure: Measure, weights: Weights, name: str) -> float:
