@@ -31,6 +31,8 @@ from interference.commands import (
     DeviceOption,
     Format,
     LanguagesOption,
+    RecipesOption,
+    ScoredOption,
     SentencesOption,
     SuiteOption,
     by_name,
@@ -133,13 +135,8 @@ def suite(
 @app.command()
 def losses(
     suite: SuiteOption = None,
-    checkpoint: Annotated[
-        list[str] | None,
-        several("--checkpoint", "A checkpoint's name or folder, or `unigram`, `bigram`: controls that count tokens."),
-    ] = None,
-    recipe: Annotated[
-        list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
-    ] = None,
+    checkpoint: ScoredOption = None,
+    recipe: RecipesOption = None,
     ensemble: Annotated[
         list[str] | None,
         several(

@@ -27,7 +27,7 @@ def apart(values: list[str] | None) -> list[str] | None:
         if not "".join(names).strip():
             raise UserError(f"'{value}' names nothing. Give a name, or several with commas between them.")
         found += names
-    return found if values else values
+    return found or values
 
 
 def several(flag: str, help: str) -> Any:
@@ -54,9 +54,14 @@ CorpusOption = Annotated[
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda or cuda:N; CUDA where there is one unless given.")
 ]
-LanguagesOption = Annotated[
+LanguagesOption = Annotated[list[str] | None, several("--language", "A language of the corpus. All unless given.")]
+CheckpointsOption = Annotated[list[str] | None, several("--checkpoint", "A checkpoint's name or folder.")]
+ScoredOption = Annotated[
     list[str] | None,
-    several("--language", "A language of the corpus. All unless given."),
+    several("--checkpoint", "A checkpoint's name or folder, or `unigram`, `bigram`: controls that count tokens."),
+]
+RecipesOption = Annotated[
+    list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
 ]
 UnitOption = Annotated[str, typer.Option(help="bits per sentence, bits per byte or bits per English byte.")]
 SentencesOption = Annotated[

@@ -5,13 +5,7 @@ from typing import Annotated
 
 import typer
 
-from interference.commands import (
-    Format,
-    note,
-    print_table,
-    several,
-    several_named,
-)
+from interference.commands import Format, note, print_table, several, several_named
 from interference.errors import UserError, user_path
 
 hub = typer.Typer(help="Models of the Hugging Face Hub. Nothing is downloaded but by `fetch`.", no_args_is_help=True)
@@ -86,7 +80,8 @@ def fetch(ids: Ids) -> None:
 
 
 def _said(text: str) -> None:
-    note(*([text] if text else []))
+    if text:
+        note(text)
 
 
 @hub.command()

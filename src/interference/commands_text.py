@@ -6,9 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from interference.commands import (
+    CheckpointsOption,
     CorpusOption,
     DeviceOption,
     Format,
+    RecipesOption,
     SentencesOption,
     SuiteOption,
     evaluator_for,
@@ -24,10 +26,8 @@ def say(
     prompt: Annotated[
         str | None, typer.Option(help="What to continue; unless given, how the first test sentence begins.")
     ] = None,
-    checkpoint: Annotated[list[str] | None, several("--checkpoint", "A checkpoint's name or folder.")] = None,
-    recipe: Annotated[
-        list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
-    ] = None,
+    checkpoint: CheckpointsOption = None,
+    recipe: RecipesOption = None,
     length: Annotated[int, typer.Option(help="Tokens at most.")] = 40,
     temperature: Annotated[float, typer.Option(help="0 takes the likeliest token every time.")] = 0.0,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens of so much probability.")] = 1.0,
@@ -39,14 +39,7 @@ def say(
     form: Format = "table",
 ) -> None:
     """Continue a text with checkpoints and merges; unless named the language's reference, the equal merge and mixed."""
-    from interference.generate import (
-        Question,
-        Sampling,
-        answer_steps,
-        default_models,
-        default_prompt,
-        equal_merge,
-    )
+    from interference.generate import Question, Sampling, answer_steps, default_models, default_prompt, equal_merge
     from interference.progress import progress_bar
     from interference.steps import finish
 
