@@ -44,6 +44,7 @@ from interference.commands import (
     several,
     store_of,
     suite_for,
+    with_bar,
 )
 from interference.errors import UserError, nearest, user_path
 from interference.store import no_room
@@ -153,7 +154,6 @@ def losses(
 ) -> None:
     """Bits of every language under checkpoints and merges, with cost and recovery."""
     from interference.ensemble import KINDS, Ensemble
-    from interference.progress import progress_bar
     from interference.scored import Request
 
     for kind in ensemble or []:
@@ -170,8 +170,7 @@ def losses(
         *((name, name) for name in names),
     )
     request = Request(models, tuple(dict.fromkeys(language or evaluator.corpus.languages)), sentences)
-    with progress_bar("losses") as bar:
-        table = evaluator.table(request, progress=bar)
+    table = with_bar("losses", evaluator.table_steps(request))
     stems = [path.stem for path in recipe or []]
     shown = stems + [f"{stem}, {KINDS[kind]}" for kind in dict.fromkeys(ensemble or []) for stem in stems] + names
     print_table(table.frame.assign(model=[name for name in shown for _ in request.languages]), form)
@@ -199,8 +198,6 @@ def merge(
     """Write a merge as a checkpoint folder that transformers loads."""
     from interference.evaluate import Evaluator
     from interference.export import Target, check_target, export_steps, write_steps
-    from interference.progress import progress_bar
-    from interference.steps import finish
     from interference.weights import pick_device
 
     place = pick_device(device)
@@ -211,11 +208,11 @@ def merge(
     check_target(target.recipe(parsed), opened, target)
     # Folders alone are no suite: the text that they would be measured on was chosen by nobody.
     known = sentences and opened.corpus is not None and opened.path is not None
-    with progress_bar("merging") as bar:
-        if known:
-            finish(export_steps(Evaluator(opened, store_of(opened), place), parsed, target, sentences), bar)
-        else:
-            finish(write_steps(parsed, opened, target, place), bar)
+    if known:
+        steps = export_steps(Evaluator(opened, store_of(opened), place), parsed, target, sentences)
+    else:
+        steps = write_steps(parsed, opened, target, place)
+    with_bar("merging", steps)
     note(f"wrote {out}: {parsed.label()}")
 
 

@@ -92,6 +92,15 @@ def _plain(value: Any) -> Any:
     return None if pd.isna(value) or value in (math.inf, -math.inf) else value
 
 
+def with_bar(title: str, steps: Any) -> Any:
+    """What steps result in, their progress on standard error meanwhile."""
+    from interference.progress import progress_bar
+    from interference.steps import finish
+
+    with progress_bar(title) as bar:
+        return finish(steps, bar)
+
+
 def note(*lines: str) -> None:
     """Lines on standard error; where that can't be written, the result is worth no less."""
     try:

@@ -21,6 +21,7 @@ from interference.commands import (
     print_table,
     several,
     several_named,
+    with_bar,
 )
 
 
@@ -51,8 +52,6 @@ def accuracy(
     """How often models need fewer bits for a right sentence than for the same one with one error of grammar."""
     from interference.errors import UserError
     from interference.minimal_pairs import BY
-    from interference.progress import progress_bar
-    from interference.steps import finish
     from interference.sweep import accuracy_steps
 
     if by not in BY:
@@ -60,8 +59,7 @@ def accuracy(
     evaluator, recipes = evaluator_for(suite, corpus, device, checkpoint or [], recipe or [])
     asked = chosen_pairs(pairs, tuple(dict.fromkeys(language or ())), evaluator.corpus.languages).few(count)
     models, shown = _models(recipes, recipe or [], checkpoint or ([] if recipes else evaluator.suite.names))
-    with progress_bar("accuracy") as bar:
-        table = finish(accuracy_steps(evaluator, models, asked, asked.languages), bar)
+    table = with_bar("accuracy", accuracy_steps(evaluator, models, asked, asked.languages))
     frame = table.by(by)
     print_table(frame.assign(model=frame["model"].map(shown)), form)
     note(*table.notes, *(f"{path}: {r.label()}" for path, r in zip(recipe or [], recipes, strict=True)))
@@ -83,8 +81,6 @@ def tasks(
     """Run tasks of lm-evaluation-harness on merges in memory; needs the extra `tasks`."""
     from interference.errors import UserError, user_path
     from interference.harness import tasks_steps
-    from interference.progress import progress_bar
-    from interference.steps import finish
 
     if not recipe and not checkpoint:
         raise UserError("There is no model to run the tasks on. Give --recipe or --checkpoint.")
@@ -94,8 +90,8 @@ def tasks(
     evaluator, recipes = evaluator_for(suite, None, device, checkpoint or [], recipe or [])
     models, shown = _models(recipes, recipe or [], checkpoint or [])
     # The harness says on standard output what it bootstraps.
-    with progress_bar("tasks") as bar, redirect_stdout(sys.stderr):
-        frame = finish(tasks_steps(evaluator, models, task, limit, shots, folder), bar)
+    with redirect_stdout(sys.stderr):
+        frame = with_bar("tasks", tasks_steps(evaluator, models, task, limit, shots, folder))
     print_table(frame.assign(model=frame["model"].map(shown)), form)
 
 

@@ -17,6 +17,7 @@ from interference.commands import (
     note,
     print_table,
     several,
+    with_bar,
 )
 from interference.errors import UserError
 
@@ -40,8 +41,6 @@ def say(
 ) -> None:
     """Continue a text with checkpoints and merges; unless named the language's reference, the equal merge and mixed."""
     from interference.generate import Question, Sampling, answer_steps, default_models, default_prompt, equal_merge
-    from interference.progress import progress_bar
-    from interference.steps import finish
 
     sampling = Sampling(length, temperature, top_p, seed)
     evaluator, recipes = evaluator_for(suite, corpus, device, checkpoint or [], recipe or [])
@@ -51,8 +50,7 @@ def say(
     )
     models = named or default_models(evaluator.suite, language, equal_merge(evaluator.suite))
     text = default_prompt(evaluator.corpus, language) if prompt is None else prompt
-    with progress_bar("writing") as bar:
-        answers = finish(answer_steps(evaluator, Question(models, text, sampling)), bar)
+    answers = with_bar("writing", answer_steps(evaluator, Question(models, text, sampling)))
     print_table(answers.tokens() if tokens else answers.summary(), form)
     note(answers.sentence())
 
@@ -71,16 +69,13 @@ def sentences(
     form: Format = "table",
 ) -> None:
     """List sentences with what a checkpoint or a merge costs on each against the reference, the worst first."""
-    from interference.progress import progress_bar
     from interference.sentences import sentence_steps
-    from interference.steps import finish
 
     if (recipe is None) == (checkpoint is None):
         raise UserError("Give either --recipe or --checkpoint: one model whose sentences are compared.")
     names = [name for name in (checkpoint, against) if name]
     evaluator, recipes = evaluator_for(suite, corpus, device, names, [recipe] if recipe else [])
     model: Any = recipes[0] if recipes else checkpoint
-    with progress_bar("scoring") as bar:
-        table = finish(sentence_steps(evaluator, model, list(dict.fromkeys(language)), number, against), bar)
+    table = with_bar("scoring", sentence_steps(evaluator, model, list(dict.fromkeys(language)), number, against))
     print_table(table.frame, form)
     note(table.sentence(), table.note)

@@ -64,7 +64,6 @@ _MADE_BY = f"interference {__version__}; torch {torch.__version__}; {TRANSFORMER
 _TABLES = 256  # loss tables kept in memory
 _SINCE = 3  # before, one could be scored with the weights of another that took turns with it, and counts had UNK cheap
 _TEXTS = 512  # tokenised languages kept in memory
-Progress = Callable[[float], None]
 
 
 class Evaluator:
@@ -91,9 +90,9 @@ class Evaluator:
         """Whether the suite says what any of its checkpoints is, so that there are costs."""
         return any(c.role != "other" for c in self.suite.checkpoints)
 
-    def table(self, request: Request, progress: Progress = lambda share: None) -> LossTable:
+    def table(self, request: Request) -> LossTable:
         """The loss table of a request, one row per model and language, models in the order given."""
-        return finish(self.table_steps(request), progress)
+        return finish(self.table_steps(request))
 
     def table_steps(self, request: Request) -> Steps[LossTable]:
         """`table` one batch at a time, language by language; between batches another may use the networks."""
