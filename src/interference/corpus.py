@@ -51,12 +51,17 @@ class Corpus:
         parity = np.array([order[name] % 2 if self.has_documents and len(order) > 1 else 0 for name in self.documents])
         return {half: _read_only(np.flatnonzero(parity == i)) for i, half in enumerate(("test", "dev"))}
 
+    @property
+    def has_dev(self) -> bool:
+        """Whether there is a dev half."""
+        return len(self.halves["dev"]) > 0
+
     def clusters(self, rows: Sequence[int] | np.ndarray) -> str:
         """In words, which half these rows are of and what intervals resample: documents, where there are any."""
         count = len({self.documents[row] for row in rows})
         what = "no document column: each sentence is its own cluster"
         if self.has_documents:
-            half = "test half, " if len(self.halves["dev"]) else ""
+            half = "test half, " if self.has_dev else ""
             what = f"{half}{count} document{'' if count == 1 else 's'}"
         return f"({what}); {self.intervals(rows)}"
 

@@ -113,7 +113,6 @@ class Evaluator:
             steps = self.bits_steps(model, language, rows)
             bits[name, language] = yield from nth(len(bits), len(wanted) * len(request.languages), steps)
         references = request.references(self.suite)
-        init = self.suite.init.name if self.suite.init else None
         lossy, notes = self.tokenization(dict(request.models) | wanted, request.languages, rows)
         return loss_table(
             subjects,
@@ -121,7 +120,7 @@ class Evaluator:
             self.corpus,
             rows,
             references,
-            init,
+            self.suite.untrained,
             request.languages,
             has_roles=self.has_roles,
             lossy=lossy,
@@ -186,8 +185,11 @@ class Evaluator:
             yield from self.best_steps(names, language, request.sentences)
         if not merges or not languages:
             return ()
-        dev = len(self.corpus.halves["dev"])
-        where = "sentences of the dev half" if dev else "these very sentences, for the corpus has no dev half"
+        where = (
+            "sentences of the dev half"
+            if self.corpus.has_dev
+            else "these very sentences, for the corpus has no dev half"
+        )
         return (f"The best parent of a language is the one that needs least for {where}.",)
 
     def finished(self, request: Request) -> LossTable | None:
@@ -295,8 +297,7 @@ class Evaluator:
         """What the models are compared with: references, init, and the parents where a language has no reference."""
         references = list(request.references(self.suite).values())
         names = [name for name in references if name and name != request.against]
-        if self.suite.init:
-            names.append(self.suite.init.name)
+        names += filter(None, [self.suite.untrained])
         if None in references:
             names += [parent for _, model in request.models for parent in parents(model)]
         return [(name, name) for name in dict.fromkeys(names)]
@@ -403,7 +404,7 @@ class Evaluator:
         """
         key = names, language, sentences
         if key not in self._best_of:
-            half = "dev" if len(self.corpus.halves["dev"]) else "test"
+            half = "dev" if self.corpus.has_dev else "test"
             rows, found = self.corpus.rows(sentences, half), dict[str, float]()
             for name in names:
                 found[name] = (yield from nth(len(found), len(names), self.bits_steps(name, language, rows))).sum()

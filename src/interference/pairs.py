@@ -111,7 +111,7 @@ class _Task:
     @property
     def half(self) -> str:
         """What is held against the damage is measured on the dev half; on all of a corpus without documents."""
-        return "dev" if len(self.evaluator.corpus.halves["dev"]) else "test"
+        return "dev" if self.evaluator.corpus.has_dev else "test"
 
     @property
     def dev(self) -> np.ndarray:
@@ -210,7 +210,7 @@ def pair_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[PairTable]:
         replace(p, unit=pairing.unit) if p.kind == "losses" else p for p in pairing.chosen if p.name in found
     )
     corpus = evaluator.corpus
-    half = "test half" if len(corpus.halves["dev"]) else "corpus"
+    half = "test half" if corpus.has_dev else "corpus"
     part = "the whole model" if pairing.part == ALL else pairing.part
     own = (
         f"Damage: what the mean of two {pairing.role} models needs beyond each language's own model, mean of the two "

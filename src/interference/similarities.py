@@ -352,7 +352,7 @@ def _notes(
     """What belongs beside the numbers."""
     count, documents = int(frame["sentences"].iloc[0]), int(frame["documents"].iloc[0])
     what = "numerals" if asked.condition == "numerals" else "parallel sentences"
-    held = len(evaluator.corpus.halves["dev"]) and asked.condition != "numerals"
+    held = evaluator.corpus.has_dev and asked.condition != "numerals"
     groups, blocks = f" in {documents} documents", f"{min(BLOCKS, documents)} blocks of documents"
     if asked.condition == "numerals":
         groups = f" in {documents} blocks"

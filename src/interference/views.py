@@ -96,7 +96,6 @@ def merge_view(frame: pd.DataFrame, recipe: Recipe, suite: Suite, rows: np.ndarr
     assert corpus is not None  # an evaluator made the table, and it refuses suites without one
     models, languages, values = (frame[column].tolist() for column in ("model", "language", "value"))
     references = {language: suite.reference(language) for language in set(languages)}
-    untrained = suite.init.name if suite.init else None
     best: dict[str, int] = {}
     parents = set(recipe.models) if set(models) >= set(recipe.models) else ()  # the best of some would be another
     for place, (model, language, value) in enumerate(zip(models, languages, values, strict=True)):
@@ -105,7 +104,7 @@ def merge_view(frame: pd.DataFrame, recipe: Recipe, suite: Suite, rows: np.ndarr
     cells = list(enumerate(zip(models, languages, strict=True)))
     places = {role: [i for i, (model, _) in cells if model == name] for name, role in CONTROLS.items()}
     places["reference"] = [i for i, (model, language) in cells if model == references[language]]
-    places["untrained"] = [i for i, (model, _) in cells if model == untrained]
+    places["untrained"] = [i for i, (model, _) in cells if model == suite.untrained]
     places["best parent"] = sorted(best.values())
     found = frame.take([i for role in places.values() for i in role])  # one copy: this follows a slider
     found = found.assign(role=[role for role, chosen in places.items() for _ in chosen])
@@ -146,7 +145,7 @@ def merge_request(
     models += [(KINDS[kind], Ensemble(parents, KINDS[kind])) for kind in KINDS if kind in controls]
     models += [(counted, counted) for counted in (UNIGRAM, BIGRAM) if counted in controls]
     references = [suite.reference(language) for language in languages]
-    companions = [*recipe.models, *references, suite.init.name if suite.init else None]
+    companions = [*recipe.models, *references, suite.untrained]
     models += [(name, name) for name in dict.fromkeys(companions) if name]
     return Request(tuple(models), tuple(languages), sentences)
 
