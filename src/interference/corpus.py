@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from interference.errors import UserError
+from interference.errors import UserError, listed
 
 _FEW = 15  # documents: 95 % intervals of fewer hold the truth in nine of ten cases at best, of two in half of them
 _AS_CSV = re.compile(r'"(?:[^"]|"")*"')
@@ -233,8 +233,7 @@ def _check(path: Path, header: list[str], body: list[list[str]], used: list[str]
             named = zip(header, row, strict=True)
             wrong += [f"line {number} has no text for '{h}'" for h, cell in named if h in used and not cell.strip()]
     if wrong:
-        shown = "; ".join(wrong[:8]) + (f"; and {len(wrong) - 8} more" if len(wrong) > 8 else "")
         raise UserError(
-            f"Corpus {path} is not a table of parallel text: {shown}. Expected one tab-separated cell for every column "
-            "in every row. Fill the cells or take the rows out."
+            f"Corpus {path} is not a table of parallel text: {listed(wrong, 8)}. Expected one tab-separated cell for "
+            "every column in every row. Fill the cells or take the rows out."
         )

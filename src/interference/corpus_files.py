@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from interference.corpus import Corpus, language_columns, may_be_language, read_lines, tab_cells
-from interference.errors import UserError, nearest, user_path
+from interference.errors import UserError, listed, nearest, user_path
 from interference.hub import local_folder
 from interference.strict_yaml import load_yaml
 
@@ -281,9 +281,8 @@ def _corpus(path: Path, columns: Mapping[str, Sequence[Any]]) -> Corpus:
             elif not str(cell).strip():
                 wrong.append(f"row {number} has no text for '{name}'")
     if wrong:
-        more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise UserError(
-            f"Corpus {path} is not a table of parallel text: {'; '.join(wrong[:_SHOWN])}{more}. Expected a sentence in "
+            f"Corpus {path} is not a table of parallel text: {listed(wrong, _SHOWN)}. Expected a sentence in "
             "every language for every row. Fill them or take the rows out."
         )
     found = {name: tuple(map(str, cells)) for name, cells in columns.items()}

@@ -1,7 +1,7 @@
 """The exceptions for what a user can put right."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -18,6 +18,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names) or 'none'}."
+
+
+def listed(faults: Sequence[str], most: int) -> str:
+    """The first of several faults, and how many more there are."""
+    more = f"; and {len(faults) - most} more" if len(faults) > most else ""
+    return "; ".join(faults[:most]) + more
 
 
 def user_path(text: str | Path) -> Path:

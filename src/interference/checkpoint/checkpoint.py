@@ -33,7 +33,7 @@ from interference.checkpoint.reading import (
     read_pickle,
     read_safetensors,
 )
-from interference.errors import UserError
+from interference.errors import UserError, listed
 
 _SAFE, _BIN = "model.safetensors", "pytorch_model.bin"
 _TOKENIZER_FILE = re.compile(r"token|vocab|merges|spiece|sentencepiece|\.model$", re.IGNORECASE)
@@ -100,9 +100,8 @@ class Checkpoint:
         wrong += [f"{n} is no parameter of {self.architecture}" for n in found if n not in expected]
         if wrong:
             quantised = getattr(self.config, "quantization_config", None)
-            more = f"; and {len(wrong) - 4} more" if len(wrong) > 4 else ""
             raise UserError(
-                f"{self.name}: the weights in {self.path} do not fit its config.json: {'; '.join(wrong[:4])}{more}. "
+                f"{self.name}: the weights in {self.path} do not fit its config.json: {listed(wrong, 4)}. "
                 + (_QUANTISED if quantised else "Take config and weights from the same checkpoint.")
             )
         for name, tensor in headers.items():
