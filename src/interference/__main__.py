@@ -42,7 +42,6 @@ from interference.commands import (
     print_table,
     recipe_of,
     several,
-    store_of,
     suite_for,
     with_bar,
 )
@@ -198,6 +197,7 @@ def merge(
     """Write a merge as a checkpoint folder that transformers loads."""
     from interference.evaluate import Evaluator
     from interference.export import Target, check_target, export_steps, write_steps
+    from interference.results import store_of
     from interference.weights import pick_device
 
     place = pick_device(device)

@@ -164,13 +164,6 @@ def by_name(recipe: Any, suite: Any) -> Any:
     return recipe.renamed(name)
 
 
-def store_of(suite: Any) -> Any:
-    from interference.results import shipped_results
-    from interference.store import Store
-
-    return Store(shipped=shipped_results(suite))
-
-
 def evaluator_for(
     suite: Path | None,
     corpus: Path | None,
@@ -180,6 +173,7 @@ def evaluator_for(
 ) -> tuple[Any, list[Any]]:
     """What measures the suite with the folders that were named, and the recipes of files in the suite's names."""
     from interference.evaluate import Evaluator
+    from interference.results import store_of
     from interference.weights import pick_device
 
     target = pick_device(device)

@@ -16,7 +16,6 @@ from interference.commands import (
     recipe_of,
     several,
     several_named,
-    store_of,
     suite_for,
     with_bar,
 )
@@ -59,6 +58,7 @@ def conflict(
     from interference.conflict.survey import Survey, default_models, default_notes, equal_average, survey_steps
     from interference.dev import DevHalf
     from interference.recipe import checkpoint_of
+    from interference.results import store_of
     from interference.weights import Weights, pick_device
 
     if models and recipe:
