@@ -45,7 +45,7 @@ from interference.commands import (
     suite_for,
     with_bar,
 )
-from interference.errors import UserError, nearest, user_path
+from interference.errors import UserError, check_known, user_path
 from interference.store import no_room
 
 if TYPE_CHECKING:
@@ -155,9 +155,7 @@ def losses(
     from interference.ensemble import KINDS, Ensemble
     from interference.scored import Request
 
-    for kind in ensemble or []:
-        if kind not in KINDS:
-            raise UserError(f"Unknown ensemble '{kind}': {nearest(kind, KINDS)}")
+    check_known("Unknown ensemble", KINDS, *(ensemble or []))
     if ensemble and not recipe:
         raise UserError("--ensemble needs the models of a recipe. Give --recipe.")
     evaluator, recipes = evaluator_for(suite, corpus, device, checkpoint or [], recipe or [])
@@ -269,8 +267,7 @@ def demo_text(
     from interference.demo.forms import LANGUAGES
     from interference.demo.text import training_text
 
-    if language not in LANGUAGES:
-        raise UserError(f"The built-in suite has no language '{language}': {nearest(language, LANGUAGES)}")
+    check_known("The built-in suite has no language", LANGUAGES, language)
     for text in islice(training_text(language, seed), sentences):
         print(text)
 

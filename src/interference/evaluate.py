@@ -15,7 +15,7 @@ from interference.arrays import Arrays
 from interference.checkpoint import Checkpoint
 from interference.dev import DevHalf
 from interference.ensemble import BEST, Ensemble
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known
 from interference.files import Files
 from interference.glimpses import Glimpses
 from interference.losses import (
@@ -282,16 +282,10 @@ class Evaluator:
         return self._files.changed()
 
     def check_languages(self, languages: Iterable[str]) -> None:
-        for language in languages:
-            if language not in self.corpus.languages:
-                raise UserError(
-                    f"The corpus {self.corpus.name} has no language '{language}': "
-                    f"{nearest(language, self.corpus.languages)}"
-                )
+        check_known(f"The corpus {self.corpus.name} has no language", self.corpus.languages, *languages)
 
     def check_unit(self, unit: str) -> None:
-        if unit not in (known := known_units(self.corpus)):
-            raise UserError(f"This corpus has no unit '{unit}': {nearest(unit, known)}")
+        check_known("This corpus has no unit", known_units(self.corpus), unit)
 
     def _companions(self, request: Request) -> Iterable[tuple[str, Scored]]:
         """What the models are compared with: references, init, and the parents where a language has no reference."""

@@ -16,7 +16,7 @@ from interference.bench import SENTENCES
 from interference.conflict.registry import Measure, measures
 from interference.conflict.survey import VERSION, Survey, equal_average, survey_steps
 from interference.conflict.table import ALL
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known
 from interference.evaluate import Evaluator
 from interference.groups import group_of
 from interference.losses import sentence_bits
@@ -63,10 +63,7 @@ class Pairing:
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise UserError(f"Pairs are of the role {' or '.join(ROLES)}, not '{self.role}'.")
-        known = {p.name: p for p in predictors()}
-        for name in self.measures:
-            if name not in known:
-                raise UserError(f"Unknown measure '{name}': {nearest(name, known)}")
+        check_known("Unknown measure", [p.name for p in predictors()], *self.measures)
 
     @property
     def chosen(self) -> tuple[Predictor, ...]:
@@ -194,8 +191,7 @@ def _task(evaluator: Evaluator, pairing: Pairing) -> _Task:
     models = models_of(evaluator.suite, pairing.role, pairing.languages)
     shapes = evaluator.suite[next(iter(models.values()))].shapes
     groups = dict.fromkeys((ALL, *(group_of(name) for name in shapes)))
-    if pairing.part not in groups:
-        raise UserError(f"These models have no part '{pairing.part}': {nearest(pairing.part, groups)}")
+    check_known("These models have no part", groups, pairing.part)
     return _Task(evaluator, pairing, models, evaluator.corpus.rows(pairing.sentences))
 
 

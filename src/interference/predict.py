@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known, nearest
 from interference.statistics import (
     additive_effects,
     holm,
@@ -98,9 +98,7 @@ class PairTable:
         for code in languages:
             self.check_language(code)
         known = {p.name: p for p in self.predictors}
-        for name in measures:
-            if name not in known:
-                raise UserError(f"Unknown measure '{name}': {nearest(name, known)}")
+        check_known("Unknown measure", known, *measures)
         kept = tuple(code for code in self.languages if code in languages)
         check_languages(kept)
         rows = self.frame["first"].isin(kept) & self.frame["second"].isin(kept)

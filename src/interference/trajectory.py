@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from interference.corpus import Corpus
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known
 from interference.evaluate import Evaluator
 from interference.path import KNOWS
 from interference.recipe import Recipe
@@ -106,9 +106,7 @@ def known_course(suite: Suite, first: str | None = None, second: str | None = No
             "trajectory needs two. Give the checkpoints of each run their `step` in suite.yaml, and the same role and "
             "language."
         )
-    for name in filter(None, (first, second)):
-        if name not in known:
-            raise UserError(f"The suite {suite.name} has no training run '{name}': {nearest(name, known)}")
+    check_known(f"The suite {suite.name} has no training run", known, *filter(None, (first, second)))
     first = first or next(name for name in known if name != second)
     rest = [run for run in known.values() if run.name != first]
     other = [run for run in rest if run.language != known[first].language]

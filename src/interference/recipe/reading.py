@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from interference.errors import UserError, nearest, user_path
+from interference.errors import UserError, check_known, nearest, user_path
 from interference.recipe.recipe import Recipe, Slice
 from interference.recipe.values import fallback, read_value
 from interference.recipe.words import known_keys, shown
@@ -84,8 +84,7 @@ def _method_name(document: dict) -> tuple[str, tuple[str, ...], int]:
     seeds = [extra.removeprefix("seed=") for extra in extras if extra.startswith("seed=")]
     if len(seeds) > 1 or any(not s.isdecimal() or len(s) > 18 for s in seeds):
         raise UserError(f"The seed in merge_method is '{', '.join(seeds)[:40]}'; expected one whole number.")
-    if name not in methods():
-        raise UserError(f"Unknown merge method '{name}': {nearest(name, methods())}")
+    check_known("Unknown merge method", methods(), name)
     return name, tuple(e for e in extras if not e.startswith("seed=")), int(seeds[0]) if seeds else 0
 
 
