@@ -236,7 +236,7 @@ def path_sentence(table: PathTable, unit: str) -> str:
 
 
 def _amount(bits: float) -> str:
-    return f"{bits:.0f}" if bits >= 100 else f"{bits:.1f}" if bits >= 10 else f"{bits:.2f}"
+    return plain(bits, 0 if abs(bits) >= 100 else 1 if abs(bits) >= 10 else 2)
 
 
 def conflict_sentence(table: ConflictTable, measure: Measure) -> str:
@@ -271,9 +271,9 @@ def causal_sentence(table: CausalTable, unit: str) -> str:
         for part in (cells[cells["map"] == kind] for kind in (TRANSPLANTED, RESTORED))
     )
     return (
-        f"**The merge costs {language_name(table.trial.language)} {_signed(total)} {unit}.** Alone in the parent, "
-        f"{worst['component']} costs most ({_signed(worst['bits'])}); given back to the merge, {best['component']} "
-        f"gains most ({_signed(best['bits'])})."
+        f"**The merge costs {language_name(table.trial.language)} {_amount(total)} {unit}.** Alone in the parent, "
+        f"{worst['component']} costs most ({_amount(worst['bits'])}); given back to the merge, {best['component']} "
+        f"gains most ({_amount(best['bits'])})."
     )
 
 
@@ -331,10 +331,6 @@ def beside_paper(found: Prediction, paper: Prediction, names: Mapping[str, str])
     return both[known].reset_index(drop=True)
 
 
-def _signed(bits: float) -> str:
-    return f"{'−' if bits < 0 else ''}{_amount(abs(bits))}"
-
-
 def pairs_sentence(tables: Sequence[PathTable], unit: str) -> str:
     """What the paths between all pairs show, in one sentence: where a barrier is defined, and the highest."""
     summary = pd.concat([t.summary[unit].assign(pair=f"{t.walk.first} to {t.walk.second}") for t in tables])
@@ -343,7 +339,7 @@ def pairs_sentence(tables: Sequence[PathTable], unit: str) -> str:
     whose = "the languages that an end knows" if known["known_by"].notna().all() else "they"
     sentence = (
         f"**{_counted(len(tables), 'pair')}, {_counted(summary['language'].nunique(), 'language')}.** Halfway, {whose} "
-        f"are {_signed(known['middle_excess'].mean())} {unit} above the better end, on average"
+        f"are {_amount(known['middle_excess'].mean())} {unit} above the better end, on average"
         if known["middle_excess"].notna().any()
         else f"**{_counted(len(tables), 'pair')}.** No end knows one of these languages in this unit"
     )
