@@ -87,7 +87,7 @@ def loss_table(
         for language in languages or corpus.languages
     ]
     own = [bits[c.model, c.language] for c in cells]
-    costs = [_paired(c, bits) for c in cells]
+    costs = [one - bits[c.reference[0], c.language] if c.reference else None for c, one in zip(cells, own, strict=True)]
     units = {unit: _unit_frame(unit, cells, own, costs, corpus, rows, lossy) for unit in known_units(corpus)}
     sentence, byte = units["bits per sentence"].to_numpy(), units["bits per byte"]["value"].to_numpy()
     totals = {lang: int(corpus.sizes(lang, rows).sum()) for lang in {c.language for c in cells}}
@@ -224,10 +224,6 @@ class _Cell:
     @property
     def reference_label(self) -> str | None:
         return self.reference[1] if self.reference else None
-
-
-def _paired(cell: _Cell, bits: Mapping[tuple[str, str], np.ndarray]) -> np.ndarray | None:
-    return bits[cell.model, cell.language] - bits[cell.reference[0], cell.language] if cell.reference else None
 
 
 def _intervals(

@@ -81,13 +81,13 @@ def map_figure(grid: Map, label: str, best: str, x: str, y: str, title: str = ""
     return figure
 
 
-def depth_figure(frame: pd.DataFrame, label: str, kinds: str) -> go.Figure:
+def depth_figure(frame: pd.DataFrame, label: str) -> go.Figure:
     """A line over the layers for every pair, in the colour of its kind, with the mean of the kind and of its chance.
 
-    `frame` is one measure's with a column named by `kinds`. With one pair of a kind its intervals are drawn.
+    `frame` is one measure's with a column `kind`. With one pair of a kind its intervals are drawn.
     """
     figure = go.Figure()
-    for number, (kind, part) in enumerate(frame.groupby(kinds, sort=False)):
+    for number, (kind, part) in enumerate(frame.groupby("kind", sort=False)):
         color = _COLORS[number % len(_COLORS)]
         pairs = list(part.groupby(["model_a", "language_a", "model_b", "language_b"], sort=False))
         if len(pairs) > 1:
@@ -127,9 +127,9 @@ def depth_figure(frame: pd.DataFrame, label: str, kinds: str) -> go.Figure:
     return figure
 
 
-def follow_figure(frame: pd.DataFrame, label: str, best: str, kinds: str, said: str) -> go.Figure:
+def follow_figure(frame: pd.DataFrame, label: str, best: str, said: str) -> go.Figure:
     """`depth_figure` as it follows a slider: one range whatever the values, and above it what they are made of."""
-    figure = depth_figure(frame, label, kinds)
+    figure = depth_figure(frame, label)
     low = min(-1.0 if best == "zero" else 0.0, float(np.nanmin(frame[["value", "low"]].to_numpy(dtype=float))))
     figure.update_layout(
         title={"text": said, "font": {"size": 13}, "x": 0, "xref": "paper", "y": 0.99, "yref": "container",
