@@ -14,9 +14,8 @@ from measuring import report
 from interference.ensemble import LOGITS, PROBABILITIES, Ensemble
 from interference.evaluate import Evaluator
 from interference.recipe import Recipe
-from interference.results import shipped_results
+from interference.results import store_of
 from interference.scored import BIGRAM, Scored
-from interference.store import Store
 from interference.suite import open_suite
 
 LANGUAGES = ("eng", "deu", "fra", "spa", "rus", "tur")
@@ -54,7 +53,7 @@ def rows(languages: tuple[str, ...]) -> Mapping[str, Scored]:
 
 def measure() -> None:
     suite = open_suite()
-    evaluator = Evaluator(suite, Store(shipped=shipped_results(suite)), torch.device("cpu"))
+    evaluator = Evaluator(suite, store_of(suite), torch.device("cpu"))
     pairs = [
         {label: damage(evaluator, model, pair) for label, model in rows(pair).items()}
         for pair in combinations(LANGUAGES, 2)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import llama, write_checkpoint
+from scipy.spatial.distance import squareform
 
 from interference import networks, weights
 from interference.corpus import Corpus
@@ -38,7 +39,6 @@ from interference.statistics import (
     relabelled,
     spearman,
     spearman_interval,
-    square,
 )
 from interference.steps import finish
 from interference.store import Store
@@ -87,7 +87,7 @@ def test_what_else_is_known_of_the_papers_pairs(paper):
 
 
 def symmetric(rng: np.random.Generator, items: int) -> np.ndarray:
-    return square(rng.normal(size=items * (items - 1) // 2))
+    return squareform(rng.normal(size=items * (items - 1) // 2))
 
 
 @pytest.mark.parametrize("items", [3, 4, 5, 6])

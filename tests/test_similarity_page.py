@@ -310,16 +310,16 @@ def test_maps_hold_every_pair_twice_and_put_alike_models_together(tiny):
     assert any("chance" in tick for tick in figure.layout.coloraxis.colorbar.ticktext)
     kinds = with_kinds(frame, tiny.suite.roles)
     assert set(kinds["kind"]) == {"mono × mono", "mono × mixed", "mono × branch", "mixed × branch", "branch × branch"}
-    said = similarity_sentence(kinds, measures()["debiased_cka"], "kind")
+    said = similarity_sentence(kinds, measures()["debiased_cka"])
     assert "mixed × branch" in said
     assert "chance 0.00" in said
-    assert "from" in similarity_sentence(kinds.assign(kind=range(10)), measures()["debiased_cka"], "kind")
+    assert "from" in similarity_sentence(kinds.assign(kind=range(10)), measures()["debiased_cka"])
     for count, unclear in (
         (1, "1 of 1 is not above chance with all of its"),
         (2, "2 of 2 are not above chance with all"),
     ):
         low = kinds.head(count).assign(low=-1.0, chance=0.0)
-        assert unclear in similarity_sentence(low, measures()["debiased_cka"], "kind")
+        assert unclear in similarity_sentence(low, measures()["debiased_cka"])
 
 
 def test_layers_of_one_model_with_themselves_make_a_whole_map(tiny):
@@ -334,7 +334,7 @@ def test_layers_of_one_model_with_themselves_make_a_whole_map(tiny):
 def test_curves_are_the_table(tiny):
     asked = SimilarityRequest(tuple((n, n) for n in ("mono-eng", "mono-deu", "mixed")), sentences=12)
     frame = with_kinds(finish(similarity_steps(tiny, asked)).frame, tiny.suite.roles)
-    figure = depth_figure(frame, "CKA", "kind")
+    figure = depth_figure(frame, "CKA")
     named = {trace.name: trace for trace in figure.data if trace.name}
     pair = frame[frame["kind"] == "mono × mono"]
     assert list(named["mono × mono"].y) == pair["value"].tolist()
@@ -440,7 +440,7 @@ def test_empty_cells_are_no_numbers():
     frame = pd.DataFrame(
         {"value": [np.nan], "chance": [np.nan], "why_not": ["because"], "kind": ["a"], "low": [np.nan]}
     )
-    assert "does not apply here**: because" in similarity_sentence(frame, measures()["cosine"], "kind")
+    assert "does not apply here**: because" in similarity_sentence(frame, measures()["cosine"])
 
 
 def test_commands_print_the_plane_and_the_neighbours_of_the_page(suite_folder, told, refused, tiny):

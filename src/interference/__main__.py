@@ -31,6 +31,8 @@ from interference.commands import (
     DeviceOption,
     Format,
     LanguagesOption,
+    RecipesOption,
+    ScoredOption,
     SentencesOption,
     SuiteOption,
     by_name,
@@ -40,10 +42,10 @@ from interference.commands import (
     print_table,
     recipe_of,
     several,
-    store_of,
     suite_for,
+    with_bar,
 )
-from interference.errors import UserError, nearest, user_path
+from interference.errors import UserError, check_known, user_path
 from interference.store import no_room
 
 if TYPE_CHECKING:
@@ -133,13 +135,8 @@ def suite(
 @app.command()
 def losses(
     suite: SuiteOption = None,
-    checkpoint: Annotated[
-        list[str] | None,
-        several("--checkpoint", "A checkpoint's name or folder, or `unigram`, `bigram`: controls that count tokens."),
-    ] = None,
-    recipe: Annotated[
-        list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
-    ] = None,
+    checkpoint: ScoredOption = None,
+    recipe: RecipesOption = None,
     ensemble: Annotated[
         list[str] | None,
         several(
@@ -156,12 +153,9 @@ def losses(
 ) -> None:
     """Bits of every language under checkpoints and merges, with cost and recovery."""
     from interference.ensemble import KINDS, Ensemble
-    from interference.progress import progress_bar
     from interference.scored import Request
 
-    for kind in ensemble or []:
-        if kind not in KINDS:
-            raise UserError(f"Unknown ensemble '{kind}': {nearest(kind, KINDS)}")
+    check_known("Unknown ensemble", KINDS, *(ensemble or []))
     if ensemble and not recipe:
         raise UserError("--ensemble needs the models of a recipe. Give --recipe.")
     evaluator, recipes = evaluator_for(suite, corpus, device, checkpoint or [], recipe or [])
@@ -173,8 +167,7 @@ def losses(
         *((name, name) for name in names),
     )
     request = Request(models, tuple(dict.fromkeys(language or evaluator.corpus.languages)), sentences)
-    with progress_bar("losses") as bar:
-        table = evaluator.table(request, progress=bar)
+    table = with_bar("losses", evaluator.table_steps(request))
     stems = [path.stem for path in recipe or []]
     shown = stems + [f"{stem}, {KINDS[kind]}" for kind in dict.fromkeys(ensemble or []) for stem in stems] + names
     print_table(table.frame.assign(model=[name for name in shown for _ in request.languages]), form)
@@ -202,8 +195,7 @@ def merge(
     """Write a merge as a checkpoint folder that transformers loads."""
     from interference.evaluate import Evaluator
     from interference.export import Target, check_target, export_steps, write_steps
-    from interference.progress import progress_bar
-    from interference.steps import finish
+    from interference.results import store_of
     from interference.weights import pick_device
 
     place = pick_device(device)
@@ -214,11 +206,11 @@ def merge(
     check_target(target.recipe(parsed), opened, target)
     # Folders alone are no suite: the text that they would be measured on was chosen by nobody.
     known = sentences and opened.corpus is not None and opened.path is not None
-    with progress_bar("merging") as bar:
-        if known:
-            finish(export_steps(Evaluator(opened, store_of(opened), place), parsed, target, sentences), bar)
-        else:
-            finish(write_steps(parsed, opened, target, place), bar)
+    if known:
+        steps = export_steps(Evaluator(opened, store_of(opened), place), parsed, target, sentences)
+    else:
+        steps = write_steps(parsed, opened, target, place)
+    with_bar("merging", steps)
     note(f"wrote {out}: {parsed.label()}")
 
 
@@ -275,8 +267,7 @@ def demo_text(
     from interference.demo.forms import LANGUAGES
     from interference.demo.text import training_text
 
-    if language not in LANGUAGES:
-        raise UserError(f"The built-in suite has no language '{language}': {nearest(language, LANGUAGES)}")
+    check_known("The built-in suite has no language", LANGUAGES, language)
     for text in islice(training_text(language, seed), sentences):
         print(text)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from interference.checkpoint import Checkpoint
 from interference.corpus import Corpus
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known
 from interference.evaluate import TRANSFORMERS, Evaluator
 from interference.layout import body, final_norm
 from interference.losses import TokenizedText, check_ids, in_batches, padded, tokenize
@@ -51,8 +51,7 @@ class Text:
 
 def text_of(corpus: Corpus, language: str, rows: np.ndarray) -> Text:
     """Rows of one language of a corpus."""
-    if language not in corpus.languages:
-        raise UserError(f"The corpus {corpus.name} has no language '{language}': {nearest(language, corpus.languages)}")
+    check_known(f"The corpus {corpus.name} has no language", corpus.languages, language)
     documents = tuple(corpus.documents[row] for row in rows)
     return Text(language, tuple(corpus.text(language, rows)), documents, tuple(map(int, rows)))
 
@@ -113,8 +112,7 @@ def all_states_steps(
 
 
 def _key(evaluator: Evaluator, kind: str, model: Model, text: Text, pooling: str) -> str:
-    if pooling not in POOLINGS:
-        raise UserError(f"States can't be pooled by '{pooling}': {nearest(pooling, POOLINGS)}")
+    check_known("States can't be pooled by", POOLINGS, pooling)
     tokenizer = scored_by(evaluator.suite, model).digest_of_tokenizer
     of = model_digest(evaluator.suite, model), tokenizer, text.digest
     made_by = evaluator.device.type, torch.__version__, TRANSFORMERS

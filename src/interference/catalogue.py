@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known, nearest
 from interference.hub.ids import HubId, hub_id
 from interference.roles import OF_A_LANGUAGE
 
@@ -162,8 +162,7 @@ FAMILIES = {found.key: found for found in _ALL}
 
 def family(key: str) -> Family:
     """A family by its key. Raises UserError that names the nearest."""
-    if key not in FAMILIES:
-        raise UserError(f"The catalogue has no suite '{key}': {nearest(key, FAMILIES)}")
+    check_known("The catalogue has no suite", FAMILIES, key)
     return FAMILIES[key]
 
 

@@ -91,7 +91,7 @@ def causal_steps(
     rows = evaluator.corpus.rows(sentences)
     shapes = suite[trial.parent].shapes
     parts = components(shapes)
-    init = suite.init.name if suite.init and trial.control else None
+    init = suite.untrained if trial.control else None
     recipes = {TRANSPLANTED: trial.recipe, RESTORED: trial.recipe}
     if init and init != trial.parent and not difference(suite[trial.parent], suite[init]):
         recipes[UNTRAINED] = Recipe("passthrough", (init,))
@@ -160,9 +160,9 @@ def _table(
         f"The merge computes as {first} does, and with a component exchanged as {trial.parent} does.",
     )
     tried = {"language": language, "parent": trial.parent, "recipe": trial.recipe.to_yaml()}
-    init = evaluator.suite.init
+    init = evaluator.suite.untrained
     models: list[Scored] = [trial.parent, trial.recipe]
-    models += [init.name] if init and (UNTRAINED, None) in found else []
+    models += [init] if init and (UNTRAINED, None) in found else []
     return CausalTable(trial, units, done, (*own, *notes, *differing), evaluator.provenance(models) | tried)
 
 

@@ -27,7 +27,7 @@ def apart(values: list[str] | None) -> list[str] | None:
         if not "".join(names).strip():
             raise UserError(f"'{value}' names nothing. Give a name, or several with commas between them.")
         found += names
-    return found if values else values
+    return found or values
 
 
 def several(flag: str, help: str) -> Any:
@@ -54,9 +54,14 @@ CorpusOption = Annotated[
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda or cuda:N; CUDA where there is one unless given.")
 ]
-LanguagesOption = Annotated[
+LanguagesOption = Annotated[list[str] | None, several("--language", "A language of the corpus. All unless given.")]
+CheckpointsOption = Annotated[list[str] | None, several("--checkpoint", "A checkpoint's name or folder.")]
+ScoredOption = Annotated[
     list[str] | None,
-    several("--language", "A language of the corpus. All unless given."),
+    several("--checkpoint", "A checkpoint's name or folder, or `unigram`, `bigram`: controls that count tokens."),
+]
+RecipesOption = Annotated[
+    list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
 ]
 UnitOption = Annotated[str, typer.Option(help="bits per sentence, bits per byte or bits per English byte.")]
 SentencesOption = Annotated[
@@ -85,6 +90,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if pd.isna(value) or value in (math.inf, -math.inf) else value
+
+
+def with_bar(title: str, steps: Any) -> Any:
+    """What steps result in, their progress on standard error meanwhile."""
+    from interference.progress import progress_bar
+    from interference.steps import finish
+
+    with progress_bar(title) as bar:
+        return finish(steps, bar)
 
 
 def note(*lines: str) -> None:
@@ -150,13 +164,6 @@ def by_name(recipe: Any, suite: Any) -> Any:
     return recipe.renamed(name)
 
 
-def store_of(suite: Any) -> Any:
-    from interference.results import shipped_results
-    from interference.store import Store
-
-    return Store(shipped=shipped_results(suite))
-
-
 def evaluator_for(
     suite: Path | None,
     corpus: Path | None,
@@ -166,6 +173,7 @@ def evaluator_for(
 ) -> tuple[Any, list[Any]]:
     """What measures the suite with the folders that were named, and the recipes of files in the suite's names."""
     from interference.evaluate import Evaluator
+    from interference.results import store_of
     from interference.weights import pick_device
 
     target = pick_device(device)

@@ -1,6 +1,7 @@
 """The command about accuracy on minimal pairs."""
 
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,27 +9,26 @@ from typing import Annotated, Any
 import typer
 
 from interference.commands import (
+    CheckpointsOption,
     CorpusOption,
     DeviceOption,
     Format,
+    RecipesOption,
+    ScoredOption,
     SuiteOption,
     evaluator_for,
     note,
     print_table,
     several,
     several_named,
+    with_bar,
 )
 
 
 def accuracy(
     suite: SuiteOption = None,
-    checkpoint: Annotated[
-        list[str] | None,
-        several("--checkpoint", "A checkpoint's name or folder, or `unigram`, `bigram`: controls that count tokens."),
-    ] = None,
-    recipe: Annotated[
-        list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
-    ] = None,
+    checkpoint: ScoredOption = None,
+    recipe: RecipesOption = None,
     pairs: Annotated[
         Path | None,
         typer.Option(
@@ -52,21 +52,14 @@ def accuracy(
     """How often models need fewer bits for a right sentence than for the same one with one error of grammar."""
     from interference.errors import UserError
     from interference.minimal_pairs import BY
-    from interference.progress import progress_bar
-    from interference.steps import finish
     from interference.sweep import accuracy_steps
 
     if by not in BY:
         raise UserError(f"Accuracy is listed by {' or '.join(BY)}, not by '{by}'.")
     evaluator, recipes = evaluator_for(suite, corpus, device, checkpoint or [], recipe or [])
     asked = chosen_pairs(pairs, tuple(dict.fromkeys(language or ())), evaluator.corpus.languages).few(count)
-    # A recipe's file may be called like a checkpoint or like another recipe's: inside, it goes by its number.
-    models: dict[str, Any] = {f"recipe {n}\0": r for n, r in enumerate(recipes)}
-    names = list(dict.fromkeys(checkpoint or ([] if recipes else evaluator.suite.names)))
-    models |= {name: name for name in names}
-    with progress_bar("accuracy") as bar:
-        table = finish(accuracy_steps(evaluator, models, asked, asked.languages), bar)
-    shown = dict(zip(models, [path.stem for path in recipe or []] + names, strict=True))
+    models, shown = _models(recipes, recipe or [], checkpoint or ([] if recipes else evaluator.suite.names))
+    table = with_bar("accuracy", accuracy_steps(evaluator, models, asked, asked.languages))
     frame = table.by(by)
     print_table(frame.assign(model=frame["model"].map(shown)), form)
     note(*table.notes, *(f"{path}: {r.label()}" for path, r in zip(recipe or [], recipes, strict=True)))
@@ -74,10 +67,8 @@ def accuracy(
 
 def tasks(
     task: Annotated[list[str], several_named("Tasks of lm-evaluation-harness, as belebele_deu_Latn.")],
-    recipe: Annotated[
-        list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
-    ] = None,
-    checkpoint: Annotated[list[str] | None, several("--checkpoint", "A checkpoint's name or folder.")] = None,
+    recipe: RecipesOption = None,
+    checkpoint: CheckpointsOption = None,
     suite: SuiteOption = None,
     limit: Annotated[int | None, typer.Option(help="Samples of each task; all unless given.")] = None,
     shots: Annotated[
@@ -90,8 +81,6 @@ def tasks(
     """Run tasks of lm-evaluation-harness on merges in memory; needs the extra `tasks`."""
     from interference.errors import UserError, user_path
     from interference.harness import tasks_steps
-    from interference.progress import progress_bar
-    from interference.steps import finish
 
     if not recipe and not checkpoint:
         raise UserError("There is no model to run the tasks on. Give --recipe or --checkpoint.")
@@ -99,14 +88,22 @@ def tasks(
     if folder and not folder.is_dir():
         raise UserError(f"{folder} is no folder. Give a folder of task descriptions (.yaml).")
     evaluator, recipes = evaluator_for(suite, None, device, checkpoint or [], recipe or [])
-    models: dict[str, Any] = {f"recipe {n}\0": r for n, r in enumerate(recipes)}
-    names = list(dict.fromkeys(checkpoint or []))
-    models |= {name: name for name in names}
+    models, shown = _models(recipes, recipe or [], checkpoint or [])
     # The harness says on standard output what it bootstraps.
-    with progress_bar("tasks") as bar, redirect_stdout(sys.stderr):
-        frame = finish(tasks_steps(evaluator, models, task, limit, shots, folder), bar)
-    shown = dict(zip(models, [path.stem for path in recipe or []] + names, strict=True))
+    with redirect_stdout(sys.stderr):
+        frame = with_bar("tasks", tasks_steps(evaluator, models, task, limit, shots, folder))
     print_table(frame.assign(model=frame["model"].map(shown)), form)
+
+
+def _models(
+    recipes: Sequence[Any], files: Sequence[Path], names: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The models by what they go by inside, and what each of these is shown as.
+
+    A recipe's file may be called like a checkpoint or like another recipe's: inside, it goes by its number.
+    """
+    models = {f"recipe {n}\0": r for n, r in enumerate(recipes)} | {name: name for name in names}
+    return models, dict(zip(models, [*(file.stem for file in files), *dict.fromkeys(names)], strict=True))
 
 
 def chosen_pairs(file: Path | None, languages: tuple[str, ...], known: tuple[str, ...]) -> Any:

@@ -16,6 +16,7 @@ from interference.commands import (
     note,
     print_table,
     several_named,
+    with_bar,
 )
 from interference.errors import UserError
 
@@ -43,8 +44,6 @@ def causal(
     """Which component of a merge does the damage: each put into the parent alone, and back into the merge alone."""
     from interference.causal import Trial, causal_steps, default_parent
     from interference.conflict.survey import equal_average
-    from interference.progress import progress_bar
-    from interference.steps import finish
 
     if bool(models) == bool(recipe):
         raise UserError("Name the checkpoints whose mean is looked at, or give --recipe: one of the two.")
@@ -53,7 +52,6 @@ def causal(
     evaluator.check_unit(unit)
     chosen = recipes[0] if recipes else equal_average(tuple(models or ()))
     trial = Trial(chosen, parent or default_parent(evaluator.suite, chosen, language), language, control)
-    with progress_bar("causal map") as bar:
-        table = finish(causal_steps(evaluator, trial, sentences), bar)
+    table = with_bar("causal map", causal_steps(evaluator, trial, sentences))
     print_table(table.units[unit].assign(unit=unit), form)
     note(*table.notes)

@@ -17,6 +17,7 @@ from interference.commands import (
     print_table,
     several,
     several_named,
+    with_bar,
 )
 
 
@@ -45,9 +46,7 @@ def compare(
     from interference.compare import Comparison
     from interference.conflict.survey import default_models, default_notes
     from interference.errors import UserError
-    from interference.progress import progress_bar
     from interference.recipe import checkpoint_of
-    from interference.steps import finish
     from interference.sweep import compare_steps
 
     evaluator, _ = evaluator_for(suite, corpus, device, [*(models or []), *filter(None, [checkpoint_of(base)])])
@@ -57,7 +56,6 @@ def compare(
     if "all" in (named := methods or ["all"]) and len(named) > 1:
         raise UserError("`all` is every merge method. Leave it out of --methods, or the others.")
     asked = Comparison(names, languages, base, () if named == ["all"] else tuple(named), search, sentences)
-    with progress_bar("comparing") as bar:
-        table = finish(compare_steps(evaluator, asked), bar)
+    table = with_bar("comparing", compare_steps(evaluator, asked))
     print_table(table.in_unit(unit), form)
     note(*table.notes, *(() if models else default_notes(evaluator.suite)))

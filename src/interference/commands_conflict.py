@@ -16,8 +16,8 @@ from interference.commands import (
     recipe_of,
     several,
     several_named,
-    store_of,
     suite_for,
+    with_bar,
 )
 from interference.errors import UserError
 
@@ -57,9 +57,8 @@ def conflict(
     """Where the weights of two or more models collide: every measure with its chance level."""
     from interference.conflict.survey import Survey, default_models, default_notes, equal_average, survey_steps
     from interference.dev import DevHalf
-    from interference.progress import progress_bar
     from interference.recipe import checkpoint_of
-    from interference.steps import finish
+    from interference.results import store_of
     from interference.weights import Weights, pick_device
 
     if models and recipe:
@@ -73,8 +72,7 @@ def conflict(
     survey = Survey(chosen, base or chosen.base, tuple(dict.fromkeys(measure or [])), knobs, chance)
     opened.mergeable(survey.needed)
     weights = Weights([opened[name] for name in survey.needed], target, DevHalf(opened, target))
-    with progress_bar("conflict") as bar:
-        table = finish(survey_steps(opened, weights, store_of(opened), survey), bar)
+    table = with_bar("conflict", survey_steps(opened, weights, store_of(opened), survey))
     print_table(table.by(by), form)
     note(*table.notes, *(() if parsed or models else default_notes(opened)))
 

@@ -5,13 +5,7 @@ from typing import Annotated
 
 import typer
 
-from interference.commands import (
-    Format,
-    note,
-    print_table,
-    several,
-    several_named,
-)
+from interference.commands import Format, note, print_table, several, several_named, with_bar
 from interference.errors import UserError, user_path
 
 hub = typer.Typer(help="Models of the Hugging Face Hub. Nothing is downloaded but by `fetch`.", no_args_is_help=True)
@@ -72,8 +66,7 @@ def fetch(ids: Ids) -> None:
     from interference.hub import hub_id
     from interference.hub.fetch import changed, fetch_steps
     from interference.hub.plan import plan_to_fetch, room
-    from interference.progress import progress_bar, spinner
-    from interference.steps import finish
+    from interference.progress import spinner
 
     with spinner("asking the Hub"):
         made = plan_to_fetch([hub_id(text) for text in ids])
@@ -81,12 +74,12 @@ def fetch(ids: Ids) -> None:
     for found in made.listings:
         again = "fetched and converted" if found.converts else "fetched"
         note(*(f"{file} was damaged or changed since; it is {again} anew." for file in changed(found)))
-    with progress_bar("fetching") as bar:
-        print(*finish(fetch_steps(made.listings, _said), bar), sep="\n")
+    print(*with_bar("fetching", fetch_steps(made.listings, _said)), sep="\n")
 
 
 def _said(text: str) -> None:
-    note(*([text] if text else []))
+    if text:
+        note(text)
 
 
 @hub.command()
@@ -137,16 +130,13 @@ def corpus(
     from interference.hub.corpora import description, narrowed
     from interference.hub.fetch import fetch_steps
     from interference.hub.listing import listing
-    from interference.progress import progress_bar
-    from interference.steps import finish
     from interference.suite import check_new, write_suite
 
     names = {pair.split("=", 1)[0]: pair.split("=", 1)[-1] for pair in language}
     file = user_path(out)
     check_new(file)
     found = narrowed(listing(hub_id(repository, kind="dataset")), inside, names)
-    with progress_bar("fetching") as bar:
-        finish(fetch_steps([found], _said), bar)
+    with_bar("fetching", fetch_steps([found], _said))
     write_suite(description(found, inside, names, text, document), file)
     try:
         read = read_corpus(file)

@@ -16,6 +16,7 @@ from interference.commands import (
     note,
     print_table,
     several_named,
+    with_bar,
 )
 
 
@@ -34,16 +35,13 @@ def path(
 ) -> None:
     """Loss of every language along the path between two checkpoints, with excess over the better one and barrier."""
     from interference.path import Walk
-    from interference.progress import progress_bar
-    from interference.steps import finish
     from interference.sweep import path_steps
 
     walk = Walk(first, second, points, method)
     evaluator, _ = evaluator_for(suite, corpus, device, [first, second])
     evaluator.check_unit(unit)
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
-    with progress_bar("path") as bar:
-        table = finish(path_steps(evaluator, walk, languages, sentences), bar)
+    table = with_bar("path", path_steps(evaluator, walk, languages, sentences))
     print_table(table.points[unit].merge(table.summary[unit], on="language"), form)
     note(*table.notes)
 
@@ -63,15 +61,12 @@ def paths(
     """Loss of every language along the path between every two of some checkpoints."""
     import pandas as pd
 
-    from interference.progress import progress_bar
-    from interference.steps import finish
     from interference.sweep import pairs_steps
 
     evaluator, _ = evaluator_for(suite, corpus, device, models)
     evaluator.check_unit(unit)
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
-    with progress_bar("paths") as bar:
-        tables = finish(pairs_steps(evaluator, models, points, method, languages, sentences), bar)
+    tables = with_bar("paths", pairs_steps(evaluator, models, points, method, languages, sentences))
     print_table(pd.concat([t.points[unit].merge(t.summary[unit], on="language") for t in tables]), form)
     note(*tables[0].notes)
 
@@ -92,14 +87,11 @@ def plane(
     """Loss of one language on the plane through three checkpoints."""
     from interference.errors import UserError
     from interference.plane import Plane, plane_steps
-    from interference.progress import progress_bar
-    from interference.steps import finish
 
     wanted = Plane((first, second, third), language, points)
     evaluator, _ = evaluator_for(suite, corpus, device, wanted.models)
     evaluator.check_unit(unit)
-    with progress_bar("plane") as bar:
-        table = finish(plane_steps(evaluator, wanted, sentences), bar)
+    table = with_bar("plane", plane_steps(evaluator, wanted, sentences))
     if unit not in table.units:
         raise UserError(f"The tokenizer loses text of {language}, so there are no {unit}. Use bits per sentence.")
     print_table(table.units[unit].assign(unit=unit), form)
@@ -121,13 +113,10 @@ def linearity(
     """Whether activations mix along a path as the weights do, layer by layer, and whether their variance survives."""
     from interference.linearity import layer_steps
     from interference.path import Walk
-    from interference.progress import progress_bar
-    from interference.steps import finish
 
     walk = Walk(first, second, points, method)
     evaluator, _ = evaluator_for(suite, corpus, device, [first, second])
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
-    with progress_bar("layers") as bar:
-        table = finish(layer_steps(evaluator, walk, languages, sentences), bar)
+    table = with_bar("layers", layer_steps(evaluator, walk, languages, sentences))
     print_table(table.frame, form)
     note(*table.notes)

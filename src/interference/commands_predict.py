@@ -15,6 +15,7 @@ from interference.commands import (
     note,
     print_table,
     several,
+    with_bar,
 )
 from interference.errors import UserError
 
@@ -42,8 +43,6 @@ def predict(
     """Does anything measured before merging predict the damage? Every measure against it, over all pairs."""
     from interference.labels import capitalised
     from interference.predict import paper_pairs, predict_steps
-    from interference.progress import progress_bar
-    from interference.steps import finish
 
     chosen = tuple(dict.fromkeys(measure or []))
     left_out = set(without or [])
@@ -65,10 +64,10 @@ def predict(
         evaluator.check_languages([*(language or []), *left_out])
         every = language or list(models_of(evaluator.suite, role))
         kept = [code for code in dict.fromkeys(every) if code not in left_out]
-        with progress_bar("merging pairs") as bar:
-            table = finish(pair_steps(evaluator, Pairing(role, tuple(kept), chosen, unit, sentences, part)), bar)
-    with progress_bar("relating") as bar:
-        found = finish(predict_steps(table, store), bar)
+        table = with_bar(
+            "merging pairs", pair_steps(evaluator, Pairing(role, tuple(kept), chosen, unit, sentences, part))
+        )
+    found = with_bar("relating", predict_steps(table, store))
     print_table(table.frame.assign(damage_is=table.outcome) if pairs else found.frame, form)
     explained = f"One effect per language explains {100 * found.explained:.0f} % of it."
     note(f"{capitalised(table.outcome)}. {explained}", *found.notes)

@@ -15,6 +15,7 @@ from interference.commands import (
     note,
     print_table,
     several,
+    with_bar,
 )
 
 if TYPE_CHECKING:
@@ -94,12 +95,10 @@ def similarity(
 ) -> None:
     """How alike models are in the hidden states of the same sentences, with chance level and interval."""
     from interference.errors import UserError
-    from interference.progress import progress_bar
     from interference.scored import Model
     from interference.similarities import similarity_steps
     from interference.similarity import DEFAULT
     from interference.similarity_request import SimilarityRequest
-    from interference.steps import finish
 
     if language and condition in ("own", "numerals"):
         raise UserError(
@@ -129,8 +128,7 @@ def similarity(
         pooling,
         preparation,
     )
-    with progress_bar("similarity") as bar:
-        table = finish(similarity_steps(evaluator, asked), bar)
+    table = with_bar("similarity", similarity_steps(evaluator, asked))
     print_table(table.frame, form)
     note(*table.notes, *(f"Warning: {line}" for line in table.warnings()))
 
@@ -153,15 +151,12 @@ def projection(
     form: Format = "table",
 ) -> None:
     """Parallel sentences of several languages in a plane of one model's states."""
-    from interference.progress import progress_bar
     from interference.projection import projection_steps, spot_in
-    from interference.steps import finish
 
     preparation = _preparation(raw, uncentred, without_length, without_massive)
     evaluator, _ = evaluator_for(suite, corpus, device, [checkpoint] if checkpoint else [])
     spot = spot_in(evaluator, checkpoint, layer, language or (), sentences, drawn, pooling, preparation)
-    with progress_bar("states") as bar:
-        found = finish(projection_steps(evaluator, spot, plane), bar)
+    found = with_bar("states", projection_steps(evaluator, spot, plane))
     print_table(found.frame, form)
     note(f"{spot.name} at layer {spot.layer}.", *found.notes)
 
@@ -184,9 +179,7 @@ def neighbours(
     form: Format = "table",
 ) -> None:
     """The sentences nearest to one in a model's states, its translations among them."""
-    from interference.progress import progress_bar
     from interference.projection import neighbour_steps, spot_in
-    from interference.steps import finish
     from interference.views_similarity import neighbours_sentence
 
     preparation = _preparation(raw, uncentred, without_length, without_massive)
@@ -194,8 +187,7 @@ def neighbours(
     languages = [*(language or evaluator.corpus.languages), of]
     spot = spot_in(evaluator, checkpoint, layer, languages, sentences, 3, pooling, preparation)
     place = int(evaluator.corpus.rows(sentences)[0]) if row is None else row
-    with progress_bar("states") as bar:
-        near = finish(neighbour_steps(evaluator, spot, of, place), bar)
+    near = with_bar("states", neighbour_steps(evaluator, spot, of, place))
     print_table(near, form)
     text = evaluator.corpus.text(of, [place])[0]
     note(f"Nearest to {text} ({of}, row {place}) in {spot.name} at layer {spot.layer}.", neighbours_sentence(near))

@@ -6,15 +6,18 @@ from typing import Annotated, Any
 import typer
 
 from interference.commands import (
+    CheckpointsOption,
     CorpusOption,
     DeviceOption,
     Format,
+    RecipesOption,
     SentencesOption,
     SuiteOption,
     evaluator_for,
     note,
     print_table,
     several,
+    with_bar,
 )
 from interference.errors import UserError
 
@@ -24,10 +27,8 @@ def say(
     prompt: Annotated[
         str | None, typer.Option(help="What to continue; unless given, how the first test sentence begins.")
     ] = None,
-    checkpoint: Annotated[list[str] | None, several("--checkpoint", "A checkpoint's name or folder.")] = None,
-    recipe: Annotated[
-        list[Path] | None, typer.Option("--recipe", help="A recipe in mergekit's YAML; may be repeated.")
-    ] = None,
+    checkpoint: CheckpointsOption = None,
+    recipe: RecipesOption = None,
     length: Annotated[int, typer.Option(help="Tokens at most.")] = 40,
     temperature: Annotated[float, typer.Option(help="0 takes the likeliest token every time.")] = 0.0,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens of so much probability.")] = 1.0,
@@ -39,16 +40,7 @@ def say(
     form: Format = "table",
 ) -> None:
     """Continue a text with checkpoints and merges; unless named the language's reference, the equal merge and mixed."""
-    from interference.generate import (
-        Question,
-        Sampling,
-        answer_steps,
-        default_models,
-        default_prompt,
-        equal_merge,
-    )
-    from interference.progress import progress_bar
-    from interference.steps import finish
+    from interference.generate import Question, Sampling, answer_steps, default_models, default_prompt, equal_merge
 
     sampling = Sampling(length, temperature, top_p, seed)
     evaluator, recipes = evaluator_for(suite, corpus, device, checkpoint or [], recipe or [])
@@ -58,8 +50,7 @@ def say(
     )
     models = named or default_models(evaluator.suite, language, equal_merge(evaluator.suite))
     text = default_prompt(evaluator.corpus, language) if prompt is None else prompt
-    with progress_bar("writing") as bar:
-        answers = finish(answer_steps(evaluator, Question(models, text, sampling)), bar)
+    answers = with_bar("writing", answer_steps(evaluator, Question(models, text, sampling)))
     print_table(answers.tokens() if tokens else answers.summary(), form)
     note(answers.sentence())
 
@@ -78,16 +69,13 @@ def sentences(
     form: Format = "table",
 ) -> None:
     """List sentences with what a checkpoint or a merge costs on each against the reference, the worst first."""
-    from interference.progress import progress_bar
     from interference.sentences import sentence_steps
-    from interference.steps import finish
 
     if (recipe is None) == (checkpoint is None):
         raise UserError("Give either --recipe or --checkpoint: one model whose sentences are compared.")
     names = [name for name in (checkpoint, against) if name]
     evaluator, recipes = evaluator_for(suite, corpus, device, names, [recipe] if recipe else [])
     model: Any = recipes[0] if recipes else checkpoint
-    with progress_bar("scoring") as bar:
-        table = finish(sentence_steps(evaluator, model, list(dict.fromkeys(language)), number, against), bar)
+    table = with_bar("scoring", sentence_steps(evaluator, model, list(dict.fromkeys(language)), number, against))
     print_table(table.frame, form)
     note(table.sentence(), table.note)

@@ -15,6 +15,7 @@ from interference.commands import (
     evaluator_for,
     note,
     print_table,
+    with_bar,
 )
 
 
@@ -32,15 +33,12 @@ def trajectory(
     form: Format = "table",
 ) -> None:
     """Losses of two training runs and of their average, step by step: when do they stop being mergeable?"""
-    from interference.progress import progress_bar
-    from interference.steps import finish
     from interference.trajectory import known_course, trajectory_sentence, trajectory_steps
 
     evaluator, _ = evaluator_for(suite, corpus, device)
     course = known_course(evaluator.suite, first, second)
     evaluator.check_unit(unit)
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
-    with progress_bar("trajectory") as bar:
-        table = finish(trajectory_steps(evaluator, course, languages, sentences), bar)
+    table = with_bar("trajectory", trajectory_steps(evaluator, course, languages, sentences))
     print_table(table.joined(unit).assign(unit=unit), form)
     note(trajectory_sentence(table, unit).replace("**", ""), *table.notes)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known
 from interference.languages import language_name
 from interference.recipe import BASES, Recipe
 from interference.registry import Argument, Method, methods, post_steps
@@ -50,9 +50,7 @@ class Comparison:
                 f"{self.base} is the base and one of the models; its difference from itself is zero. Take it out of "
                 "the models, or choose another base."
             )
-        for name in self.methods:
-            if name not in methods():
-                raise UserError(f"Unknown merge method '{name}': {nearest(name, methods())}")
+        check_known("Unknown merge method", methods(), *self.methods)
 
     @property
     def chosen(self) -> tuple[Method, ...]:

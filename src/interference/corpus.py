@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from interference.errors import UserError
+from interference.errors import UserError, listed
 
 _FEW = 15  # documents: 95 % intervals of fewer hold the truth in nine of ten cases at best, of two in half of them
 _AS_CSV = re.compile(r'"(?:[^"]|"")*"')
@@ -51,12 +51,17 @@ class Corpus:
         parity = np.array([order[name] % 2 if self.has_documents and len(order) > 1 else 0 for name in self.documents])
         return {half: _read_only(np.flatnonzero(parity == i)) for i, half in enumerate(("test", "dev"))}
 
+    @property
+    def has_dev(self) -> bool:
+        """Whether there is a dev half."""
+        return len(self.halves["dev"]) > 0
+
     def clusters(self, rows: Sequence[int] | np.ndarray) -> str:
         """In words, which half these rows are of and what intervals resample: documents, where there are any."""
         count = len({self.documents[row] for row in rows})
         what = "no document column: each sentence is its own cluster"
         if self.has_documents:
-            half = "test half, " if len(self.halves["dev"]) else ""
+            half = "test half, " if self.has_dev else ""
             what = f"{half}{count} document{'' if count == 1 else 's'}"
         return f"({what}); {self.intervals(rows)}"
 
@@ -228,8 +233,7 @@ def _check(path: Path, header: list[str], body: list[list[str]], used: list[str]
             named = zip(header, row, strict=True)
             wrong += [f"line {number} has no text for '{h}'" for h, cell in named if h in used and not cell.strip()]
     if wrong:
-        shown = "; ".join(wrong[:8]) + (f"; and {len(wrong) - 8} more" if len(wrong) > 8 else "")
         raise UserError(
-            f"Corpus {path} is not a table of parallel text: {shown}. Expected one tab-separated cell for every column "
-            "in every row. Fill the cells or take the rows out."
+            f"Corpus {path} is not a table of parallel text: {listed(wrong, 8)}. Expected one tab-separated cell for "
+            "every column in every row. Fill the cells or take the rows out."
         )

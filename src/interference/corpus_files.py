@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from interference.corpus import Corpus, language_columns, may_be_language, read_lines, tab_cells
-from interference.errors import UserError, nearest, user_path
+from interference.errors import UserError, check_known, listed, nearest, user_path
 from interference.hub import local_folder
 from interference.strict_yaml import load_yaml
 
@@ -112,8 +112,7 @@ def _wide(path: Path, layout: Layout) -> dict[str, Sequence[Any]]:
             "has a table of its own. Take it out, and name the columns: columns: {eng: the column's name, ...}."
         )
     names = dict(layout.columns) or {c: c for c in language_columns(table) if c != layout.document}
-    if lacking := [column for column in names.values() if column not in table]:
-        raise UserError(f"Corpus {path} has no column '{lacking[0]}': {nearest(lacking[0], table)}")
+    check_known(f"Corpus {path} has no column", table, *names.values())
     if not names:
         raise UserError(
             f"Corpus {path} has the columns {', '.join(table) or 'none'}, none of them named by a language code as "
@@ -134,8 +133,7 @@ def _folder(path: Path, layout: Layout) -> dict[str, Sequence[Any]]:
     entries |= {name: entries[first] for name, (first, *_) in called.items()}
     entries |= {name: path / name for name in layout.columns.values() if name not in entries and (path / name).exists()}
     names = dict(layout.columns) or {n: n for n, e in entries.items() if may_be_language(n) and _holds_text(e)}
-    if lacking := [name for name in names.values() if name not in entries]:
-        raise UserError(f"Corpus {path} has no file or folder '{lacking[0]}': {nearest(lacking[0], entries)}")
+    check_known(f"Corpus {path} has no file or folder", entries, *names.values())
     if not names:
         raise UserError(
             f"Corpus {path} holds no text that is named by a language; expected eng.txt, deu.txt, ..., or eng/*.txt, "
@@ -281,9 +279,8 @@ def _corpus(path: Path, columns: Mapping[str, Sequence[Any]]) -> Corpus:
             elif not str(cell).strip():
                 wrong.append(f"row {number} has no text for '{name}'")
     if wrong:
-        more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise UserError(
-            f"Corpus {path} is not a table of parallel text: {'; '.join(wrong[:_SHOWN])}{more}. Expected a sentence in "
+            f"Corpus {path} is not a table of parallel text: {listed(wrong, _SHOWN)}. Expected a sentence in "
             "every language for every row. Fill them or take the rows out."
         )
     found = {name: tuple(map(str, cells)) for name, cells in columns.items()}

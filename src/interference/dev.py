@@ -68,7 +68,7 @@ class DevHalf:
     def rows(self, count: int | None = None) -> Any:
         """Row numbers of the dev half, evenly spread. Raises UserError where there is none."""
         corpus = self._suite.corpus
-        if corpus is None or not len(corpus.halves["dev"]):
+        if corpus is None or not corpus.has_dev:
             raise UserError(
                 "This is measured on the dev half of the corpus, and a corpus without documents has none. Add a column "
                 "'document', so that every other document can be held back."

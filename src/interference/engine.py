@@ -41,7 +41,11 @@ class Job:
     def check(self) -> None:
         """Raise Superseded if nobody waits for the result any more."""
         if self.stopped:
-            raise Superseded(f"{self.owner}/{self.slot} was superseded")
+            raise self.superseded
+
+    @property
+    def superseded(self) -> Superseded:
+        return Superseded(f"{self.owner}/{self.slot} was superseded")
 
 
 class Engine:
@@ -112,7 +116,7 @@ class Engine:
                 self._given_up.append(queued)
             # False where its asker has cancelled a job that never ran; one that has run is marked as running already.
             if queued.steps or queued.future.set_running_or_notify_cancel():
-                queued.future.set_exception(Superseded(f"{owner}/{slot} was superseded"))
+                queued.future.set_exception(queued.superseded)
             queued.function = _nothing
         running = self._running
         if running and (running.owner, running.slot) == (owner, slot):
@@ -187,7 +191,7 @@ class Engine:
         """An interrupted job waits before its owner's others and after other owners, if it is still wanted."""
         if job.stopped:
             self._given_up.append(job)
-            job.future.set_exception(Superseded(f"{job.owner}/{job.slot} was superseded"))
+            job.future.set_exception(job.superseded)
             return
         queue = self._queues.setdefault(job.owner, OrderedDict())
         queue[job.slot] = job
@@ -213,7 +217,7 @@ def _nothing(job: Job) -> None:
 def _give(job: Job, result: Any) -> bool:
     """Hand over the result, unless it came too late."""
     if job.stopped:
-        job.future.set_exception(Superseded(f"{job.owner}/{job.slot} was superseded"))
+        job.future.set_exception(job.superseded)
     else:
         job.progress = 1.0
         job.future.set_result(result)

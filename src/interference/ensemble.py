@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known
 
 LOGITS, PROBABILITIES, BEST = "mean of logits", "mean of probabilities", "best parent"
 KINDS = {"logits": LOGITS, "probabilities": PROBABILITIES, "best": BEST}
@@ -23,8 +23,7 @@ class Ensemble:
     kind: str
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS.values():
-            raise UserError(f"Unknown ensemble '{self.kind}': {nearest(self.kind, KINDS.values())}")
+        check_known("Unknown ensemble", tuple(KINDS.values()), self.kind)
         if not self.models:
             raise UserError(f"The {self.kind} of no models is asked for; name at least one.")
 

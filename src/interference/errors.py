@@ -1,7 +1,7 @@
 """The exceptions for what a user can put right."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 
@@ -18,6 +18,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names) or 'none'}."
+
+
+def check_known(what: str, known: Collection[str], *names: str) -> None:
+    """Raise UserError for the first of the names that is not known; `what` is how its message begins."""
+    for name in names:
+        if name not in known:
+            raise UserError(f"{what} '{name}': {nearest(name, known)}")
+
+
+def listed(faults: Sequence[str], most: int) -> str:
+    """The first of several faults, and how many more there are."""
+    more = f"; and {len(faults) - most} more" if len(faults) > most else ""
+    return "; ".join(faults[:most]) + more
 
 
 def user_path(text: str | Path) -> Path:

@@ -15,7 +15,7 @@ from interference.arrays import Arrays
 from interference.checkpoint import Checkpoint
 from interference.dev import DevHalf
 from interference.ensemble import BEST, Ensemble
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known
 from interference.files import Files
 from interference.glimpses import Glimpses
 from interference.losses import (
@@ -64,7 +64,6 @@ _MADE_BY = f"interference {__version__}; torch {torch.__version__}; {TRANSFORMER
 _TABLES = 256  # loss tables kept in memory
 _SINCE = 3  # before, one could be scored with the weights of another that took turns with it, and counts had UNK cheap
 _TEXTS = 512  # tokenised languages kept in memory
-Progress = Callable[[float], None]
 
 
 class Evaluator:
@@ -91,9 +90,9 @@ class Evaluator:
         """Whether the suite says what any of its checkpoints is, so that there are costs."""
         return any(c.role != "other" for c in self.suite.checkpoints)
 
-    def table(self, request: Request, progress: Progress = lambda share: None) -> LossTable:
+    def table(self, request: Request) -> LossTable:
         """The loss table of a request, one row per model and language, models in the order given."""
-        return finish(self.table_steps(request), progress)
+        return finish(self.table_steps(request))
 
     def table_steps(self, request: Request) -> Steps[LossTable]:
         """`table` one batch at a time, language by language; between batches another may use the networks."""
@@ -114,7 +113,6 @@ class Evaluator:
             steps = self.bits_steps(model, language, rows)
             bits[name, language] = yield from nth(len(bits), len(wanted) * len(request.languages), steps)
         references = request.references(self.suite)
-        init = self.suite.init.name if self.suite.init else None
         lossy, notes = self.tokenization(dict(request.models) | wanted, request.languages, rows)
         return loss_table(
             subjects,
@@ -122,7 +120,7 @@ class Evaluator:
             self.corpus,
             rows,
             references,
-            init,
+            self.suite.untrained,
             request.languages,
             has_roles=self.has_roles,
             lossy=lossy,
@@ -187,8 +185,11 @@ class Evaluator:
             yield from self.best_steps(names, language, request.sentences)
         if not merges or not languages:
             return ()
-        dev = len(self.corpus.halves["dev"])
-        where = "sentences of the dev half" if dev else "these very sentences, for the corpus has no dev half"
+        where = (
+            "sentences of the dev half"
+            if self.corpus.has_dev
+            else "these very sentences, for the corpus has no dev half"
+        )
         return (f"The best parent of a language is the one that needs least for {where}.",)
 
     def finished(self, request: Request) -> LossTable | None:
@@ -281,23 +282,16 @@ class Evaluator:
         return self._files.changed()
 
     def check_languages(self, languages: Iterable[str]) -> None:
-        for language in languages:
-            if language not in self.corpus.languages:
-                raise UserError(
-                    f"The corpus {self.corpus.name} has no language '{language}': "
-                    f"{nearest(language, self.corpus.languages)}"
-                )
+        check_known(f"The corpus {self.corpus.name} has no language", self.corpus.languages, *languages)
 
     def check_unit(self, unit: str) -> None:
-        if unit not in (known := known_units(self.corpus)):
-            raise UserError(f"This corpus has no unit '{unit}': {nearest(unit, known)}")
+        check_known("This corpus has no unit", known_units(self.corpus), unit)
 
     def _companions(self, request: Request) -> Iterable[tuple[str, Scored]]:
         """What the models are compared with: references, init, and the parents where a language has no reference."""
         references = list(request.references(self.suite).values())
         names = [name for name in references if name and name != request.against]
-        if self.suite.init:
-            names.append(self.suite.init.name)
+        names += filter(None, [self.suite.untrained])
         if None in references:
             names += [parent for _, model in request.models for parent in parents(model)]
         return [(name, name) for name in dict.fromkeys(names)]
@@ -404,7 +398,7 @@ class Evaluator:
         """
         key = names, language, sentences
         if key not in self._best_of:
-            half = "dev" if len(self.corpus.halves["dev"]) else "test"
+            half = "dev" if self.corpus.has_dev else "test"
             rows, found = self.corpus.rows(sentences, half), dict[str, float]()
             for name in names:
                 found[name] = (yield from nth(len(found), len(names), self.bits_steps(name, language, rows))).sum()

@@ -82,7 +82,7 @@ def export_steps(evaluator: Evaluator, recipe: Recipe, target: Target, sentences
 def _measure(evaluator: Evaluator, recipe: Recipe, sentences: int) -> Steps[Measured]:
     """Losses of the merge as it is written, in all languages of the corpus, with all that belongs beside them."""
     corpus, suite = evaluator.corpus, evaluator.suite
-    controls = (UNIGRAM,) if len(corpus.halves["dev"]) else ()
+    controls = (UNIGRAM,) if corpus.has_dev else ()
     request = merge_request(recipe, suite, corpus.languages, sentences, controls)
     table = yield from evaluator.table_steps(request)
     return Measured(merge_view(table.in_unit(UNIT), recipe, suite, corpus.rows(sentences)), table.notes)

@@ -67,7 +67,7 @@ class Glimpses:
                 means[name] |= {language: found[language] for language in missing}
         left = tuple(name for name in wanted if name not in means)
         references = {} if left else request.references(self._evaluator.suite)
-        init, lossy = self._evaluator.suite.init, set()
+        lossy = set()
         for name, language in product(means, request.languages):
             if (yield from self._loses(self._evaluator.scored_by(wanted[name]), language, rows)):
                 lossy.add((name, language))
@@ -77,7 +77,7 @@ class Glimpses:
             self._evaluator.corpus,
             rows,
             references,
-            init.name if init and not left else None,
+            None if left else self._evaluator.suite.untrained,
             request.languages,
             has_roles=self._evaluator.has_roles and not left,
             lossy=lossy,

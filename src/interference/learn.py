@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from interference.dev import Batch
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known
 from interference.evaluate import Evaluator
 from interference.groups import depth_of, group_of, layer_of
 from interference.merge import merge_with
@@ -87,8 +87,7 @@ def _learn(
 
 def _check(evaluator: Evaluator, recipe: Recipe, languages: Sequence[str], scope: str, steps: int, rate: float) -> None:
     evaluator.check_languages(languages)
-    if scope not in SCOPES:
-        raise UserError(f"Unknown scope '{scope}': {nearest(scope, SCOPES)}")
+    check_known("Unknown scope", SCOPES, scope)
     if steps < 1 or not 0 < rate < float("inf"):
         raise UserError(f"{steps} steps at a rate of {rate:g} are asked for; expected at least 1 step, a rate above 0.")
     if not recipe.definition.weighted or "gradient" in recipe.definition.lacks:

@@ -140,7 +140,7 @@ def _layer_steps(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sen
             if weight in inner:
                 done += 1
                 yield done / total
-    half = "test half, " if len(evaluator.corpus.halves["dev"]) else ""
+    half = "test half, " if evaluator.corpus.has_dev else ""
     notes = (
         f"{len(rows)} sentences of each language ({half}the same tokens in every model, the prefix left out).",
         "RMSNorm hides a shrinking residual stream from the layers after it, so look inside the blocks too.",

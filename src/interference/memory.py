@@ -16,9 +16,8 @@ from interference.errors import Shortage
 _REFUSED = re.compile(
     r"out of memory|(can't|cannot|not able to) allocate|not enough memory|ALLOC_FAILED|bad_alloc|"
     r"NOT_INITIALIZED when calling `cu\w+Create",  # CUDA's libraries have room of their own, taken at first use
-    re.I,
+    re.IGNORECASE,
 )
-INSTEAD = "Use fewer models, fewer sentences, checkpoints in a smaller dtype, or another device."
 
 
 def ran_out(error: BaseException) -> bool:
@@ -29,9 +28,7 @@ def ran_out(error: BaseException) -> bool:
 
 
 @contextmanager
-def room(
-    device: torch.device, doing: str, release: Callable[[], None] = lambda: None, instead: str = INSTEAD
-) -> Iterator[None]:
+def room(device: torch.device, doing: str, release: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Raise Shortage where memory runs out inside, once what failed is gone and `release` has freed the rest.
 
     What the calling function itself still names stays: call it around a function of its own.
@@ -44,7 +41,10 @@ def room(
         _forget_frames(error)
         release()
         torch.cuda.empty_cache()
-        raise Shortage(f"{device} ran out of memory while {doing}. {instead}") from None
+        raise Shortage(
+            f"{device} ran out of memory while {doing}. Use fewer models, fewer sentences, checkpoints in a smaller "
+            "dtype, or another device."
+        ) from None
 
 
 def trim() -> None:

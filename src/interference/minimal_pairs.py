@@ -10,7 +10,7 @@ import pandas as pd
 
 from interference.corpus import may_be_language
 from interference.corpus_files import read_table
-from interference.errors import UserError, nearest
+from interference.errors import UserError, listed, nearest
 from interference.languages import same_language
 from interference.statistics import clustered_means, clustered_proportion
 
@@ -114,8 +114,7 @@ def read_pairs(path: Path, language: str | None = None) -> PairSet:
         else:
             pairs.append(Pair(*cells))
     if wrong:
-        more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-        raise UserError(f"{path} holds no minimal pairs: {'; '.join(wrong[:_SHOWN])}{more}. Put these rows right.")
+        raise UserError(f"{path} holds no minimal pairs: {listed(wrong, _SHOWN)}. Put these rows right.")
     return PairSet(path.name, tuple(pairs))
 
 

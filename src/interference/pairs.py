@@ -13,12 +13,12 @@ import torch
 
 from interference import similarity as alike
 from interference.bench import SENTENCES
-from interference.conflict import survey as surveys
 from interference.conflict.registry import Measure, measures
-from interference.conflict.survey import Survey, equal_average, survey_steps
+from interference.conflict.survey import VERSION, Survey, equal_average, survey_steps
 from interference.conflict.table import ALL
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known
 from interference.evaluate import Evaluator
+from interference.groups import group_of
 from interference.losses import sentence_bits
 from interference.predict import HEADS, PairTable, Prediction, Predictor, check_languages, predict_steps
 from interference.settings import configuration_notes
@@ -63,10 +63,7 @@ class Pairing:
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise UserError(f"Pairs are of the role {' or '.join(ROLES)}, not '{self.role}'.")
-        known = {p.name: p for p in predictors()}
-        for name in self.measures:
-            if name not in known:
-                raise UserError(f"Unknown measure '{name}': {nearest(name, known)}")
+        check_known("Unknown measure", [p.name for p in predictors()], *self.measures)
 
     @property
     def chosen(self) -> tuple[Predictor, ...]:
@@ -111,7 +108,7 @@ class _Task:
     @property
     def half(self) -> str:
         """What is held against the damage is measured on the dev half; on all of a corpus without documents."""
-        return "dev" if len(self.evaluator.corpus.halves["dev"]) else "test"
+        return "dev" if self.evaluator.corpus.has_dev else "test"
 
     @property
     def dev(self) -> np.ndarray:
@@ -193,9 +190,8 @@ def _task(evaluator: Evaluator, pairing: Pairing) -> _Task:
     evaluator.check_unit(pairing.unit)
     models = models_of(evaluator.suite, pairing.role, pairing.languages)
     shapes = evaluator.suite[next(iter(models.values()))].shapes
-    groups = dict.fromkeys((ALL, *(surveys.group_of(name) for name in shapes)))
-    if pairing.part not in groups:
-        raise UserError(f"These models have no part '{pairing.part}': {nearest(pairing.part, groups)}")
+    groups = dict.fromkeys((ALL, *(group_of(name) for name in shapes)))
+    check_known("These models have no part", groups, pairing.part)
     return _Task(evaluator, pairing, models, evaluator.corpus.rows(pairing.sentences))
 
 
@@ -210,7 +206,7 @@ def pair_steps(evaluator: Evaluator, pairing: Pairing) -> Steps[PairTable]:
         replace(p, unit=pairing.unit) if p.kind == "losses" else p for p in pairing.chosen if p.name in found
     )
     corpus = evaluator.corpus
-    half = "test half" if len(corpus.halves["dev"]) else "corpus"
+    half = "test half" if corpus.has_dev else "corpus"
     part = "the whole model" if pairing.part == ALL else pairing.part
     own = (
         f"Damage: what the mean of two {pairing.role} models needs beyond each language's own model, mean of the two "
@@ -306,7 +302,7 @@ def _key(task: _Task, predictor: Predictor) -> str:
         parts += [pairing.sentences, pairing.unit]
     if predictor.kind == "losses":
         parts += [evaluator.place(name) for name in task.models.values()]
-    versions = _VERSION, surveys._VERSION, torch.__version__, evaluator.device.type
+    versions = _VERSION, VERSION, torch.__version__, evaluator.device.type
     return digest("pairs", versions, predictor.name, *parts)
 
 

@@ -92,8 +92,8 @@ def plane_steps(evaluator: Evaluator, plane: Plane, sentences: int | None) -> St
     for name in plane.models:
         ends.append((yield from telling(1.0, evaluator.bits_steps(name, language, rows))))
     untrained = None
-    if suite.init:
-        untrained = yield from telling(1.0, evaluator.bits_steps(suite.init.name, language, rows))
+    if suite.untrained:
+        untrained = yield from telling(1.0, evaluator.bits_steps(suite.untrained, language, rows))
     documents = [evaluator.corpus.documents[row] for row in rows]
     units, corners, levels = {}, {}, {}
     lossy, notes = evaluator.tokenization({plane.models[0]: plane.models[0]}, [language], rows)

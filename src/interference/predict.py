@@ -9,9 +9,10 @@ from math import comb
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known, nearest
 from interference.statistics import (
     additive_effects,
     holm,
@@ -20,7 +21,6 @@ from interference.statistics import (
     relabelled,
     spearman,
     spearman_interval,
-    square,
 )
 from interference.steps import Steps
 from interference.store import Store, digest
@@ -98,9 +98,7 @@ class PairTable:
         for code in languages:
             self.check_language(code)
         known = {p.name: p for p in self.predictors}
-        for name in measures:
-            if name not in known:
-                raise UserError(f"Unknown measure '{name}': {nearest(name, known)}")
+        check_known("Unknown measure", known, *measures)
         kept = tuple(code for code in self.languages if code in languages)
         check_languages(kept)
         rows = self.frame["first"].isin(kept) & self.frame["second"].isin(kept)
@@ -202,7 +200,7 @@ class Prediction:
 def predict_steps(table: PairTable, store: Store | None = None) -> Steps[Prediction]:
     """Relate every measure of a table to the damage, measure by measure; relations are kept in a store."""
     check_languages(table.languages)
-    damage = square(table.frame["damage"].to_numpy(dtype=float))
+    damage = squareform(table.frame["damage"].to_numpy(dtype=float))
     found: dict[Predictor, Relation | str] = {}
     orders: dict[bytes, str] = {}
     for predictor in table.predictors:
@@ -227,11 +225,11 @@ def _relation_or_reason(
         if np.ptp(numbers) <= 1e-12 * max(1.0, float(np.abs(numbers).max())):
             return f"{name} does not vary between these pairs"
     if store is None:
-        return relation(square(values), damage)
+        return relation(squareform(values), damage)
     key = digest("relation", _VERSION, values.tolist(), damage.tolist())
     known = store.read(key, len(fields(Relation)) + 1)
     if known[-1] != 1:  # the last says that the others are there; NaN among them is no partial correlation
-        known = np.array([*astuple(relation(square(values), damage)), 1.0])
+        known = np.array([*astuple(relation(squareform(values), damage)), 1.0])
         store.write(key, known)
     return Relation(*known[:-1].tolist())
 
@@ -282,8 +280,8 @@ def beyond_languages(table: PairTable, measure: str) -> pd.DataFrame:
     """What one additive effect per language leaves of a measure (x) and of the damage (y), pair by pair."""
     frame = table.frame[["first", "second"]].copy()
     for name, column in (("x", measure), ("y", "damage")):
-        left = additive_effects(square(table.frame[column].to_numpy(dtype=float)))[0]
-        frame[name] = left[np.triu_indices(len(left), k=1)]
+        left = additive_effects(squareform(table.frame[column].to_numpy(dtype=float)))[0]
+        frame[name] = squareform(left, checks=False)
     return frame
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from interference.activations import States, Text, states_steps, text_of
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known
 from interference.evaluate import Evaluator
 from interference.groups import depth_of
 from interference.losses import cut_notes
@@ -75,8 +75,7 @@ def spot_in(
 
 def projection_steps(evaluator: Evaluator, spot: Spot, plane: str = "PCA") -> Steps[Projection]:
     """The sentences of every language as points of a plane, the same sentences in all."""
-    if plane not in PLANES:
-        raise UserError(f"There is no plane '{plane}': {nearest(plane, PLANES)}")
+    check_known("There is no plane", PLANES, plane)
     texts, sides, cut = yield from _read(evaluator, spot)
     count = len(texts[spot.languages[0]].rows)
     few = np.unique(np.linspace(0, count - 1, min(spot.drawn, count)).round().astype(int))

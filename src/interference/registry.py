@@ -245,17 +245,17 @@ def merge_method(
         raise ValueError(f"{label}: scope is {scope}; expected tensor, or model with a preparation")
 
     def register(function: Callable) -> Callable:
-        body = _part(function, ("tensors", "deltas"))
-        first = _part(prepare, body.inputs[:1]) if prepare else None
+        body = part_of(function, ("tensors", "deltas"))
+        first = part_of(prepare, body.inputs[:1]) if prepare else None
         if first and (taken := {"weights", "prepared"} & set(first.inputs)):
             raise ValueError(f"{function.__name__}: its preparation asks for {taken}, which move with coefficients")
         allowed = {"tensors", "deltas", "base", "weights", "prepared", *(["fisher"] if rowwise else [])}
         if (elementwise or rowwise) and (more := set(body.inputs) - allowed):
             raise ValueError(f"{function.__name__}: pieces of a tensor come without {more}")
-        sums = _part(combines) if combines else None
+        sums = part_of(combines) if combines else None
         asked = "required" if {"deltas", "base"} & set(body.inputs) else "none"
         method = Method(
-            function.__name__, label, variant, family, _caption(function), source, body, first, scope, base or asked,
+            function.__name__, label, variant, family, caption_of(function), source, body, first, scope, base or asked,
             parents, mergekit, frozenset(lacks), check, positive, elementwise, rowwise, sums,
             mergekit_float32, by_parent, by_cuts,
         )  # fmt: skip
@@ -275,10 +275,10 @@ def post_step(*, label: str) -> Callable[[Callable], Callable]:
     """
 
     def register(function: Callable) -> Callable:
-        body = _part(function, ("merged", "network"), ("tensors", "recipe", "dev"))
+        body = part_of(function, ("merged", "network"), ("tensors", "recipe", "dev"))
         if body.arguments:
             raise ValueError(f"{function.__name__}: a post-step has no knobs")
-        _add(_POST_STEPS, PostStep(function.__name__, label, _caption(function), body), "post-step")
+        _add(_POST_STEPS, PostStep(function.__name__, label, caption_of(function), body), "post-step")
         return function
 
     return register
@@ -292,14 +292,14 @@ def _add(table: dict, entry: Any, kind: str) -> None:
         table[name] = table.pop(name)
 
 
-def _caption(function: Callable) -> str:
+def caption_of(function: Callable) -> str:
     caption = (inspect.getdoc(function) or "").split("\n")[0]
     if not caption:
         raise ValueError(f"{function.__name__} has no docstring")
     return caption
 
 
-def _part(function: Callable, first: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> Part:
+def part_of(function: Callable, first: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> Part:
     parameters = inspect.signature(function).parameters
     hints = typing.get_type_hints(function, include_extras=True)
     if first and next(iter(parameters), None) not in first:

@@ -113,6 +113,11 @@ def shipped_results(suite: Suite) -> dict[str, np.ndarray]:
     return found
 
 
+def store_of(suite: Suite) -> Store:
+    """The user's store with the results that ship with a suite."""
+    return Store(shipped=shipped_results(suite))
+
+
 def _unchanged(suite: Suite, digests: Mapping[str, str]) -> dict[str, str]:
     """The digests of the models whose shipped results are those of what is here now."""
     here = {}
@@ -130,7 +135,7 @@ def open_evaluator(
     Raises UserError for what can't be opened.
     """
     opened = open_suite(Path(suite) if suite else None, Path(corpus) if corpus else None)
-    return Evaluator(opened, Store(shipped=shipped_results(opened)), pick_device(device))
+    return Evaluator(opened, store_of(opened), pick_device(device))
 
 
 def _own_texts(file: Path) -> dict[str, tuple[str, ...]]:

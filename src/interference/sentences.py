@@ -92,7 +92,7 @@ def sentence_steps(
         said |= dict.fromkeys(evaluator.tokenization({"": model, reference: reference}, [language], rows)[1])
         yield (number + 1) / len(languages)
     frame = pd.concat(parts).sort_values("cost", ascending=False, kind="stable", ignore_index=True)
-    half = " of the test half" if len(evaluator.corpus.halves["dev"]) else ""
+    half = " of the test half" if evaluator.corpus.has_dev else ""
     own = f"{len(rows)} of {len(evaluator.corpus.rows(None))} sentences{half} in each language."
     note = " ".join((own, *said))
     made_from = _provenance(evaluator, model, frame["reference"].unique())

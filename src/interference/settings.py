@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from interference.checkpoint.reading import json_mapping
+from interference.errors import listed
 from interference.recipe import Recipe
 from interference.suite import Suite
 
@@ -41,9 +42,8 @@ def configuration_notes(names: Sequence[str], suite: Suite, consequence: str) ->
                 found.setdefault(key, f"{key} is {_value(one.get(key))} in {first} and {there}")
     if not found:
         return ()
-    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    named = "; ".join(list(found.values())[:_SHOWN])
-    return (f"Merged checkpoints differ in their configurations: {named}{more}. {consequence}",)
+    differences = listed(list(found.values()), _SHOWN)
+    return (f"Merged checkpoints differ in their configurations: {differences}. {consequence}",)
 
 
 def _said(suite: Suite, name: str) -> dict[str, Any]:

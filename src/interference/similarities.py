@@ -30,7 +30,7 @@ from interference.evaluate import Evaluator
 from interference.labels import capitalised, labels
 from interference.recipe import Recipe
 from interference.scored import Model, model_digest
-from interference.similarity import FEWEST, Measure, measures, varies
+from interference.similarity import FEWEST, Measure, expected, measures, varies
 from interference.similarity.logit_lens import TOKENS
 from interference.similarity.table import (
     BLOCKS,
@@ -42,6 +42,7 @@ from interference.similarity.table import (
     Vectors,
     flat,
     measured,
+    places_of,
     prepared,
     spanned,
 )
@@ -115,7 +116,7 @@ def _compare(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Similarity
         )  # fmt: skip
         frames.append((yield from telling(done, measuring)))
     frame = pd.concat(frames, ignore_index=True)
-    notes = _notes(evaluator, asked, frame, texts, states, left_out)
+    notes = _notes(evaluator, asked, frame, states, left_out)
     return SimilarityTable(frame[list(COLUMNS)], notes, _provenance(evaluator, asked))
 
 
@@ -215,7 +216,7 @@ def _sides(
     """What a measure is given of each place: its states, or what the logit lens reads from them."""
     found: dict[Place, Side] = {}
     read: dict[Names, np.ndarray] = {}
-    for place in dict.fromkeys(p for pair in pairs for p in pair):
+    for place in places_of(pairs):
         name = place.model, place.language
         if measure.needs == "vocabulary" and name not in read:
             steps = readings_steps(evaluator, models[place.model], texts[place.language], asked.pooling, TOKENS)
@@ -256,7 +257,7 @@ def _kept_vectors(
             "relations v2", measure.name, asked.preparation.label(), asked.pooling, digests[place.model],
             texts[place.language].digest, place.layer,
         )
-        for place in dict.fromkeys(p for pair in pairs for p in pair)
+        for place in places_of(pairs)
     }  # fmt: skip
     return _Kept(evaluator, keys)
 
@@ -305,7 +306,7 @@ def everything_steps(evaluator: Evaluator, asked: SimilarityRequest) -> Steps[Ev
     own, sums = stack[:, :-2], stack[:, -2:].astype(np.float64)
     values = (own @ own.T).astype(np.float64)
     count = len(texts[chosen[0]].sentences)
-    chance = np.outer(sums[:, 0], sums[:, 0]) / count + np.outer(sums[:, 1], sums[:, 1]) / (count * (count - 1))
+    chance = np.asarray(expected(sums[:, None], sums[None], count))
     return Everything(tuple(vectors), values, chance)
 
 
@@ -345,14 +346,13 @@ def _notes(
     evaluator: Evaluator,
     asked: SimilarityRequest,
     frame: pd.DataFrame,
-    texts: Mapping[str, Text],
     states: Mapping[Names, States],
     left_out: Sequence[str],
 ) -> tuple[str, ...]:
     """What belongs beside the numbers."""
     count, documents = int(frame["sentences"].iloc[0]), int(frame["documents"].iloc[0])
     what = "numerals" if asked.condition == "numerals" else "parallel sentences"
-    held = len(evaluator.corpus.halves["dev"]) and asked.condition != "numerals"
+    held = evaluator.corpus.has_dev and asked.condition != "numerals"
     groups, blocks = f" in {documents} documents", f"{min(BLOCKS, documents)} blocks of documents"
     if asked.condition == "numerals":
         groups = f" in {documents} blocks"

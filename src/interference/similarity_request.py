@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from interference.activations import POOLINGS
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known
 from interference.languages import english
 from interference.scored import Model
 from interference.similarity import DEFAULT, FEWEST, measures
@@ -53,9 +53,7 @@ class SimilarityRequest:
             ((self.condition,), CONDITIONS, "condition"),
             ((self.pooling,), POOLINGS, "pooling"),
         ):
-            for name in given:
-                if name not in known:
-                    raise UserError(f"There is no {what} '{name}': {nearest(name, known)}")
+            check_known(f"There is no {what}", known, *given)
         if self.sentences is not None and self.sentences < FEWEST:
             raise UserError(f"{self.sentences} sentences asked for; similarities need {FEWEST} at least.")
 

@@ -7,6 +7,7 @@ from math import comb
 
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial.distance import squareform
 from scipy.stats import bootstrap, norm, rankdata
 
 RESAMPLES = 999
@@ -108,7 +109,7 @@ def relabelled(
 def _standard(matrix: np.ndarray, upper: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """The matrix with the pairs' mean at 0 and their norm at 1, zero on the diagonal."""
     own = matrix[upper] - matrix[upper].mean()
-    return square(own / np.linalg.norm(own))
+    return squareform(own / np.linalg.norm(own))
 
 
 def _every_relabelling(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -136,17 +137,9 @@ def _every_relabelling(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return found.ravel()
 
 
-def square(pairs: Float[np.ndarray, " pair"]) -> Float[np.ndarray, "item item"]:
-    """The symmetric matrix of values of all pairs in the order of `itertools.combinations`, zero on the diagonal."""
-    items = round((1 + np.sqrt(1 + 8 * len(pairs))) / 2)
-    matrix = np.zeros((items, items))
-    matrix[np.triu_indices(items, k=1)] = pairs
-    return matrix + matrix.T
-
-
 def ranked(matrix: Float[np.ndarray, "item item"]) -> Float[np.ndarray, "item item"]:
     """The matrix with every pair's rank among the pairs in place of its value."""
-    return square(rankdata(matrix[np.triu_indices(len(matrix), k=1)]))
+    return squareform(rankdata(squareform(matrix, checks=False)))
 
 
 def spearman(x: Float[np.ndarray, "item item"], y: Float[np.ndarray, "item item"]) -> float:
@@ -194,7 +187,7 @@ def additive_effects(y: Float[np.ndarray, "item item"]) -> tuple[Float[np.ndarra
     own = y[first, second]
     left = own - design @ np.linalg.lstsq(design, own, rcond=None)[0]
     power = float(((own - own.mean()) ** 2).sum())
-    return square(left), 1 - float((left**2).sum()) / power if power > 0 else np.nan
+    return squareform(left), 1 - float((left**2).sum()) / power if power > 0 else np.nan
 
 
 def holm(p: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:

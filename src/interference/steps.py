@@ -47,12 +47,7 @@ def finish(steps: Generator[Any, None, Result], progress: Callable[[Any], None] 
 
 def telling(share: float, steps: Generator[Any, None, Result]) -> Steps[Result]:
     """The same steps, each telling the share that is done."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-        yield share
+    return _each(steps, lambda told: share)
 
 
 def nth(number: int, total: int, steps: Steps[Result]) -> Steps[Result]:
@@ -62,12 +57,17 @@ def nth(number: int, total: int, steps: Steps[Result]) -> Steps[Result]:
 
 def within(start: float, stop: float, steps: Steps[Result]) -> Steps[Result]:
     """The same steps, their share of 0 to 1 told as one of `start` to `stop`."""
+    return _each(steps, lambda share: start + (stop - start) * share)
+
+
+def _each(steps: Generator[Any, None, Result], share: Callable[[Any], float]) -> Steps[Result]:
+    """The same steps, each telling what a function makes of what it told."""
     while True:
         try:
-            share = next(steps)
+            told = next(steps)
         except StopIteration as end:
             return end.value
-        yield start + (stop - start) * share
+        yield share(told)
 
 
 def clocked(

@@ -157,6 +157,12 @@ class Store:
         return np.where(np.isnan(known), self._stored(key, length), known)
 
     def _stored(self, key: str, length: int) -> np.ndarray:
+        kept = self._select(key)
+        raw = b"" if kept is None else _unpacked(kept, 8 * length)
+        whole = len(raw) == 8 * length  # what was cut off is computed anew
+        return np.frombuffer(raw).copy() if whole else np.full(length, np.nan)
+
+    def _select(self, key: str) -> bytes | None:
         try:
             with self._lock:
                 self._heed_file()
@@ -164,10 +170,8 @@ class Store:
         except sqlite3.Error as error:
             if not no_room(error):
                 raise _failure(self._file, "read from", error) from None
-            row = None
-        raw = _unpacked(row[0], 8 * length) if row else b""
-        whole = len(raw) == 8 * length  # what was cut off is computed anew
-        return np.frombuffer(raw).copy() if whole else np.full(length, np.nan)
+            return None
+        return row[0] if row else None
 
     def write(self, key: str, bits: np.ndarray) -> None:
         """Keep an array, all at once or not at all; on a full disk in memory alone, and results so far stay."""
@@ -181,13 +185,8 @@ class Store:
 
     def read_document(self, key: str) -> str | None:
         """A text that was kept under a key, None where there is none."""
-        try:
-            with self._lock:
-                self._heed_file()
-                row = self._connection.execute("select value from bits where key = ?", (key,)).fetchone()
-        except sqlite3.Error as error:
-            raise _failure(self._file, "read from", error) from None
-        return row[0].decode() if row else None
+        kept = self._select(key)
+        return None if kept is None else kept.decode()
 
     def write_document(self, key: str, document: str) -> None:
         """Keep a text under a key that no array has; on a full disk it is not kept."""

@@ -67,6 +67,11 @@ class Suite:
         found = self.with_role("init")
         return found[0] if len(found) == 1 else None
 
+    @property
+    def untrained(self) -> str | None:
+        """The name of `init`."""
+        return self.init.name if self.init else None
+
     def reference(self, language: str) -> str | None:
         """The checkpoint a language's costs are counted from, if the suite settles it: its own say, else the only mono.
 

@@ -71,7 +71,7 @@ def _path(evaluator: Evaluator, walk: Walk, languages: Sequence[str], sentences:
     levels: dict[tuple[str, str], np.ndarray] = {}
     against: list[str] = []
     for language in languages:
-        named = {"untrained": suite.init.name if suite.init else None, "reference": suite.reference(language)}
+        named = {"untrained": suite.untrained, "reference": suite.reference(language)}
         for role, name in named.items():
             if name:
                 against.append(name)
@@ -175,8 +175,8 @@ def _plan(evaluator: Evaluator, asked: Comparison) -> Iterator[tuple[Line, Score
     """Every line but the searched ones, with its model, or None and the reason."""
     references: dict[str, Scored] = {kind: Ensemble(asked.models, kind) for kind in (ALONE, PROBABILITIES, LOGITS)}
     references |= {BIGRAM: BIGRAM, UNIGRAM: UNIGRAM}
-    if evaluator.suite.init:
-        references["init"] = evaluator.suite.init.name
+    if evaluator.suite.untrained:
+        references["init"] = evaluator.suite.untrained
     labels = {"init": "Untrained", UNIGRAM: "Unigram model", BIGRAM: "Bigram model"}
     for name, model in references.items():
         yield Line(name, labels.get(name, name.capitalize()), REFERENCES, REFERENCE), model

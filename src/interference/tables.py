@@ -87,7 +87,7 @@ def loss_table(
         for language in languages or corpus.languages
     ]
     own = [bits[c.model, c.language] for c in cells]
-    costs = [_paired(c, bits) for c in cells]
+    costs = [one - bits[c.reference[0], c.language] if c.reference else None for c, one in zip(cells, own, strict=True)]
     units = {unit: _unit_frame(unit, cells, own, costs, corpus, rows, lossy) for unit in known_units(corpus)}
     sentence, byte = units["bits per sentence"].to_numpy(), units["bits per byte"]["value"].to_numpy()
     totals = {lang: int(corpus.sizes(lang, rows).sum()) for lang in {c.language for c in cells}}
@@ -140,30 +140,25 @@ def glimpse(
         for subject in subjects
         for language in languages
     ]
-    sizes = {language: float(corpus.sizes(language, rows).sum()) for language in languages}
     own = np.array([means[c.model, c.language][0] for c in cells])
     costs = np.array(
         [own[i] - bits[c.reference[0], c.language][0] if c.reference else np.nan for i, c in enumerate(cells)]
     )
-    per = {
-        "bits per sentence": np.ones(len(cells)),
-        "bits per byte": np.array([sizes[c.language] / len(rows) for c in cells]),
-    }
-    if source := english(corpus.languages):
-        per["bits per English byte"] = np.full(len(cells), float(corpus.sizes(source, rows).sum()) / len(rows))
-    for unit in PER_BYTE:
-        if unit in per:
-            per[unit][[(c.model, c.language) in lossy for c in cells]] = np.nan
     empty = np.full(len(cells), np.nan)
+    is_lossy = np.array([(c.model, c.language) in lossy for c in cells])
     against_lossy = np.array([c.reference is not None and (c.reference[0], c.language) in lossy for c in cells])
     units = {}
-    for unit, size in per.items():
+    for unit in known_units(corpus):
+        sizes = {code: float(unit_sizes(unit, corpus, code, rows).sum()) / len(rows) for code in languages}
+        size = np.array([sizes[c.language] for c in cells])
+        size[is_lossy & (unit in PER_BYTE)] = np.nan
         paired = np.where(against_lossy & (unit in PER_BYTE), np.nan, costs / size)
         columns = (own / size, empty, empty, paired, empty, empty)
         units[unit] = pd.DataFrame(dict(zip(UNIT_COLUMNS, columns, strict=True)))
+    totals = {language: int(corpus.sizes(language, rows).sum()) for language in languages}
     parts = (
         [c.model for c in cells], [c.language for c in cells], [means[c.model, c.language][1] for c in cells],
-        own * len(rows), [int(sizes[c.language]) for c in cells], own, empty, empty, own / per["bits per byte"],
+        own * len(rows), [totals[c.language] for c in cells], own, empty, empty, units["bits per byte"]["value"],
         costs, empty, empty, [c.reference_label for c in cells], [_recovery(c, bits, init) for c in cells],
     )  # fmt: skip
     return Glimpse(pd.DataFrame(dict(zip(COLUMNS, parts, strict=True))), units, left)
@@ -229,10 +224,6 @@ class _Cell:
     @property
     def reference_label(self) -> str | None:
         return self.reference[1] if self.reference else None
-
-
-def _paired(cell: _Cell, bits: Mapping[tuple[str, str], np.ndarray]) -> np.ndarray | None:
-    return bits[cell.model, cell.language] - bits[cell.reference[0], cell.language] if cell.reference else None
 
 
 def _intervals(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from interference.corpus import Corpus
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known
 from interference.evaluate import Evaluator
 from interference.path import KNOWS
 from interference.recipe import Recipe
@@ -106,9 +106,7 @@ def known_course(suite: Suite, first: str | None = None, second: str | None = No
             "trajectory needs two. Give the checkpoints of each run their `step` in suite.yaml, and the same role and "
             "language."
         )
-    for name in filter(None, (first, second)):
-        if name not in known:
-            raise UserError(f"The suite {suite.name} has no training run '{name}': {nearest(name, known)}")
+    check_known(f"The suite {suite.name} has no training run", known, *filter(None, (first, second)))
     first = first or next(name for name in known if name != second)
     rest = [run for run in known.values() if run.name != first]
     other = [run for run in rest if run.language != known[first].language]
@@ -131,14 +129,13 @@ def trajectory_steps(
     models: dict[tuple[int, str], Scored] = {(step, FIRST): name for step, name in first.items()}
     models |= {(step, SECOND): name for step, name in second.items()}
     models |= {(step, MERGE): Recipe("linear", (first[step], second[step]), (0.5, 0.5)) for step in common}
-    if suite.init:
-        models[0, UNTRAINED] = suite.init.name
+    if suite.untrained:
+        models[0, UNTRAINED] = suite.untrained
     bits: dict[tuple[int, str, str], np.ndarray] = {}
     for (place, model), language in product(models.items(), languages):  # every merge is made once
         steps = evaluator.bits_steps(model, language, rows)
         bits[(*place, language)] = yield from nth(len(bits), len(models) * len(languages), steps)
     names = [*first.values(), *second.values()]
-    scored = [*names, *([suite.init.name] if suite.init else [])]
     cells, notes = evaluator.tokenization({name: name for name in names}, languages, rows)
     lossy = {language for _, language in cells}
     both = first[common[0]], second[common[0]]
@@ -146,7 +143,15 @@ def trajectory_steps(
     own = tuple(code for code in languages if code in (known[course.first].language, known[course.second].language))
     shown = {place: model if isinstance(model, str) else MERGE for place, model in models.items()}
     return trajectory_table(
-        course, own or tuple(languages), bits, shown, evaluator.corpus, rows, evaluator.provenance(scored), lossy, notes
+        course,
+        own or tuple(languages),
+        bits,
+        shown,
+        evaluator.corpus,
+        rows,
+        evaluator.provenance([*names, *filter(None, [suite.untrained])]),
+        lossy,
+        notes,
     )
 
 

@@ -96,7 +96,6 @@ def merge_view(frame: pd.DataFrame, recipe: Recipe, suite: Suite, rows: np.ndarr
     assert corpus is not None  # an evaluator made the table, and it refuses suites without one
     models, languages, values = (frame[column].tolist() for column in ("model", "language", "value"))
     references = {language: suite.reference(language) for language in set(languages)}
-    untrained = suite.init.name if suite.init else None
     best: dict[str, int] = {}
     parents = set(recipe.models) if set(models) >= set(recipe.models) else ()  # the best of some would be another
     for place, (model, language, value) in enumerate(zip(models, languages, values, strict=True)):
@@ -105,7 +104,7 @@ def merge_view(frame: pd.DataFrame, recipe: Recipe, suite: Suite, rows: np.ndarr
     cells = list(enumerate(zip(models, languages, strict=True)))
     places = {role: [i for i, (model, _) in cells if model == name] for name, role in CONTROLS.items()}
     places["reference"] = [i for i, (model, language) in cells if model == references[language]]
-    places["untrained"] = [i for i, (model, _) in cells if model == untrained]
+    places["untrained"] = [i for i, (model, _) in cells if model == suite.untrained]
     places["best parent"] = sorted(best.values())
     found = frame.take([i for role in places.values() for i in role])  # one copy: this follows a slider
     found = found.assign(role=[role for role, chosen in places.items() for _ in chosen])
@@ -146,13 +145,13 @@ def merge_request(
     models += [(KINDS[kind], Ensemble(parents, KINDS[kind])) for kind in KINDS if kind in controls]
     models += [(counted, counted) for counted in (UNIGRAM, BIGRAM) if counted in controls]
     references = [suite.reference(language) for language in languages]
-    companions = [*recipe.models, *references, suite.init.name if suite.init else None]
+    companions = [*recipe.models, *references, suite.untrained]
     models += [(name, name) for name in dict.fromkeys(companions) if name]
     return Request(tuple(models), tuple(languages), sentences)
 
 
 def pin_request(
-    pins: Sequence[Pin], baseline: Pin | None, suite: Suite, languages: Sequence[str], sentences: int
+    pins: Sequence[Pin], baseline: Pin | None, languages: Sequence[str], sentences: int
 ) -> tuple[Request, dict[str, str]]:
     """All pins on the same languages and sentences, costs counted from the baseline if there is one.
 
@@ -237,7 +236,7 @@ def path_sentence(table: PathTable, unit: str) -> str:
 
 
 def _amount(bits: float) -> str:
-    return f"{bits:.0f}" if bits >= 100 else f"{bits:.1f}" if bits >= 10 else f"{bits:.2f}"
+    return plain(bits, 0 if abs(bits) >= 100 else 1 if abs(bits) >= 10 else 2)
 
 
 def conflict_sentence(table: ConflictTable, measure: Measure) -> str:
@@ -272,9 +271,9 @@ def causal_sentence(table: CausalTable, unit: str) -> str:
         for part in (cells[cells["map"] == kind] for kind in (TRANSPLANTED, RESTORED))
     )
     return (
-        f"**The merge costs {language_name(table.trial.language)} {_signed(total)} {unit}.** Alone in the parent, "
-        f"{worst['component']} costs most ({_signed(worst['bits'])}); given back to the merge, {best['component']} "
-        f"gains most ({_signed(best['bits'])})."
+        f"**The merge costs {language_name(table.trial.language)} {_amount(total)} {unit}.** Alone in the parent, "
+        f"{worst['component']} costs most ({_amount(worst['bits'])}); given back to the merge, {best['component']} "
+        f"gains most ({_amount(best['bits'])})."
     )
 
 
@@ -332,10 +331,6 @@ def beside_paper(found: Prediction, paper: Prediction, names: Mapping[str, str])
     return both[known].reset_index(drop=True)
 
 
-def _signed(bits: float) -> str:
-    return f"{'−' if bits < 0 else ''}{_amount(abs(bits))}"
-
-
 def pairs_sentence(tables: Sequence[PathTable], unit: str) -> str:
     """What the paths between all pairs show, in one sentence: where a barrier is defined, and the highest."""
     summary = pd.concat([t.summary[unit].assign(pair=f"{t.walk.first} to {t.walk.second}") for t in tables])
@@ -344,7 +339,7 @@ def pairs_sentence(tables: Sequence[PathTable], unit: str) -> str:
     whose = "the languages that an end knows" if known["known_by"].notna().all() else "they"
     sentence = (
         f"**{_counted(len(tables), 'pair')}, {_counted(summary['language'].nunique(), 'language')}.** Halfway, {whose} "
-        f"are {_signed(known['middle_excess'].mean())} {unit} above the better end, on average"
+        f"are {_amount(known['middle_excess'].mean())} {unit} above the better end, on average"
         if known["middle_excess"].notna().any()
         else f"**{_counted(len(tables), 'pair')}.** No end knows one of these languages in this unit"
     )

@@ -18,8 +18,8 @@ def accuracy_models(recipe: Recipe, suite: Suite, languages: Sequence[str]) -> d
     That counts on the dev half, and is left out where the corpus has none.
     """
     references = [suite.reference(language) for language in languages]
-    names = [*recipe.models, *references, suite.init.name if suite.init else None]
-    counted = {UNIGRAM: UNIGRAM} if suite.corpus and len(suite.corpus.halves["dev"]) else {}
+    names = [*recipe.models, *references, suite.untrained]
+    counted = {UNIGRAM: UNIGRAM} if suite.corpus and suite.corpus.has_dev else {}
     return {MERGE: recipe, **{name: name for name in names if name}, **counted}
 
 
@@ -29,16 +29,15 @@ def accuracy_view(table: AccuracyTable, recipe: Recipe, suite: Suite) -> pd.Data
     In `above` the merge's say whether it is clearly above chance, the untrained model and counted tokens.
     """
     frame = table.by("language")
-    untrained = suite.init.name if suite.init else None
     merged = frame[frame["model"] == MERGE]
-    controls = [control for control in (untrained, UNIGRAM) if control]
+    controls = [control for control in (suite.untrained, UNIGRAM) if control]
     parents = frame[frame["model"].isin(recipe.models)]
     reference = frame["language"].map({code: suite.reference(code) for code in set(frame["language"])})
     found = {
         "merge": merged.assign(above=table.above(merged, controls)),
         "reference": frame[frame["model"] == reference],
         "best parent": parents.loc[parents.groupby("language", sort=False)["accuracy"].idxmax()],
-        "untrained": frame[frame["model"] == untrained],
+        "untrained": frame[frame["model"] == suite.untrained],
         "unigram": frame[frame["model"] == UNIGRAM],
     }
     return pd.concat([rows.assign(role=role) for role, rows in found.items()], ignore_index=True)
@@ -69,8 +68,7 @@ def accuracy_sentence(view: pd.DataFrame) -> str:
 
 def task_view(frame: pd.DataFrame, recipe: Recipe, suite: Suite) -> pd.DataFrame:
     """The rows of one metric of `harness.tasks_steps` with a column `role`: merge, parent, untrained, other."""
-    untrained = suite.init.name if suite.init else None
-    roles = dict.fromkeys(recipe.models, "parent") | {MERGE: "merge", untrained: "untrained"}
+    roles = dict.fromkeys(recipe.models, "parent") | {MERGE: "merge", suite.untrained: "untrained"}
     return frame.assign(role=frame["model"].map(lambda name: roles.get(name, "other")))
 
 

@@ -105,12 +105,12 @@ def with_sameness(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(kind=np.where(same, "the same layer", "different layers"))
 
 
-def similarity_sentence(frame: pd.DataFrame, measure: Measure, by: str) -> str:
-    """What is seen, in one sentence: the mean of each kind of pair, its range, and the chance level."""
+def similarity_sentence(frame: pd.DataFrame, measure: Measure) -> str:
+    """What is seen, in one sentence: the mean of each `kind` of pair, its range, and the chance level."""
     found = frame[frame["why_not"] == ""]
     if found.empty:
         return f"**{measure.label} does not apply here**: {frame['why_not'].iloc[0]}."
-    groups = found.groupby(by, sort=False)["value"]
+    groups = found.groupby("kind", sort=False)["value"]
     if groups.ngroups > _KINDS:
         means = groups.mean()
         ends = f"from {means.min():.2f} ({means.idxmin()}) to {means.max():.2f} ({means.idxmax()})"

@@ -23,6 +23,7 @@ from interference.checkpoint.models import (
 )
 from interference.checkpoint.reading import (
     check_finite,
+    check_tied,
     file_digest,
     first_line,
     json_mapping,
@@ -32,7 +33,7 @@ from interference.checkpoint.reading import (
     read_pickle,
     read_safetensors,
 )
-from interference.errors import UserError
+from interference.errors import UserError, listed
 
 _SAFE, _BIN = "model.safetensors", "pytorch_model.bin"
 _TOKENIZER_FILE = re.compile(r"token|vocab|merges|spiece|sentencepiece|\.model$", re.IGNORECASE)
@@ -99,9 +100,8 @@ class Checkpoint:
         wrong += [f"{n} is no parameter of {self.architecture}" for n in found if n not in expected]
         if wrong:
             quantised = getattr(self.config, "quantization_config", None)
-            more = f"; and {len(wrong) - 4} more" if len(wrong) > 4 else ""
             raise UserError(
-                f"{self.name}: the weights in {self.path} do not fit its config.json: {'; '.join(wrong[:4])}{more}. "
+                f"{self.name}: the weights in {self.path} do not fit its config.json: {listed(wrong, 4)}. "
                 + (_QUANTISED if quantised else "Take config and weights from the same checkpoint.")
             )
         for name, tensor in headers.items():
@@ -302,11 +302,8 @@ class Checkpoint:
                 other = held.pop(twins[stored], None)
                 if other is None:
                     held[stored] = tensor
-                elif not torch.equal(other, tensor):
-                    raise UserError(
-                        f"{self.name}: {stored} and {twins[stored]} in {self.path} differ, but config.json ties them. "
-                        "Set tie_word_embeddings to false in config.json if the two were trained apart."
-                    )
+                else:
+                    check_tied(self.name, stored, twins[stored], torch.equal(other, tensor), self.path)
             if stored in names:
                 yield names[stored], tensor
             elif part := part_of.get(stored):  # pieces are kept until the last of theirs comes

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from interference.checkpoint.checkpoint import Checkpoint
 from interference.checkpoint.models import canonical_names, stored_twins
-from interference.checkpoint.reading import check_finite, first_line, read_pickle
+from interference.checkpoint.reading import check_finite, check_tied, first_line, read_pickle
 from interference.errors import UserError
 
 
@@ -80,11 +80,9 @@ class MappedTensors(Mapping[str, Tensor]):
                     f"{self._checkpoint.name}: {file} can't be read: {first_line(error)} Download or copy it again."
                 ) from None
         for one, other in stored_twins(self._checkpoint.meta, self._files).items():
-            if one < other and not torch.equal(self._tensor(one), self._tensor(other)):
-                raise UserError(
-                    f"{self._checkpoint.name}: {one} and {other} in {self._checkpoint.path} differ, but config.json "
-                    "ties them. Set tie_word_embeddings to false in config.json if the two were trained apart."
-                )
+            if one < other:
+                equal = torch.equal(self._tensor(one), self._tensor(other))
+                check_tied(self._checkpoint.name, one, other, equal, self._checkpoint.path)
 
     def _map(self, file: Path) -> None:
         if file.suffix != ".safetensors":

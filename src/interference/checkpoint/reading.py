@@ -42,6 +42,15 @@ def check_finite(owner: str, name: str, tensor: torch.Tensor, place: Path) -> No
         )
 
 
+def check_tied(owner: str, one: str, other: str, equal: bool, place: Path) -> None:
+    """Raise UserError where two stored tensors that the model ties are not equal."""
+    if not equal:
+        raise UserError(
+            f"{owner}: {one} and {other} in {place} differ, but config.json ties them. "
+            "Set tie_word_embeddings to false in config.json if the two were trained apart."
+        )
+
+
 def read_safetensors(file: Path, headers_only: bool) -> Iterator[tuple[str, torch.Tensor]]:
     """Every tensor by its name; at will without its contents, on the device `meta`."""
     with safe_open(file, framework="pt") as handle:

@@ -4,14 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.conflict.registry import At, conflict_measure
+from interference.conflict.registry import conflict_measure
 from interference.conflict.sums import columns
 
 _BY_COLUMN = ("embeddings", "head")  # a row is a token there, so that only the columns could have been exchanged
-
-
-def _one_of(at: At) -> float:
-    return 1 / at.shape[1 if at.group in _BY_COLUMN else 0]
 
 
 @conflict_measure(
@@ -22,7 +18,7 @@ def _one_of(at: At) -> float:
     span=(0, 1),
     reading="1 every neuron is most like its namesake, so averaging mixes like with like; chance is one in the width",
     value=lambda hits, neurons: hits / neurons,
-    closed=_one_of,
+    closed=lambda at: 1 / at.shape[1 if at.group in _BY_COLUMN else 0],
     unchanged=("scale", "common scale"),
     matrices=True,
 )

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interference.registry import Argument, _caption, _part, discover
+from interference.registry import Argument, caption_of, discover, part_of
 
 INPUTS = {
     "stack": "the tensor of every model, or its difference from the base [model, *shape], matrices as [out, in]",
@@ -132,9 +132,9 @@ def conflict_measure(
         name = function.__name__
         if name in _MEASURES:
             raise ValueError(f"a conflict measure named {name} is registered already")
-        part = _part(function, tuple(INPUTS), tuple(INPUTS))
+        part = part_of(function, tuple(INPUTS), tuple(INPUTS))
         _MEASURES[name] = Measure(
-            name, label, _caption(function), source, of, best, span, reading, function, value,
+            name, label, caption_of(function), source, of, best, span, reading, function, value,
             len(inspect.signature(value).parameters), part.inputs, part.arguments, null, closed, frozenset(unchanged),
             matrices or any("frames" in one for one in part.inputs),
         )  # fmt: skip

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interference.conflict.ranks import rank_at
-from interference.conflict.registry import At, conflict_measure
+from interference.conflict.registry import conflict_measure
 from interference.conflict.sums import Frames, columns, pairs
 from interference.registry import Knob
 
@@ -40,10 +40,6 @@ def _kept(rank: int, share: float) -> int:
     return max(1, round(share * rank))
 
 
-def _random_overlap(at: At) -> float:
-    return _kept(min(at.shape), at.knobs["share"]) / at.shape[0]
-
-
 @conflict_measure(
     label="Subspace overlap",
     source="arXiv:2601.22285",
@@ -52,7 +48,7 @@ def _random_overlap(at: At) -> float:
     span=(0, 1),
     reading="1 both write into the same directions, 0 into orthogonal ones: room beside each other, or unrelated bases",
     value=lambda overlap, directions: overlap / directions,
-    closed=_random_overlap,
+    closed=lambda at: _kept(min(at.shape), at.knobs["share"]) / at.shape[0],
     unchanged=("scale", "common scale", "rotation"),
 )
 def subspace_overlap(

@@ -13,7 +13,7 @@ from interference.bench import PARENTS
 from interference.conflict.given import Given, Shuffled, given_of, noise
 from interference.conflict.registry import NULLS, At, Measure, measures
 from interference.conflict.table import ConflictTable, Sums, conflict_table, subjects
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known
 from interference.groups import depth_of, group_of, layer_of
 from interference.labels import labels
 from interference.memory import room
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from interference.evaluate import Evaluator
     from interference.suite import Suite
 
-_VERSION = 3  # raised when a measure gives other numbers than before
+VERSION = 3  # raised when a measure gives other numbers than before
 # Multiplications spent on singular values at most: about ten minutes on two cores of a CPU.
 _DECOMPOSED = {"cpu": 4e12, "cuda": 2e13}
 _DRAWS, _ENTRIES = 4, 1 << 19  # orders a tensor is shuffled to, fewer for a large one, where one says enough
@@ -60,16 +60,13 @@ class Survey:
                 f"{self.base} is the base and one of the models: its difference from itself is zero. Take it out of "
                 "the models, or choose another base."
             )
-        for name in self.measures:
-            if name not in measures():
-                raise UserError(f"Unknown conflict measure '{name}': {nearest(name, measures())}")
+        check_known("Unknown conflict measure", measures(), *self.measures)
         for name, value in self.knobs:
             self._check_knob(name, value)
 
     def _check_knob(self, name: str, value: float) -> None:
         known = {f"{m.name}.{a.name}": a for m in measures().values() for a in m.arguments}
-        if name not in known:
-            raise UserError(f"No conflict measure has a knob '{name}': {nearest(name, known)}")
+        check_known("No conflict measure has a knob", known, name)
         control: Any = known[name].control
         if not control.low <= value <= control.high:
             raise UserError(f"{name} is {value:g}; expected {control.low:g} to {control.high:g}.")
@@ -211,7 +208,7 @@ def _key(suite: "Suite", weights: Weights, survey: Survey, measure: Measure) -> 
             corpus, languages = suite.corpus, [suite[name].language for name in recipe.models]
             parts += [corpus.digest_of_documents, [corpus.digest(code) for code in corpus.languages], languages]
     parts += [] if survey.chance else ["without chance"]
-    return digest("conflict", _VERSION, measure.name, torch.__version__, weights.device.type, *parts)
+    return digest("conflict", VERSION, measure.name, torch.__version__, weights.device.type, *parts)
 
 
 def _closed(survey: Survey, measure: Measure, weights: Weights, name: str) -> float:

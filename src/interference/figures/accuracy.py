@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interference.figures.hover import all_between, all_said
-from interference.figures.losses import GREEN, GREY, MARKS, ORANGE, categories, height_of
+from interference.figures.losses import GREEN, GREY, MARKS, ORANGE, categories, height_of, reach
 from interference.languages import language_name
 
 ROLES = ("reference", "best parent", "untrained", "unigram", "merge")
@@ -24,15 +24,12 @@ def accuracy_figure(frame: pd.DataFrame) -> go.Figure:
         if part.empty:
             continue
         name, color, symbol, size = MARKS[role]
-        bars = role in ("merge", "reference")
+        share, low, high = (100 * part[column] for column in ("accuracy", "low", "high"))
         figure.add_trace(
             go.Scatter(
-                x=100 * part["accuracy"], y=part["language"].map(language_name), mode="markers", name=name,
+                x=share, y=part["language"].map(language_name), mode="markers", name=name,
                 marker={"color": color, "symbol": symbol, "size": size, "line": {"width": 2, "color": color}},
-                error_x={
-                    "type": "data", "array": 100 * (part["high"] - part["accuracy"]),
-                    "arrayminus": 100 * (part["accuracy"] - part["low"]), "color": color, "thickness": 1.5,
-                } if bars else None,
+                error_x=reach(share, low, high, color=color, thickness=1.5) if role in ("merge", "reference") else None,
                 customdata=_custom(part), hovertemplate="%{y}<br>" + name + _HOVER,
             )
         )  # fmt: skip

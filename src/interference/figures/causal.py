@@ -8,16 +8,15 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interference.figures.hover import all_between
+from interference.figures.weights import OUTSIDE, WHOLE, row_of
 from interference.groups import GROUPS, LAYER_AXIS
 from interference.signs import signed, signed_short
 
-OUTSIDE = "outside"
 TITLES = {
     "transplanted": ("merge's component in the parent", "cost"),
     "restored": ("parent's component in the merge", "gain"),
     "untrained": ("untrained component in the parent", "control, cost"),
 }
-_WHOLE = "whole model"
 
 
 def causal_figure(frame: pd.DataFrame, unit: str, kinds: Sequence[str]) -> go.Figure:
@@ -25,16 +24,16 @@ def causal_figure(frame: pd.DataFrame, unit: str, kinds: Sequence[str]) -> go.Fi
 
     A cell whose interval contains zero is written in parentheses.
     """
-    cells = frame[frame["component"] != _WHOLE]
+    cells = frame[frame["component"] != WHOLE]
     rows = [OUTSIDE, *(str(layer) for layer in sorted(cells["layer"].dropna().unique()))]
     groups = [group for group in GROUPS if group in set(cells["group"])]
     figure = make_subplots(
         1, len(kinds), shared_yaxes=True, horizontal_spacing=0.03, y_title=LAYER_AXIS,
-        subplot_titles=[_title(frame, kind, unit) for kind in kinds],
+        subplot_titles=[_title(frame, kind) for kind in kinds],
     )  # fmt: skip
     for number, kind in enumerate(kinds, start=1):
         part = cells[cells["map"] == kind]
-        part = part.assign(row=[OUTSIDE if pd.isna(layer) else str(layer) for layer in part["layer"]])
+        part = part.assign(row=[row_of(layer) for layer in part["layer"]])
         grids = [
             part.pivot(index="row", columns="group", values=c).reindex(index=rows, columns=groups).to_numpy(np.float32)
             for c in ("bits", "low", "high")
@@ -61,8 +60,8 @@ def causal_figure(frame: pd.DataFrame, unit: str, kinds: Sequence[str]) -> go.Fi
     return figure
 
 
-def _title(frame: pd.DataFrame, kind: str, unit: str) -> str:
-    whole = frame.loc[(frame["map"] == kind) & (frame["component"] == _WHOLE), "bits"]
+def _title(frame: pd.DataFrame, kind: str) -> str:
+    whole = frame.loc[(frame["map"] == kind) & (frame["component"] == WHOLE), "bits"]
     known = f" (whole model {signed(whole.item(), 1)})" if len(whole) and pd.notna(whole.item()) else ""
     return "<br>".join(TITLES[kind]) + known  # in two lines: three maps stand side by side
 

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interference.figures.hover import all_between, all_said
-from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, PINK, RED
+from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, PINK, RED, reach
 from interference.languages import language_name
 
 # variant: (name in the legend, colour, symbol, size)
@@ -102,10 +102,7 @@ def _dots(part: pd.DataFrame, rows: dict[str, str], unit: str) -> list[go.Scatte
             go.Scatter(
                 x=own["value"], y=own["method"].map(rows), mode="markers", name=name,
                 marker={"color": color, "symbol": symbol, "size": size},
-                error_x={
-                    "type": "data", "array": own["high"] - own["value"],
-                    "arrayminus": own["value"] - own["low"], "color": color, "thickness": 1,
-                },
+                error_x=reach(own["value"], own["low"], own["high"], color=color, thickness=1),
                 customdata=np.stack(
                     [
                         own["label"], all_between(own["low"], own["high"]), all_said(own["cost"], "+.3f"),

@@ -40,7 +40,7 @@ def heat_map(frame: pd.DataFrame, measure: str, unit: str) -> go.Figure:
     )
     if measure == "recovery":
         scale |= {"zmin": -1, "zmax": 1}
-    low, high = _sides(frame, measure)
+    low, high = _sides(measure)
     lossy = np.isnan(_grid(frame, grid, "bits_per_byte"))
     custom = all_between(_grid(frame, grid, low), _grid(frame, grid, high)) if low and high else None
     interval = "%{customdata}" if low else ""
@@ -85,12 +85,17 @@ def band(x: Sequence[float] | pd.Series, low: pd.Series, high: pd.Series, **more
     )  # fmt: skip
 
 
+def reach(value: pd.Series, low: pd.Series, high: pd.Series, **more: Any) -> dict[str, Any]:
+    """Plotly's bars of intervals, which need not lie even about their values."""
+    return {"type": "data", "array": high - value, "arrayminus": value - low, **more}
+
+
 def height_of(rows: int, full: int, least: int) -> int:
     """Pixels of so many rows: `full` for each of MANY at most, and `least` for each of very many."""
     return max(full * min(rows, MANY), least * rows)
 
 
-def _sides(frame: pd.DataFrame, measure: str) -> tuple[str, str] | tuple[None, None]:
+def _sides(measure: str) -> tuple[str, str] | tuple[None, None]:
     if measure == "recovery":
         return None, None
     stem = "cost_{}_value" if measure != "loss" else "{}"
@@ -197,7 +202,7 @@ def _lists(frame: pd.DataFrame) -> list[list]:
 
 
 def _error(cells: list[dict], value: str, low: str, high: str, color: str) -> dict | None:
-    """The bars of intervals, which need not lie even about their values; None where there is no interval."""
+    """`reach` of plain lists; None where there is no interval."""
     if all(cell[low] is None for cell in cells):
         return None
     sides = [

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interference.figures.hover import all_between
-from interference.figures.losses import BLUE, GREY, TOOLBAR
+from interference.figures.losses import BLUE, GREY, TOOLBAR, reach
 from interference.languages import language_name
 from interference.signs import signed_short
 
@@ -32,10 +32,7 @@ def small_multiples(frame: pd.DataFrame, unit: str) -> go.Figure:
             y=[language_name(code) for code in part["language"]],
             orientation="h",
             marker_color=BLUE,
-            error_x={
-                "type": "data", "array": part["high"] - part["value"], "arrayminus": part["value"] - part["low"],
-                "color": GREY,
-            },
+            error_x=reach(part["value"], part["low"], part["high"], color=GREY),
             customdata=all_between(part["low"], part["high"]),
             hovertemplate="%{y}<br>%{x:.3f} " + unit + f"%{{customdata}}<extra>{_escaped(pin)}</extra>",
             showlegend=False,

@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interference.figures.hover import all_between, all_said
-from interference.figures.losses import BLUE, GREY, ORANGE
+from interference.figures.losses import BLUE, GREY, ORANGE, reach
 from interference.languages import language_name
 from interference.predict import PairTable, Prediction
 
@@ -32,8 +32,7 @@ def forest_figure(prediction: Prediction) -> go.Figure:
     ):
         error = None
         if column == "spearman":
-            reach = {"array": frame["high"] - frame[column], "arrayminus": frame[column] - frame["low"]}
-            error = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 4, **reach}
+            error = reach(frame[column], frame["low"], frame["high"], thickness=1.5, width=4)
         prefix = "partial_p" if column == "partial" else "p"
         chance = "partial_chance" if column == "partial" else "chance"
         symbols = [symbol if one else f"{symbol}-open" for one in frame[column].abs() > frame[chance]]
@@ -83,8 +82,7 @@ def pairs_figure(table: PairTable, measure: str, marked: str = "", beyond: pd.Da
         names = part["first"] + "-" + part["second"]
         error = None
         if beyond is None and part["damage_low"].notna().all():
-            reach = {"array": part["damage_high"] - part["y"], "arrayminus": part["y"] - part["damage_low"]}
-            error = {"type": "data", "symmetric": False, "thickness": 1, "width": 0, **reach}
+            error = reach(part["y"], part["damage_low"], part["damage_high"], thickness=1, width=0)
         figure.add_trace(
             go.Scatter(
                 x=part["x"], y=part["y"], mode="markers+text" if len(frame) <= LABELLED else "markers", name=name,

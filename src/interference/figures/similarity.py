@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interference.figures.hover import all_between, all_said
-from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, TOOLBAR
+from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, TOOLBAR, reach
 from interference.labels import labels, ticks
 from interference.languages import language_name
 from interference.signs import plain
@@ -81,25 +81,25 @@ def map_figure(grid: Map, label: str, best: str, x: str, y: str, title: str = ""
     return figure
 
 
-def depth_figure(frame: pd.DataFrame, label: str, kinds: str) -> go.Figure:
+def depth_figure(frame: pd.DataFrame, label: str) -> go.Figure:
     """A line over the layers for every pair, in the colour of its kind, with the mean of the kind and of its chance.
 
-    `frame` is one measure's with a column named by `kinds`. With one pair of a kind its intervals are drawn.
+    `frame` is one measure's with a column `kind`. With one pair of a kind its intervals are drawn.
     """
     figure = go.Figure()
-    for number, (kind, part) in enumerate(frame.groupby(kinds, sort=False)):
+    for number, (kind, part) in enumerate(frame.groupby("kind", sort=False)):
         color = _COLORS[number % len(_COLORS)]
         pairs = list(part.groupby(["model_a", "language_a", "model_b", "language_b"], sort=False))
         if len(pairs) > 1:
-            figure.add_trace(_thin_lines(pairs, str(kind), color, label))
+            figure.add_trace(_thin_lines(pairs, str(kind), color))
         mean = part.groupby("layer_a")[["value", "low", "high", "chance"]].mean()
         alone = len(pairs) == 1
         figure.add_trace(
             go.Scatter(
                 x=mean.index, y=mean["value"], mode="lines+markers", name=str(kind), legendgroup=str(kind),
                 line={"color": color, "width": 3}, marker={"size": 7, "symbol": _SYMBOLS[number % len(_SYMBOLS)]},
-                error_y={"type": "data", "array": mean["high"] - mean["value"], "color": color, "thickness": 1,
-                         "arrayminus": mean["value"] - mean["low"]} if alone and mean["low"].notna().any() else None,
+                error_y=reach(mean["value"], mean["low"], mean["high"], color=color, thickness=1)
+                if alone and mean["low"].notna().any() else None,
                 customdata=mean["chance"],
                 hovertemplate=f"{kind}{'' if alone else ', mean'}<br>layer %{{x}}: %{{y:.3f}}"
                 "<br>chance %{customdata:.3f}<extra></extra>",
@@ -127,9 +127,9 @@ def depth_figure(frame: pd.DataFrame, label: str, kinds: str) -> go.Figure:
     return figure
 
 
-def follow_figure(frame: pd.DataFrame, label: str, best: str, kinds: str, said: str) -> go.Figure:
+def follow_figure(frame: pd.DataFrame, label: str, best: str, said: str) -> go.Figure:
     """`depth_figure` as it follows a slider: one range whatever the values, and above it what they are made of."""
-    figure = depth_figure(frame, label, kinds)
+    figure = depth_figure(frame, label)
     low = min(-1.0 if best == "zero" else 0.0, float(np.nanmin(frame[["value", "low"]].to_numpy(dtype=float))))
     figure.update_layout(
         title={"text": said, "font": {"size": 13}, "x": 0, "xref": "paper", "y": 0.99, "yref": "container",
@@ -141,7 +141,7 @@ def follow_figure(frame: pd.DataFrame, label: str, best: str, kinds: str, said: 
     return figure
 
 
-def _thin_lines(pairs: Sequence[tuple], kind: str, color: str, label: str) -> go.Scatter:
+def _thin_lines(pairs: Sequence[tuple], kind: str, color: str) -> go.Scatter:
     x: list[float | None] = []
     y: list[float | None] = []
     names: list[str] = []

@@ -104,7 +104,7 @@ def tensor_figure(frame: pd.DataFrame, label: str) -> go.Figure:
 
     `frame` is one measure's of `ConflictTable.by("tensor")`.
     """
-    found = frame.assign(row=[_row(layer) for layer in frame["layer"]], kind=[_kind(n) for n in frame["tensor"]])
+    found = frame.assign(row=[row_of(layer) for layer in frame["layer"]], kind=[_kind(n) for n in frame["tensor"]])
     means = found.groupby(["row", "kind"], sort=False)[["value", "chance"]].mean().reset_index()
     rows, kinds = list(dict.fromkeys(means["row"])), list(dict.fromkeys(means["kind"]))
     rows = [r for r in rows if r != OUTSIDE] + [r for r in rows if r == OUTSIDE]
@@ -218,7 +218,8 @@ def _subjects(frame: pd.DataFrame) -> np.ndarray:
     return np.array([" and ".join(n for n in head if isinstance(n, str)) or "the set" for head in heads], dtype=object)
 
 
-def _row(layer: object) -> str:
+def row_of(layer: object) -> str:
+    """What a layer is called on an axis; parameters outside the layers have none."""
     return OUTSIDE if pd.isna(layer) else str(layer)  # type: ignore[call-overload]
 
 

@@ -11,6 +11,7 @@ from interference.hub.failures import hub_failures
 from interference.hub.ids import HubId
 
 TIMEOUT = 10  # seconds until a Hub that says nothing counts as out of reach
+_MOST = 1000  # ids that are listed of a word
 _WEIGHTS = {  # the first kind that is there is taken: safetensors, in shards or one file, are preferred to pickles
     "safetensors": re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?"),
     "pickle": re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?"),
@@ -128,12 +129,12 @@ def revisions(which: HubId) -> tuple[str, ...]:
         return tuple(dict.fromkeys([*sorted(ref.name for ref in refs.branches), *(ref.name for ref in refs.tags)]))
 
 
-def search(author: str, words: Sequence[str], limit: int = 1000) -> tuple[str, ...]:
+def search(author: str, words: Sequence[str]) -> tuple[str, ...]:
     """Ids of an author's models whose names hold any of the words."""
 
     def found() -> Iterator[str]:
         for word in words:
-            for model in _api().list_models(author=author, search=word, limit=limit):
+            for model in _api().list_models(author=author, search=word, limit=_MOST):
                 yield model.id
 
     with hub_failures(f"{author}/*"):

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.methods.sparse import Kept, Rescale, kept, with_l1_factors
+from interference.methods.sparse import Kept, Rescale, kept, sparse_method, with_l1_factors
 from interference.methods.ties import Lambda, Normalize, NormalizeAgreeing, combine, elect, per_model
 from interference.ranks import ranked
-from interference.registry import Knob, merge_method
+from interference.registry import Knob
 
 
 def middle(
@@ -36,14 +36,12 @@ def middle(
     return with_l1_factors(deltas, torch.stack(rows), rescale)
 
 
-@merge_method(
+@sparse_method(
     label="Breadcrumbs",
     variant="per tensor",
-    family="sparse task vectors",
     source="arXiv:2312.06795",
     mergekit=True,
     prepare=middle,
-    by_parent=True,
     elementwise=True,
 )
 def breadcrumbs(
@@ -60,14 +58,12 @@ def breadcrumbs(
     return combine(kept(deltas, prepared), weights, None, normalize) * lambda_
 
 
-@merge_method(
+@sparse_method(
     label="Breadcrumbs, TIES' signs",
     variant="mergekit: weighted vote",
-    family="sparse task vectors",
     source="arXiv:2312.06795",
     mergekit=True,
     prepare=middle,
-    by_parent=True,
     elementwise=True,
 )
 def breadcrumbs_ties(

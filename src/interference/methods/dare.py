@@ -4,9 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interference.methods.sparse import Kept, RandomDensity, Rescale, kept, with_l1_factors
+from interference.methods.sparse import Kept, RandomDensity, Rescale, kept, sparse_method, with_l1_factors
 from interference.methods.ties import Lambda, Normalize, NormalizeAgreeing, as_column, combine, elect, per_model
-from interference.registry import merge_method
 
 
 def drop(
@@ -31,14 +30,12 @@ def _densities(density: Tensor | float, deltas: Float[Tensor, "model *shape"]) -
     return as_column(deltas.new_tensor(per_model(density, deltas)), deltas)
 
 
-@merge_method(
+@sparse_method(
     label="DARE, added",
     variant="mergekit: rescaled by L1 norm",
-    family="sparse task vectors",
     source="arXiv:2311.03099",
     mergekit=True,
     prepare=drop,
-    by_parent=True,
     elementwise=True,
 )
 def dare_linear(
@@ -56,13 +53,11 @@ def dare_linear(
     return combine(kept(deltas, prepared), weights, None, normalize) * lambda_
 
 
-@merge_method(
+@sparse_method(
     label="DARE, added",
     variant="paper: divided by the density",
-    family="sparse task vectors",
     source="arXiv:2311.03099",
     prepare=drop_by_density,
-    by_parent=True,
     elementwise=True,
 )
 def dare_linear_paper(
@@ -79,14 +74,12 @@ def dare_linear_paper(
     return combine(kept(deltas, prepared), weights, None, normalize) * lambda_
 
 
-@merge_method(
+@sparse_method(
     label="DARE-TIES",
     variant="mergekit: rescaled by L1 norm",
-    family="sparse task vectors",
     source="arXiv:2311.03099",
     mergekit=True,
     prepare=drop,
-    by_parent=True,
     elementwise=True,
 )
 def dare_ties(

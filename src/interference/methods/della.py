@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interference.methods.sparse import Kept, RandomDensity, Rescale, kept, with_l1_factors
+from interference.methods.sparse import Kept, RandomDensity, Rescale, kept, sparse_method, with_l1_factors
 from interference.methods.ties import Lambda, Normalize, NormalizeAgreeing, as_column, combine, elect, per_model
-from interference.registry import Knob, merge_method
+from interference.registry import Knob
 from interference.stacks import blocks
 
 _PIECE = 1 << 24  # entries of whole rows that are ranked at a time
@@ -102,14 +102,12 @@ def kept_ranks(
     return found, lines
 
 
-@merge_method(
+@sparse_method(
     label="DELLA",
     variant="mergekit: rescaled by L1 norm, weighted vote",
-    family="sparse task vectors",
     source="arXiv:2406.11617",
     mergekit=True,
     prepare=drop_by_rank,
-    by_parent=True,
     check=within_chances,
     elementwise=True,
 )
@@ -130,14 +128,12 @@ def della(
     return combine(left, weights, elect(left, weights), normalize) * lambda_
 
 
-@merge_method(
+@sparse_method(
     label="DELLA, added",
     variant="mergekit: rescaled by L1 norm",
-    family="sparse task vectors",
     source="arXiv:2406.11617",
     mergekit=True,
     prepare=drop_by_rank,
-    by_parent=True,
     check=within_chances,
     elementwise=True,
 )
@@ -155,13 +151,11 @@ def della_linear(
     return combine(kept(deltas, prepared), weights, None, normalize) * lambda_
 
 
-@merge_method(
+@sparse_method(
     label="DELLA",
     variant="paper: divided by each entry's chance, one vote each",
-    family="sparse task vectors",
     source="arXiv:2406.11617",
     prepare=kept_ranks,
-    by_parent=True,
     rowwise=True,
     check=within_chances,
 )

@@ -1,5 +1,6 @@
 """What methods that keep a part of each task vector share: knobs, and rescaling of what is kept."""
 
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -7,9 +8,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interference.methods.ties import as_column
-from interference.registry import Knob, Switch
+from interference.registry import Knob, Switch, merge_method
 from interference.rows import each
 
+sparse_method = partial(merge_method, family="sparse task vectors", by_parent=True)
 Rescale = Annotated[bool, Switch("scale what is kept to the task vector's L1 norm")]
 RandomDensity = Annotated[
     Tensor | float, Knob(0, 1, 0.01, "share of each task vector kept, at random", per_model=True, strict=True)

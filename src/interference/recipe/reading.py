@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from interference.errors import UserError, nearest, user_path
+from interference.errors import UserError, check_known, nearest, user_path
 from interference.recipe.recipe import Recipe, Slice
 from interference.recipe.values import fallback, read_value
 from interference.recipe.words import known_keys, shown
@@ -84,8 +84,7 @@ def _method_name(document: dict) -> tuple[str, tuple[str, ...], int]:
     seeds = [extra.removeprefix("seed=") for extra in extras if extra.startswith("seed=")]
     if len(seeds) > 1 or any(not s.isdecimal() or len(s) > 18 for s in seeds):
         raise UserError(f"The seed in merge_method is '{', '.join(seeds)[:40]}'; expected one whole number.")
-    if name not in methods():
-        raise UserError(f"Unknown merge method '{name}': {nearest(name, methods())}")
+    check_known("Unknown merge method", methods(), name)
     return name, tuple(e for e in extras if not e.startswith("seed=")), int(seeds[0]) if seeds else 0
 
 
@@ -149,7 +148,7 @@ def _merged(
     where = "sources" if sliced else "models"
     parsed = [_entry(entry, method, where) for entry in entries]
     if method.name == "slerp":
-        parsed = _slerp_order(parsed, base, method, sliced)
+        parsed = _slerp_order(parsed, base, sliced)
     of_base = [e for e in parsed if e.model == base and method.base != "none"]
     if own := next((key for e in of_base for key in e.own), None):
         raise UserError(
@@ -201,7 +200,7 @@ def _weight(method: Method) -> tuple[str, ...]:
     return ("weight",) if method.weighted else ()
 
 
-def _slerp_order(entries: list[_Entry], base: str | None, method: Method, sliced: bool) -> list[_Entry]:
+def _slerp_order(entries: list[_Entry], base: str | None, sliced: bool) -> list[_Entry]:
     """slerp starts at the base, which must be one of the two models (mergekit lets it be left out of models)."""
     if base is None:
         raise UserError("slerp starts at base_model, and the recipe has none. Name one of its two models there.")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from interference.errors import UserError, nearest
+from interference.errors import UserError, check_known, nearest
 from interference.recipe.values import Gradient, Where, each, fallback, leaves, mapped, read_value, written
 from interference.recipe.words import shown
 from interference.recipe.writing import to_yaml
@@ -198,8 +198,7 @@ def refuse(recipe: Recipe, where: str, weights: tuple[float, ...], settings: Map
 
 
 def _validate(recipe: Recipe) -> None:
-    if recipe.method not in methods():
-        raise UserError(f"Unknown merge method '{recipe.method}': {nearest(recipe.method, methods())}")
+    check_known("Unknown merge method", methods(), recipe.method)
     method = recipe.definition
     if method.needs_base and not recipe.base:
         raise UserError(
@@ -214,9 +213,7 @@ def _validate(recipe: Recipe) -> None:
         _validate_part(recipe, part)
     if method.scope == "model" and len({part.models for part in recipe.parts}) > 1:
         raise UserError(f"{recipe.method} compares whole models; expected the same models in every slice.")
-    for step in recipe.post:
-        if step not in post_steps():
-            raise UserError(f"Unknown post-step '{step}': {nearest(step, post_steps())}")
+    check_known("Unknown post-step", post_steps(), *recipe.post)
     for dtype in (recipe.dtype, recipe.out_dtype):
         if dtype is not None and dtype not in DTYPES:
             raise UserError(f"Unknown dtype {shown(dtype)}: {nearest(str(dtype)[:40], DTYPES)}")
@@ -248,8 +245,7 @@ def _validate_part(recipe: Recipe, part: Slice) -> None:
             raise UserError(f"The weight of {model} is {shown(wrong[0])}; expected a finite number.")
     known = {a.name: a for a in method.arguments}
     for name, value in (*recipe.knobs, *part.knobs):
-        if name not in known:
-            raise UserError(f"{recipe.method} has no parameter '{name}': {nearest(name, known)}")
+        check_known(f"{recipe.method} has no parameter", known, name)
         _validate_value(recipe, part, known[name], value)
     if recipe.slices:
         _validate_ranges(recipe, part)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from interference.registry import discover
+from interference.registry import caption_of, discover
 
 INVARIANCES = {  # of one side alone
     "rotation": "an orthogonal map, permutations of dimensions among them",
@@ -111,7 +111,7 @@ def moments(matrix: Square) -> Float[np.ndarray, "two"]:
     return np.array([trace, matrix.sum() - trace])
 
 
-def expected(a: Float[np.ndarray, "*pair two"], b: Float[np.ndarray, "*pair two"], n: int) -> np.ndarray | float:
+def expected(a: Float[np.ndarray, "*#pair two"], b: Float[np.ndarray, "*#pair two"], n: int) -> np.ndarray | float:
     """The mean of the inner product of two matrices over all permutations of one's sentences, from their moments."""
     return a[..., 0] * b[..., 0] / n + a[..., 1] * b[..., 1] / (n * (n - 1))
 
@@ -121,8 +121,7 @@ _MEASURES: dict[str, Measure] = {}
 
 def measure(
     *, label: str, source: str, invariant: tuple[str, ...], best: str = "high", needs: str = "sentences",
-    symmetric: bool = True,
-    equal_width: bool = False,
+    symmetric: bool = True, equal_width: bool = False,
 ) -> Callable[[Callable], Callable]:  # fmt: skip
     """Register a pure function as a measure; the function is returned unchanged. Its first docstring line is the
     caption. With `symmetric=False` its matrix of relations is directed, as that of nearest neighbours is; with
@@ -133,13 +132,14 @@ def measure(
         raise ValueError(f"{label}: best is {best}, needs {needs}; expected one of {BEST} and one of {tuple(NEEDS)}")
 
     def register(function: Callable) -> Callable:
-        name, caption = function.__name__, (inspect.getdoc(function) or "").split("\n")[0]
+        name = function.__name__
         form = FORMS.get(tuple(inspect.signature(function).parameters))
-        if not caption or form is None or name in _MEASURES:
-            raise ValueError(f"{name} needs a docstring, the arguments of one of FORMS, and a name of its own")
-        own = frozenset(invariant)
-        width = equal_width or needs == "basis"
-        _MEASURES[name] = Measure(name, label, caption, source, best, needs, own, form, function, symmetric, width)
+        if form is None or name in _MEASURES:
+            raise ValueError(f"{name} needs the arguments of one of FORMS, and a name of its own")
+        _MEASURES[name] = Measure(
+            name, label, caption_of(function), source, best, needs, frozenset(invariant), form, function, symmetric,
+            equal_width or needs == "basis",
+        )  # fmt: skip
         return function
 
     return register

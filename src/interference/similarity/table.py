@@ -104,18 +104,20 @@ def deciding_dimensions(x: Float[np.ndarray, "sentence dim"]) -> int:
 
 def blocks_of(documents: Sequence[str]) -> np.ndarray:
     """The block of each sentence: neighbouring documents together, BLOCKS at most, of about one size."""
-    order = {name: place for place, name in enumerate(dict.fromkeys(documents))}
-    codes = np.array([order[name] for name in documents])
+    codes = _codes(documents)
     ends = np.cumsum(np.bincount(codes))
-    return (((ends - 1) * min(BLOCKS, len(order))) // len(documents))[codes]
+    return (((ends - 1) * min(BLOCKS, len(ends))) // len(documents))[codes]
 
 
 def folds_of(documents: Sequence[str]) -> np.ndarray:
     """0 or 1 by sentence: every other document, or every other sentence of a single document."""
-    order = {name: place for place, name in enumerate(dict.fromkeys(documents))}
-    if len(order) < 2:
-        return np.arange(len(documents)) % 2
-    return np.array([order[name] % 2 for name in documents])
+    codes = _codes(documents)
+    return (codes if codes.any() else np.arange(len(documents))) % 2
+
+
+def _codes(documents: Sequence[str]) -> np.ndarray:
+    """The number of each sentence's document, in order of appearance."""
+    return pd.factorize(np.array(documents, dtype=object))[0]
 
 
 def jackknife(
@@ -201,6 +203,11 @@ Refusal = Callable[[Measure, Place, Place], str]
 Vectors = dict[Place, np.ndarray]
 
 
+def places_of(pairs: Pairs) -> list[Place]:
+    """Every place of some pairs, once."""
+    return list(dict.fromkeys(place for pair in pairs for place in pair))
+
+
 def measured(
     measure: Measure,
     sides: Mapping[Place, Side],
@@ -217,7 +224,7 @@ def measured(
     `refusal` says why a pair can't be compared, or ''. `vectors` keep what relations a place has for the next time.
     """
     whys = [_other_width(measure, sides, a, b) or refusal(measure, a, b) for a, b in pairs]
-    for place in dict.fromkeys(p for pair in pairs for p in pair):
+    for place in places_of(pairs):
         if measure.needs != "vocabulary" and not varies(sides[place].x).any():
             why = f"the states of {place.model} do not vary between these sentences at layer {place.layer}"
             whys = [own or (why if place in pair else "") for own, pair in zip(whys, pairs, strict=True)]
@@ -242,7 +249,7 @@ def measured(
     numbers = np.full((len(pairs), 6), np.nan)
     numbers[[not why for why in whys]] = np.stack([value, low, high, chance, raw, scaled], axis=1)
     shared = measure.name, condition
-    facts = {p: _facts(sides[p], preparation) for p in dict.fromkeys(q for pair in pairs for q in pair)}
+    facts = {place: _facts(sides[place], preparation) for place in places_of(pairs)}
     rows = []
     for (a, b), own, why in zip(pairs, numbers, whys, strict=True):
         reason = why or ("" if np.isfinite(own[0]) else "the states do not vary between these sentences")
@@ -288,11 +295,11 @@ def _values(
 
     if measure.form == "relations":
         kept: Vectors = {} if vectors is None else vectors
-        for place in dict.fromkeys(p for pair in pairs for p in pair):
+        for place in places_of(pairs):
             if place not in kept:
                 kept[place] = flat(measure, states(place))
                 yield
-        return (yield from agreements(measure, kept, pairs, len(keep)))
+        return (yield from agreements(kept, pairs, len(keep)))
     found = []
     for a, b in pairs:
         found.append(measure.between(states(a), states(b), folds[keep]))
@@ -315,11 +322,9 @@ def flat(measure: Measure, x: Float[np.ndarray, "sentence dim"]) -> np.ndarray:
     return np.concatenate([own, moments(matrix)]).astype(np.float32)
 
 
-def agreements(
-    measure: Measure, vectors: Mapping[Place, np.ndarray], pairs: Pairs, n: int
-) -> Generator[None, None, Values]:
+def agreements(vectors: Mapping[Place, np.ndarray], pairs: Pairs, n: int) -> Generator[None, None, Values]:
     """Value and chance level of pairs from the vectors of their places: one matrix product where most pairs count."""
-    places = {place: row for row, place in enumerate(dict.fromkeys(p for pair in pairs for p in pair))}
+    places = {place: row for row, place in enumerate(places_of(pairs))}
     if not pairs:
         return np.empty(0), np.empty(0)
     stack = np.stack([vectors[place] for place in places])

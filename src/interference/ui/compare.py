@@ -75,7 +75,7 @@ def _defaults(bench: Bench) -> tuple[list[str], str]:
 
     recipe = _looked_at(bench)
     names = list(recipe.models if recipe else default_models(bench.suite))
-    init = bench.suite.init.name if bench.suite.init else NO_BASE
+    init = bench.suite.untrained or NO_BASE
     base = recipe.base if recipe and recipe.base else init
     known = [name for name in names if name in bench.suite.names]
     return known, base if base not in known and base in (*bench.suite.names, "@mean", "@zero") else NO_BASE

@@ -159,7 +159,7 @@ def _draw_comparison(bench: Bench, present: State, shown: list[Pin]) -> None:
 
     baseline = present.pins[present.baseline] if present.baseline is not None else None
     baseline = baseline if baseline in shown else None  # costs can't be counted from a merge of another suite
-    request, names = pin_request(shown, baseline, bench.suite, bench.languages, present.view.sentences)
+    request, names = pin_request(shown, baseline, bench.languages, present.view.sentences)
     table = run_steps(bench, "pins", lambda evaluator: evaluator.table_steps(request), "Scoring the pins")
     recipes = {name: pin.view.recipe.to_yaml() for name, pin in zip(names, shown, strict=True)}
     frame = table.in_unit(bench.unit)

@@ -15,7 +15,6 @@ import streamlit as st
 
 from interference.errors import user_path
 from interference.steps import Steps
-from interference.store import Store
 from interference.ui.address import compare_with_address
 
 if TYPE_CHECKING:
@@ -116,12 +115,12 @@ def _open(suite: str, corpus: str, device: str, corpus_stamp: tuple[int, int] | 
     import torch
 
     from interference.evaluate import Evaluator
-    from interference.results import shipped_results
+    from interference.results import store_of
     from interference.suite import open_suite
 
     def make(job: "Job") -> Evaluator:
         opened = open_suite(read_path(suite), read_path(corpus))
-        return Evaluator(opened, Store(shipped=shipped_results(opened)), torch.device(device))
+        return Evaluator(opened, store_of(opened), torch.device(device))
 
     # A corpus that changes while it is opened is opened beside that by whoever comes meanwhile.
     return engine().run("process", f"open {suite} {corpus} {device} {corpus_stamp}", make)

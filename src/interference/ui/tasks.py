@@ -63,7 +63,7 @@ def choose_tasks(bench: Bench) -> TaskRequest:
 
     recipe = state.merge_looked_at(bench.suite)
     options = (MERGE, *bench.suite.names)
-    init = [bench.suite.init.name] if bench.suite.init else []
+    init = [bench.suite.untrained] if bench.suite.untrained else []
     keep_valid("task_models", options)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         names = st.text_input(

@@ -165,10 +165,10 @@ def _draw_curves(bench: Bench, states: States, measure: "Measure", merge: Recipe
     with st.container(key="headline"):
         st.markdown(gap_sentence(gaps[0].frame) if gaps else "Rotation gap: measured when the coefficients rest.")
     with st.container(key="similarity_sentence"):
-        st.markdown(similarity_sentence(frame, measure, "kind"))
+        st.markdown(similarity_sentence(frame, measure))
     if applies(table):
         live_plot(
-            follow_figure(frame[frame["why_not"] == ""], measure.label, measure.best, "kind", said),
+            follow_figure(frame[frame["why_not"] == ""], measure.label, measure.best, said),
             key="similarity_merge_figure", height=_HEIGHT, pending=watched.pending, tick_ms=watched.tick_ms,
             alt=f"{measure.label} of the merge with each parent along the layers", filename="similarity",
         )  # fmt: skip

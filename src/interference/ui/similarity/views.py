@@ -55,7 +55,7 @@ def draw_models(bench: Bench, states: States) -> None:
     measure = choose_measure(bench, states, combinations(models, 2))
     asked = request_of(models, measure, states, condition=condition, languages=languages, layers=(layer,))
     table, headline = compute(bench, asked), headline_place(long=True)
-    st.markdown(similarity_sentence(kinds(table.frame), measure, "kind"))
+    st.markdown(similarity_sentence(kinds(table.frame), measure))
     if applies(table):
         figure = map_figure(square(table.frame, "model"), measure.label, measure.best, "model", "model")
         draw_figure(figure, states, f"{measure.label} of every two models at layer {layer}")
@@ -83,7 +83,7 @@ def draw_conditions(bench: Bench, states: States) -> None:
     asked = conditions_of(request_of(models, measure, states, languages=(language,), layers=(layer,)))
     tables, headline = compute_tables(bench, *asked), headline_place(long=True)
     table = joined(tables)
-    st.markdown(similarity_sentence(kinds(table.frame), measure, "kind"))
+    st.markdown(similarity_sentence(kinds(table.frame), measure))
     if applies(table):
         order = list(square(tables[0].frame, "model").value.index)
         order += [name for name, _ in models if name not in order]
@@ -112,9 +112,9 @@ def draw_depth(bench: Bench, states: States) -> None:
     asked = request_of(models, measure, states, condition=condition, languages=languages)
     table, headline = compute(bench, asked), headline_place(long=True)
     frame = kinds(table.frame)
-    st.markdown(similarity_sentence(frame, measure, "kind"))
+    st.markdown(similarity_sentence(frame, measure))
     if applies(table):
-        figure = depth_figure(frame[frame["why_not"] == ""], measure.label, "kind")
+        figure = depth_figure(frame[frame["why_not"] == ""], measure.label)
         draw_figure(figure, states, f"{measure.label} of pairs of models along the layers")
     draw_below(table, measure, states, "Thin lines are pairs, thick ones the means of their kind by role.")
     draw_headline(bench, headline, kinds, asked)
@@ -138,7 +138,7 @@ def draw_layers(bench: Bench, states: States) -> None:
     models = tuple((name, name) for name in names)
     asked = request_of(models, measure, states, condition=condition, languages=languages, across=True)
     table, headline = compute(bench, asked), headline_place()
-    st.markdown(similarity_sentence(with_sameness(table.frame), measure, "kind"))
+    st.markdown(similarity_sentence(with_sameness(table.frame), measure))
     if applies(table):
         figure = map_figure(
             layers_map(table.frame), measure.label, measure.best, f"layer of {second}", f"layer of {first}"
@@ -165,7 +165,7 @@ def draw_languages(bench: Bench, states: States) -> None:
         ((name, name),), measure, states, condition="languages", languages=bench.languages, layers=(layer,)
     )  # fmt: skip
     table, headline = compute(bench, asked), headline_place()
-    st.markdown(similarity_sentence(kinds(table.frame), measure, "kind"))
+    st.markdown(similarity_sentence(kinds(table.frame), measure))
     if applies(table):
         grid = square(table.frame, "language")
         figure = map_figure(grid, measure.label, measure.best, "language", "language")
