@@ -8,7 +8,7 @@ from types import FrameType
 import pytest
 from streamlit.runtime.scriptrunner import RerunData, RerunException, ScriptRunner, get_script_run_ctx
 from streamlit.testing.v1 import AppTest
-from test_pages import button, figures, open_page, panel, send
+from test_pages import button, figures, open_page, panel, send, settled
 
 import interference.ui
 from interference.catalogue import Family
@@ -191,3 +191,7 @@ def test_what_the_models_page_is_asked_for_is_done_once(own_suite, monkeypatch, 
 
     assert end_everywhere(monkeypatch, prepare, lambda app: button(app, label).click().run(), lambda app: [*done]) > 20
     assert len(done) == 1
+    app = prepare()
+    app.session_state[f"{button(app, label).key} clicked"] = True  # and the page was left before that
+    settled(app.switch_page("pages/suite.py").run()).switch_page("pages/models.py").run()
+    assert not done

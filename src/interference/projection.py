@@ -13,7 +13,7 @@ from interference.evaluate import Evaluator
 from interference.groups import depth_of
 from interference.losses import cut_notes
 from interference.scored import Model, scored_by
-from interference.similarity.kernels import cosines, double_centred, gram
+from interference.similarity.kernels import cosines
 from interference.similarity.table import Preparation, Side, prepared
 from interference.similarity_request import multilingual
 from interference.steps import Steps, nth
@@ -142,23 +142,24 @@ def _some(text: Text, places: np.ndarray) -> Text:
 
 def principal(x: Float[np.ndarray, "point dim"]) -> tuple[Float[np.ndarray, "point two"], tuple[float, float]]:
     """Coordinates on the two principal components, and their shares of the variance."""
-    return _coordinates(gram(x))
+    return _coordinates(x, "linear")
 
 
 def scaled(x: Float[np.ndarray, "point dim"]) -> tuple[Float[np.ndarray, "point two"], tuple[float, float]]:
-    """Classical scaling of the distances sqrt(2 - 2 cosine), and the axes' shares."""
-    return _coordinates(double_centred(cosines(x, x)))
+    """Classical scaling of the distances sqrt(2 - 2 cosine), that is kernel PCA of cosines, and the axes' shares."""
+    return _coordinates(x, "cosine")
 
 
 def _coordinates(
-    products: Float[np.ndarray, "point point"],
+    x: Float[np.ndarray, "point dim"], kernel: str
 ) -> tuple[Float[np.ndarray, "point two"], tuple[float, float]]:
-    values, vectors = np.linalg.eigh(products)
-    top = np.maximum(values[[-1, -2]], 0.0)
-    points = vectors[:, [-1, -2]] * np.sqrt(top)
+    from sklearn.decomposition import KernelPCA  # half a second, which other commands are spared
+
+    found = KernelPCA(kernel=kernel, eigen_solver="dense")
+    points = np.pad(found.fit_transform(x), ((0, 0), (0, 2)))[:, :2]  # states on one line have one component
     points *= np.where((points**3).sum(axis=0) < 0, -1, 1)  # the longer tail to the right, whatever rounding did
-    total = max(float(np.maximum(values, 0).sum()), 1e-300)
-    return points, (float(top[0] / total), float(top[1] / total))
+    shares = np.pad(found.eigenvalues_, (0, 2)) / max(float(found.eigenvalues_.sum()), 1e-300)
+    return points, (float(shares[0]), float(shares[1]))
 
 
 def _read(evaluator: Evaluator, spot: Spot) -> Steps[tuple[dict[str, Text], dict[str, np.ndarray], dict[str, int]]]:

@@ -78,9 +78,11 @@ def _list(family: Family) -> None:
 
 def _clicked(label: str, *, key: str, help: str, **more: Any) -> bool:
     """A button, and whether it waits for an answer: a newer run may end the one of the click before that."""
-    asked = {f"{key} clicked": True}
-    st.button(label, key=key, help=help, on_click=st.session_state.update, args=(asked,), **more)
-    return f"{key} clicked" in st.session_state
+    waits = f"{key} clicked"
+    if key not in st.session_state:  # the page is new: what an earlier visit left is not begun now
+        st.session_state.pop(waits, None)
+    st.button(label, key=key, help=help, on_click=st.session_state.update, args=({waits: True},), **more)
+    return waits in st.session_state
 
 
 @contextmanager
