@@ -239,6 +239,12 @@ def test_names_and_paths_of_one_checkpoint_are_one_recipe(method, suite_folder, 
     assert numbers(table[:2]) == numbers(table[2:4]) == numbers(table[4:])
 
 
+def test_a_checkpoint_that_is_named_twice_is_listed_once(suite_folder, rows):
+    table = rows("--suite", suite_folder, "--checkpoint", "init,mixed,init", "--sentences", 2)
+    assert list(dict.fromkeys(row["model"] for row in table)) == ["init", "mixed"]
+    assert len({(row["model"], row["language"]) for row in table}) == len(table)
+
+
 def test_a_name_of_the_built_in_suite_is_not_a_folder_that_happens_to_lie_here(tokenizer, rows, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_checkpoint(gpt2(1), tokenizer, tmp_path / "init")

@@ -11,7 +11,7 @@ from conftest import llama, other, write_checkpoint, write_corpus
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.linearity import ATTENTION, COLUMNS, HIDDEN, MLP, RESIDUAL, SITES, activations, layer_steps
-from interference.path import Walk
+from interference.path import Walk, pairs_notes
 from interference.plane import Plane, plane_steps, triangle
 from interference.projection import Spot, projection_steps
 from interference.steps import finish
@@ -34,6 +34,8 @@ def test_every_pair_has_its_own_path(tiny):
     one = finish(path_steps(tiny, Walk("mono-eng", "mixed", 3), ("eng",), 6))
     assert tables[1].points["bits per byte"].equals(one.points["bits per byte"])
     assert shares == sorted(shares)
+    said = [replace(tables[0], notes=("one", "both")), replace(tables[1], notes=("both", "other"))]
+    assert pairs_notes(said) == ("one", "both", "other")
     with pytest.raises(UserError, match="two checkpoints or more"):
         finish(pairs_steps(tiny, ("mixed", "mixed"), 3, "linear", ("eng",), 6))
 

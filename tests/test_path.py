@@ -11,6 +11,7 @@ from interference import networks
 from interference.corpus import Corpus
 from interference.errors import UserError
 from interference.evaluate import Evaluator
+from interference.figures.landscape import pairs_figure
 from interference.figures.panels import PANELS, panels_note
 from interference.figures.path import path_figure
 from interference.path import POINT_COLUMNS, POINTS, SIDES, SUMMARY_COLUMNS, PathTable, Walk, path_table
@@ -295,6 +296,8 @@ def test_a_figure_has_room_for_so_many_languages_and_the_ends_own_come_first():
     in_order = [a.text for a in path_figure(few, "bits per byte", "loss", own=("x09",)).layout.annotations][:PANELS]
     assert in_order == [f"x{n:02}" for n in range(PANELS)]
     assert panels_note(PANELS) == ""
+    titles = [a.text for a in pairs_figure([table], "bits per byte", own).layout.annotations]
+    assert titles[:PANELS] == [*own, *(f"x{n:02}" for n in range(PANELS - 2))]
 
 
 def test_the_legend_stands_as_far_above_many_panels_as_above_few():

@@ -159,7 +159,7 @@ def losses(
     if ensemble and not recipe:
         raise UserError("--ensemble needs the models of a recipe. Give --recipe.")
     evaluator, recipes = evaluator_for(suite, corpus, device, checkpoint or [], recipe or [])
-    names = checkpoint or ([] if recipes else list(evaluator.suite.names))
+    names = list(dict.fromkeys(checkpoint or ([] if recipes else evaluator.suite.names)))
     unmerged = [Ensemble(r.models, KINDS[kind]) for kind in dict.fromkeys(ensemble or []) for r in recipes]
     # A recipe's file may be called like a checkpoint or like another recipe's: inside, it goes by its number.
     models: tuple[tuple[str, Any], ...] = (

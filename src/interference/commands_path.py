@@ -61,6 +61,7 @@ def paths(
     """Loss of every language along the path between every two of some checkpoints."""
     import pandas as pd
 
+    from interference.path import pairs_notes
     from interference.sweep import pairs_steps
 
     evaluator, _ = evaluator_for(suite, corpus, device, models)
@@ -68,7 +69,7 @@ def paths(
     languages = tuple(dict.fromkeys(language or evaluator.corpus.languages))
     tables = with_bar("paths", pairs_steps(evaluator, models, points, method, languages, sentences))
     print_table(pd.concat([t.points[unit].merge(t.summary[unit], on="language") for t in tables]), form)
-    note(*tables[0].notes)
+    note(*pairs_notes(tables))
 
 
 def plane(

@@ -99,6 +99,11 @@ class PathTable:
     provenance: Mapping[str, str] = field(default_factory=dict)
 
 
+def pairs_notes(tables: Sequence[PathTable]) -> tuple[str, ...]:
+    """What belongs beside several paths, each sentence once."""
+    return tuple(dict.fromkeys(note for table in tables for note in table.notes))
+
+
 def path_table(
     walk: Walk,
     bits: Mapping[tuple[float, str], np.ndarray],

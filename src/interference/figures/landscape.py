@@ -1,6 +1,6 @@
 """Figures around paths: every two of many checkpoints, the plane through three, and activations along the layers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,11 +9,11 @@ from plotly.subplots import make_subplots
 
 from interference.figures.hover import all_between, all_said
 from interference.figures.losses import BLUE, GREEN, GREY, ORANGE, RED
+from interference.figures.panels import panels
 from interference.groups import LAYER_AXIS
 from interference.languages import language_name
 from interference.path import PathTable
 
-_COLUMNS = 5
 _KNOWN = {  # the most telling last, over the others
     "neither does, or it can't be said": ("rgba(136, 136, 136, 0.4)", 1),
     "one end knows it": (ORANGE, 1.5),
@@ -26,7 +26,7 @@ LINEARITY = {
 }
 
 
-def pairs_figure(tables: Sequence[PathTable], unit: str) -> go.Figure:
+def pairs_figure(tables: Sequence[PathTable], unit: str, own: Collection[str | None] = ()) -> go.Figure:
     """One panel for each language, one curve for each pair: the excess over the pair's better end.
 
     Colours tell whether both ends know the language, so that a barrier is defined, or one does, or neither.
@@ -34,15 +34,9 @@ def pairs_figure(tables: Sequence[PathTable], unit: str) -> go.Figure:
     summary = pd.concat([t.summary[unit].assign(pair=_pair(t)) for t in tables])
     points = pd.concat([t.points[unit].assign(pair=_pair(t)) for t in tables])
     languages = list(dict.fromkeys(points["language"]))
-    columns = min(_COLUMNS, len(languages))
-    rows = -(-len(languages) // columns)
-    figure = make_subplots(
-        rows, columns, shared_xaxes=True, shared_yaxes="all", subplot_titles=[language_name(c) for c in languages],
-        horizontal_spacing=0.025, vertical_spacing=0.16 / rows, x_title="share of the pair's second checkpoint",
-        y_title=f"extra {unit}",
-    )  # fmt: skip
+    figure, cells = panels(languages, own, "share of the pair's second checkpoint", f"extra {unit}", 190)
     named: set[str] = set()
-    for number, code in enumerate(languages):
+    for code, cell in cells.items():
         levels = summary[summary["language"] == code].set_index("pair")
         own = points[points["language"] == code]
         kinds = [_knowers(*row) for row in zip(levels["known_by"], levels["why_no_barrier"], strict=True)]
@@ -57,15 +51,10 @@ def pairs_figure(tables: Sequence[PathTable], unit: str) -> go.Figure:
                     customdata=all_between(part["excess_low"], part["excess_high"]),
                     hovertemplate=f"{pair}<br>share %{{x:.2f}}<br>%{{y:+.3f}} {unit}%{{customdata}}<br>{barrier}"
                     "<extra></extra>",
-                ), number // columns + 1, number % columns + 1,
+                ), **cell,
             )  # fmt: skip
             named.add(name)
     figure.update_xaxes(range=[0, 1], tickvals=[0, 0.5, 1], matches=None)
-    figure.update_annotations(font_size=12)
-    figure.update_layout(
-        height=110 + 190 * rows, margin={"l": 65, "r": 10, "t": 60, "b": 60}, hovermode="closest",
-        legend={"orientation": "h", "y": 1.02 + 0.12 / rows, "yanchor": "bottom", "x": 0},
-    )  # fmt: skip
     return figure
 
 

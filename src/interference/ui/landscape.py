@@ -41,6 +41,8 @@ def _default_models(bench: Bench, count: int) -> list[str]:
 
 def _draw_pairs(bench: Bench) -> None:
     from interference.figures.landscape import pairs_figure
+    from interference.figures.panels import panels_note
+    from interference.path import pairs_notes
     from interference.sweep import pairs_steps
     from interference.views import pairs_sentence
 
@@ -62,14 +64,15 @@ def _draw_pairs(bench: Bench) -> None:
     from interference.tables import with_provenance
 
     st.markdown(pairs_sentence(tables, bench.unit))
+    own = {bench.suite[name].language for name in models}
     st.plotly_chart(
-        pairs_figure(tables, bench.unit), config=EXPORT, key="pairs_figure",
+        pairs_figure(tables, bench.unit, own), config=EXPORT, key="pairs_figure",
         alt="Excess of every language along the paths between every two checkpoints",
     )  # fmt: skip
     st.caption(
         "Zero is as good as the pair's better end. Where an end knows the language what stands above zero is lost on "
-        f"the way; where neither does both are worse than untrained, and below zero nothing is gained. "
-        f"{' '.join(tables[0].notes)}"
+        "the way; where neither does both are worse than untrained, and below zero nothing is gained."
+        f"{panels_note(len(bench.languages))} {' '.join(pairs_notes(tables))}"
     )
     summary = pd.concat(
         [t.summary[bench.unit].assign(first=t.walk.first, second=t.walk.second) for t in tables], ignore_index=True
