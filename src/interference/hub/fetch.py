@@ -131,7 +131,9 @@ def config_steps(found: Listing) -> Generator[int, None, Path]:
     folder = _folder(found)
     folder.mkdir(parents=True, exist_ok=True)
     config = next(file for file in found.needed if file.name == "config.json")
-    yield from _download(found, config, folder, lambda text: None)
+    if _length(folder / config.name) != config.size:  # else whoever fetches the model is not waited for
+        with _alone(folder, found.which, wait=TIMEOUT):
+            yield from _download(found, config, folder, lambda text: None)
     return folder
 
 
@@ -320,12 +322,12 @@ def _write_json(file: Path, document: dict) -> None:
 
 
 @contextmanager
-def _alone(folder: Path, which: HubId) -> Iterator[None]:
-    """One download of a folder at a time, on this machine."""
+def _alone(folder: Path, which: HubId, wait: float = 0.2) -> Iterator[None]:
+    """One download of a folder at a time, on this machine: two would append to the same part."""
     from filelock import FileLock, Timeout
 
     try:
-        with FileLock(folder / ".lock", timeout=0.2):
+        with FileLock(folder / ".lock", timeout=wait):
             yield
     except Timeout:
         raise UserError(f"{which} is being fetched by another process. Wait for it, or stop that one.") from None
