@@ -104,9 +104,11 @@ def tasks(
     models |= {name: name for name in names}
     # The harness says on standard output what it bootstraps.
     with progress_bar("tasks") as bar, redirect_stdout(sys.stderr):
-        frame = finish(tasks_steps(evaluator, models, task, limit, shots, folder), bar)
+        frame, failed = finish(tasks_steps(evaluator, models, task, limit, shots, folder), bar)
     shown = dict(zip(models, [path.stem for path in recipe or []] + names, strict=True))
     print_table(frame.assign(model=frame["model"].map(shown)), form)
+    if failed:
+        raise UserError("\n".join(failed))
 
 
 def chosen_pairs(file: Path | None, languages: tuple[str, ...], known: tuple[str, ...]) -> Any:
