@@ -384,6 +384,13 @@ def test_a_connection_that_breaks_off_is_made_again(client, hub, models):
     assert {"bytes=10000-", "bytes=20000-"} <= {seen.range for seen in hub.seen}
 
 
+def test_a_file_of_which_nothing_ever_comes_is_given_up(client, hub):
+    """As where a firewall lets the Hub through, and not the place that its large files are at."""
+    hub.faults = [Fault("/cdn/", times=10, status=503)]
+    assert "org/deu: the Hub answers 503" in client.refusal("fetch", "org/deu")
+    assert hub.faults[0].times == 5
+
+
 def test_a_server_that_sends_all_again_is_not_appended(client, hub):
     hub.faults += [Fault("/cdn/.*safetensors", after=10_000), Fault("/cdn/.*safetensors", whole=True)]
     assert "sends all of it again" in client.refusal("fetch", "org/eng")

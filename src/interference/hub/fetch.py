@@ -169,12 +169,12 @@ def _stream(found: Listing, file: HubFile, part: Path, digest: Any, say: Say) ->
     from huggingface_hub.errors import HTTPError
 
     tries = 0
-    while (start := part.stat().st_size if part.exists() else 0) < file.size or not part.exists():
+    while (start := _length(part) or 0) < file.size or not part.exists():
         try:
             yield from _request(found, file, part, digest, start)
         except HTTPError as error:
             wait = _pause(error, tries)
-            tries = tries + 1 if part.exists() and part.stat().st_size == start else 1
+            tries = tries + 1 if (_length(part) or 0) == start else 1
             if wait is None or tries >= _TRIES:
                 raise
             say(f"{found.which}: {_reason(error)}; {file.name} is gone on with in {math.ceil(wait)} s.")
