@@ -193,3 +193,6 @@ def test_on_a_full_disk_arrays_are_held_in_memory(tmp_path, monkeypatch):
     assert kept.read("a")["x"].tolist() == [1, 1, 1]
     assert "No space left" in kept.said
     assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    kept.write("b", {"x": np.ones(3)}, lasting=True)
+    assert not kept.said

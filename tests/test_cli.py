@@ -200,11 +200,6 @@ def test_recipes_of_one_stem_keep_their_own_numbers(suite_folder, rows, tmp_path
     assert table[0]["cost"] != 0
 
 
-def test_a_checkpoint_named_twice_has_its_rows_twice(suite_folder, rows):
-    table = rows("--suite", suite_folder, "--checkpoint", "mixed", "--checkpoint", "mixed")
-    assert table[:2] == table[2:]
-
-
 def test_a_recipe_of_paths_needs_no_suite(suite_folder, tokenizer, cli, rows, tmp_path):
     """Relative ones are beside the recipe; the text is given or the built-in suite's."""
     for seed in (1, 2):

@@ -194,6 +194,14 @@ def test_tasks(own_suite, given, printed, monkeypatch, tmp_path):
         "tasks", "own_words", "--suite", own_suite, "--include", tmp_path / "tasks", "--limit", "2", "--checkpoint",
         "mono-eng,mono-deu,init",
     )  # fmt: skip
+    broken = task | {"task": "own_broken", "doc_to_text": "{{one"}
+    (tmp_path / "tasks/broken.yaml").write_text(json.dumps(broken))
+    app.text_input(key="task_names").set_value("own_words, own_broken").run()
+    button(app, "Run").click().run()
+    assert not app.error
+    assert "The task own_broken can't be run" in app.warning[0].value
+    assert set(given("Tasks, CSV")["task"]) == {"own_words"}
+    assert button(app, "Run").click().run().warning, "it is tried again"
     rest = found[found["model"] != merge].reset_index(drop=True)
     pd.testing.assert_frame_equal(rest[list(own)], own, check_exact=True)
     (tmp_path / "tasks/own.yaml").write_text(json.dumps(task | {"target_delimiter": "  "}))

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from test_pages import as_seen, open_page
 
 from interference.bench import Pin, State, View
+from interference.errors import UserError
 from interference.findings import Block, Findings, from_json, to_json
 from interference.recipe import Recipe
 from interference.store import list_findings, read_findings, write_findings
@@ -153,9 +154,30 @@ def test_clicks_before_the_page_is_drawn_again_are_of_one_tab(view):
     assert app.query_params["present"] == "Theirs"
 
 
+def test_what_a_full_disk_does_not_take_is_said(monkeypatch):
+    """And no more: the page is drawn, and once there is room the same click does it, Undo too."""
+
+    def full(*given):
+        raise UserError("Results can't be kept. Free some space.")
+
+    app = open_page(PAGE)
+    for key, then in (
+        ("findings new", ["Untitled"]), ("findings delete Untitled", []), ("findings undo button", ["Untitled"]),
+    ):  # fmt: skip
+        before = list(kept())
+        with monkeypatch.context() as patch:
+            for name in ("write_findings", "delete_findings"):
+                patch.setattr(f"interference.ui.findings.{name}", full)
+            click(app, key)
+        assert "Free some space" in app.warning[0].value
+        assert list(kept()) == before
+        click(app, key)
+        assert list(kept()) == then
+
+
 @pytest.mark.parametrize(
     "ended", ["ensure_shell", "draw_findings_bar", "draw_report"]
-)  # where a newer run of the page ends an older
+)  # where a newer run ends an older
 @pytest.mark.parametrize("key", ["findings delete Mine", "findings undo button", "block Remove 0 of 2"])
 def test_a_second_click_that_comes_before_the_page_is_drawn_does_no_more(key, ended, monkeypatch):
     write(Findings("Mine", (Block("One"), Block("Two"))))

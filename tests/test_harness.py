@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -23,6 +24,7 @@ from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
 from interference.sweep import accuracy_steps
+from interference.views_accuracy import task_sentence
 
 
 def test_a_missing_extra_is_said(tiny, monkeypatch, refused, suite_folder):
@@ -38,7 +40,9 @@ def test_a_missing_extra_is_said(tiny, monkeypatch, refused, suite_folder):
 
 
 def run_tasks(*arguments, **named):
-    return finish(tasks_steps(*arguments, **named))
+    frame, failed = finish(tasks_steps(*arguments, **named))
+    assert failed == ()
+    return frame
 
 
 def test_documents_are_kept_beside_arrays(tmp_path):
@@ -65,6 +69,48 @@ def test_results_kept_before_scoring_was_right_are_not_taken(tiny, monkeypatch):
     monkeypatch.setattr("interference.evaluate._SINCE", "later")
     run_tasks(tiny, {"init": "init"}, ["own"])
     assert len(runs) == 2
+
+
+def test_what_fails_on_one_model_or_task_ends_nothing_else(tiny, suite_folder, monkeypatch, cli):
+    """The others' numbers are shown and kept, what failed is named, and is all that is run again."""
+    runs = []
+
+    def run(evaluator, model, task, *rest):
+        runs.append((model, task))
+        yield 0.0
+        if task == "offline" or model == "mono-deu":
+            raise UserError(f"The task {task} can't be run: no such data.")
+        return json.dumps([(task, "acc", "none", 0.5, None, 3, 0, True)])
+
+    monkeypatch.setattr("interference.harness._run", run)
+    monkeypatch.setattr("interference.harness._manager", lambda tasks, include: None)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "1")
+    models = {name: name for name in ("mono-eng", "mono-deu", "init")}
+    frame, failed = finish(tasks_steps(tiny, models, ["own", "offline"]))
+    assert list(frame["model"]) == ["mono-eng", "init"]
+    expected = (
+        "The task offline can't be run: no such data.",
+        "mono-deu: The task own can't be run: no such data.",
+    )
+    assert failed == expected
+    assert len(runs) == 6
+    finish(tasks_steps(tiny, models, ["own", "offline"]))
+    assert len(runs) == 6 + 4
+    with pytest.raises(UserError, match="offline can't be run"):
+        finish(tasks_steps(tiny, models, ["offline"]))
+    options = ["--suite", str(suite_folder), "--format", "json", "--checkpoint", ",".join(models)]
+    code, out, err = cli("tasks", "own,offline", *options)
+    assert code == 2
+    assert [row["model"] for row in json.loads(out)] == ["mono-eng", "init"]
+    assert all(line in err for line in expected)
+
+
+def test_means_are_of_tasks_that_all_models_have():
+    rows = [("merge", "a", 0.2), ("one", "a", 0.4), ("one", "b", 0.9)]
+    frame = pd.DataFrame(rows, columns=["model", "task", "value"])
+    view = frame.assign(metric="acc", higher_is_better=True, role=["merge", "parent", "parent"])
+    assert task_sentence(view) == "**The merge has 0.200** (acc, mean of 1 task; best parent 0.400)."
+    assert task_sentence(view[1:].assign(model=["one", "two"])).startswith("There is no task")
 
 
 def test_an_unknown_task_is_named_beside_the_nearest():
@@ -116,7 +162,7 @@ def test_the_harness_finds_the_same_pairs_right(tiny, tmp_path, monkeypatch):
         shares.append(share)
         others.networks.put("mixed")
 
-    assert finish(asked, between).equals(frame)
+    assert finish(asked, between)[0].equals(frame)
     assert shares == sorted(shares)
     assert {0.5, 1.0} <= set(shares)
     monkeypatch.setattr("interference.harness._run", lambda *rest: pytest.fail("run again"))

@@ -1,12 +1,15 @@
 """The Hub, spoken to as it really speaks, on loopback: downloads, what breaks them, and what is done about it."""
 
+import contextlib
 import io
 import json
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,7 @@ class Client:
                     "HF_HUB_DISABLE_TELEMETRY": "1"}  # fmt: skip
         own = {key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"} | settings
         command = [sys.executable, str(ROOT / "tests/hub_client.py")]
+        self.address = address
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=own, cwd=home
         )
@@ -309,11 +313,82 @@ def test_an_index_that_is_none_is_of_the_repository(index, client, hub, models):
     assert "does not answer as a Hub does" not in message
 
 
+def test_a_configuration_that_two_ask_for_at_once_is_whole(client, hub, models, tmp_path):
+    """Both are answered before either has written: together they would append to one part."""
+    both, append = threading.Barrier(2), hub.seen.append
+
+    class Seen(list):
+        def append(self, seen):
+            append(seen)
+            if seen.path.endswith("/config.json"):
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    both.wait(1)
+
+    other = Client(client.address, tmp_path)
+    hub.seen = Seen()
+    try:
+        answers: list[dict] = []
+        asking = [threading.Thread(target=lambda c=c: answers.append(c("plan", "org/eng"))) for c in (client, other)]
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join()
+    finally:
+        hub.seen = []
+        other.close()
+    assert [answer["code"] for answer in answers] == [0, 0], answers
+    files = list((tmp_path / "store").rglob("config.json*"))
+    assert [file.read_bytes() for file in files] == [models["eng"]["config.json"]]
+
+
+def test_what_is_changed_on_the_hub_meanwhile_is_said(client, hub, models):
+    """Its history is written anew between two files, so that the commit that was listed is none any more."""
+    before = hub.repositories["models", "org/deu"]["main"]
+
+    class Seen(list):
+        def append(self, seen):
+            if seen.path.endswith("/model.safetensors"):
+                hub.add("org/deu", models["later"])
+
+    hub.seen = Seen()
+    try:
+        message = client.refusal("fetch", "org/deu")
+        assert "org/deu: the repository has no such revision any more as it was listed" in message
+        folder = folder_of(client, "org/deu")
+        assert (folder / "model.safetensors").read_bytes() == models["later"]["model.safetensors"]
+    finally:
+        hub.seen = []
+        hub.add("org/deu", before)
+
+
+def test_a_folder_that_is_deleted_under_a_download_is_said(client, hub, tmp_path):
+    class Seen(list):
+        def append(self, seen):
+            if "/cdn/" in seen.path:
+                shutil.rmtree(next((tmp_path / "store").rglob("models--org--eng")))
+
+    hub.seen = Seen()
+    try:
+        assert "model.safetensors.part was deleted while it was downloaded. Fetch again" in client.refusal(
+            "fetch", "org/eng"
+        )
+    finally:
+        hub.seen = []
+    assert folder_of(client, "org/eng").is_dir()
+
+
 def test_a_connection_that_breaks_off_is_made_again(client, hub, models):
     hub.faults.append(Fault("/cdn/.*safetensors", times=2, after=10_000))
     folder = folder_of(client, "org/eng")
     assert (folder / "model.safetensors").read_bytes() == models["eng"]["model.safetensors"]
     assert {"bytes=10000-", "bytes=20000-"} <= {seen.range for seen in hub.seen}
+
+
+def test_a_file_of_which_nothing_ever_comes_is_given_up(client, hub):
+    """As where a firewall lets the Hub through, and not the place that its large files are at."""
+    hub.faults = [Fault("/cdn/", times=10, status=503)]
+    assert "org/deu: the Hub answers 503" in client.refusal("fetch", "org/deu")
+    assert hub.faults[0].times == 5
 
 
 def test_a_server_that_sends_all_again_is_not_appended(client, hub):

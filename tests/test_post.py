@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import gpt2, llama, write_checkpoint
 
+from interference import networks
 from interference.checkpoint import build
 from interference.corpus import Corpus
 from interference.dev import DevHalf
@@ -209,6 +210,42 @@ def test_the_evaluator_yields_while_it_makes_a_merge(suite, tmp_path):
 
     assert (finish(shared.bits_steps(recipe, "eng", rows), interrupt) == alone.bits(recipe, "eng", rows)).all()
     assert len(yields) >= training.STEPS
+
+
+def test_two_who_ask_for_one_training_share_it(suite, tmp_path, monkeypatch):
+    """Turn by turn, as sessions of one server; where the first goes away the other has what was done so far."""
+    made: list[None] = []
+    training = networks.merge_network_steps
+
+    def counted(*given):
+        for _ in training(*given):
+            made.append(None)
+            yield
+
+    monkeypatch.setattr(networks, "merge_network_steps", counted)
+    recipe = after(AVERAGE, "finetune")
+    alone = Evaluator(suite, Store(tmp_path / "alone"), CPU)
+    finish(alone.networks.ready_steps(recipe))
+    whole = len(made)
+    for left in (0, 5):
+        made.clear()
+        both = Evaluator(suite, Store(tmp_path / "both"), CPU)
+        jobs = [both.networks.ready_steps(recipe) for _ in range(2)]
+        while jobs:
+            jobs = [job for job in jobs if next(job, "end") is None]
+            if left and len(made) >= left and len(jobs) == 2:
+                jobs.pop(0).close()
+        assert len(made) == whole
+        expected = alone.networks._finished[recipe]
+        assert all(torch.equal(tensor, expected[name]) for name, tensor in both.networks._finished[recipe].items())
+    dropped = Evaluator(suite, Store(tmp_path / "dropped"), CPU).networks
+    asked = [dropped.ready_steps(recipe) for _ in range(2)]
+    while not dropped._finishing:
+        next(asked[0])
+    for steps in asked:
+        next(steps)
+        steps.close()
+    assert not dropped._finished
 
 
 def test_half_precision_merges_are_finished_in_float32_and_rounded_once(suite, tmp_path):

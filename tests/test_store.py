@@ -13,7 +13,7 @@ import torch
 from interference.errors import UserError
 from interference.evaluate import Evaluator
 from interference.scored import Request
-from interference.store import Store, default_folder, digest, write_findings
+from interference.store import Store, default_folder, digest, list_findings, read_findings, write_findings
 from interference.suite import open_suite
 
 WRITER = """
@@ -85,6 +85,43 @@ def test_what_is_held_in_memory_is_bounded_in_bytes(tmp_path, monkeypatch):
         store.write(f"{number}", np.full(100, float(number)))
     assert sum(array.nbytes for array in store._recent.values()) == store._held <= 10_000
     assert [store.read(f"{number}", 100)[0] for number in range(50)] == list(range(50))
+
+
+def test_the_file_is_bounded_and_what_is_used_stays(tmp_path, monkeypatch):
+    """Two servers keep ten times of what it may hold; one reads its reference again and again, as every table does."""
+    monkeypatch.setattr("interference.store._DISK", 400_000)
+    stores = [Store(tmp_path) for _ in range(2)]
+    stores[0].write("used", np.ones(4))
+    stores[0].write("left", np.ones(4))
+    random = np.random.default_rng(0).random((1000, 500))
+    for number, bits in enumerate(random):
+        stores[number % 2].write(f"{number}", bits)
+        assert Store(tmp_path).read("used", 4)[0] == 1
+    again = Store(tmp_path)
+    assert np.isnan(again.read("left", 4)).all()
+    for number in range(970, 1000):  # a job's own
+        np.testing.assert_array_equal(again.read(f"{number}", 500), random[number])
+    for store in stores:
+        store.close()
+    assert (tmp_path / "results.sqlite").stat().st_size < 500_000
+
+
+def test_a_file_that_is_too_large_becomes_smaller(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    for number in range(200):
+        store.write(f"{number}", np.random.default_rng(number).random(500))
+    monkeypatch.setattr("interference.store._DISK", 400_000)
+    before = store._bytes()
+    for number in range(20):
+        store.write(f"new {number}", np.random.default_rng(number).random(500))
+    assert before > 800_000 > 420_000 > store._bytes()
+    assert Store(tmp_path).read("new 0", 500)[0] == np.random.default_rng(0).random(500)[0]
+
+
+def test_one_result_larger_than_the_file_may_be_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("interference.store._DISK", 400_000)
+    Store(tmp_path).write("large", large := np.random.default_rng(0).random(100_000))
+    np.testing.assert_array_equal(Store(tmp_path).read("large", 100_000), large)
 
 
 def test_what_is_read_may_be_changed_without_changing_the_store(tmp_path):
@@ -220,6 +257,23 @@ def test_a_disk_that_is_full_from_the_start_stops_nothing(code, tmp_path, monkey
     assert str(tmp_path / "results.sqlite") in store.said
     with pytest.raises(UserError, match="full"):  # what is somebody's own work is not held in memory
         write_findings("mine", "{}", folder=tmp_path)
+    store.write_document("d", "text")
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    store.write("later", np.ones(4))
+    assert not store.said
+    again = Store(tmp_path)
+    assert [again.read(key, 4)[0] for key in ("k", "later")] == [1, 1]
+    assert again.read_document("d") == "text"
+
+
+def test_whoever_looks_for_findings_needs_no_room(tmp_path):
+    """On a full disk the page would end with a message about what nobody has asked to keep."""
+    assert list_findings(tmp_path / "none") == ()
+    assert not (tmp_path / "none").exists()
+    Store(tmp_path).close()
+    before = (tmp_path / "results.sqlite").read_bytes()
+    assert read_findings("mine", tmp_path) is None
+    assert (tmp_path / "results.sqlite").read_bytes() == before
 
 
 def test_a_table_says_that_its_numbers_are_not_kept(suite_folder, tmp_path):

@@ -54,6 +54,7 @@ class Arrays:
                 with part.open("wb") as file:
                     np.savez(file, **arrays)  # type: ignore[arg-type]
                 part.replace(self._file(key))
+                self.said = ""
                 self._make_room()
             except OSError as error:
                 if no_room(error):

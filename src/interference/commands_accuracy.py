@@ -91,8 +91,10 @@ def tasks(
     models, shown = _models(recipes, recipe or [], checkpoint or [])
     # The harness says on standard output what it bootstraps.
     with redirect_stdout(sys.stderr):
-        frame = with_bar("tasks", tasks_steps(evaluator, models, task, limit, shots, folder))
+        frame, failed = with_bar("tasks", tasks_steps(evaluator, models, task, limit, shots, folder))
     print_table(frame.assign(model=frame["model"].map(shown)), form)
+    if failed:
+        raise UserError("\n".join(failed))
 
 
 def _models(

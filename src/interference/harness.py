@@ -70,13 +70,15 @@ def tasks_steps(
     limit: int | None = None,
     shots: int | None = None,
     include: Path | None = None,
-) -> Steps[pd.DataFrame]:
+) -> Steps[tuple[pd.DataFrame, tuple[str, ...]]]:
     """Every metric of every task for every model, as the harness computes it: one row each, with COLUMNS.
+
+    Where a task can't be run on a model the others go on, and what to say of it comes beside the table.
 
     `limit` is how many samples of each task are taken, `shots` the examples before each (None: the task's own number),
     `include` a folder of task descriptions of one's own. Results are kept in the store, those of one's own tasks until
-    a file in their folder or of their data changes. Raises UserError for an unknown task, data that can't be had, or a
-    missing extra.
+    a file in their folder or of their data changes. Raises UserError for an unknown task, a missing extra, or where
+    nothing can be run.
     """
     if limit is not None and limit < 1:
         raise UserError(f"{limit} samples of each task were asked for; give 1 or more.")
@@ -85,11 +87,20 @@ def tasks_steps(
     manager = yield from _aside(lambda: _manager(tasks, include))
     files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(include, manager)] if include else []
     rows, total = [], len(models) * len(tasks)
+    failed: dict[str, list[str]] = {}
     for number, (name, task) in enumerate((name, task) for name in models for task in tasks):
         steps = _kept(evaluator, models[name], task, limit, shots, files, manager)
-        found = yield from nth(number, total, steps)
-        rows += [(name, *row) for row in found]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"samples": "Int64"})  # a group has none of its own
+        try:
+            found = yield from nth(number, total, steps)
+        except UserError as error:
+            failed.setdefault(str(error), []).append(name_of(models[name]))
+        else:
+            rows += [(name, *row) for row in found]
+    said = [why if len(names) == len(models) else f"{', '.join(names)}: {why}" for why, names in failed.items()]
+    if said and not rows:
+        raise UserError("\n".join(said))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"samples": "Int64"})  # a group has none of its own
+    return frame, tuple(said)
 
 
 def _manager(tasks: Sequence[str], include: Path | None) -> Any:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -26,6 +27,14 @@ from interference.weights import Weights
 _FINISHED = 4  # merges kept whole whose post-steps take long
 
 
+@dataclass
+class _Finishing:
+    """Steps that finish a merge, and how many wait for it."""
+
+    steps: Generator[None, None, None]
+    askers: int = 0
+
+
 class Networks:
     """Weights by merging group and one network per configuration; only the engine's worker uses it."""
 
@@ -37,6 +46,7 @@ class Networks:
         self._last_sliced: torch.nn.Module | None = None
         self._held: WeakKeyDictionary[torch.nn.Module, tuple[Model | Hybrid, Sums | None]] = WeakKeyDictionary()
         self._finished: OrderedDict[Recipe, dict[str, torch.Tensor]] = OrderedDict()
+        self._finishing: dict[Recipe, _Finishing] = {}
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -64,13 +74,28 @@ class Networks:
         if not isinstance(model, Recipe) or model in self._finished:
             return
         yield from self.dev.steps(model)
-        if model.finished:
+        if model.finished and model not in self._finished:
+            shared = self._finishing.setdefault(model, _Finishing(self._finish_steps(model)))
+            shared.askers += 1
+            try:
+                for _ in shared.steps:  # not `yield from`: where one asker goes away, the others go on with it
+                    yield
+            finally:
+                shared.askers -= 1
+                if not shared.askers:
+                    shared.steps.close()
+
+    def _finish_steps(self, model: Recipe) -> Generator[None, None, None]:
+        """Merge and do what is done to the whole network, once for all who ask for it meanwhile."""
+        try:
             network = build(self._config(model), self.device)
             yield from merge_network_steps(model, self.weights(model.needed), network)
             # In the host's memory: on a GPU they would be in the way of the weights.
             self._finished[model] = {name: p.detach().cpu() for name, p in network.named_parameters()}
             if len(self._finished) > _FINISHED:
                 self._finished.popitem(last=False)
+        finally:
+            del self._finishing[model]
 
     def put(self, model: Scored, exact: bool = True) -> torch.nn.Module:
         """The network holding a checkpoint's or a merge's weights; they stay until another model is put.

@@ -10,7 +10,7 @@ import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -82,16 +82,41 @@ def _unpacked(kept: bytes, length: int) -> bytes:
 
 
 _RECENT = 1 << 28  # bytes of arrays kept in memory
+_DISK = 1 << 31  # bytes kept in the file, as many as of hidden states beside it
+_DROPPED = 8  # results that make room for one, so that a file that is too large becomes smaller and nobody waits for it
+
+# The row with the highest id is the one that was used last, roughly.
+_DROP = "delete from bits where rowid in (select rowid from bits where key != ? order by rowid limit ?)"
+_RENEW = """update bits set rowid = (select max(rowid) from bits) + 1
+    where key = ? and rowid < (select max(rowid) from bits) / 2 + (select min(rowid) from bits) / 2"""
+
+
+def _connect(place: Path | str) -> sqlite3.Connection:
+    """Open a file with its table. SQLite does not wait for its lock while the journal's mode changes, so try again."""
+    connection = sqlite3.connect(place, check_same_thread=False, timeout=30)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            connection.execute("pragma journal_mode=wal")
+            connection.execute("create table if not exists bits (key text primary key, value blob not null)")
+            return connection
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 class Store:
     """Bits of sentences by key. An array runs over a whole corpus; what was never scored is NaN.
 
     `shipped` are arrays that came with the suite, read only, looked at first; bits of another length are not used.
-    Where the disk is full results are held in memory, so that scoring goes on, and `said` is what to say of it.
+    Where the disk is full results are held in memory, so that scoring goes on, and `said` is what to say of it. Where
+    the file holds all that it may, those go that were written or read from it longest ago.
     """
 
     said: str = ""
+    _unopened: str = ""  # what to say while the file itself can't be made
+    _connection: sqlite3.Connection
 
     def __init__(self, folder: Path | None = None, shipped: dict[str, np.ndarray] | None = None):
         self._file = _file(folder)
@@ -103,39 +128,28 @@ class Store:
         self._open()
 
     def _open(self) -> None:
-        self._unopened, self._identity = "", None
+        """Open the file; one in memory while there is no room for it, whose results are kept as soon as there is."""
+        held, self._identity = self._connection if self._unopened else None, None
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            self._connect(self._file)
-            self._identity = _identity(self._file)
+            opened = _connect(self._file)
+            if held:
+                with opened:
+                    opened.executemany(
+                        "insert or ignore into bits values (?, ?)", held.execute("select key, value from bits")
+                    )
+            self._connection, self._identity, self._unopened = opened, _identity(self._file), ""
         except (OSError, sqlite3.Error) as error:
             if not no_room(error):
                 raise _failure(self._file, "kept in", error) from None
             self.said = self._unopened = unkept(self._file, error)
-            self._connect(":memory:")
-
-    def _connect(self, place: Path | str) -> None:
-        self._connection = sqlite3.connect(place, check_same_thread=False, timeout=30)
-        self._prepare()
+            self._connection = held or _connect(":memory:")
 
     def _heed_file(self) -> None:
         """Open the file anew where another is in its place or none: what is kept in one that was deleted is lost."""
         if not self._unopened and (self._identity is None or self._identity != _identity(self._file)):
             self._connection.close()  # first, for both would write to the same index of the journal
             self._open()
-
-    def _prepare(self) -> None:
-        """Make the table. SQLite does not wait for its lock while the journal's mode changes, so try again."""
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                self._connection.execute("pragma journal_mode=wal")
-                self._connection.execute("create table if not exists bits (key text primary key, value blob not null)")
-                return
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
 
     def shipped(self, key: str) -> np.ndarray | None:
         """The array of this key that came with the suite, None where none did."""
@@ -166,12 +180,28 @@ class Store:
         try:
             with self._lock:
                 self._heed_file()
-                row = self._connection.execute("select value from bits where key = ?", (key,)).fetchone()
+                row = self._row(key)
         except sqlite3.Error as error:
             if not no_room(error):
                 raise _failure(self._file, "read from", error) from None
             return None
         return row[0] if row else None
+
+    def _row(self, key: str) -> tuple[bytes] | None:
+        """What is kept under a key; of a file that fills, what comes of its older half is made the newest."""
+        row = self._connection.execute("select value from bits where key = ?", (key,)).fetchone()
+        if row and self._bytes() > _DISK // 2:
+            with suppress(sqlite3.Error), self._connection:  # then it is as old as it was
+                self._connection.execute(_RENEW, (key,))
+        return row
+
+    def _bytes(self) -> int:
+        """How much the file holds, without what was dropped, whose place is taken again."""
+        whole, free, size = (
+            self._connection.execute(f"pragma {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (whole - free) * size
 
     def write(self, key: str, bits: np.ndarray) -> None:
         """Keep an array, all at once or not at all; on a full disk in memory alone, and results so far stay."""
@@ -196,8 +226,12 @@ class Store:
         try:
             with self._lock:
                 self._heed_file()
+                if self._unopened:
+                    self._open()
                 with self._connection:
                     self._connection.execute("insert or replace into bits values (?, ?)", (key, value))
+                    if self._bytes() > _DISK:
+                        self._connection.execute(_DROP, (key, _DROPPED))
             self.said = self._unopened
         except sqlite3.Error as error:
             if not no_room(error):
@@ -218,16 +252,23 @@ class Kept:
 
 
 def list_findings(folder: Path | None = None) -> tuple[Kept, ...]:
-    """All findings, the one changed last first."""
-    with _findings(folder, "read from") as table:
-        rows = table.execute("select name, document, changed from findings order by changed desc").fetchall()
+    """All findings, the one changed last first. Nothing is written, so that whoever only looks needs no room."""
+    file = _file(folder)
+    try:
+        if not file.is_file():
+            return ()
+        with closing(sqlite3.connect(file, timeout=30)) as connection:
+            if not connection.execute("select 1 from sqlite_master where name = 'findings'").fetchone():
+                return ()
+            rows = connection.execute("select name, document, changed from findings order by changed desc").fetchall()
+    except (OSError, sqlite3.Error) as error:
+        raise _failure(file, "read from", error) from None
     return tuple(Kept(*row) for row in rows)
 
 
 def read_findings(name: str, folder: Path | None = None) -> Kept | None:
     """The findings of a name, None where there are none."""
-    with _findings(folder, "read from") as table:
-        return _read(table, name)
+    return next((kept for kept in list_findings(folder) if kept.name == name), None)
 
 
 def write_findings(name: str, document: str, since: int | None = None, folder: Path | None = None) -> Kept:
@@ -236,7 +277,7 @@ def write_findings(name: str, document: str, since: int | None = None, folder: P
     New ones (`since` None) whose name is taken, and ones whose original has been changed by somebody else since, are
     kept beside it: under the name in what comes back, the same with a number. Nothing that was kept is lost.
     """
-    with _findings(folder, "kept in") as table:
+    with _findings(folder) as table:
         there = _read(table, name)
         if there and there.changed != since:
             stem = name[: _NAME - 5]
@@ -249,7 +290,7 @@ def write_findings(name: str, document: str, since: int | None = None, folder: P
 
 def rename_findings(name: str, new: str, folder: Path | None = None) -> None:
     """Keep findings under another name. Raises UserError where that is taken, or there are none of the old one."""
-    with _findings(folder, "kept in") as table:
+    with _findings(folder) as table:
         if _read(table, new):
             raise UserError(f"There are findings named '{new}' already. Choose another name, or delete those first.")
         if not table.execute("update findings set name = ? where name = ?", (new, name)).rowcount:
@@ -258,7 +299,7 @@ def rename_findings(name: str, new: str, folder: Path | None = None) -> None:
 
 def delete_findings(name: str, folder: Path | None = None) -> None:
     """Delete the findings of a name, if there are any."""
-    with _findings(folder, "kept in") as table:
+    with _findings(folder) as table:
         table.execute("delete from findings where name = ?", (name,))
 
 
@@ -271,7 +312,7 @@ def _read(table: sqlite3.Connection, name: str) -> Kept | None:
 
 
 @contextmanager
-def _findings(folder: Path | None, verb: str) -> Iterator[sqlite3.Connection]:
+def _findings(folder: Path | None) -> Iterator[sqlite3.Connection]:
     """The table of findings in one transaction that nobody else writes in: all that is done there, or none of it."""
     file = _file(folder)
     try:
@@ -283,4 +324,4 @@ def _findings(folder: Path | None, verb: str) -> Iterator[sqlite3.Connection]:
             )
             yield connection
     except (OSError, sqlite3.Error) as error:
-        raise _failure(file, verb, error) from None
+        raise _failure(file, "kept in", error) from None

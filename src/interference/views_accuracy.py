@@ -73,7 +73,10 @@ def task_view(frame: pd.DataFrame, recipe: Recipe, suite: Suite) -> pd.DataFrame
 
 
 def task_sentence(view: pd.DataFrame) -> str:
-    """What the figure shows, in one sentence: means over tasks."""
+    """What the figure shows, in one sentence: means over the tasks that all of the models have."""
+    view = view[view.groupby("task")["model"].transform("nunique") == view["model"].nunique()]
+    if view.empty:
+        return "There is no task that was run on all of these models."
     better = view["higher_is_better"].iloc[0]
     means = view.groupby(["role", "model"], sort=False)["value"].mean()
     count = view["task"].nunique()

@@ -38,10 +38,10 @@ def pairs_figure(tables: Sequence[PathTable], unit: str, own: Collection[str | N
     named: set[str] = set()
     for code, cell in cells.items():
         levels = summary[summary["language"] == code].set_index("pair")
-        own = points[points["language"] == code]
+        walked = points[points["language"] == code]
         kinds = [_knowers(*row) for row in zip(levels["known_by"], levels["why_no_barrier"], strict=True)]
         for pair, name in sorted(zip(levels.index, kinds, strict=True), key=lambda one: list(_KNOWN).index(one[1])):
-            part, why = own[own["pair"] == pair], levels.loc[pair, "why_no_barrier"]
+            part, why = walked[walked["pair"] == pair], levels.loc[pair, "why_no_barrier"]
             barrier = f"no barrier: {why}" if why else f"barrier {levels.loc[pair, 'barrier']:.3f}"
             color, width = _KNOWN[name]
             figure.add_trace(

@@ -24,6 +24,10 @@ def hub_failures(which: HubId | str) -> Iterator[None]:
         ) from None
     except HTTPError as error:
         raise _answer(which, error) from None
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{which}: {error.filename} was deleted while it was downloaded. Fetch again: what is left is gone on from."
+        ) from None
     except OSError as error:  # a disk that is full, a folder that can't be written to
         raise UserError(
             f"{which} can't be kept in {default_folder()}: {error}. Free some space, or set INTERFERENCE_CACHE to a "
@@ -94,6 +98,8 @@ def _revisions(which: HubId | str) -> str:
         known = revisions(which)
     except UserError:
         return "."
+    if which.revision in known:
+        return " any more as it was listed: it was changed meanwhile. Plan and fetch it again."
     close = nearest(which.revision, known)
     more = f" It has {len(known)}; `interference hub revisions {which.repo}` lists them." if len(known) > 1 else ""
     return f": {close if 'did you mean' in close else f'for example {known[-1]}.'}{more}"

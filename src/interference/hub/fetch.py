@@ -131,7 +131,9 @@ def config_steps(found: Listing) -> Generator[int, None, Path]:
     folder = _folder(found)
     folder.mkdir(parents=True, exist_ok=True)
     config = next(file for file in found.needed if file.name == "config.json")
-    yield from _download(found, config, folder, lambda text: None)
+    if _length(folder / config.name) != config.size:  # else whoever fetches the model is not waited for
+        with _alone(folder, found.which, wait=TIMEOUT):
+            yield from _download(found, config, folder, lambda text: None)
     return folder
 
 
@@ -167,12 +169,12 @@ def _stream(found: Listing, file: HubFile, part: Path, digest: Any, say: Say) ->
     from huggingface_hub.errors import HTTPError
 
     tries = 0
-    while (start := part.stat().st_size if part.exists() else 0) < file.size or not part.exists():
+    while (start := _length(part) or 0) < file.size or not part.exists():
         try:
             yield from _request(found, file, part, digest, start)
         except HTTPError as error:
             wait = _pause(error, tries)
-            tries = tries + 1 if part.exists() and part.stat().st_size == start else 1
+            tries = tries + 1 if (_length(part) or 0) == start else 1
             if wait is None or tries >= _TRIES:
                 raise
             say(f"{found.which}: {_reason(error)}; {file.name} is gone on with in {math.ceil(wait)} s.")
@@ -320,12 +322,12 @@ def _write_json(file: Path, document: dict) -> None:
 
 
 @contextmanager
-def _alone(folder: Path, which: HubId) -> Iterator[None]:
-    """One download of a folder at a time, on this machine."""
+def _alone(folder: Path, which: HubId, wait: float = 0.2) -> Iterator[None]:
+    """One download of a folder at a time, on this machine: two would append to the same part."""
     from filelock import FileLock, Timeout
 
     try:
-        with FileLock(folder / ".lock", timeout=0.2):
+        with FileLock(folder / ".lock", timeout=wait):
             yield
     except Timeout:
         raise UserError(f"{which} is being fetched by another process. Wait for it, or stop that one.") from None

@@ -114,7 +114,11 @@ def _keep(make: Callable[[], Findings]) -> bool:
 
 def _add_new(findings: Findings) -> None:
     """Keep new findings and open them; if the name is taken they get a number."""
-    st.session_state[_CHOSEN] = write_findings(findings.title, to_json(findings)).name
+    try:
+        st.session_state[_CHOSEN] = write_findings(findings.title, to_json(findings)).name
+    except UserError as error:
+        st.session_state[_MESSAGE] = str(error)
+        return
     st.session_state.pop(_UNDO, None)
 
 
@@ -129,16 +133,23 @@ def _undo() -> None:
     *earlier, (_, before, since) = undo
     if earlier:
         st.session_state[_UNDO] = tuple(earlier)
-    st.session_state[_CHOSEN] = write_findings(before.name, before.document, since).name
+    try:
+        st.session_state[_CHOSEN] = write_findings(before.name, before.document, since).name
+    except UserError as error:
+        st.session_state[_UNDO], st.session_state[_MESSAGE] = undo, str(error)
 
 
 def _delete(name: str) -> None:
     if (before := read_findings(name)) is None:  # a second click
         return
+    try:
+        delete_findings(name)
+    except UserError as error:
+        st.session_state[_MESSAGE] = str(error)
+        return
     undo = st.session_state.get(_UNDO, ())  # those before too: a second click may have been meant for the first
     st.session_state[_UNDO] = (*undo, (f"“{name}” is deleted.", before, None))
     _open().kept = None
-    delete_findings(name)
 
 
 def _rename(name: str, key: str) -> None:

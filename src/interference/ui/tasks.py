@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from interference.evaluate import Evaluator
     from interference.scored import Model
 
+    _Found = tuple[pd.DataFrame, Mapping[str, str], tuple[str, ...]]
+
 KINDS = ("minimal pairs", "tasks")
 _MOST, _DEFAULT = 100_000, 100  # samples of each task
 _ASKED, _FOUND = "_tasks_asked", "_tasks_found"
@@ -100,22 +102,23 @@ def choose_tasks(bench: Bench) -> TaskRequest:
     return TaskRequest(recipe, tuple(models), tasks, limit, examples, where, stamp(folder.strip()))
 
 
-def compute_tasks(bench: Bench, asked: TaskRequest) -> "tuple[pd.DataFrame, Mapping[str, str]] | None":
-    """Every metric, and where it comes from, if they are known; else a button that starts the harness."""
+def compute_tasks(bench: Bench, asked: TaskRequest) -> "_Found | None":
+    """Every metric, where it comes from and what failed, if they are known; else a button that starts the harness."""
     kept = st.session_state.get(_FOUND)
-    if kept and kept[0] is bench.suite and kept[1] == asked:
-        return kept[2]
     if st.session_state.get(_ASKED) != (bench.key, asked):
-        _draw_start(bench, asked)
-        return None
+        found = kept[2] if kept and kept[0] is bench.suite and kept[1] == asked else None
+        if found is None or found[2]:  # what failed may be tried again
+            _draw_start(bench, asked)
+        return found
     cancel = st.empty()
     cancel.button("Cancel", icon=":material/close:", key="tasks_cancel", on_click=_stop, help="What is done is kept.")
 
-    def steps(evaluator: "Evaluator") -> "Steps[tuple[pd.DataFrame, Mapping[str, str]]]":
+    def steps(evaluator: "Evaluator") -> "Steps[_Found]":
         from interference.harness import tasks_steps
 
-        frame = yield from tasks_steps(evaluator, asked.scored(), asked.tasks, asked.limit, asked.shots, asked.include)
-        return frame, evaluator.provenance(list(asked.scored().values())) | {"limit": str(asked.limit)}
+        models = asked.scored()
+        frame, failed = yield from tasks_steps(evaluator, models, asked.tasks, asked.limit, asked.shots, asked.include)
+        return frame, evaluator.provenance(list(models.values())) | {"limit": str(asked.limit)}, failed
 
     try:
         found = run_steps(bench, "tasks", steps, "Running tasks")
@@ -127,6 +130,8 @@ def compute_tasks(bench: Bench, asked: TaskRequest) -> "tuple[pd.DataFrame, Mapp
     cancel.empty()
     _stop()
     st.session_state[_FOUND] = (bench.suite, asked, found)
+    if found[2]:
+        _draw_start(bench, asked)
     return found
 
 
@@ -142,11 +147,15 @@ def _stop() -> None:
     st.session_state.pop(_ASKED, None)
 
 
-def draw_tasks(bench: Bench, asked: TaskRequest, frame: "pd.DataFrame", provenance: "Mapping[str, str]") -> None:
-    """What is seen in one sentence, a figure of one metric with its reading, every number, and its download."""
+def draw_tasks(
+    bench: Bench, asked: TaskRequest, frame: "pd.DataFrame", provenance: "Mapping[str, str]", failed: tuple[str, ...]
+) -> None:
+    """What failed, what is seen in one sentence, a figure of one metric with its reading, every number, a download."""
     from interference.figures.accuracy import tasks_figure
     from interference.views_accuracy import task_sentence, task_view
 
+    for message in failed:
+        st.warning(message, icon=":material/warning:")
     metrics = list(dict.fromkeys(frame["metric"]))
     metric = choose_listed("Metric", metrics, key="task_metric", width=220, help="What is drawn; the table has all.")
     view = task_view(frame[frame["metric"] == metric], asked.recipe, bench.suite)
