@@ -238,6 +238,21 @@ def test_two_who_ask_for_one_training_share_it(suite, tmp_path, monkeypatch):
         assert len(made) == whole
         expected = alone.networks._finished[recipe]
         assert all(torch.equal(tensor, expected[name]) for name, tensor in both.networks._finished[recipe].items())
+
+    def short(*given):
+        yield from range(9)
+        raise UserError("no room")
+
+    monkeypatch.setattr(networks, "merge_network_steps", short)
+    failing = Evaluator(suite, Store(tmp_path / "failing"), CPU).networks
+    asked = [failing.ready_steps(recipe) for _ in range(2)]
+    while not failing._finishing:
+        next(asked[0])
+    next(asked[1])
+    for steps in asked:
+        with pytest.raises(UserError, match="no room"):
+            finish(steps)
+    monkeypatch.setattr(networks, "merge_network_steps", counted)
     dropped = Evaluator(suite, Store(tmp_path / "dropped"), CPU).networks
     asked = [dropped.ready_steps(recipe) for _ in range(2)]
     while not dropped._finishing:

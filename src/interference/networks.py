@@ -74,7 +74,7 @@ class Networks:
         if not isinstance(model, Recipe) or model in self._finished:
             return
         yield from self.dev.steps(model)
-        if model.finished and model not in self._finished:
+        while model.finished and model not in self._finished:  # where another's steps failed, these fail too
             shared = self._finishing.setdefault(model, _Finishing(self._finish_steps(model)))
             shared.askers += 1
             try:
