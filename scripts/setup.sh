@@ -12,7 +12,7 @@ can_make_venvs() { "$1" -c 'import ensurepip, venv' >/dev/null 2>&1; } # Debian 
 
 find_python() { # the versions tested here first, and one that needs nothing installed before one that does
     local name candidate=""
-    for name in python3.11 python3.12 python3.13 python3; do
+    for name in python3.11 python3.12 python3.13 python3.14 python3; do
         fits "$name" || continue
         if can_make_venvs "$name"; then
             echo "$name"

@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,8 @@ def oracle(module: str):
         found = importlib.metadata.version(package)
         imported = importlib.import_module(module)
     except (ImportError, importlib.metadata.PackageNotFoundError) as error:
+        if package == "mergekit" and sys.version_info >= (3, 14):
+            pytest.skip("what mergekit needs has no wheel for this Python")
         pytest.fail(f"{package} is missing ({error}). Install the extra: pip install '.[parity]'")
     assert found == TESTED[package], f"parity is stated for {package} {TESTED[package]}, this is {found}"
     return imported

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
+from test_parity import oracle
 
 from interference.errors import UserError
 from interference.recipe import (
@@ -165,14 +166,9 @@ def test_any_recipe_survives_its_yaml(recipe):
 @pytest.mark.parametrize("name", [n for n in EACH if methods()[n].mergekit])
 def test_mergekit_reads_what_is_written(name):
     """mergekit's own parser takes the YAML, finds the method and knows every parameter in it."""
-    try:
-        from mergekit import merge_methods
-        from mergekit.config import MergeConfiguration
-    except ImportError:
-        pytest.fail("mergekit is missing. Install the extra: pip install '.[parity]'")
     document = yaml.safe_load(mergekit_yaml(EACH[name]))
-    parsed = MergeConfiguration.model_validate(document)
-    known = {p.name for p in merge_methods.get(parsed.merge_method).spec.parameters}
+    parsed = oracle("mergekit.config").MergeConfiguration.model_validate(document)
+    known = {p.name for p in oracle("mergekit.merge_methods").get(parsed.merge_method).spec.parameters}
     used = set(document.get("parameters", {})).union(*(m.get("parameters", {}) for m in document["models"]))
     assert used or not known
     assert used <= known
