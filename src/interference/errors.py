@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -38,7 +39,8 @@ def user_path(text: str | Path) -> Path:
     try:
         path = Path(text).expanduser()
         path.resolve()
-        path.exists()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()  # Python 3.14's `exists` does not tell a name that is too long from one that is not there
     except (RuntimeError, OSError, ValueError) as error:
         why = str(error)[:200].rstrip(".")
         raise UserError(
