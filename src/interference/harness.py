@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import math
 import os
-import signal
 import sys
 import threading
 import traceback
@@ -42,25 +41,6 @@ _LOADERS = ("json", "csv", "parquet", "text")  # what a `dataset_path` may be ca
 _RESAMPLES = 1000  # for standard errors of metrics that have no formula
 _AT_ONCE = 64  # requests of the harness that are answered before others may use the networks
 _PATIENCE = 0.02  # seconds to wait for the harness before they may
-
-
-def _hold_back_sigterm() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-
-
-def _let_sigterm_through() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-
-
-def _end_at_sigterm() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _let_sigterm_through()
-
-
-# The harness resamples in processes that it forks and may end, by SIGTERM, before they are through with their start.
-# One that inherits this process's handler would miss that, for Python forgets the signals that came before.
-if hasattr(os, "register_at_fork"):  # Windows does not fork
-    os.register_at_fork(before=_hold_back_sigterm, after_in_parent=_let_sigterm_through, after_in_child=_end_at_sigterm)
 
 
 def tasks_steps(
@@ -204,6 +184,8 @@ def _run(
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
+    # The same draws without processes of their own, which are forked beside threads that hold locks, or run the app.
+    os.environ["DISABLE_MULTIPROC"] = "1"
     desk = _Desk()
 
     class Relay(HFLM):
