@@ -32,6 +32,7 @@ from interference.learn import learn_steps
 from interference.recipe import Recipe
 from interference.registry import methods, post_steps
 from interference.search import EACH, search_steps
+from interference.statistics import clustered_means
 from interference.steps import finish
 from interference.store import Store
 from interference.suite import open_suite
@@ -412,6 +413,29 @@ def test_the_sentence_names_the_best_merge(whole):
     best = german.loc[german["value"].idxmin()]
     alone = f" For German (deu) alone it is {best['method']} ({best['variant']}) with {best['value']:.3g}."
     assert compare_sentence(table, BITS, "deu") == sentence + alone
+
+
+@pytest.mark.parametrize("unit", [BITS, "bits per byte"])
+def test_the_next_best_merge_is_held_against_the_best_sentence_by_sentence(whole, unit):
+    """The mean is the table's; its interval is narrower than those of the two, which rise and fall together."""
+    evaluator, table, *_ = whole
+    frame = table.in_unit(unit).dropna(subset=["value"])
+    frame = frame[frame["variant"].isin([DEFAULT, BEST_LINE])]
+    means = frame.groupby(["method", "variant"], sort=False)["value"].mean()
+    best = means.idxmin()
+    rivals = means[(means.index.get_level_values("method") != best[0]) & (means > means.min())]
+    more, low, high = table.beyond(rivals.idxmin(), best, ["eng", "deu"], unit)
+    assert more == pytest.approx(rivals.min() - means.min())
+    assert low <= more <= high
+    said = f"Next is {rivals.idxmin()[0]} ({rivals.idxmin()[1]}) with {more:.3g} ({low:.3g} to {high:.3g}) more."
+    assert said in compare_sentence(table, unit)
+    assert table.beyond(best, best, ["eng"], unit) == (0, 0, 0)
+    rows = evaluator.corpus.rows(6)
+    apart = [rivals.idxmin(), best]
+    ones = [next(line for line in table.lines if (line.name, line.variant) == name).bits["eng"] for name in apart]
+    documents = [evaluator.corpus.documents[row] for row in rows]
+    (mean,), (less,), (most,) = clustered_means((ones[0] - ones[1])[None], documents)
+    assert table.beyond(*apart, ["eng"], BITS) == pytest.approx((mean, less, most))
 
 
 def test_the_sentence_is_about_the_methods_that_are_shown(whole):

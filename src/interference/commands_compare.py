@@ -43,7 +43,7 @@ def compare(
     form: Format = "table",
 ) -> None:
     """The same checkpoints under every merge method, at its default and its best, beside what needs no merge."""
-    from interference.compare import Comparison
+    from interference.compare import Comparison, compare_sentence
     from interference.conflict.survey import default_models, default_notes
     from interference.errors import UserError
     from interference.recipe import checkpoint_of
@@ -58,4 +58,8 @@ def compare(
     asked = Comparison(names, languages, base, () if named == ["all"] else tuple(named), search, sentences)
     table = with_bar("comparing", compare_steps(evaluator, asked))
     print_table(table.in_unit(unit), form)
-    note(*table.notes, *(() if models else default_notes(evaluator.suite)))
+    note(
+        compare_sentence(table, unit).replace("**", ""),
+        *table.notes,
+        *(() if models else default_notes(evaluator.suite)),
+    )

@@ -1,17 +1,19 @@
 """Comparing merge methods: the same parents under each, at its default and at its best on the dev half. No torch."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from interference.corpus import Corpus
 from interference.errors import UserError, check_known
 from interference.languages import language_name
 from interference.recipe import BASES, Recipe
 from interference.registry import Argument, Method, methods, post_steps
-from interference.tables import LossTable
+from interference.statistics import clustered_means
+from interference.tables import LossTable, unit_sizes
 
 TRIES = 8  # settings of one method scored on the dev half at most, its default among them
 FAVOURED = 0.75  # the coefficient of one parent where coefficients are searched, the others share the rest
@@ -138,7 +140,8 @@ class Line:
     """One line of a comparison: a method at one setting, a post-step or a reference.
 
     `tried` counts the settings scored on the dev half, `seconds` is what merging took; `table` has one row for each
-    language, and is None where `reason` says why, which is `passing` where memory was short.
+    language, and is None where `reason` says why, which is `passing` where memory was short. `bits` are a merge's bits
+    of every sentence by language.
     """
 
     name: str
@@ -149,6 +152,7 @@ class Line:
     tried: int = 0
     seconds: float = np.nan
     table: LossTable | None = None
+    bits: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
     reason: str = ""
     passing: bool = False
 
@@ -172,11 +176,12 @@ def _shown(value: Any) -> str:
 
 @dataclass(frozen=True)
 class CompareTable:
-    """The lines of a comparison that are known."""
+    """The lines of a comparison that are known, and the text they are measured on."""
 
     asked: Comparison
     lines: tuple[Line, ...]
     notes: tuple[str, ...] = ()
+    corpus: Corpus | None = None
 
     def in_unit(self, unit: str) -> pd.DataFrame:
         """COLUMNS, one row for each line and language; a line that could not be run has its reason and no numbers."""
@@ -189,6 +194,23 @@ class CompareTable:
         found = self.in_unit(unit)
         recipes = {(line.name, line.variant): line.recipe.to_yaml() if line.recipe else "" for line in self.lines}
         return found.assign(recipe=[recipes[line] for line in zip(found["method"], found["variant"], strict=True)])
+
+    def beyond(
+        self, line: tuple[str, str], best: tuple[str, str], languages: Sequence[str], unit: str
+    ) -> tuple[float, float, float]:
+        """What one merge, (method, variant), needs more than another, mean of languages, with its 95 % interval.
+
+        Paired sentence by sentence, a document drawn in all languages at once; bytes are counted over all documents.
+        """
+        assert self.corpus  # a whole comparison has its text
+        rows, bits = self.corpus.rows(self.asked.sentences), {(one.name, one.variant): one.bits for one in self.lines}
+        more = [
+            (bits[line][code] - bits[best][code]) / unit_sizes(unit, self.corpus, code, rows).mean()
+            for code in languages
+        ]
+        found = clustered_means(np.mean(more, axis=0)[None], [self.corpus.documents[row] for row in rows])
+        mean, low, high = (float(one[0]) for one in found)
+        return mean, low, high
 
     @property
     def provenance(self) -> dict[str, str]:
@@ -215,9 +237,9 @@ def _rows(line: Line, languages: Sequence[str], unit: str) -> pd.DataFrame:
 def compare_sentence(
     table: CompareTable, unit: str, language: str | None = None, families: Collection[str] = ()
 ) -> str:
-    """What a comparison shows, in one sentence: the best method over its languages beside what needs no merge.
+    """What a comparison shows: the best method over its languages beside what needs no merge, and the next.
 
-    Where one of several languages is drawn alone, a second one says which is the best there. Of the methods, those
+    Where one of several languages is drawn alone, a last sentence says which is the best there. Of the methods, those
     of the given families are meant, if there are any.
     """
     frame = table.in_unit(unit).dropna(subset=["value"])
@@ -240,6 +262,12 @@ def compare_sentence(
         f"**Of {counted} {name} ({variant}) needs least: {value:.3g} {unit}**, mean of {languages} "
         f"language{'s' if languages > 1 else ''}{aside}."
     )
+    rivals = merges[(merges.index.get_level_values("method") != name) & (merges > value)]  # variants may be the same
+    if table.corpus and not rivals.empty:
+        next_best = rivals.index[int(rivals.argmin())]
+        more, low, high = table.beyond(next_best, (name, variant), list(frame["language"].unique()), unit)
+        between = f" ({low:.3g} to {high:.3g})" if np.isfinite(low) else ""
+        sentence += f" Next is {next_best[0]} ({next_best[1]}) with {more:.3g}{between} more."
     here = frame[(frame["language"] == language) & frame["variant"].isin([DEFAULT, BEST])]
     if languages < 2 or here.empty:
         return sentence

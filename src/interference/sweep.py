@@ -156,7 +156,7 @@ def compare_steps(evaluator: Evaluator, asked: Comparison, tell: Tell = lambda l
             tell(lines[-1])
     if not any(line.passing for line in lines):
         evaluator.store.write(_done_key(evaluator, asked), np.ones(1))
-    return CompareTable(asked, tuple(lines), compare_notes(evaluator, asked, lines))
+    return CompareTable(asked, tuple(lines), compare_notes(evaluator, asked, lines), evaluator.corpus)
 
 
 def compared(evaluator: Evaluator, asked: Comparison) -> bool:
@@ -199,10 +199,15 @@ def _measured(evaluator: Evaluator, asked: Comparison, line: Line, model: Scored
     name = model if isinstance(model, str) else f"{line.name}\0{line.variant}"
     try:
         table = yield from evaluator.table_steps(Request(((name, model),), asked.languages, asked.sentences))
-        seconds = (yield from telling(1.0, _seconds(evaluator, model))) if isinstance(model, Recipe) else np.nan
+        if not isinstance(model, Recipe):
+            return replace(line, table=table)
+        seconds = yield from telling(1.0, _seconds(evaluator, model))
+        rows, bits = evaluator.corpus.rows(asked.sentences), {}
+        for language in asked.languages:
+            bits[language] = yield from telling(1.0, evaluator.bits_steps(model, language, rows))
     except UserError as error:
         return replace(line, reason=str(error), passing=isinstance(error, Shortage))
-    return replace(line, table=table, seconds=seconds)
+    return replace(line, table=table, seconds=seconds, bits=bits)
 
 
 def _best(evaluator: Evaluator, asked: Comparison, default: Line) -> Steps[Line]:
