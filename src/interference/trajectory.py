@@ -142,16 +142,9 @@ def trajectory_steps(
     notes = (*notes, *configuration_notes(both, suite, f"Every merge computes as that of {course.first} does."))
     own = tuple(code for code in languages if code in (known[course.first].language, known[course.second].language))
     shown = {place: model if isinstance(model, str) else MERGE for place, model in models.items()}
+    scored = [*names, *filter(None, [suite.untrained])]
     return trajectory_table(
-        course,
-        own or tuple(languages),
-        bits,
-        shown,
-        evaluator.corpus,
-        rows,
-        evaluator.provenance([*names, *filter(None, [suite.untrained])]),
-        lossy,
-        notes,
+        course, own or tuple(languages), bits, shown, evaluator.corpus, rows, evaluator.provenance(scored), lossy, notes
     )
 
 
